@@ -1,0 +1,38 @@
+# make train   train the default experiment (EXPERIMENT=iris for another, ARGS="--seed 1" for more)
+# make test    run every test
+# make setup   what both need: libngspice, a virtual environment, the package; done once
+# make lint    style and types;  make bench  speed;  make netlists  rebuild the reference netlists
+
+PYTHON ?= python3
+EXPERIMENT ?= digits
+ARGS ?=
+BIN := .venv/bin
+STAMP := .venv/.set-up
+
+.PHONY: setup train test lint bench netlists clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml Makefile .ci/setup
+	@PYTHON="$(PYTHON)" sh .ci/setup
+	@touch $@
+
+train: $(STAMP)
+	@$(BIN)/harness train $(EXPERIMENT) $(ARGS)
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	@$(BIN)/python tests/bench.py $(ARGS)
+
+netlists: $(STAMP)
+	@$(BIN)/python netlists/rebuild.py
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,212 @@
+"""`harness check`: a circuit against independent truths, as a table of figures with bounds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.chip.base import Chip
+from harness.chip.ngspice import FullNetlistChip, NgspiceChip
+from harness.chip.nodal import NodalChip
+from harness.circuit import GROUND, BidirectionalAmplifier, Circuit, Crossbar, CurrentSource, Diode, Resistor
+from harness.circuit.circuit import driven_node
+from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
+from harness.learning.costs import Cost
+from harness.learning.equilibrium import EquilibriumPropagation, Nudging, Variant
+from harness.measurement import Array, Batch, Conductances, Drive, Index, Injection
+from harness.netlist.settings import Tolerances
+
+TIGHT = Tolerances(reltol=1e-9, vntol=1e-12, abstol=1e-15)
+_PROBED_CELLS = 12  # per crossbar, for finite differences
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure and its bound."""
+
+    name: str
+    value: float
+    bound: float
+    unit: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the figure is within its bound (NaN is not)."""
+        return bool(self.value <= self.bound)
+
+
+def check_circuit(
+    circuit: Circuit,
+    cost: Cost,
+    batch: Batch,
+    *,
+    beta: float,
+    tolerances: Tolerances,
+    rng: np.random.Generator,
+    ngspice: bool = True,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Iterator[Check]:
+    """All checks of a circuit with the conductances that it is programmed to.
+
+    Bounds on voltages hold for signals of a volt and grow in proportion with larger ones.
+
+    Args:
+        circuit: the full circuit.
+        cost: gives the nudge (by current) and the gradient.
+        batch: the samples to check with.
+        beta: nudging strength, S.
+        tolerances: those that the experiment trains with.
+        rng: draws the cells for finite differences.
+        ngspice: also run the checks that need ngspice.
+        tell: is told what is being done.
+    """
+    nodal = NodalChip(circuit)
+    (free,) = nodal.measure([Drive(batch.inputs)])
+    drives = [Drive(batch.inputs)]
+    slopes = cost.slopes(free.outputs, batch.targets)
+    drives += [Drive(batch.inputs, Injection(-b * slopes), name) for b, name in ((beta, "+β"), (-beta, "−β"))]
+    signal = max(1.0, float(np.abs(free.nodes).max()))
+    reference = _nodes(nodal, drives)
+    if ngspice:
+        tell("reduced netlist in ngspice")
+        reduced = _nodes(NgspiceChip(circuit, tolerances=TIGHT), drives)
+        default = _nodes(NgspiceChip(circuit, tolerances=tolerances), drives)
+        yield Check(
+            "ngspice against nodal, at the experiment's tolerances", _apart(default, reference), 1e-5 * signal, "V"
+        )
+        yield Check("ngspice against nodal, reltol 1e-9", _apart(reduced, reference), 1e-9 * signal, "V")
+        tell("full netlist in ngspice")
+        full = _nodes(FullNetlistChip(circuit, tolerances=TIGHT), drives)
+        yield Check("reduced against full netlist, reltol 1e-9", _apart(full, reduced), 1e-9 * signal, "V")
+    yield Check(
+        "Kirchhoff's current law in the full circuit, nodal",
+        kirchhoff_residual(circuit, reference[0]),
+        1e-9,
+        "of the currents",
+    )
+    tell("gradient against finite differences")
+    yield from _gradient_checks(circuit, cost, batch, beta, rng)
+    if ngspice:
+        tell("gradient in ngspice")
+        rule = EquilibriumPropagation(circuit, cost, beta=beta, nudging=Nudging.CURRENT)
+        ours, theirs = (_gradient(rule, c, batch) for c in (NgspiceChip(circuit, tolerances=tolerances), nodal))
+        for crossbar, a, b in zip(circuit.crossbars, ours, theirs, strict=True):
+            yield Check(f"gradient of {crossbar.name}: ngspice against nodal", _relative(a, b), 1e-2, "relative")
+
+
+def finite_differences(
+    circuit: Circuit, cost: Cost, batch: Batch, cells: Sequence[Index], *, step: float = 1e-4
+) -> Conductances:
+    """∂C/∂g (V²/S) by central differences on the nodal chip, for chosen cells.
+
+    Args:
+        circuit: with every probed cell at least `step` of the crossbar's mean inside its range.
+        cost: mean over the batch.
+        batch: the samples.
+        cells: per crossbar the cells ``[k, 2]`` (word, bit).
+        step: relative to the crossbar's mean conductance.
+    """
+    chip = NodalChip(circuit, tolerance=1e-10)
+    slopes = []
+    for k, (crossbar, chosen) in enumerate(zip(circuit.crossbars, cells, strict=True)):
+        change = step * crossbar.conductances.mean()
+        found = np.empty(len(chosen))
+        for row, (word, bit) in enumerate(chosen):
+            costs = []
+            for sign in (1, -1):
+                moved = [g.copy() for g in circuit.conductances]
+                moved[k][word, bit] += sign * change
+                chip.program(moved)
+                (reading,) = chip.measure([Drive(batch.inputs)])
+                costs.append(cost.values(reading.outputs, batch.targets).mean())
+            found[row] = (costs[0] - costs[1]) / (2 * change)
+        slopes.append(found)
+    return tuple(slopes)
+
+
+def _gradient_checks(
+    circuit: Circuit, cost: Cost, batch: Batch, beta: float, rng: np.random.Generator
+) -> Iterator[Check]:
+    """Centered equilibrium propagation with a small nudge against finite differences, per crossbar."""
+    inside = _inside(circuit)
+    cells = [rng.integers(0, crossbar.shape, (_PROBED_CELLS, 2)) for crossbar in circuit.crossbars]
+    truth = finite_differences(inside, cost, batch, cells)
+    rule = EquilibriumPropagation(inside, cost, beta=1e-3 * beta, variant=Variant.CENTERED, nudging=Nudging.CURRENT)
+    gradient = _gradient(rule, NodalChip(inside, tolerance=1e-10), batch)
+    for crossbar, chosen, ours, theirs in zip(circuit.crossbars, cells, gradient, truth, strict=True):
+        value = _relative(ours[chosen[:, 0], chosen[:, 1]], theirs)
+        yield Check(
+            f"gradient of {crossbar.name}: equilibrium propagation against finite differences", value, 1e-5, "relative"
+        )
+
+
+def _inside(circuit: Circuit) -> Circuit:
+    """The circuit with every cell far enough inside its range to be moved both ways."""
+    moved = []
+    for crossbar in circuit.crossbars:
+        room = min(1e-3 * crossbar.conductances.mean(), (crossbar.g_max - crossbar.g_min) / 4)
+        moved.append(np.clip(crossbar.conductances, crossbar.g_min + room, crossbar.g_max - room))
+    return circuit.with_conductances(moved)
+
+
+def _gradient(rule: EquilibriumPropagation, chip: Chip, batch: Batch) -> Conductances:
+    return rule.gradient(rule.measure(chip, batch, np.random.default_rng(0)))
+
+
+def _nodes(chip: Chip, drives: Sequence[Drive]) -> Array:
+    return np.stack([reading.nodes for reading in chip.measure(drives)])
+
+
+def _apart(first: Array, second: Array) -> float:
+    return float(np.abs(first - second).max())
+
+
+def _relative(ours: Array, theirs: Array) -> float:
+    return float(np.linalg.norm(ours - theirs) / max(np.linalg.norm(theirs), np.finfo(float).tiny))
+
+
+def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
+    """Largest net current into any free node of the unreduced circuit, as a share of the currents that meet there.
+
+    Args:
+        circuit: with the conductances under which the nodes were read.
+        nodes: V, ``[batch, nodes]``, of a free phase.
+    """
+    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    volts = np.column_stack([nodes, np.zeros(len(nodes))])
+    net, size = np.zeros_like(volts), np.zeros_like(volts)
+
+    def add(into: int, amperes: Array) -> None:
+        net[:, into] += amperes
+        size[:, into] += np.abs(amperes)
+
+    for element in circuit.elements:
+        match element:
+            case Crossbar(words=words, bits=bits, conductances=g):
+                w, b = ([index[n] for n in lines] for lines in (words, bits))
+                currents = (volts[:, w, None] - volts[:, None, b]) * g  # from word to bit
+                net[:, b] += currents.sum(axis=1)
+                net[:, w] -= currents.sum(axis=2)
+                size[:, b] += np.abs(currents).sum(axis=1)
+                size[:, w] += np.abs(currents).sum(axis=2)
+            case Resistor(_, a, b, conductance):
+                current = conductance * (volts[:, index[a]] - volts[:, index[b]])
+                add(index[a], -current)
+                add(index[b], current)
+            case Diode(_, anode, cathode, model):
+                over = volts[:, index[anode]] - volts[:, index[cathode]]
+                scale = np.array(model.emission * THERMAL_VOLTAGE)
+                current, _ = current_and_slope(over, np.array(model.saturation_current), scale)
+                add(index[anode], -current)
+                add(index[cathode], current)
+            case CurrentSource(_, source, sink, amperes):
+                add(index[source], np.full(len(volts), -amperes))
+                add(index[sink], np.full(len(volts), amperes))
+    for element in reversed(
+        circuit.elements
+    ):  # from the last stage back: what a stage is asked for, it asks of its input
+        if isinstance(element, BidirectionalAmplifier):
+            add(index[element.input], net[:, index[element.output]] / element.gain)
+    held = {driven_node(e) for e in circuit.elements} | {GROUND}
+    free = [k for node, k in index.items() if node not in held]
+    return float((np.abs(net[:, free]) / np.maximum(size[:, free], np.finfo(float).tiny)).max(initial=0.0))

@@ -1,0 +1,203 @@
+"""The one ngspice of this process, behind PySpice's binding; the only module that imports PySpice.
+
+libngspice keeps its state in globals, so a process has one session however often it is asked for. Every run loads a
+deck, sweeps one source, reads the vectors, checks them, and leaves nothing behind: with the plots destroyed and the
+circuit removed, memory stays flat over any number of decks.
+"""
+
+import ctypes
+import ctypes.util
+import locale
+import logging
+import os
+import re
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.chip.messages import Verdict, telling, worst
+from harness.errors import NgspiceMissing, SimulatorError
+from harness.measurement import Array
+
+_LIBRARIES = ("libngspice.so.0", "libngspice.so", "libngspice.0.dylib", "libngspice.dylib")
+_FIRST_KLU_VERSION = 42
+_COMMANDS_BETWEEN_FLUSHES = 1_000
+
+
+@dataclass(frozen=True)
+class SweepDeck:
+    """A netlist whose source `source` is swept over ``0…points−1``; `vectors` are read at every point."""
+
+    lines: tuple[str, ...]
+    source: str
+    points: int
+    vectors: tuple[str, ...]
+
+
+class Unsettled(Exception):  # noqa: N818 - becomes a ConvergenceError where sample and phase are known
+    """The sweep stopped at `point`."""
+
+    def __init__(self, point: int, log: tuple[str, ...], deck: Path) -> None:
+        super().__init__(f"the sweep stopped at point {point}")
+        self.point = point
+        self.log = log
+        self.deck = deck
+
+
+class Session:
+    """ngspice in this process; get it from `open_session`."""
+
+    def __init__(self) -> None:
+        self.library = find_library()
+        self._binding, self._ffi = _load_binding(self.library)
+        self._api: Any = self._binding._ngspice_shared
+        self._commands = 0
+        self.analysis_seconds = 0.0
+        """Time spent inside ngspice's analyses so far, s."""
+        self.version, self.version_text = self._read_version()
+
+    @property
+    def has_klu(self) -> bool:
+        """Whether this ngspice knows the KLU solver."""
+        return self.version >= _FIRST_KLU_VERSION
+
+    def sweep(self, deck: SweepDeck) -> Array:
+        """Run a deck; returns V, ``[points, vectors]``.
+
+        Raises:
+            Unsettled: no operating point was found; says at which point of the sweep.
+            SimulatorError: ngspice refused the deck, or its answer is incomplete or not finite.
+        """
+        try:
+            return self._sweep(deck)
+        finally:
+            self._command("destroy all")
+            self._command("remcirc")
+
+    def linear_solver(self) -> str:
+        """The sparse solver that is in use: ``KLU`` or ``Sparse 1.3``."""
+        return "KLU" if self.has_klu else "Sparse 1.3"
+
+    def _sweep(self, deck: SweepDeck) -> Array:
+        self._binding.clear_output()
+        self._load(deck.lines)
+        started = time.perf_counter()
+        self._command(f"dc {deck.source} 0 {deck.points - 1} 1")
+        self.analysis_seconds += time.perf_counter() - started
+        said = tuple(self._binding._stderr)
+        verdict = worst(said)
+        if verdict is Verdict.REFUSED:
+            raise SimulatorError("ngspice refused a deck", log=telling(said), deck=_save(deck.lines))
+        if verdict is Verdict.UNSETTLED:
+            raise Unsettled(self._points_done(deck), telling(said), _save(deck.lines))
+        return self._read(deck)
+
+    def _load(self, lines: Sequence[str]) -> None:
+        """Hand over the lines as C strings in one block: allocating thousands of them costs as much as parsing them."""
+        encoded = [line.encode("ascii") for line in lines]
+        block = self._ffi.from_buffer(b"\0".join([*encoded, b""]))
+        lengths = np.fromiter(map(len, encoded), np.uintp, len(encoded)) + 1
+        addresses = np.zeros(len(lines) + 1, np.uintp)
+        addresses[:-1] = int(self._ffi.cast("uintptr_t", block)) + np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        self._api.ngSpice_Circ(self._ffi.cast("char **", self._ffi.from_buffer(addresses)))
+
+    def _command(self, text: str) -> None:
+        self._commands += 1
+        if self._commands % _COMMANDS_BETWEEN_FLUSHES == 0:  # ngspice remembers every command until it is told not to
+            self._api.ngSpice_Command(self._ffi.NULL)
+        self._api.ngSpice_Command(text.encode("ascii"))
+
+    def _plot(self) -> str:
+        return str(self._ffi.string(self._api.ngSpice_CurPlot()).decode("ascii"))
+
+    def _points_done(self, deck: SweepDeck) -> int:
+        vector = self._api.ngGet_Vec_Info(f"{self._plot()}.{deck.vectors[0]}".encode("ascii"))
+        return 0 if vector == self._ffi.NULL else min(vector.v_length, deck.points - 1)
+
+    def _read(self, deck: SweepDeck) -> Array:
+        plot = self._plot()
+        if not plot.startswith("dc"):
+            raise SimulatorError(f"ngspice left no new result (its plot is {plot!r})", deck=_save(deck.lines))
+        values = np.empty((len(deck.vectors), deck.points))
+        for row, name in enumerate(deck.vectors):
+            vector = self._api.ngGet_Vec_Info(f"{plot}.{name}".encode("ascii"))
+            if vector == self._ffi.NULL:
+                raise SimulatorError(f"ngspice returned no vector {name}", deck=_save(deck.lines))
+            if vector.v_length != deck.points:
+                counts = f"{vector.v_length} of {deck.points} points"
+                raise SimulatorError(f"ngspice returned {counts} of vector {name}", deck=_save(deck.lines))
+            values[row] = np.frombuffer(self._ffi.buffer(vector.v_realdata, 8 * deck.points))
+        if not np.isfinite(values).all():
+            name = deck.vectors[np.argwhere(~np.isfinite(values))[0][0]]
+            raise SimulatorError(
+                f"ngspice returned values of vector {name} that are not finite", deck=_save(deck.lines)
+            )
+        return np.ascontiguousarray(values.T)
+
+    def _read_version(self) -> tuple[int, str]:
+        self._binding.clear_output()
+        self._command("version -f")
+        for line in self._binding._stdout:
+            if match := re.search(r"ngspice-(\d+)\S*", line):
+                return int(match.group(1)), match.group().removeprefix("ngspice-")
+        raise NgspiceMissing(f"{self.library} does not say which ngspice it is")
+
+
+@cache
+def open_session() -> Session:
+    """The session of this process.
+
+    Raises:
+        NgspiceMissing: libngspice is not installed or cannot be loaded; says what to do.
+    """
+    return Session()
+
+
+def find_library() -> str:
+    """Name or path of libngspice: ``NGSPICE_LIBRARY_PATH``, else the system's.
+
+    Raises:
+        NgspiceMissing: nothing that can be loaded was found.
+    """
+    named = os.environ.get("NGSPICE_LIBRARY_PATH")
+    candidates = [named] if named else [*_LIBRARIES, *filter(None, [ctypes.util.find_library("ngspice")])]
+    for candidate in candidates:
+        try:
+            ctypes.CDLL(candidate)
+        except OSError:
+            continue
+        return candidate
+    where = f"NGSPICE_LIBRARY_PATH={named}" if named else ", ".join(_LIBRARIES)
+    raise NgspiceMissing(
+        f"libngspice cannot be loaded (tried {where}); install it with 'sudo apt-get install libngspice0' "
+        "or set NGSPICE_LIBRARY_PATH to the library's path"
+    )
+
+
+def _load_binding(library: str) -> tuple[Any, Any]:
+    """PySpice's binding and its FFI, kept quiet: its lines are judged by `harness.chip.messages` instead."""
+    numeric = locale.setlocale(locale.LC_NUMERIC)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PySpice 1.5 predates Python 3.12's warnings about escapes
+        logging.getLogger("PySpice").setLevel(logging.CRITICAL + 1)
+        from PySpice.Spice.NgSpice import Shared  # noqa: PLC0415 - chips other than ngspice do without it
+
+        logging.getLogger(Shared.__name__).setLevel(logging.CRITICAL + 1)
+        Shared.NgSpiceShared.LIBRARY_PATH = library
+        binding = Shared.NgSpiceShared.new_instance()
+    locale.setlocale(locale.LC_NUMERIC, numeric)  # PySpice sets it for the whole process
+    return binding, Shared.ffi
+
+
+def _save(lines: Sequence[str]) -> Path:
+    """Keep a failing deck where its user finds it."""
+    with tempfile.NamedTemporaryFile("w", prefix="harness-", suffix=".cir", delete=False) as file:
+        file.write("\n".join(lines) + "\n")
+    return Path(file.name)

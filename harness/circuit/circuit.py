@@ -1,0 +1,265 @@
+"""`Circuit`: elements and ports, checked once when it is built."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from harness.circuit.elements import (
+    GROUND,
+    BidirectionalAmplifier,
+    Crossbar,
+    CurrentSource,
+    Diode,
+    Element,
+    InputSource,
+    Output,
+    Resistor,
+    VoltageSource,
+)
+from harness.errors import CircuitError
+from harness.measurement import Array, Conductances
+from harness.units import show
+
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+_CONDUCTANCE_LIMIT = 1e6  # S: beyond it SPICE's own arithmetic loses the rest of the circuit
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """A network as data: what the chip is, with its pins.
+
+    Raises:
+        CircuitError: names clash or cannot be written to a netlist, a value is out of bounds or not finite, a node
+            has no DC path to ground, two ideal sources drive one node, or an output is missing. The message names
+            the element.
+    """
+
+    name: str
+    elements: tuple[Element, ...]
+    outputs: tuple[Output, ...]
+
+    def __post_init__(self) -> None:
+        _check_names(self)
+        for element in self.elements:
+            _check_values(element)
+        _check_drivers(self)
+        _check_paths(self)
+        _check_ports(self)
+
+    @cached_property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node but ground, in order of appearance."""
+        seen = dict.fromkeys(node for element in self.elements for node in nodes_of(element))
+        seen.pop(GROUND, None)
+        return tuple(seen)
+
+    @cached_property
+    def node_index(self) -> dict[str, int]:
+        """Position of each node in `nodes`."""
+        return {node: index for index, node in enumerate(self.nodes)}
+
+    @cached_property
+    def crossbars(self) -> tuple[Crossbar, ...]:
+        """The trainable arrays, in order."""
+        return tuple(element for element in self.elements if isinstance(element, Crossbar))
+
+    @cached_property
+    def channels(self) -> int:
+        """Number of input channels."""
+        return 1 + max((e.channel for e in self.elements if isinstance(e, InputSource)), default=-1)
+
+    @property
+    def conductances(self) -> Conductances:
+        """The programmed conductances (S), one array ``[word, bit]`` per crossbar."""
+        return tuple(crossbar.conductances for crossbar in self.crossbars)
+
+    def with_conductances(self, conductances: Sequence[Array]) -> "Circuit":
+        """The same circuit with other programmed conductances (S, one ``[word, bit]`` per crossbar)."""
+        programmed = iter(conductances)
+        elements = tuple(e.with_conductances(next(programmed)) if isinstance(e, Crossbar) else e for e in self.elements)
+        return replace(self, elements=elements)
+
+
+def nodes_of(element: Element) -> tuple[str, ...]:
+    """The nodes an element touches, in the order of its pins."""
+    match element:
+        case Resistor():
+            return element.a, element.b
+        case Diode():
+            return element.anode, element.cathode
+        case VoltageSource() | InputSource():
+            return (element.node,)
+        case CurrentSource():
+            return element.source, element.sink
+        case BidirectionalAmplifier():
+            return element.input, element.output
+        case Crossbar():
+            return element.words + element.bits
+
+
+def _check_names(circuit: Circuit) -> None:
+    seen: dict[str, str] = {}
+    for element in (*circuit.elements, *circuit.outputs):
+        _check_name("element", element.name)
+        if (folded := element.name.casefold()) in seen:
+            raise CircuitError(f"element {element.name}: the name is taken by {seen[folded]} (case does not count)")
+        seen[folded] = element.name
+    for crossbar in circuit.crossbars:
+        pattern = re.compile(re.escape(crossbar.name.casefold()) + r"_\d+_\d+")
+        if clash := next(filter(pattern.fullmatch, seen), None):
+            raise CircuitError(f"element {seen[clash]}: the name is taken by a cell of crossbar {crossbar.name}")
+    folded_nodes: dict[str, str] = {}
+    for node in circuit.nodes:
+        _check_name("node", node)
+        if node.casefold() == "gnd":
+            raise CircuitError(f"node {node}: SPICE reads this name as ground; write {GROUND!r} for ground")
+        other = folded_nodes.setdefault(node.casefold(), node)
+        if other != node:
+            raise CircuitError(f"node {node}: differs from node {other} only in case, which SPICE does not see")
+
+
+def _check_name(kind: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise CircuitError(f"{kind} {name!r}: a name is made of letters, digits and _")
+
+
+def _check_values(element: Element) -> None:
+    match element:
+        case Resistor():
+            _check_conductance(f"resistor {element.name}", element.conductance, smallest=0.0)
+            if element.a == element.b:
+                raise CircuitError(f"resistor {element.name}: both ends are at node {element.a}")
+        case VoltageSource():
+            _check_finite(f"voltage source {element.name}", element.volts, "V")
+        case CurrentSource():
+            _check_finite(f"current source {element.name}", element.amperes, "A")
+        case InputSource():
+            _check_finite(f"input {element.name}: gain", element.gain, "V/V")
+            if element.channel < 0:
+                raise CircuitError(f"input {element.name}: channel {element.channel} must not be negative")
+        case BidirectionalAmplifier():
+            _check_finite(f"amplifier {element.name}: gain", element.gain, "V/V")
+            if element.gain <= 0:
+                raise CircuitError(f"amplifier {element.name}: gain {element.gain:g} must be above 0")
+        case Crossbar():
+            _check_crossbar(element)
+        case Diode():
+            if element.anode == element.cathode:
+                raise CircuitError(f"diode {element.name}: both ends are at node {element.anode}")
+
+
+def _check_finite(what: str, value: float, unit: str) -> None:
+    if not np.isfinite(value):
+        raise CircuitError(f"{what}: {value} {unit} is not finite")
+
+
+def _check_conductance(what: str, value: float, smallest: float) -> None:
+    _check_finite(what, value, "S")
+    if not smallest < value <= _CONDUCTANCE_LIMIT:
+        bounds = f"above {show(smallest, 'S')} and at most at {show(_CONDUCTANCE_LIMIT, 'S')}"
+        raise CircuitError(f"{what}: {show(value, 'S')} must lie {bounds}")
+
+
+def _check_crossbar(crossbar: Crossbar) -> None:
+    what = f"crossbar {crossbar.name}"
+    if not (crossbar.words and crossbar.bits):
+        raise CircuitError(f"{what}: it needs at least one word line and one bit line")
+    if crossbar.conductances.shape != crossbar.shape:
+        raise CircuitError(f"{what}: conductances are {crossbar.conductances.shape}, its lines are {crossbar.shape}")
+    if not 0 <= crossbar.g_min < crossbar.g_max <= _CONDUCTANCE_LIMIT:
+        low, high = show(crossbar.g_min, "S"), show(crossbar.g_max, "S")
+        raise CircuitError(f"{what}: bounds {low}…{high} must satisfy 0 ≤ g_min < g_max ≤ {_CONDUCTANCE_LIMIT:g} S")
+    if shared := set(crossbar.words) & set(crossbar.bits):
+        raise CircuitError(f"{what}: line {min(shared)} is both a word line and a bit line")
+    for lines in (crossbar.words, crossbar.bits):
+        if len(set(lines)) < len(lines):
+            raise CircuitError(f"{what}: line {next(n for n in lines if lines.count(n) > 1)} appears twice")
+    check_bounds(crossbar, crossbar.conductances)
+
+
+def check_bounds(crossbar: Crossbar, conductances: Array) -> None:
+    """Refuse conductances (S, ``[word, bit]``) that the array cannot hold.
+
+    Raises:
+        CircuitError: a value is not finite or outside g_min…g_max; the message names the cell.
+    """
+    if conductances.shape != crossbar.shape:
+        raise CircuitError(
+            f"crossbar {crossbar.name}: conductances are {conductances.shape}, its lines are {crossbar.shape}"
+        )
+    fits = (conductances >= crossbar.g_min) & (conductances <= crossbar.g_max)  # NaN fits nowhere
+    if fits.all():
+        return
+    word, bit = np.argwhere(~fits)[0]
+    value = show(float(conductances[word, bit]), "S")
+    low, high = show(crossbar.g_min, "S"), show(crossbar.g_max, "S")
+    raise CircuitError(f"crossbar {crossbar.name}, cell [{word}, {bit}]: {value} is outside {low}…{high}")
+
+
+def _check_drivers(circuit: Circuit) -> None:
+    drivers: dict[str, str] = {GROUND: "ground"}
+    for element in circuit.elements:
+        driven = driven_node(element)
+        if driven is None:
+            continue
+        if driven in drivers:
+            raise CircuitError(f"element {element.name}: node {driven} is driven by {drivers[driven]} already")
+        drivers[driven] = element.name
+
+
+def driven_node(element: Element) -> str | None:
+    """The node whose voltage an element dictates, if any."""
+    match element:
+        case VoltageSource() | InputSource():
+            return element.node
+        case BidirectionalAmplifier():
+            return element.output
+    return None
+
+
+def _check_paths(circuit: Circuit) -> None:
+    """Every node needs a DC path to ground; open cells and current sources are none."""
+    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    pairs = [np.array([(index[a], index[b])]) for e in circuit.elements for a, b in _paths(e)]
+    for crossbar in circuit.crossbars:
+        words, bits = (np.array([index[n] for n in lines]) for lines in (crossbar.words, crossbar.bits))
+        open_or_not = np.argwhere(crossbar.conductances > 0)
+        pairs.append(np.column_stack([words[open_or_not[:, 0]], bits[open_or_not[:, 1]]]))
+    edges = np.concatenate([np.zeros((0, 2), int), *pairs])
+    graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(len(index), len(index)))
+    _, label = connected_components(graph, directed=False)
+    floating = np.flatnonzero(label[:-1] != label[-1])
+    if len(floating):
+        node = circuit.nodes[floating[0]]
+        owner = next(e.name for e in circuit.elements if node in nodes_of(e))
+        raise CircuitError(f"node {node} (at element {owner}) floats: no DC path leads from it to ground")
+
+
+def _paths(element: Element) -> Iterator[tuple[str, str]]:
+    match element:
+        case Resistor() | Diode():
+            first, second = nodes_of(element)
+            yield first, second
+        case VoltageSource() | InputSource():
+            yield element.node, GROUND
+        case BidirectionalAmplifier():
+            yield element.output, GROUND
+
+
+def _check_ports(circuit: Circuit) -> None:
+    if not circuit.outputs:
+        raise CircuitError(f"circuit {circuit.name}: it has no outputs")
+    for output in circuit.outputs:
+        for node in (output.plus, output.minus):
+            if node != GROUND and node not in circuit.node_index:
+                raise CircuitError(f"output {output.name}: no element touches node {node}")
+        if output.plus in (GROUND, output.minus):
+            raise CircuitError(f"output {output.name}: its plus node is {output.plus}, which is also its reference")
+    channels = {e.channel for e in circuit.elements if isinstance(e, InputSource)}
+    if missing := set(range(circuit.channels)) - channels:
+        raise CircuitError(f"circuit {circuit.name}: no input source listens to channel {min(missing)}")

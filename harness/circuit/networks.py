@@ -1,0 +1,168 @@
+"""Builders of networks: they return a `Circuit` and know nothing of how it is simulated or trained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.circuit.circuit import Circuit
+from harness.circuit.elements import (
+    GROUND,
+    BidirectionalAmplifier,
+    Crossbar,
+    Diode,
+    Element,
+    InputSource,
+    Output,
+    VoltageSource,
+)
+from harness.devices import DiodeModel
+from harness.errors import CircuitError
+from harness.measurement import Array
+
+
+@dataclass(frozen=True)
+class CellRange:
+    """What the cells of every crossbar can hold, and the unit in which they are initialised."""
+
+    unit: float
+    """g₀ in S: fresh cells are max(0, U(−1, 1)) g₀ / √fan-in, clipped to the range."""
+    g_min: float
+    """Smallest conductance, S."""
+    g_max: float
+    """Largest conductance, S."""
+
+    def fresh(self, words: int, bits: int, rng: np.random.Generator) -> Array:
+        """Initial conductances (S, ``[word, bit]``)."""
+        drawn = rng.uniform(-1, 1, (words, bits)) * self.unit / np.sqrt(words)
+        return np.clip(drawn, self.g_min, self.g_max)
+
+
+def layered_network(
+    channels: int,
+    hidden: Sequence[int],
+    outputs: int,
+    *,
+    cells: CellRange,
+    diode: DiodeModel,
+    rng: np.random.Generator,
+    input_gain: float = 1.0,
+    bias: Sequence[float] = (),
+    shift: tuple[float, float] = (-1.0, 1.0),
+    amplifier_gain: float = 4.0,
+) -> Circuit:
+    """Kendall's layered nonlinear resistive network (Kendall et al. 2020, §3 and figure 2), of any depth.
+
+    Every input is applied twice, as +x and −x; each crossbar has a pair of bias rails among its word lines; each
+    hidden node has an antiparallel pair of diodes to two shift sources and drives the next crossbar through a
+    bidirectional amplifier; every output is a pair of nodes.
+
+    Args:
+        channels: number of input channels.
+        hidden: nodes of each hidden layer.
+        outputs: number of output pairs.
+        cells: range and unit of the conductances.
+        diode: the model of all diodes.
+        rng: draws the initial conductances.
+        input_gain: V at the input pin per V of input.
+        bias: V of the rail pair ±V at each crossbar (``len(hidden) + 1`` values; 0 for none); default all ±1 V.
+        shift: V of the lower and the upper shift source.
+        amplifier_gain: A; 1 joins the layers without amplifiers.
+
+    Raises:
+        CircuitError: a size or a value is out of range.
+    """
+    _check_sizes(channels, hidden, outputs)
+    low, high = shift
+    if not low < high:
+        raise CircuitError(f"shift sources: the lower one ({low:g} V) must lie below the upper one ({high:g} V)")
+    rails = [VoltageSource("shift_low", "shift_low", low), VoltageSource("shift_high", "shift_high", high)]
+    elements, words = _doubled_inputs(channels, input_gain)
+    elements += rails if hidden else []
+    for layer, (size, volts) in enumerate(zip((*hidden, outputs), _bias(bias, len(hidden)), strict=True), start=1):
+        is_output = layer > len(hidden)
+        bits = _output_pairs(size) if is_output else [f"h{layer}_{i}" for i in range(size)]
+        elements += _crossbar(layer, words, bits, volts, cells, rng)
+        if is_output:
+            break
+        for i, node in enumerate(bits):
+            elements.append(Diode(f"up{layer}_{i}", node, "shift_high", diode))
+            elements.append(Diode(f"down{layer}_{i}", "shift_low", node, diode))
+        words = bits
+        if amplifier_gain != 1:
+            words = [f"a{layer}_{i}" for i in range(size)]
+            pins = zip(bits, words, strict=True)
+            elements += [
+                BidirectionalAmplifier(f"amp{layer}_{i}", h, a, amplifier_gain) for i, (h, a) in enumerate(pins)
+            ]
+    pairs = tuple(Output(f"y{k}", f"o{k}p", f"o{k}n") for k in range(outputs))
+    return Circuit("layered", tuple(elements), pairs)
+
+
+def deep_resistive_network(
+    channels: int,
+    hidden: Sequence[int],
+    outputs: int,
+    *,
+    cells: CellRange,
+    diode: DiodeModel,
+    rng: np.random.Generator,
+    input_gain: float = 100.0,
+    bias: Sequence[float] = (),
+) -> Circuit:
+    """Scellier's deep resistive network (Scellier 2024, arXiv 2402.11674, §3).
+
+    Inputs are doubled and enlarged by a gain instead of amplifiers between the layers; each hidden node has one diode
+    to ground, which holds the even nodes at v ≥ 0 and the odd ones at v ≤ 0; outputs are single linear nodes.
+
+    Args and errors are those of `layered_network`.
+    """
+    _check_sizes(channels, hidden, outputs)
+    elements, words = _doubled_inputs(channels, input_gain)
+    for layer, (size, volts) in enumerate(zip((*hidden, outputs), _bias(bias, len(hidden)), strict=True), start=1):
+        is_output = layer > len(hidden)
+        bits = [f"o{k}" for k in range(size)] if is_output else [f"h{layer}_{i}" for i in range(size)]
+        elements += _crossbar(layer, words, bits, volts, cells, rng)
+        if not is_output:
+            for i, node in enumerate(bits):
+                ends = (GROUND, node) if i % 2 == 0 else (node, GROUND)
+                elements.append(Diode(f"rect{layer}_{i}", *ends, diode))
+        words = bits
+    return Circuit("deep_resistive", tuple(elements), tuple(Output(f"y{k}", f"o{k}") for k in range(outputs)))
+
+
+def _check_sizes(channels: int, hidden: Sequence[int], outputs: int) -> None:
+    for what, size in (
+        ("inputs", channels),
+        *((f"hidden layer {i + 1}", n) for i, n in enumerate(hidden)),
+        ("outputs", outputs),
+    ):
+        if size < 1:
+            raise CircuitError(f"{what}: a network needs at least one node, not {size}")
+
+
+def _bias(bias: Sequence[float], hidden_layers: int) -> Sequence[float]:
+    if not bias:
+        return [1.0] * (hidden_layers + 1)
+    if len(bias) != hidden_layers + 1:
+        raise CircuitError(f"bias: {len(bias)} values for {hidden_layers + 1} crossbars; give one for each, 0 for none")
+    return bias
+
+
+def _doubled_inputs(channels: int, gain: float) -> tuple[list[Element], list[str]]:
+    pins = [(f"x{i}{sign}", i, factor) for sign, factor in (("p", gain), ("n", -gain)) for i in range(channels)]
+    return [InputSource(node, node, channel, factor) for node, channel, factor in pins], [node for node, _, _ in pins]
+
+
+def _output_pairs(outputs: int) -> list[str]:
+    return [f"o{k}{sign}" for k in range(outputs) for sign in "pn"]
+
+
+def _crossbar(
+    layer: int, words: list[str], bits: list[str], bias: float, cells: CellRange, rng: np.random.Generator
+) -> list[Element]:
+    rails = [VoltageSource(f"b{layer}{sign}", f"b{layer}{sign}", volts) for sign, volts in (("p", bias), ("n", -bias))]
+    lines = (*words, *(rail.node for rail in rails if bias))
+    drawn = cells.fresh(len(lines), len(bits), rng)
+    array = Crossbar(f"w{layer}", lines, tuple(bits), drawn, cells.g_min, cells.g_max)
+    return [*(rails if bias else []), array]

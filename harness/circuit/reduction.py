@@ -1,0 +1,342 @@
+"""Exact elimination of linear parts, and the way back to every node voltage.
+
+Three steps, none of which approximates:
+
+1. an ideal source behind conductances is a Norton source: 157,000 cells become 200 elements;
+2. bidirectional amplifiers vanish by a change of variable (`harness.circuit.scaling`);
+3. a linear part that touches neither a diode nor an output is eliminated by its Schur complement (Kron reduction),
+   wherever that leaves no more conductances than before.
+
+`Reduction` does the work that depends on the topology alone, once; `Reduction.reduce` does the arithmetic for one
+set of conductances.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix, csc_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import splu
+
+from harness.circuit.circuit import Circuit
+from harness.circuit.elements import GROUND, CurrentSource, Diode, Resistor
+from harness.circuit.scaling import Scaling, scaling_of
+from harness.errors import CircuitError
+from harness.measurement import Array, Index
+
+
+@dataclass(frozen=True, eq=False)
+class Junctions:
+    """All diodes of a reduced circuit; terminals index its unknowns first, then its rails."""
+
+    anode: Index
+    cathode: Index
+    saturation: Array
+    """I_s in A, ``[diodes]``."""
+    emission: Array
+    """N, ``[diodes]``."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedCircuit:
+    """What is left to solve: conductance · u + diode currents = current + inputs @ current_gain.
+
+    Voltages u are in V of the scaled variable (physical volts are scale · u), the equations in A of the same scale.
+    Terminals of diodes and outputs index the unknowns ``0…n−1`` and then the rails ``n…``.
+    """
+
+    names: tuple[str, ...]
+    """One circuit node for each unknown."""
+    conductance: Array
+    """S, ``[n, n]``, symmetric, with everything that leads to a held node on the diagonal."""
+    current: Array
+    """A, ``[n]``."""
+    current_gain: Array
+    """A/V, ``[channels, n]``."""
+    rail: Array
+    """V that each rail is held at besides its input's part, ``[rails]``."""
+    rail_gain: Array
+    """V/V, ``[channels, rails]``."""
+    diodes: Junctions
+    plus: Index
+    """Terminal of each output's plus node, ``[outputs]``."""
+    minus: Index
+    """Terminal of each output's minus node, ``[outputs]``."""
+    output_scale: float
+    """Physical volts per reduced volt at the outputs; injected currents shrink by the same factor."""
+    _way_back: "_WayBack"
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns n."""
+        return len(self.names)
+
+    def currents(self, inputs: Array) -> Array:
+        """Norton currents (A, ``[batch, n]``) of inputs (V, ``[batch, channels]``)."""
+        return self.current + inputs @ self.current_gain
+
+    def rails(self, inputs: Array) -> Array:
+        """Rail voltages (V, ``[batch, rails]``) of inputs (V, ``[batch, channels]``)."""
+        return self.rail + inputs @ self.rail_gain
+
+    def node_voltages(self, solved: Array, inputs: Array) -> Array:
+        """Every physical node voltage (V, ``[batch, nodes]``) from the solved unknowns (V, ``[batch, n]``)."""
+        return self._way_back.node_voltages(solved, inputs)
+
+    def output_voltages(self, nodes: Array) -> Array:
+        """Physical v⁺ − v⁻ (V, ``[batch, outputs]``) from node voltages (V, ``[batch, nodes]``)."""
+        return self._way_back.output_voltages(nodes)
+
+
+class Reduction:
+    """The reduction of one topology; `reduce` evaluates it for given conductances."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        """Plan the elimination.
+
+        Raises:
+            CircuitError: amplifiers close a loop, or outputs lie behind unequal amplification.
+        """
+        self.circuit = circuit
+        self._scaling = scaling_of(circuit)
+        self._index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+        self._lines = [(self._at(c.words), self._at(c.bits)) for c in circuit.crossbars]
+        resistors = [e for e in circuit.elements if isinstance(e, Resistor)]
+        self._ends = self._at([r.a for r in resistors]), self._at([r.b for r in resistors])
+        self._fixed = np.array([r.conductance for r in resistors])
+        self._sources = [e for e in circuit.elements if isinstance(e, CurrentSource)]
+        self._names = _variable_names(circuit, self._scaling)
+        self._diodes = [e for e in circuit.elements if isinstance(e, Diode)]
+        self._kept, self._interior = self._partition()
+        self._plan_terminals()
+
+    def reduce(self, conductances: Sequence[Array]) -> ReducedCircuit:
+        """The reduced circuit for conductances (S, one ``[word, bit]`` per crossbar).
+
+        Raises:
+            CircuitError: all cells that lead to a node are open, so that it floats; names the node.
+        """
+        system = _System(self._scaling, self.circuit.channels)
+        for (words, bits), cells in zip(self._lines, conductances, strict=True):
+            system.add_array(words, bits, cells)
+        system.add_edges(*self._ends, self._fixed)
+        for source in self._sources:
+            system.add_current(self._index[source.source], -source.amperes)
+            system.add_current(self._index[source.sink], source.amperes)
+        self._refuse_floating(system)
+        conductance, current, current_gain, elimination = _eliminate(system, self._kept, self._interior)
+        return ReducedCircuit(
+            names=tuple(self._names[k] for k in self._kept),
+            conductance=conductance,
+            current=current,
+            current_gain=current_gain,
+            rail=self._rail,
+            rail_gain=self._rail_gain,
+            diodes=self._junctions,
+            plus=self._plus,
+            minus=self._minus,
+            output_scale=self._output_scale,
+            _way_back=_WayBack(self._scaling, self._kept, elimination, self._output_nodes),
+        )
+
+    def _at(self, nodes: Sequence[str]) -> Index:
+        return np.array([self._index[node] for node in nodes], dtype=np.intp)
+
+    def _partition(self) -> tuple[Index, Index]:
+        """Variables that stay, and those that a Schur complement removes without adding conductances."""
+        variable = self._scaling.variable
+        held = [n for d in self._diodes for n in (d.anode, d.cathode)]
+        held += [n for o in self.circuit.outputs for n in (o.plus, o.minus)]
+        stays = np.zeros(self._scaling.variables, bool)
+        stays[variable[self._at(held)][self._scaling.free[self._at(held)]]] = True
+        edges = np.unique(np.sort(self._variable_edges(), axis=1), axis=0)
+        inner = ~stays
+        between = edges[inner[edges].all(axis=1)]
+        shape = (len(stays), len(stays))
+        graph = coo_matrix((np.ones(len(between)), (between[:, 0], between[:, 1])), shape=shape)
+        _, part = connected_components(graph, directed=False)
+        for label in np.unique(part[inner]):
+            members = inner & (part == label)
+            touching = edges[members[edges].any(axis=1)]
+            boundary = len(np.unique(touching[~members[touching]]))
+            if boundary * (boundary - 1) // 2 > len(touching):
+                stays |= members
+        return np.flatnonzero(stays), np.flatnonzero(~stays)
+
+    def _variable_edges(self) -> Index:
+        """Pairs of variables that some conductance joins, ``[edges, 2]``."""
+        variable = self._scaling.variable
+        pairs = [np.column_stack([variable[self._ends[0]], variable[self._ends[1]]])]
+        for words, bits in self._lines:
+            pairs.append(np.stack(np.meshgrid(variable[words], variable[bits], indexing="ij"), axis=-1).reshape(-1, 2))
+        edges = np.concatenate(pairs)
+        return edges[(edges >= 0).all(axis=1) & (edges[:, 0] != edges[:, 1])]
+
+    def _plan_terminals(self) -> None:
+        """Number the terminals of diodes and outputs: kept unknowns first, then one rail per held node and scale."""
+        scaling, kept = self._scaling, {int(v): i for i, v in enumerate(self._kept)}
+        rails: dict[tuple[int, float], int] = {}
+
+        def terminal(node: int, scale: float) -> int:
+            if scaling.free[node]:
+                return kept[int(scaling.variable[node])]
+            return len(kept) + rails.setdefault((node, scale), len(rails))
+
+        def common_scale(first: int, second: int) -> float:
+            return float(scaling.scale[first] if scaling.free[first] else scaling.scale[second])
+
+        ends = [(self._index[d.anode], self._index[d.cathode]) for d in self._diodes]
+        scales = [common_scale(*pair) for pair in ends]
+        at = [[terminal(node, s) for node in pair] for pair, s in zip(ends, scales, strict=True)]
+        anode, cathode = np.array(at, dtype=np.intp).reshape(-1, 2).T
+        self._junctions = Junctions(
+            anode,
+            cathode,
+            np.array([d.model.saturation_current / s for d, s in zip(self._diodes, scales, strict=True)]),
+            np.array([d.model.emission / s for d, s in zip(self._diodes, scales, strict=True)]),
+        )
+        pins = [(self._index[o.plus], self._index[o.minus]) for o in self.circuit.outputs]
+        out_scales = {common_scale(*pair) for pair in pins}
+        if len(out_scales) > 1:
+            raise CircuitError(f"circuit {self.circuit.name}: its outputs lie behind unequal amplification")
+        self._output_scale = out_scales.pop()
+        self._plus = np.array([terminal(plus, self._output_scale) for plus, _ in pins], dtype=np.intp)
+        self._minus = np.array([terminal(minus, self._output_scale) for _, minus in pins], dtype=np.intp)
+        self._output_nodes = np.array(pins, dtype=np.intp)
+        nodes = np.array([node for node, _ in rails], dtype=np.intp)
+        scale = np.array([s for _, s in rails])
+        self._rail = scaling.held[nodes] / scale
+        self._rail_gain = np.zeros((self.circuit.channels, len(nodes)))
+        follows = np.flatnonzero(scaling.channel[nodes] >= 0)
+        self._rail_gain[scaling.channel[nodes[follows]], follows] = scaling.gain[nodes[follows]] / scale[follows]
+
+    def _refuse_floating(self, system: "_System") -> None:
+        open_nodes = np.flatnonzero(system.diagonal <= 0)
+        with_diode = {self._scaling.variable[self._index[n]] for d in self._diodes for n in (d.anode, d.cathode)}
+        for variable in open_nodes:
+            if variable not in with_diode:
+                raise CircuitError(f"node {self._names[variable]} floats: every cell that leads to it is open (0 S)")
+
+
+class _System:
+    """Nodal equations over the free variables while elements are added."""
+
+    def __init__(self, scaling: Scaling, channels: int) -> None:
+        self._scaling = scaling
+        self.diagonal = np.zeros(scaling.variables)
+        self.current = np.zeros(scaling.variables)
+        self.current_gain = np.zeros((channels, scaling.variables))
+        self._links: list[tuple[Index, Index, Array]] = []
+
+    def add_array(self, words: Index, bits: Index, cells: Array) -> None:
+        """A crossbar: cells (S, ``[word, bit]``) between word and bit nodes."""
+        free = self._scaling.free
+        w, b = free[words], free[bits]
+        if not w.all():
+            self._add_held(words[~w], bits[b], cells[np.ix_(~w, b)])
+        if not b.all():
+            self._add_held(bits[~b], words[w], cells[np.ix_(w, ~b)].T)
+        between = cells[np.ix_(w, b)]
+        rows, columns = self._scaling.variable[words[w]], self._scaling.variable[bits[b]]
+        np.add.at(self.diagonal, rows, between.sum(axis=1))
+        np.add.at(self.diagonal, columns, between.sum(axis=0))
+        self._links.append((np.repeat(rows, len(columns)), np.tile(columns, len(rows)), between.ravel()))
+
+    def add_edges(self, first: Index, second: Index, conductance: Array) -> None:
+        """Single conductances (S, ``[edges]``)."""
+        for a, b, g in zip(first, second, conductance, strict=True):
+            self.add_array(np.array([a]), np.array([b]), np.array([[g]]))
+
+    def add_current(self, node: int, amperes: float) -> None:
+        """A current (A) into a node."""
+        if self._scaling.free[node]:
+            self.current[self._scaling.variable[node]] += amperes / self._scaling.scale[node]
+
+    def _add_held(self, held: Index, nodes: Index, cells: Array) -> None:
+        """Cells (S, ``[held, node]``) from held nodes to free ones: conductance to ground and Norton current."""
+        at = self._scaling.variable[nodes]
+        np.add.at(self.diagonal, at, cells.sum(axis=0))
+        np.add.at(self.current, at, self._scaling.held[held] @ cells / self._scaling.scale[nodes])
+        follows = self._scaling.channel[held] >= 0
+        sources = held[follows]
+        gained = self._scaling.gain[sources, None] * cells[follows] / self._scaling.scale[nodes]
+        np.add.at(self.current_gain, (self._scaling.channel[sources, None], at), gained)
+
+    def dense(self) -> Array:
+        """The conductance matrix (S), ``[n, n]``; links of a node to itself cancel."""
+        rows, columns, values = (np.concatenate(part) for part in zip(*self._links, strict=True))
+        size = len(self.diagonal)
+        half = np.bincount(rows * size + columns, values, size * size).reshape(size, size)
+        return np.diag(self.diagonal) - half - half.T
+
+    def sparse(self) -> csr_matrix:
+        """The same matrix for networks with many nodes."""
+        rows, columns, values = (np.concatenate(part) for part in zip(*self._links, strict=True))
+        size = len(self.diagonal)
+        half = coo_matrix((values, (rows, columns)), shape=(size, size)).tocsr()
+        diagonal = csr_matrix((self.diagonal, (np.arange(size), np.arange(size))), shape=(size, size))
+        return (diagonal - half - half.T).tocsr()
+
+
+@dataclass(frozen=True, eq=False)
+class _Elimination:
+    """Eliminated variables from kept ones: u_e = current + inputs @ current_gain − u_k @ transfer."""
+
+    variables: Index
+    current: Array
+    current_gain: Array
+    transfer: Array
+
+
+def _eliminate(system: _System, kept: Index, interior: Index) -> tuple[Array, Array, Array, _Elimination | None]:
+    current, gain = system.current, system.current_gain
+    if not len(interior):
+        return system.dense(), current, gain, None
+    matrix = system.sparse()
+    factors = splu(csc_matrix(matrix[interior][:, interior]))
+    across = matrix[interior][:, kept].toarray()
+    elimination = _Elimination(
+        interior, factors.solve(current[interior]), factors.solve(gain[:, interior].T.copy()).T, factors.solve(across).T
+    )
+    reduced = matrix[kept][:, kept].toarray() - elimination.transfer @ across
+    return (
+        (reduced + reduced.T) / 2,
+        current[kept] - elimination.current @ across,
+        gain[:, kept] - elimination.current_gain @ across,
+        elimination,
+    )
+
+
+class _WayBack:
+    """From solved unknowns to every node voltage."""
+
+    def __init__(self, scaling: Scaling, kept: Index, elimination: _Elimination | None, output_nodes: Index) -> None:
+        self._scaling = scaling
+        self._kept = kept
+        self._elimination = elimination
+        self._outputs = output_nodes
+
+    def node_voltages(self, solved: Array, inputs: Array) -> Array:
+        variables = np.empty((len(solved), self._scaling.variables))
+        variables[:, self._kept] = solved
+        if part := self._elimination:
+            variables[:, part.variables] = part.current + inputs @ part.current_gain - solved @ part.transfer
+        free, follows = self._scaling.free[:-1], self._scaling.channel[:-1] >= 0
+        voltages = np.tile(self._scaling.held[:-1], (len(solved), 1))
+        voltages[:, follows] += self._scaling.gain[:-1][follows] * inputs[:, self._scaling.channel[:-1][follows]]
+        voltages[:, free] = self._scaling.scale[:-1][free] * variables[:, self._scaling.variable[:-1][free]]
+        return voltages
+
+    def output_voltages(self, nodes: Array) -> Array:
+        grounded = np.column_stack([nodes, np.zeros(len(nodes))])
+        return grounded[:, self._outputs[:, 0]] - grounded[:, self._outputs[:, 1]]
+
+
+def _variable_names(circuit: Circuit, scaling: Scaling) -> list[str]:
+    """The first circuit node of each variable."""
+    names = [""] * scaling.variables
+    for node, variable in reversed(list(zip(circuit.nodes, scaling.variable, strict=False))):
+        if variable >= 0:
+            names[variable] = node
+    return names

@@ -1,0 +1,172 @@
+"""The change of variable that removes ideal sources and bidirectional amplifiers.
+
+Every node voltage is written v = s·u. An amplifier of gain A from `h` to `a` imposes v_a = A v_h, so with s_a = A s_h
+both nodes share one variable u; Kirchhoff's law at every node divided by its s keeps the conductances as they are,
+because the backward gain 1/A makes the two halves add up. Conductances and diodes never join nodes of unequal s.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from harness.circuit.circuit import Circuit, nodes_of
+from harness.circuit.elements import (
+    GROUND,
+    BidirectionalAmplifier,
+    Crossbar,
+    Diode,
+    InputSource,
+    Resistor,
+    VoltageSource,
+)
+from harness.errors import CircuitError
+from harness.measurement import Array, Index
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """Where every node's voltage comes from. All arrays run over ``Circuit.nodes`` and, last, ground."""
+
+    variable: Index
+    """Index of the node's variable u; −1 where an ideal source holds it."""
+    scale: Array
+    """s in V/V; 1 where an ideal source holds the node."""
+    held: Array
+    """V that an ideal source holds, besides the input's part."""
+    channel: Index
+    """Input channel that a source follows; −1 for none."""
+    gain: Array
+    """V per V of that channel."""
+
+    @property
+    def free(self) -> npt.NDArray[np.bool_]:
+        """True where the voltage is an unknown."""
+        return self.variable >= 0
+
+    @property
+    def variables(self) -> int:
+        """Number of unknowns."""
+        return int(self.variable.max(initial=-1)) + 1
+
+
+def scaling_of(circuit: Circuit) -> Scaling:
+    """The change of variable for a circuit.
+
+    Raises:
+        CircuitError: amplifiers close a loop whose gain is not 1, so no such change exists; names an amplifier.
+    """
+    count = len(circuit.nodes) + 1
+    index = {**circuit.node_index, GROUND: count - 1}
+    held, gain = np.zeros(count), np.zeros(count)
+    channel = np.full(count, -1)
+    driven = np.zeros(count, bool)
+    driven[-1] = True
+    for source in circuit.elements:
+        if isinstance(source, (VoltageSource, InputSource)):
+            node = index[source.node]
+            driven[node] = True
+            if isinstance(source, VoltageSource):
+                held[node] = source.volts
+            else:
+                channel[node], gain[node] = source.channel, source.gain
+    amplifiers = _settle_driven(circuit, index, driven, held, channel, gain)
+    scale = _scales(circuit, index, driven, amplifiers)
+    merged = _components(count, ((index[a.input], index[a.output]) for a in amplifiers))
+    variable = np.full(count, -1)
+    _, first, inverse = np.unique(merged[~driven], return_index=True, return_inverse=True)
+    order = np.argsort(np.argsort(first))  # variables are numbered in the order in which their nodes appear
+    variable[~driven] = order[inverse]
+    return Scaling(variable, np.where(driven, 1.0, scale), held, channel, gain)
+
+
+def energy_scales(circuit: Circuit) -> tuple[float, ...]:
+    """Per crossbar (s_out / s)²: ΠA² over the amplifier stages between the crossbar and the outputs.
+
+    The factor by which the nudged energy differences of a crossbar must be multiplied (Kendall et al. 2020, §3).
+
+    Raises:
+        CircuitError: outputs lie behind unequal amplification, or an amplifier loop has no such factor.
+    """
+    scaling = scaling_of(circuit)
+    scale_of = dict(zip((*circuit.nodes, GROUND), scaling.scale, strict=True))
+    free = {node for node, is_free in zip(circuit.nodes, scaling.free, strict=False) if is_free}
+    at_outputs = {scale_of[node]: o.name for o in circuit.outputs for node in (o.plus, o.minus) if node in free}
+    if len(at_outputs) > 1:
+        raise CircuitError(f"outputs {' and '.join(at_outputs.values())} lie behind unequal amplification")
+    top = next(iter(at_outputs), 1.0)
+    per_crossbar = [[scale_of[node] for node in nodes_of(crossbar) if node in free] for crossbar in circuit.crossbars]
+    return tuple((top / scales[0]) ** 2 if scales else 1.0 for scales in per_crossbar)
+
+
+def _settle_driven(
+    circuit: Circuit,
+    index: dict[str, int],
+    driven: npt.NDArray[np.bool_],
+    held: Array,
+    channel: Index,
+    gain: Array,
+) -> list[BidirectionalAmplifier]:
+    """Outputs of amplifiers behind ideal sources are held too; returns the other amplifiers."""
+    waiting = [e for e in circuit.elements if isinstance(e, BidirectionalAmplifier)]
+    while ready := [a for a in waiting if driven[index[a.input]]]:
+        for amplifier in ready:
+            source, sink = index[amplifier.input], index[amplifier.output]
+            driven[sink], channel[sink] = True, channel[source]
+            held[sink], gain[sink] = amplifier.gain * held[source], amplifier.gain * gain[source]
+        waiting = [a for a in waiting if a not in ready]
+    return waiting
+
+
+def _scales(
+    circuit: Circuit,
+    index: dict[str, int],
+    driven: npt.NDArray[np.bool_],
+    amplifiers: list[BidirectionalAmplifier],
+) -> Array:
+    """s of every node: 1 in the domain that appears first, × A from domain to domain along the amplifiers."""
+    domain = _components(len(driven), _reciprocal_links(circuit, index, driven))
+    ratios: dict[int, list[tuple[int, float, str]]] = {}
+    for amplifier in amplifiers:
+        near, far = int(domain[index[amplifier.input]]), int(domain[index[amplifier.output]])
+        ratios.setdefault(near, []).append((far, amplifier.gain, amplifier.name))
+        ratios.setdefault(far, []).append((near, 1 / amplifier.gain, amplifier.name))
+    scale: dict[int, float] = {}
+    for start in map(int, domain):
+        if start in scale:
+            continue
+        scale[start] = 1.0
+        queue = deque([start])
+        while queue:
+            here = queue.popleft()
+            for there, ratio, name in ratios.get(here, ()):
+                wanted = scale[here] * ratio
+                if there not in scale:
+                    scale[there] = wanted
+                    queue.append(there)
+                elif not np.isclose(scale[there], wanted, rtol=1e-12):
+                    raise CircuitError(
+                        f"amplifier {name}: it closes a loop of gain {wanted / scale[there]:g}; only 1 is possible"
+                    )
+    return np.array([scale[int(d)] for d in domain])
+
+
+def _reciprocal_links(
+    circuit: Circuit, index: dict[str, int], driven: npt.NDArray[np.bool_]
+) -> Iterator[tuple[int, int]]:
+    """Pairs of free nodes that one conductance or diode joins (a crossbar joins all its free lines)."""
+    for element in circuit.elements:
+        if isinstance(element, (Resistor, Diode, Crossbar)):
+            free = [index[n] for n in nodes_of(element) if not driven[index[n]]]
+            yield from ((free[0], other) for other in free[1:])
+
+
+def _components(count: int, links: Iterator[tuple[int, int]]) -> Index:
+    edges = np.array(list(links), dtype=np.intp).reshape(-1, 2)
+    graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    label: Index = connected_components(graph, directed=False)[1].astype(np.intp)
+    return label

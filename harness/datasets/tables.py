@@ -1,0 +1,124 @@
+"""Small data sets that need no download: scikit-learn's, a truth table, and CSV files of one's own.
+
+scikit-learn takes a second to import, so it is imported where it is used.
+"""
+# ruff: noqa: PLC0415
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from harness.datasets.samples import Samples, Split
+from harness.errors import DataError
+from harness.measurement import Array, Index
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Labelled rows before they are split."""
+
+    features: Array
+    """``[rows, channels]``, in V where `standardise` is false."""
+    labels: Index
+    """Class index of each row, ``[rows]``."""
+    classes: tuple[str, ...]
+    standardise: bool = False
+    """Give every feature mean 0 V and standard deviation 1 V over the training rows."""
+    stratify: bool = False
+    """Hold out the same share of every class."""
+
+
+def digits() -> Table:
+    """scikit-learn's 1,797 handwritten digits, 8×8 pixels p in 0…16 as p/8 − 1 V."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    return Table(pixels / 8 - 1, labels, tuple(map(str, range(10))))
+
+
+def iris() -> Table:
+    """Fisher's 150 irises, four features, standardised."""
+    from sklearn.datasets import load_iris
+
+    return _bunch(load_iris())
+
+
+def wine() -> Table:
+    """178 Italian wines, 13 features, standardised."""
+    from sklearn.datasets import load_wine
+
+    return _bunch(load_wine())
+
+
+def xor() -> Table:
+    """The exclusive or of two inputs of ±1 V; its four rows serve for training and for the test."""
+    inputs = np.array([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
+    return Table(inputs, (inputs[:, 0] != inputs[:, 1]).astype(int), ("equal", "different"))
+
+
+def csv(path: Path, label: str) -> Table:
+    """A CSV file with one row a sample: the column `label` holds the class, all others are numbers; standardised.
+
+    Raises:
+        DataError: the file, the column or a number is missing; names row and column.
+    """
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"data file {path}: cannot be read as CSV ({error})") from error
+    if label not in frame.columns:
+        raise DataError(f"data file {path}: no column {label!r}; its columns are {', '.join(map(str, frame.columns))}")
+    numbers = frame.drop(columns=label).apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    if not np.isfinite(numbers).all():
+        row, column = np.argwhere(~np.isfinite(numbers))[0]
+        name = frame.columns.drop(label)[column]
+        raise DataError(f"data file {path}: row {row + 2}, column {name!r} is no finite number")
+    codes, classes = pd.factorize(frame[label], sort=True)
+    return Table(numbers, codes, tuple(map(str, classes)), standardise=True, stratify=True)
+
+
+BUILT_IN: dict[str, Callable[[], Table]] = {"digits": digits, "iris": iris, "wine": wine, "xor": xor}
+"""The data sets that come with the package, by the name an experiment file gives."""
+
+
+def split(table: Table, *, held_out: float, seed: int, levels: tuple[float, float]) -> Split:
+    """Training and held-out rows with one-hot targets.
+
+    Args:
+        table: the rows.
+        held_out: share of the rows that is held out; 0 tests on the training rows.
+        seed: of the shuffle.
+        levels: V of a wrong and of the right output.
+
+    Raises:
+        DataError: a class has too few rows to be split.
+    """
+    from sklearn.model_selection import train_test_split
+
+    targets = np.full((len(table.labels), len(table.classes)), levels[0])
+    targets[np.arange(len(targets)), table.labels] = levels[1]
+    rows = np.arange(len(targets))
+    train = test = rows
+    if held_out > 0:
+        try:
+            train, test = train_test_split(
+                rows, test_size=held_out, random_state=seed, stratify=table.labels if table.stratify else None
+            )
+        except ValueError as error:
+            raise DataError(f"data: {held_out:g} of {len(rows)} rows cannot be held out ({error})") from error
+    features = _standardised(table.features, train) if table.standardise else table.features
+    shown, held = (Samples(features[part], targets[part]) for part in (train, test))
+    return Split(shown, held, table.classes)
+
+
+def _standardised(features: Array, train: Index) -> Array:
+    spread = features[train].std(axis=0)
+    return (features - features[train].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+
+
+def _bunch(bunch: object) -> Table:
+    names = tuple(map(str, bunch.target_names))  # type: ignore[attr-defined]
+    return Table(bunch.data, bunch.target, names, standardise=True, stratify=True)  # type: ignore[attr-defined]

@@ -1,0 +1,65 @@
+"""The junction diode, with the very law that ngspice solves.
+
+Forward and down to v = −3 N V_T it is Shockley's I_s (exp(v / N V_T) − 1); below, ngspice replaces the exponential by
+−I_s (1 + (3 N V_T / (e v))³), and a conductance gmin lies across every junction (SPICE3's ``dioload``).
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.errors import CircuitError
+from harness.measurement import Array
+from harness.units import show
+
+GMIN = 1e-12
+"""S across every junction: ngspice's default, set explicitly in every deck."""
+TEMPERATURE = 27.0
+"""°C: temp = tnom in every deck."""
+THERMAL_VOLTAGE = 1.38064852e-23 * (TEMPERATURE + 273.15) / 1.6021766208e-19
+"""kT/q in V at `TEMPERATURE`, with ngspice's constants (``const.h``, CODATA 2014)."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class DiodeModel:
+    """A junction diode without series resistance or charge.
+
+    Raises:
+        CircuitError: a name that SPICE could not read, or parameters out of range.
+    """
+
+    name: str
+    saturation_current: float
+    """I_s in A."""
+    emission: float
+    """N, the ideality factor; the junction's scale is N V_T."""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise CircuitError(f"diode model {self.name!r}: a name has letters, digits and _ and starts with a letter")
+        if not 0 < self.saturation_current <= 1:
+            current = show(self.saturation_current, "A")
+            raise CircuitError(f"diode model {self.name}: saturation current {current} must be above 0 and at most 1 A")
+        if not 0.01 <= self.emission <= 100:
+            raise CircuitError(f"diode model {self.name}: emission coefficient {self.emission:g} must lie in 0.01…100")
+
+
+def current_and_slope(volts: Array, saturation: Array, scale: Array) -> tuple[Array, Array]:
+    """Current (A) and small-signal conductance (S) of junctions at `volts`, all arrays broadcast together.
+
+    Args:
+        volts: junction voltage, V, ``[..., diodes]``.
+        saturation: I_s, A, ``[diodes]``.
+        scale: N V_T, V, ``[diodes]``.
+    """
+    conducts = volts >= -3 * scale
+    grown = np.exp(np.where(conducts, volts, 0.0) / scale)
+    below = np.where(conducts, -3 * scale, volts)
+    ratio = 3 * scale / (np.e * below)
+    shelf = ratio * ratio * ratio
+    current = np.where(conducts, saturation * (grown - 1), -saturation * (1 + shelf))
+    slope = np.where(conducts, saturation * grown / scale, 3 * saturation * shelf / below)
+    return current + GMIN * volts, slope + GMIN

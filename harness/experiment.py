@@ -1,0 +1,294 @@
+"""An experiment: settings made into objects. The only place that names concrete classes."""
+
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import controller
+from harness.chip.base import Chip
+from harness.chip.ngspice import NgspiceChip
+from harness.chip.nodal import NodalChip
+from harness.chip.session import open_session
+from harness.circuit import Circuit, deep_resistive_network, layered_network
+from harness.circuit.networks import CellRange
+from harness.controller import EpochDone, Evaluation, Plan, StepDone
+from harness.datasets import BUILT_IN, Split, csv, split
+from harness.devices import DiodeModel
+from harness.errors import ExperimentError, RunError
+from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
+from harness.learning.equilibrium import EquilibriumPropagation
+from harness.learning.updates import SGD, Adam, Momentum, UpdateRule
+from harness.netlist.full import export_text
+from harness.netlist.settings import Tolerances
+from harness.plots import draw_crossbars, draw_training
+from harness.runs import Run, write_atomic
+from harness.settings import (
+    AdamSettings,
+    LayeredSettings,
+    MomentumSettings,
+    Settings,
+    SGDSettings,
+    merged,
+    read_settings,
+)
+
+_INITIAL = 2  # stream of random numbers for the initial conductances (0 and 1 are the controller's)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything of an experiment that does not depend on a run; its parts are built when they are first asked for."""
+
+    settings: Settings
+
+    @classmethod
+    def load(cls, name: str, overrides: Sequence[str] = ()) -> "Experiment":
+        """A packaged experiment by name, or one's own by the path of its TOML file.
+
+        Args:
+            name: such as ``"digits"`` or ``"my/experiment.toml"``.
+            overrides: ``key=value`` texts, as the command line's ``--set`` takes them.
+
+        Raises:
+            ExperimentError: there is no such experiment, or a key or value in it is wrong.
+        """
+        if name in packaged_experiments():
+            text = (resources.files("harness") / "experiments" / f"{name}.toml").read_text()
+            return cls(read_settings(text, f"experiment {name}", overrides))
+        return cls.from_file(Path(name), overrides)
+
+    @classmethod
+    def from_file(cls, path: Path, overrides: Sequence[str] = ()) -> "Experiment":
+        """An experiment from a TOML file; see `load`."""
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            known = ", ".join(packaged_experiments())
+            raise ExperimentError(f"no experiment {str(path)!r}: neither a readable file nor one of {known}") from error
+        return cls(read_settings(text, str(path), overrides, path.parent))
+
+    def replace(self, changes: Mapping[str, Any]) -> "Experiment":
+        """The experiment with dotted keys changed: ``replace({"training.epochs": 3})``."""
+        return Experiment(merged(self.settings, changes))
+
+    @cached_property
+    def data(self) -> Split:
+        """The samples, split and encoded into volts."""
+        wanted = self.settings.data
+        table = csv(wanted.file, wanted.label) if wanted.file else BUILT_IN[wanted.set]()
+        return split(table, held_out=wanted.held_out, seed=self.settings.training.seed, levels=wanted.targets)
+
+    @cached_property
+    def circuit(self) -> Circuit:
+        """The network with its initial conductances."""
+        network, seed = self.settings.network, self.settings.training.seed
+        shared: dict[str, Any] = {
+            "cells": CellRange(network.g_unit, network.g_min, network.g_max),
+            "diode": DiodeModel("dhidden", network.diode.saturation_current, network.diode.emission),
+            "rng": np.random.default_rng([seed, _INITIAL]),
+            "input_gain": network.input_gain,
+            "bias": network.bias,
+        }
+        sizes = self.data.channels, network.hidden, len(self.data.classes)
+        if isinstance(network, LayeredSettings):
+            return layered_network(*sizes, **shared, shift=network.shift, amplifier_gain=network.amplifier_gain)
+        return deep_resistive_network(*sizes, **shared)
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What learning lowers."""
+        rule = self.settings.rule
+        return SquaredError() if rule.cost == "squared-error" else SoftmaxCrossEntropy(rule.temperature)
+
+    @cached_property
+    def rule(self) -> EquilibriumPropagation:
+        """How a batch becomes a gradient."""
+        rule = self.settings.rule
+        return EquilibriumPropagation(
+            self.circuit, self.cost, beta=rule.beta, variant=rule.variant, nudging=rule.nudging
+        )
+
+    @cached_property
+    def update(self) -> UpdateRule:
+        """How a gradient becomes a change of conductance."""
+        update, unit = self.settings.update, self.settings.network.g_unit
+        rates = update.rates * len(self.circuit.crossbars) if len(update.rates) == 1 else update.rates
+        in_unit, in_unit_squared = tuple(r * unit for r in rates), tuple(r * unit**2 for r in rates)
+        match update:
+            case SGDSettings():
+                return SGD(in_unit_squared, decay=update.decay)
+            case MomentumSettings():
+                return Momentum(in_unit_squared, update.momentum, decay=update.decay)
+            case AdamSettings():
+                scale = 1 / unit
+                return Adam(in_unit, update.beta1, update.beta2, update.epsilon, scale=scale, decay=update.decay)
+
+    @property
+    def plan(self) -> Plan:
+        """Epochs, batch size, seed."""
+        training = self.settings.training
+        return Plan(training.epochs, training.batch, training.seed)
+
+    @property
+    def tolerances(self) -> Tolerances:
+        """ngspice's convergence bounds."""
+        chip = self.settings.chip
+        return Tolerances(chip.reltol, chip.vntol, chip.abstol)
+
+    def new_chip(self) -> Chip:
+        """A chip with the initial conductances.
+
+        Raises:
+            NgspiceMissing: the experiment wants ngspice and the machine has none.
+        """
+        if self.settings.chip.kind == "nodal":
+            return NodalChip(self.circuit)
+        return NgspiceChip(self.circuit, tolerances=self.tolerances)
+
+    @contextmanager
+    def open_chip(self) -> Iterator[Chip]:
+        """`new_chip`, closed at the end."""
+        chip = self.new_chip()
+        try:
+            yield chip
+        finally:
+            chip.close()
+
+    def netlist(self, circuit: Circuit, sample: int = 0, comments: Sequence[str] = ()) -> str:
+        """The full netlist with one held-out sample at its inputs, for ``ngspice -b``.
+
+        Raises:
+            ExperimentError: there is no such sample.
+        """
+        rows = self.data.test
+        if not 0 <= sample < len(rows):
+            raise ExperimentError(f"sample {sample}: the held-out rows are 0…{len(rows) - 1}")
+        label = self.data.classes[int(rows.targets[sample].argmax())]
+        about = [*comments, f"held-out sample {sample} of {self.settings.data.set}, class {label}"]
+        return export_text(circuit, rows.inputs[sample], self.tolerances, about)
+
+    def manifest(self) -> dict[str, Any]:
+        """What a run needs to be repeated: versions, seed, tolerances, hash of the initial netlist."""
+        chip = self.settings.chip
+        versions = {name: metadata.version(name) for name in ("harness", "numpy", "scipy", "scikit-learn")}
+        simulator: dict[str, Any] = {"kind": chip.kind}
+        if chip.kind == "ngspice":
+            session = open_session()
+            versions |= {"PySpice": metadata.version("PySpice"), "ngspice": session.version_text}
+            simulator |= {"linear_solver": session.linear_solver(), **vars(self.tolerances)}
+        return {
+            "experiment": self.settings.name,
+            "seed": self.settings.training.seed,
+            "chip": simulator,
+            "versions": {"python": platform.python_version(), **versions},
+            "netlist_sha256": sha256(self.netlist(self.circuit).encode()).hexdigest(),
+        }
+
+    def create_run(self, path: Path) -> Run:
+        """A new run directory for this experiment.
+
+        Raises:
+            RunError: something is at `path` already.
+        """
+        return Run.create(path, self.settings.to_toml(), self.manifest())
+
+    def train(
+        self,
+        run: Run,
+        *,
+        watch: Callable[[StepDone | EpochDone], None] = lambda _: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> dict[str, Any] | None:
+        """Train in a run directory, from its last checkpoint if it has one.
+
+        Args:
+            run: of this experiment, from `create_run` or reopened.
+            watch: sees every step and epoch.
+            stop: asked after every batch; training ends with a checkpoint when it says True.
+
+        Returns:
+            What the run reached, as in its ``result.json``; None when it was stopped.
+
+        Raises:
+            RunError: another process trains there.
+            ChipError: the chip failed; the last checkpoint stays.
+        """
+        with run.locked(), self.open_chip() as chip:
+            parts = (chip, self.rule, self.update, self.cost, self.data, self.plan, run)
+            complete = controller.train(*parts, watch=watch, stop=stop)
+            self._draw(run, chip)
+            if not complete:
+                return None
+            train, test = (controller.evaluate(chip, self.cost, rows) for rows in (self.data.train, self.data.test))
+            result = self._result(run, train, test)
+            run.finish([c.name for c in self.circuit.crossbars], chip.conductances, result)
+        return result
+
+    def evaluate(self, run: Run) -> dict[str, Any]:
+        """Loss and accuracy of a run's conductances (the last checkpoint's if it is not complete).
+
+        Raises:
+            RunError: the run has no checkpoint yet.
+        """
+        with self.open_chip() as chip:
+            chip.program(self.trained(run).conductances)
+            shown: dict[str, Any] = {}
+            for part, rows in (("train", self.data.train), ("test", self.data.test)):
+                found = controller.evaluate(chip, self.cost, rows)
+                shown |= {f"{part}_accuracy": found.accuracy, f"{part}_loss": found.loss, f"{part}_samples": len(rows)}
+        return {"run": str(run.path), "chip": self.settings.chip.kind, **shown}
+
+    def trained(self, run: Run) -> Circuit:
+        """The network with the conductances of a run's last checkpoint.
+
+        Raises:
+            RunError: the run has no checkpoint yet.
+        """
+        position = run.position()
+        if position is None:
+            raise RunError(f"run {run.path} has no checkpoint yet; go on with 'harness train --resume {run.path}'")
+        return self.circuit.with_conductances(position.conductances)
+
+    def _draw(self, run: Run, chip: Chip) -> None:
+        steps, epochs = run.tables()
+        write_atomic(run.path / "training.png", draw_training(steps, epochs, self.settings.name))
+        arrays = zip(self.circuit.crossbars, chip.conductances, strict=True)
+        write_atomic(run.path / "crossbars.png", draw_crossbars([c.with_conductances(g) for c, g in arrays]))
+
+    def _result(self, run: Run, train: Evaluation, test: Evaluation) -> dict[str, Any]:
+        _, epochs = run.tables()
+        seconds = sum(row.seconds for row in epochs)
+        shares = [row.ngspice_share * row.seconds for row in epochs if row.ngspice_share is not None]
+        return {
+            "run": str(run.path),
+            "experiment": self.settings.name,
+            "seed": self.settings.training.seed,
+            "test_accuracy": test.accuracy,
+            "train_accuracy": train.accuracy,
+            "test_loss": test.loss,
+            "train_loss": train.loss,
+            "epochs": len(epochs),
+            "seconds": seconds,
+            "train_samples_per_second": len(self.data.train) * len(epochs) / seconds,
+            "ngspice_share": sum(shares) / seconds if shares else None,
+        }
+
+
+def packaged_experiments() -> dict[str, str]:
+    """The experiments that come with the package: name and description, by name."""
+    files = (resources.files("harness") / "experiments").iterdir()
+    found = sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    return {name: _description(name) for name in found}
+
+
+def _description(name: str) -> str:
+    text = (resources.files("harness") / "experiments" / f"{name}.toml").read_text()
+    return read_settings(text, f"experiment {name}").description

@@ -1,0 +1,77 @@
+"""Cost functions of the outputs, in V² per sample, with their gradients.
+
+A cost in V² has a slope in V, so that β in siemens turns it into a nudging current.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from harness.errors import ExperimentError
+from harness.measurement import Array
+
+
+class Cost(Protocol):
+    """What learning lowers. Arrays are ``[batch, outputs]`` in V."""
+
+    def values(self, outputs: Array, targets: Array) -> Array:
+        """C of each sample, V², ``[batch]``."""
+        ...
+
+    def slopes(self, outputs: Array, targets: Array) -> Array:
+        """∂C/∂v of each sample, V, ``[batch, outputs]``."""
+        ...
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """C = ½ Σ (y − v)² over the outputs; its nudge is a spring of conductance β (Kendall et al. 2020, eq. 9)."""
+
+    def values(self, outputs: Array, targets: Array) -> Array:
+        """See `Cost`."""
+        difference = targets - outputs
+        return 0.5 * (difference * difference).sum(axis=1)
+
+    def slopes(self, outputs: Array, targets: Array) -> Array:
+        """See `Cost`."""
+        return outputs - targets
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy:
+    """C = −T² Σ p log softmax(v / T): the outputs are logits in units of the temperature T (V).
+
+    The factor T² keeps C in V² and its slope T (softmax(v / T) − p) in V. The target distribution p is the target
+    voltages' share above the lowest one: one-hot for one-hot targets.
+
+    Raises:
+        ExperimentError: the temperature is not above 0.
+    """
+
+    temperature: float = 1.0
+    """V."""
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ExperimentError(f"softmax cross-entropy: temperature {self.temperature:g} V must be above 0")
+
+    def values(self, outputs: Array, targets: Array) -> Array:
+        """See `Cost`."""
+        weighted = _distribution(targets) * log_softmax(outputs / self.temperature, axis=1)
+        return np.asarray(-(self.temperature**2) * weighted.sum(axis=1))
+
+    def slopes(self, outputs: Array, targets: Array) -> Array:
+        """See `Cost`."""
+        return np.asarray(self.temperature * (softmax(outputs / self.temperature, axis=1) - _distribution(targets)))
+
+
+def _distribution(targets: Array) -> Array:
+    above = targets - targets.min(axis=1, keepdims=True)
+    return above / np.maximum(above.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+
+
+def accuracy(outputs: Array, targets: Array) -> float:
+    """The share of samples whose largest output is the one with the largest target."""
+    return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())

@@ -1,0 +1,154 @@
+"""Update rules: from ∂C/∂g to the change of conductance that is asked of the chip.
+
+Each is a frozen value with explicit state, so that a run can be stopped and resumed bit for bit. Rates are one per
+crossbar; `at_epoch` gives the rule with its decayed rates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+import numpy as np
+
+from harness.errors import ExperimentError
+from harness.measurement import Array, Conductances
+
+
+@dataclass(frozen=True, eq=False)
+class UpdateState:
+    """What an update rule remembers: the number of steps, and slots of arrays shaped like the crossbars."""
+
+    steps: int = 0
+    slots: tuple[Conductances, ...] = ()
+
+
+class UpdateRule(Protocol):
+    """Turns gradients into wanted changes of conductance."""
+
+    def init(self, conductances: Conductances) -> UpdateState:
+        """The state before the first step."""
+        ...
+
+    def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:
+        """Wanted changes (S) for a gradient (V²/S), and the state after it."""
+        ...
+
+    def at_epoch(self, epoch: int) -> Self:
+        """The same rule with the rates of an epoch (counted from 0)."""
+        ...
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Δg = −η ∂C/∂g, with η in S²/V²."""
+
+    rates: tuple[float, ...]
+    """η of each crossbar in the first epoch, S²/V²."""
+    decay: float = 1.0
+    """Factor on every rate from epoch to epoch."""
+
+    def __post_init__(self) -> None:
+        _check_rates(self.rates, self.decay)
+
+    def init(self, conductances: Conductances) -> UpdateState:  # noqa: ARG002, D102 - said once, on the protocol
+        return UpdateState()
+
+    def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:  # noqa: D102
+        change = tuple(-rate * g for rate, g in zip(self.rates, gradient, strict=True))
+        return change, replace(state, steps=state.steps + 1)
+
+    def at_epoch(self, epoch: int) -> "SGD":  # noqa: D102
+        return replace(self, rates=_decayed(self.rates, self.decay, epoch), decay=1.0)
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """u ← μ u + ∂C/∂g, Δg = −η u (Polyak's heavy ball), with η in S²/V²."""
+
+    rates: tuple[float, ...]
+    """η of each crossbar in the first epoch, S²/V²."""
+    momentum: float = 0.9
+    """μ."""
+    decay: float = 1.0
+    """Factor on every rate from epoch to epoch."""
+
+    def __post_init__(self) -> None:
+        _check_rates(self.rates, self.decay)
+        _check_share("momentum", self.momentum)
+
+    def init(self, conductances: Conductances) -> UpdateState:  # noqa: D102
+        return UpdateState(slots=(_zeros(conductances),))
+
+    def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:  # noqa: D102
+        (velocity,) = state.slots
+        velocity = tuple(self.momentum * u + g for u, g in zip(velocity, gradient, strict=True))
+        change = tuple(-rate * u for rate, u in zip(self.rates, velocity, strict=True))
+        return change, UpdateState(state.steps + 1, (velocity,))
+
+    def at_epoch(self, epoch: int) -> "Momentum":  # noqa: D102
+        return replace(self, rates=_decayed(self.rates, self.decay, epoch), decay=1.0)
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma & Ba 2015, algorithm 1), with η in S: the largest usual step of one conductance.
+
+    The state keeps the raw moments; the bias correction is applied to copies of them.
+    """
+
+    rates: tuple[float, ...]
+    """η of each crossbar in the first epoch, S."""
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    """Share of the root-mean-square gradient's own scale (V²/S) below which steps shrink; see `scale`."""
+    scale: float = 1.0
+    """V²/S: unit of the gradients, so that `epsilon` is a pure number."""
+    decay: float = 1.0
+    """Factor on every rate from epoch to epoch."""
+
+    def __post_init__(self) -> None:
+        _check_rates(self.rates, self.decay)
+        _check_share("beta1", self.beta1)
+        _check_share("beta2", self.beta2)
+
+    def init(self, conductances: Conductances) -> UpdateState:  # noqa: D102
+        return UpdateState(slots=(_zeros(conductances), _zeros(conductances)))
+
+    def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:  # noqa: D102
+        first, second = state.slots
+        steps = state.steps + 1
+        first = tuple(self.beta1 * m + (1 - self.beta1) * g for m, g in zip(first, gradient, strict=True))
+        second = tuple(self.beta2 * v + (1 - self.beta2) * g * g for v, g in zip(second, gradient, strict=True))
+        moments = zip(self.rates, first, second, strict=True)
+        change = tuple(-rate * self._direction(m, v, steps) for rate, m, v in moments)
+        return change, UpdateState(steps, (first, second))
+
+    def _direction(self, first: Array, second: Array, steps: int) -> Array:
+        mean = first / (1 - self.beta1**steps)
+        spread = np.sqrt(second / (1 - self.beta2**steps))
+        return np.asarray(mean / (spread + self.epsilon * self.scale))
+
+    def at_epoch(self, epoch: int) -> "Adam":  # noqa: D102
+        return replace(self, rates=_decayed(self.rates, self.decay, epoch), decay=1.0)
+
+
+def _zeros(conductances: Conductances) -> Conductances:
+    return tuple(np.zeros_like(g) for g in conductances)
+
+
+def _decayed(rates: Sequence[float], decay: float, epoch: int) -> tuple[float, ...]:
+    return tuple(rate * decay**epoch for rate in rates)
+
+
+def _check_rates(rates: Sequence[float], decay: float) -> None:
+    for rate in rates:
+        if not rate >= 0:
+            raise ExperimentError(f"update: learning rate {rate:g} must not be negative")
+    if not 0 < decay <= 1:
+        raise ExperimentError(f"update: decay {decay:g} must lie above 0 and at most at 1")
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise ExperimentError(f"update: {name} {value:g} must lie in 0…1, below 1")

@@ -1,0 +1,1 @@
+"""Circuits as text, one file a dialect; needs no simulator."""

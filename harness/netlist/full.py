@@ -1,0 +1,134 @@
+"""The complete circuit in ngspice's dialect: every cell a resistor, every amplifier its controlled sources.
+
+The reduced circuit is what is trained; this is what a designer takes away, and what `harness check` compares it with.
+An open cell (0 S) is left out.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from harness.circuit import (
+    GROUND,
+    BidirectionalAmplifier,
+    Circuit,
+    Crossbar,
+    CurrentSource,
+    Diode,
+    Element,
+    InputSource,
+    Output,
+    Resistor,
+    VoltageSource,
+)
+from harness.devices import DiodeModel
+from harness.measurement import Array, Drive, Injection, Spring
+from harness.netlist.settings import Tolerances, options
+from harness.units import spice_number
+
+SWEPT = "vpoint"
+
+
+def circuit_lines(circuit: Circuit, inputs: Array) -> list[str]:
+    """Models and elements for one sample's inputs (V, ``[channels]``)."""
+    models = dict.fromkeys(e.model for e in circuit.elements if isinstance(e, Diode))
+    lines = [_model(model) for model in models]
+    for element in circuit.elements:
+        lines += _element(element, inputs)
+    return lines
+
+
+def operating_point_lines(
+    circuit: Circuit, drive: Drive, sample: int, tolerances: Tolerances, *, klu: bool
+) -> list[str]:
+    """A deck that settles one sample under one drive when `SWEPT`, a source of its own, is swept over one point."""
+    return [
+        "* full network, one operating point",
+        options(tolerances, klu=klu),
+        *circuit_lines(circuit, drive.inputs[sample]),
+        *_nudge(circuit, drive, sample),
+        f"{SWEPT} harness_point 0 0",
+        "rpoint harness_point 0 1",
+        *saved(circuit),
+        ".end",
+    ]
+
+
+def export_text(circuit: Circuit, inputs: Array, tolerances: Tolerances, comments: list[str]) -> str:
+    """A deck for ``ngspice -b`` that prints the outputs for one sample's inputs (V, ``[channels]``)."""
+    prints = [f"print {_drop(output)}" for output in circuit.outputs]
+    return "\n".join(
+        [
+            f"* {circuit.name}: full network with programmed conductances",
+            *(f"* {line}" for text in comments for line in text.splitlines()),
+            options(tolerances),
+            *circuit_lines(circuit, inputs),
+            ".control",
+            "op",
+            *prints,
+            ".endc",
+            ".end",
+            "",
+        ]
+    )
+
+
+def saved(circuit: Circuit) -> list[str]:
+    """``.save`` lines for every node."""
+    names = [f"v({node})" for node in circuit.nodes]
+    return [f".save {' '.join(names[k : k + 20])}" for k in range(0, len(names), 20)]
+
+
+def _model(model: DiodeModel) -> str:
+    return f".model {model.name} D(Is={spice_number(model.saturation_current)} N={spice_number(model.emission)})"
+
+
+def _element(element: Element, inputs: Array) -> list[str]:
+    match element:
+        case Resistor(name, a, b, conductance):
+            return [f"r{name} {a} {b} {spice_number(1 / conductance)}"]
+        case Diode(name, anode, cathode, model):
+            return [f"d{name} {anode} {cathode} {model.name}"]
+        case VoltageSource(name, node, volts):
+            return [f"v{name} {node} 0 {spice_number(volts)}"]
+        case InputSource(name, node, channel, gain):
+            return [f"v{name} {node} 0 {spice_number(gain * inputs[channel])}"]
+        case CurrentSource(name, source, sink, amperes):
+            return [f"i{name} {source} {sink} {spice_number(amperes)}"]
+        case BidirectionalAmplifier():
+            return _amplifier(element)
+        case Crossbar():
+            return list(_cells(element))
+
+
+def _amplifier(amplifier: BidirectionalAmplifier) -> list[str]:
+    """Forward v × A through a sense source, whose current × 1/A is drawn from the input."""
+    name, inner = amplifier.name, f"{amplifier.name}_sense"
+    return [
+        f"e{name} {inner} 0 {amplifier.input} 0 {spice_number(amplifier.gain)}",
+        f"v{inner} {inner} {amplifier.output} 0",
+        f"f{name} {amplifier.input} 0 v{inner} {spice_number(1 / amplifier.gain)}",
+    ]
+
+
+def _cells(crossbar: Crossbar) -> Iterator[str]:
+    closed = np.argwhere(crossbar.conductances > 0).tolist()
+    ohms = (1 / crossbar.conductances[crossbar.conductances > 0]).tolist()
+    for (word, bit), resistance in zip(closed, ohms, strict=True):
+        yield f"r{crossbar.cell(word, bit)} {crossbar.words[word]} {crossbar.bits[bit]} {resistance!r}"
+
+
+def _nudge(circuit: Circuit, drive: Drive, sample: int) -> Iterator[str]:
+    """β (y − v) as a transconductance and a source of β y; an injection as a source."""
+    for k, output in enumerate(circuit.outputs):
+        pins = f"{output.minus} {output.plus}"
+        match drive.nudge:
+            case Spring(conductance=beta, targets=targets):
+                yield f"gnudge{k} {output.plus} {output.minus} {output.plus} {output.minus} {spice_number(beta)}"
+                yield f"inudge{k} {pins} {spice_number(beta * targets[sample, k])}"
+            case Injection(current=amperes):
+                yield f"inudge{k} {pins} {spice_number(amperes[sample, k])}"
+
+
+def _drop(output: Output) -> str:
+    return f"v({output.plus})" + ("" if output.minus == GROUND else f"-v({output.minus})")

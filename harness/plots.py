@@ -1,0 +1,55 @@
+"""Pictures of a run, as the bytes of PNG files."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from harness.circuit import Crossbar
+from harness.runs import EpochRow, StepRow
+
+_SMOOTHED = 25  # batches in the running mean of the loss
+
+
+def draw_training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], title: str) -> bytes:
+    """Loss by batch and by epoch, and accuracy by epoch."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    loss, accuracy = figure.subplots(1, 2)
+    batches = max((row.step for row in steps), default=1)
+    at = [row.epoch - 1 + row.step / batches for row in steps]
+    loss.plot(at, [row.loss for row in steps], color="0.8", linewidth=0.6, label="batch")
+    if len(steps) >= _SMOOTHED:
+        mean = np.convolve([row.loss for row in steps], np.full(_SMOOTHED, 1 / _SMOOTHED), "valid")
+        loss.plot(at[_SMOOTHED - 1 :], mean, color="C0", label=f"mean of {_SMOOTHED} batches")
+    ends = [row.epoch for row in epochs]
+    loss.plot(ends, [row.test_loss for row in epochs], "o-", color="C1", markersize=3, label="held out")
+    loss.set(xlabel="epoch", ylabel="loss (V²)", title=title, ylim=(0, None))
+    accuracy.plot(
+        ends, [100 * row.train_accuracy for row in epochs], "o-", color="C0", markersize=3, label="training, running"
+    )
+    accuracy.plot(ends, [100 * row.test_accuracy for row in epochs], "o-", color="C1", markersize=3, label="held out")
+    accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
+    for axes in (loss, accuracy):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return _png(figure)
+
+
+def draw_crossbars(crossbars: Sequence[Crossbar]) -> bytes:
+    """Every crossbar as a heat map of its conductances, word lines down, bit lines across."""
+    figure = Figure(figsize=(5 * len(crossbars), 6), layout="constrained")
+    for axes, crossbar in zip(figure.subplots(1, len(crossbars), squeeze=False)[0], crossbars, strict=True):
+        factor, unit = (1e6, "µS") if crossbar.conductances.max() < 1e-2 else (1.0, "S")
+        image = axes.imshow(crossbar.conductances * factor, aspect="auto", interpolation="nearest", cmap="viridis")
+        words, bits = crossbar.shape
+        axes.set(title=f"{crossbar.name}: {words} × {bits}", xlabel="bit line", ylabel="word line")
+        figure.colorbar(image, ax=axes, label=f"conductance ({unit})")
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
+    return buffer.getvalue()

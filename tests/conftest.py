@@ -1,0 +1,49 @@
+"""Circuits, samples and chips that many tests share."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from harness.chip.base import Chip
+from harness.chip.ngspice import FullNetlistChip, NgspiceChip
+from harness.chip.nodal import NodalChip
+from harness.circuit import Circuit, deep_resistive_network, layered_network
+from harness.circuit.networks import CellRange
+from harness.devices import DiodeModel
+from harness.measurement import Batch
+
+DIODE = DiodeModel("dtest", 1e-6, 2.0)
+CELLS = CellRange(1.0, 1e-3, 10.0)
+
+MakeChip = Callable[[Circuit], Chip]
+
+
+def kendall(hidden: list[int], seed: int = 0, channels: int = 3, outputs: int = 2, **changes: object) -> Circuit:
+    """A random layered network for signals of about a volt."""
+    options = {"cells": CELLS, "diode": DIODE, "rng": np.random.default_rng(seed), **changes}
+    return layered_network(channels, hidden, outputs, **options)  # type: ignore[arg-type]
+
+
+def scellier(hidden: list[int], seed: int = 0, channels: int = 3, outputs: int = 2, **changes: object) -> Circuit:
+    """A random deep resistive network."""
+    options = {"cells": CELLS, "diode": DIODE, "rng": np.random.default_rng(seed), "input_gain": 3.0, **changes}
+    return deep_resistive_network(channels, hidden, outputs, **options)  # type: ignore[arg-type]
+
+
+def random_batch(circuit: Circuit, samples: int = 3, seed: int = 1) -> Batch:
+    """Inputs and targets of about a volt."""
+    rng = np.random.default_rng(seed)
+    return Batch(rng.normal(size=(samples, circuit.channels)), rng.normal(size=(samples, len(circuit.outputs))))
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(NodalChip, id="nodal"),
+        pytest.param(NgspiceChip, id="ngspice", marks=pytest.mark.ngspice),
+        pytest.param(FullNetlistChip, id="full-netlist", marks=pytest.mark.ngspice),
+    ]
+)
+def make_chip(request: pytest.FixtureRequest) -> MakeChip:
+    """Every kind of chip, by a function from circuit to chip."""
+    return request.param
