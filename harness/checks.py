@@ -166,7 +166,7 @@ def _relative(ours: Array, theirs: Array) -> float:
 
 
 def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
-    """Largest net current into any free node of the unreduced circuit, as a share of the currents that meet there.
+    """Largest net current into any free node of the unreduced circuit, as a share of the largest that any node passes.
 
     Args:
         circuit: with the conductances under which the nodes were read.
@@ -209,4 +209,4 @@ def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
             add(index[element.input], net[:, index[element.output]] / element.gain)
     held = {driven_node(e) for e in circuit.elements} | {GROUND}
     free = [k for node, k in index.items() if node not in held]
-    return float((np.abs(net[:, free]) / np.maximum(size[:, free], np.finfo(float).tiny)).max(initial=0.0))
+    return float(np.abs(net[:, free]).max(initial=0.0) / max(size.max(), np.finfo(float).tiny))

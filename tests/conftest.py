@@ -20,8 +20,8 @@ MakeChip = Callable[[Circuit], Chip]
 
 
 def kendall(hidden: list[int], seed: int = 0, channels: int = 3, outputs: int = 2, **changes: object) -> Circuit:
-    """A random layered network for signals of about a volt."""
-    options = {"cells": CELLS, "diode": DIODE, "rng": np.random.default_rng(seed), **changes}
+    """A random layered network for signals of about a volt, whose diodes conduct at them."""
+    options = {"shift": (-0.2, 0.3), "cells": CELLS, "diode": DIODE, "rng": np.random.default_rng(seed), **changes}
     return layered_network(channels, hidden, outputs, **options)  # type: ignore[arg-type]
 
 
