@@ -36,7 +36,7 @@ def phases(circuit: Circuit) -> list[Drive]:
 
 def apart(first: tuple[Reading, ...], second: tuple[Reading, ...]) -> float:
     """Largest difference (V) of any node in any phase, for a signal of a volt."""
-    signal = max(1.0, max(float(np.abs(reading.nodes).max()) for reading in second))
+    signal = max(1.0, *(float(np.abs(reading.nodes).max()) for reading in second))
     return max(float(np.abs(a.nodes - b.nodes).max()) for a, b in zip(first, second, strict=True)) / signal
 
 

@@ -36,7 +36,7 @@ def digits() -> Table:
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
-    return Table(pixels / 8 - 1, labels, tuple(map(str, range(10))))
+    return Table(pixels / 8 - 1, labels, tuple(map(str, range(10))), stratify=True)
 
 
 def iris() -> Table:

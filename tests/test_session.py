@@ -1,0 +1,135 @@
+"""The ngspice of this process: read-outs, failures, memory, and a machine without it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.chip.ngspice import NgspiceChip
+from harness.chip.session import SweepDeck, Unsettled, find_library, open_session
+from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
+from harness.measurement import Drive
+from harness.netlist import sweep
+from tests.conftest import kendall, random_batch
+
+pytestmark = pytest.mark.ngspice
+
+HEAD = ("* test", ".options reltol=1e-6", "vpoint p 0 0", "rpoint p 0 1")
+
+
+def deck(*lines: str, points: int = 3, vectors: tuple[str, ...] = ("v(a)",)) -> SweepDeck:
+    return SweepDeck((*HEAD, *lines, ".end"), "vpoint", points, vectors)
+
+
+def test_a_sweep_returns_its_points_in_order() -> None:
+    values = open_session().sweep(deck("e1 a 0 p 0 2", "r1 a b 1", "r2 b 0 3", vectors=("v(a)", "v(b)")))
+    np.testing.assert_allclose(values, [[0, 0], [2, 1.5], [4, 3]], atol=1e-12)
+
+
+def test_a_deck_that_is_not_understood_is_refused_with_ngspices_words_and_kept() -> None:
+    with pytest.raises(SimulatorError, match="ngspice refused a deck") as caught:
+        open_session().sweep(deck("d1 a 0 nomodel", "r1 a 0 1"))
+    assert any("modelname" in line for line in caught.value.log)
+    assert caught.value.deck is not None
+    assert "d1 a 0 nomodel" in caught.value.deck.read_text()
+    caught.value.deck.unlink()
+
+
+def test_a_refusal_leaves_nothing_that_a_later_sweep_could_read() -> None:
+    session = open_session()
+    good = deck("e1 a 0 p 0 2", "r1 a 0 1")
+    session.sweep(good)
+    with pytest.raises(SimulatorError) as caught:
+        session.sweep(deck("q1 a"))
+    caught.value.deck.unlink()  # type: ignore[union-attr]
+    np.testing.assert_allclose(session.sweep(good)[:, 0], [0, 2, 4])
+
+
+def test_a_vector_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(SimulatorError, match=r"ngspice returned no vector v\(nowhere\)") as caught:
+        open_session().sweep(deck("r1 a p 1", "r2 a 0 1", vectors=("v(nowhere)",)))
+    caught.value.deck.unlink()  # type: ignore[union-attr]
+
+
+def test_a_singular_circuit_says_at_which_point() -> None:
+    with pytest.raises(Unsettled) as caught:
+        open_session().sweep(deck("r1 a p 1", "r2 a 0 1", "v1 a 0 1", "v2 a 0 2"))
+    assert caught.value.point == 0
+    caught.value.deck.unlink()
+
+
+def test_a_sample_that_does_not_settle_is_named_with_its_phase_and_deck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kilo-ampere that turns against whatever voltage it makes, switched on in the nudged phase of sample 1."""
+    circuit = kendall([3])
+    batch = random_batch(circuit)
+    genuine = sweep.sweep_lines
+
+    def sabotaged(*args: object, **options: object) -> list[str]:
+        lines = genuine(*args, **options)  # type: ignore[arg-type]
+        trap = "btrap n0 0 i=(v(idx)>2.5) ? ((v(n0)>0.1) ? 1e3 : -1e3) : 0"
+        return [*lines[:-1], trap, ".end"]
+
+    monkeypatch.setattr(sweep, "sweep_lines", sabotaged)
+    drives = [Drive(batch.inputs), Drive(batch.inputs, phase="nudged")]
+    with pytest.raises(ConvergenceError, match=r"sample 1, nudged phase: ngspice found no operating point") as caught:
+        NgspiceChip(circuit).measure(drives)
+    assert (caught.value.sample, caught.value.phase) == (1, "nudged")
+    assert caught.value.log
+    assert re.search(r"deck saved as \S+\.cir", str(caught.value))
+    assert "btrap" in caught.value.deck.read_text()  # type: ignore[union-attr]
+    caught.value.deck.unlink()  # type: ignore[union-attr]
+
+
+def test_memory_stays_flat_over_2000_batches_of_changing_netlists() -> None:
+    circuit = kendall([5], channels=4, outputs=3)
+    chip = NgspiceChip(circuit)
+    batch = random_batch(circuit, 8)
+    rng = np.random.default_rng(0)
+
+    def run(batches: int) -> None:
+        for _ in range(batches):
+            chip.program([rng.uniform(0.01, 1.0, c.shape) for c in circuit.crossbars])
+            chip.measure([Drive(batch.inputs), Drive(batch.inputs, phase="again")])
+
+    run(50)
+    before = resident_megabytes()
+    run(2000)
+    assert resident_megabytes() - before < 20
+
+
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def test_the_process_keeps_its_locale_and_its_one_session() -> None:
+    import locale
+
+    assert open_session() is open_session()
+    assert locale.setlocale(locale.LC_NUMERIC) in ("C", locale.setlocale(locale.LC_NUMERIC))
+    assert float("1.5") == 1.5
+
+
+def test_without_libngspice_one_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NGSPICE_LIBRARY_PATH", "/nowhere/libngspice.so")
+    with pytest.raises(NgspiceMissing, match=r"NGSPICE_LIBRARY_PATH=/nowhere.*apt-get install libngspice0"):
+        find_library()
+
+
+def test_a_machine_without_libngspice_trains_nothing_and_exits_with_1(tmp_path: Path) -> None:
+    """No quiet fall-back to another solver."""
+    result = subprocess.run(
+        [sys.executable, "-m", "harness", "train", "xor", "--run", str(tmp_path / "run")],
+        env={**os.environ, "NGSPICE_LIBRARY_PATH": "/nowhere/libngspice.so"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "libngspice cannot be loaded" in result.stderr
+    assert not result.stdout
+    assert not (tmp_path / "run").exists()
