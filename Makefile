@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml Makefile .ci/setup
 	@touch $@
 
 train: $(STAMP)
-	@$(BIN)/harness train $(EXPERIMENT) $(ARGS)
+	@$(BIN)/python -m harness train $(EXPERIMENT) $(ARGS)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -17,8 +17,7 @@ from harness.chip.base import Chip
 from harness.chip.ngspice import NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.chip.session import open_session
-from harness.circuit import Circuit, deep_resistive_network, layered_network
-from harness.circuit.networks import CellRange
+from harness.circuit import CellRange, Circuit, deep_resistive_network, layered_network
 from harness.controller import EpochDone, Evaluation, Plan, StepDone
 from harness.datasets import BUILT_IN, Split, csv, split
 from harness.devices import DiodeModel
@@ -28,7 +27,6 @@ from harness.learning.equilibrium import EquilibriumPropagation
 from harness.learning.updates import SGD, Adam, Momentum, UpdateRule
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
-from harness.plots import draw_crossbars, draw_training
 from harness.runs import Run, write_atomic
 from harness.settings import (
     AdamSettings,
@@ -172,7 +170,7 @@ class Experiment:
         if not 0 <= sample < len(rows):
             raise ExperimentError(f"sample {sample}: the held-out rows are 0…{len(rows) - 1}")
         label = self.data.classes[int(rows.targets[sample].argmax())]
-        about = [*comments, f"held-out sample {sample} of {self.settings.data.set}, class {label}"]
+        about = [*comments, f"sample {sample} of the held-out rows of {self.settings.data.set}, class {label}"]
         return export_text(circuit, rows.inputs[sample], self.tolerances, about)
 
     def manifest(self) -> dict[str, Any]:
@@ -258,6 +256,8 @@ class Experiment:
         return self.circuit.with_conductances(position.conductances)
 
     def _draw(self, run: Run, chip: Chip) -> None:
+        from harness.plots import draw_crossbars, draw_training  # noqa: PLC0415 - matplotlib takes a second to import
+
         steps, epochs = run.tables()
         write_atomic(run.path / "training.png", draw_training(steps, epochs, self.settings.name))
         arrays = zip(self.circuit.crossbars, chip.conductances, strict=True)

@@ -231,10 +231,14 @@ def _csv(rows: Sequence[Any], kind: type) -> bytes:
 
 
 def _read(path: Path, kind: type) -> list[Any]:
-    names = {HEADINGS.get(f.name, f.name): f.name for f in fields(kind)}
-    frame = pd.read_csv(path, float_precision="round_trip").rename(columns=names)
-    rows = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
-    return [kind(**{str(name): value for name, value in row.items()}) for row in rows]
+    """Rows of a table, every number with the very bits that were written."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    readers = {HEADINGS.get(f.name, f.name): (f.name, int if f.type is int else float) for f in fields(kind)}
+    rows = frame.to_dict(orient="records")
+    return [
+        kind(**{name: read(row[heading]) if row[heading] else None for heading, (name, read) in readers.items()})
+        for row in rows
+    ]
 
 
 def _json(content: Mapping[str, Any]) -> str:

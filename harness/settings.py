@@ -1,32 +1,24 @@
-"""Experiment files: TOML in, validated settings out; units are parsed here and nowhere else.
+"""Experiment files: TOML in, validated settings out; units are parsed here and nowhere else."""
 
-A wrong key names the nearest right one, a wrong value its unit and range, and both the line of the file.
-"""
-
-import difflib
-import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, Union, get_args
+from typing import Annotated, Any, Literal, Self, Union
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import ExperimentError, UnitError
+from harness.errors import ExperimentError
 from harness.learning.equilibrium import Nudging, Variant
-from harness.units import parse
+from harness.problems import MismatchError, Names, Unit, explain, line_of
+from harness.units import show
 
-
-def _unit(unit: str) -> BeforeValidator:
-    return BeforeValidator(lambda value: parse(value, unit))
-
-
-Volts = Annotated[float, _unit("V")]
-Siemens = Annotated[float, _unit("S")]
-Amperes = Annotated[float, _unit("A")]
-Positive = Annotated[float, Field(gt=0)]
+Volts = Annotated[float, Unit("V")]
+Siemens = Annotated[float, Unit("S")]
+Amperes = Annotated[float, Unit("A")]
+Number = Annotated[float, Unit("")]
+Positive = Annotated[Number, Field(gt=0)]
+Whole = Annotated[int, Field(strict=True)]
 
 
 class _Section(BaseModel):
@@ -41,17 +33,21 @@ class DataSettings(_Section):
     """For ``csv``: the file; paths are relative to the experiment file."""
     label: str = "label"
     """For ``csv``: the column with the class."""
-    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    held_out: Annotated[Number, Field(ge=0, lt=1)] = 0.2
     """Share of the rows that training never sees; 0 tests on the training rows."""
     targets: tuple[Volts, Volts] = (0.0, 1.0)
     """V of a wrong and of the right output."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.set == "csv") != (self.file is not None):
-            raise ValueError("file goes with set = 'csv', and only with it")
-        if not self.targets[0] < self.targets[1]:
-            raise ValueError(f"targets: the wrong output ({self.targets[0]:g} V) must lie below the right one")
+        if self.set == "csv" and self.file is None:
+            raise MismatchError("file", "set = 'csv' needs a file")
+        if self.set != "csv" and self.file is not None:
+            raise MismatchError("file", f"set = {self.set!r} has no file; only set = 'csv' has one")
+        wrong, right = self.targets
+        if not wrong < right:
+            order = f"the wrong output's {show(wrong, 'V')} must lie below the right one's {show(right, 'V')}"
+            raise MismatchError("targets", order)
         return self
 
 
@@ -60,12 +56,12 @@ class DiodeSettings(_Section):
 
     saturation_current: Annotated[Amperes, Field(gt=0, le=1)]
     """I_s in A."""
-    emission: Annotated[float, Field(ge=0.01, le=100)] = 2.0
+    emission: Annotated[Number, Field(ge=0.01, le=100)] = 2.0
     """N."""
 
 
 class _Network(_Section):
-    hidden: tuple[Annotated[int, Field(ge=1, le=100_000)], ...]
+    hidden: tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...]
     """Nodes of each hidden layer."""
     g_unit: Annotated[Siemens, Field(gt=0, le=1e3)]
     """g₀ in S: fresh cells are max(0, U(−1, 1)) g₀ / √fan-in, and learning rates count in it."""
@@ -82,9 +78,10 @@ class _Network(_Section):
     @model_validator(mode="after")
     def _bounds(self) -> Self:
         if not self.g_min < self.g_max:
-            raise ValueError(f"g_min ({self.g_min:g} S) must lie below g_max ({self.g_max:g} S)")
+            raise MismatchError("g_min", f"{show(self.g_min, 'S')} must lie below g_max, {show(self.g_max, 'S')}")
         if self.bias and len(self.bias) != len(self.hidden) + 1:
-            raise ValueError(f"bias: {len(self.bias)} values for {len(self.hidden) + 1} crossbars")
+            count = f"{len(self.bias)} values for {len(self.hidden) + 1} crossbars"
+            raise MismatchError("bias", f"{count}; give one for each, 0 for none")
         return self
 
 
@@ -99,8 +96,10 @@ class LayeredSettings(_Network):
 
     @model_validator(mode="after")
     def _shifts(self) -> Self:
-        if not self.shift[0] < self.shift[1]:
-            raise ValueError(f"shift: the lower source ({self.shift[0]:g} V) must lie below the upper one")
+        low, high = self.shift
+        if not low < high:
+            order = f"the lower source's {show(low, 'V')} must lie below the upper one's {show(high, 'V')}"
+            raise MismatchError("shift", order)
         return self
 
 
@@ -125,14 +124,14 @@ class RuleSettings(_Section):
     @model_validator(mode="after")
     def _springs(self) -> Self:
         if self.nudging is Nudging.SPRING and self.cost != "squared-error":
-            raise ValueError("nudging: springs are for squared error; write nudging = 'current'")
+            raise MismatchError("nudging", f"springs are for squared error, not {self.cost}; write nudging = 'current'")
         return self
 
 
 class _Update(_Section):
-    rates: tuple[Annotated[float, Field(ge=0)], ...]
+    rates: tuple[Annotated[Number, Field(ge=0)], ...]
     """One learning rate per crossbar, or one for all: in g_unit²/V² for sgd and momentum, in g_unit for adam."""
-    decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    decay: Annotated[Number, Field(gt=0, le=1)] = 1.0
     """Factor on the rates from epoch to epoch."""
 
 
@@ -146,15 +145,15 @@ class MomentumSettings(_Update):
     """``[update]`` with ``kind = "momentum"``."""
 
     kind: Literal["momentum"]
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
 
 
 class AdamSettings(_Update):
     """``[update]`` with ``kind = "adam"``."""
 
     kind: Literal["adam"]
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    beta1: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[Number, Field(ge=0, lt=1)] = 0.999
     epsilon: Positive = 1e-8
     """In units of V²/g_unit."""
 
@@ -162,9 +161,9 @@ class AdamSettings(_Update):
 class TrainingSettings(_Section):
     """``[training]``."""
 
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)]
-    batch: Annotated[int, Field(ge=1, le=1_000_000)]
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    epochs: Annotated[Whole, Field(ge=1, le=1_000_000)]
+    batch: Annotated[Whole, Field(ge=1, le=1_000_000)]
+    seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
     """Of the split, the initial conductances, the order of the samples and the signs of the nudge."""
 
 
@@ -172,7 +171,7 @@ class ChipSettings(_Section):
     """``[chip]``: what the network is simulated with."""
 
     kind: Literal["ngspice", "nodal"] = "ngspice"
-    reltol: Annotated[float, Field(gt=0, lt=1e-3)] = 1e-6
+    reltol: Annotated[Number, Field(gt=0, lt=1e-3)] = 1e-6
     vntol: Annotated[Volts, Field(gt=0, lt=1e-3)] = 1e-9
     abstol: Annotated[Amperes, Field(gt=0, lt=1e-6)] = 1e-12
 
@@ -193,9 +192,8 @@ class Settings(_Section):
     def _one_rate_each(self) -> Self:
         crossbars = len(self.network.hidden) + 1
         if len(self.update.rates) not in (1, crossbars):
-            raise ValueError(
-                f"update.rates: {len(self.update.rates)} rates for {crossbars} crossbars; give one for each, or one"
-            )
+            count = f"{len(self.update.rates)} rates for {crossbars} crossbars"
+            raise MismatchError("update.rates", f"{count}; give one for each, or one for all")
         return self
 
     def to_toml(self) -> str:
@@ -210,7 +208,7 @@ def read_settings(text: str, source: str, overrides: Sequence[str] = (), folder:
         text: TOML.
         source: what to call the text in errors.
         overrides: ``key=value`` with a dotted key, values as in TOML (quotes around text may be left out).
-        folder: where relative paths in the file start.
+        folder: where relative paths in the text start; those in overrides start in the working directory.
 
     Raises:
         ExperimentError: syntax, keys or values are wrong; names line, key, value, bound and the nearest right key.
@@ -219,116 +217,66 @@ def read_settings(text: str, source: str, overrides: Sequence[str] = (), folder:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{source}: not valid TOML: {error}") from error
+    changes: dict[Names, str] = {}
     for override in overrides:
-        _override(content, override)
-    try:
-        settings = Settings.model_validate(content)
-    except ValidationError as error:
-        problems = [_explain(problem, text, source) for problem in error.errors()]
-        raise ExperimentError("\n".join(problems)) from error
-    except UnitError as error:
-        raise ExperimentError(f"{source}: {error}") from error
-    if settings.data.file is not None:
-        resolved = settings.data.model_copy(update={"file": (folder / settings.data.file).resolve()})
-        settings = settings.model_copy(update={"data": resolved})
-    return settings
+        path, value = _read_override(override)
+        _change(content, path, value, f"--set {override}")
+        changes[path] = f"--set {override}"
 
+    def where(path: Names) -> str:
+        if (change := _change_of(path, changes)) is not None:
+            return change
+        line = line_of(text, path)
+        return f"{source}, line {line}" if line else source
 
-def _override(content: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    path = [part.strip() for part in key.split(".")]
-    if not (equals and all(path)):
-        raise ExperimentError(f"--set {override}: write key=value, such as training.epochs=3")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    here = content
-    for part in path[:-1]:
-        deeper = here.setdefault(part, {})
-        if not isinstance(deeper, dict):
-            raise ExperimentError(f"--set {override}: {part} is a value, not a section")
-        here = deeper
-    here[path[-1]] = parsed
-
-
-def _explain(problem: ErrorDetails, text: str, source: str) -> str:
-    """One sentence for one of pydantic's findings."""
-    path = [part for part in problem["loc"] if part not in _TAGS]
-    key = ".".join(map(str, path)) or "experiment"
-    line = _line_of(text, [str(part) for part in path if not isinstance(part, int)])
-    where = f"{source}, line {line}" if line else source
-    message = problem["msg"].removeprefix("Value error, ")
-    match problem["type"]:
-        case "extra_forbidden":
-            return f"{where}: unknown key {key!r}{_nearest(path)}"
-        case "missing":
-            return f"{where}: key {key!r} is missing"
-        case "union_tag_invalid" | "union_tag_not_found":
-            kinds = problem.get("ctx", {}).get("expected_tags", "")
-            return f"{where}: key '{key}.kind' must be one of {kinds or 'the known kinds'}"
-        case "value_error":
-            return f"{where}: {key}: {message}"
-    value = problem["input"]
-    return f"{where}: {key} = {value!r}: {message[:1].lower()}{message[1:]}"
-
-
-_TAGS = {"layered", "deep-resistive", "sgd", "momentum", "adam"}
-"""Pydantic puts the kind of a section into the path of an error."""
-
-
-def _nearest(path: Sequence[Any]) -> str:
-    known = sorted(_keys_at([str(part) for part in path[:-1]]))
-    close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known keys here: {', '.join(known)}"
-
-
-def _keys_at(section: Sequence[str]) -> set[str]:
-    """Every key that some kind of a section takes."""
-    models: list[type[BaseModel]] = [Settings]
-    for name in section:
-        found = (m.model_fields[name].annotation for m in models if name in m.model_fields)
-        models = [model for annotation in found for model in _models_in(annotation)]
-    return {key for model in models for key in model.model_fields}
-
-
-def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
-
-
-def _line_of(text: str, path: Sequence[str]) -> int | None:
-    """The line of a key (or of its nearest section) in TOML as people write it: ``[section]`` and ``key =``."""
-    section: list[str] = []
-    found: int | None = None
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
-            section = [part.strip().strip("\"'") for part in header.group(1).split(".")]
-            if section == list(path[: len(section)]):
-                found = number
-        elif key := re.match(r"\s*([\w.\"'-]+)\s*=", line):
-            here = section + [part.strip("\"'") for part in key.group(1).split(".")]
-            if here == list(path[: len(here)]):
-                return number
-    return found
+    is_own = _change_of(("data", "file"), changes) is None
+    return _validated(content, where, folder if is_own else Path())
 
 
 def merged(settings: Settings, changes: Mapping[str, Any]) -> Settings:
-    """Settings with dotted keys changed, validated again.
+    """Settings with dotted keys changed, validated again; relative paths start in the working directory.
 
     Raises:
         ExperimentError: a key or value is wrong.
     """
     content = settings.model_dump(mode="json", exclude_none=True)
     for key, value in changes.items():
-        *path, last = key.split(".")
-        here = content
-        for part in path:
-            here = here.setdefault(part, {})
-        here[last] = value
+        _change(content, tuple(key.split(".")), value, f"{key} = {value!r}")
+    return _validated(content, lambda _: "experiment", Path())
+
+
+def _validated(content: dict[str, Any], where: Callable[[Names], str], folder: Path) -> Settings:
     try:
-        return Settings.model_validate(content)
+        settings = Settings.model_validate(content)
     except ValidationError as error:
-        raise ExperimentError("\n".join(_explain(problem, "", "experiment") for problem in error.errors())) from error
+        raise ExperimentError("\n".join(explain(problem, Settings, where) for problem in error.errors())) from error
+    if settings.data.file is None:
+        return settings
+    data = settings.data.model_copy(update={"file": (folder / settings.data.file).resolve()})
+    return settings.model_copy(update={"data": data})
+
+
+def _read_override(override: str) -> tuple[Names, Any]:
+    key, equals, value = override.partition("=")
+    path = tuple(part.strip() for part in key.split("."))
+    if not (equals and all(path)):
+        raise ExperimentError(f"--set {override}: write key=value, such as training.epochs=3")
+    try:
+        return path, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return path, value.strip()
+
+
+def _change(content: dict[str, Any], path: Names, value: Any, what: str) -> None:
+    here = content
+    for depth, part in enumerate(path[:-1], start=1):
+        deeper = here.setdefault(part, {})
+        if not isinstance(deeper, dict):
+            raise ExperimentError(f"{what}: {'.'.join(path[:depth])} is a value, not a section")
+        here = deeper
+    here[path[-1]] = value
+
+
+def _change_of(path: Names, changes: dict[Names, str]) -> str | None:
+    """The last change of a key or of a section around it."""
+    return next((changes[made] for made in reversed(changes) if made == path[: len(made)]), None)

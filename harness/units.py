@@ -6,21 +6,12 @@ Prefixes follow SI and are case-sensitive: ``M`` is mega and ``m`` is milli, unl
 
 import math
 import re
+from decimal import Decimal
 
 from harness.errors import UnitError
 
-_PREFIXES = {
-    "f": 1e-15,
-    "p": 1e-12,
-    "n": 1e-9,
-    "u": 1e-6,
-    "µ": 1e-6,
-    "m": 1e-3,
-    "": 1.0,
-    "k": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-}
+_PREFIXES = {"f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9}
+"""Powers of ten; the micro sign and the Greek letter are both read."""
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 
 
@@ -33,7 +24,10 @@ def parse(value: object, unit: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise UnitError(f"{value!r} is no quantity; write a number or a text such as '10 u{unit}'")
     if not isinstance(value, str):
-        return _finite(float(value), unit)
+        try:
+            return _finite(float(value), unit)
+        except OverflowError as error:
+            raise UnitError(f"a whole number of {len(str(value))} digits is not finite as a quantity") from error
     match = _QUANTITY.fullmatch(value)
     if match is None:
         raise UnitError(f"{value!r} is no quantity; write a number or a text such as '10 u{unit}'")
@@ -43,26 +37,17 @@ def parse(value: object, unit: str) -> float:
         raise UnitError(
             f"{value!r} should be in {unit or 'no unit'}; known prefixes are {', '.join(filter(None, _PREFIXES))}"
         )
-    return _finite(float(number) * _PREFIXES[prefix], unit)
+    return _finite(float(Decimal(number).scaleb(_PREFIXES[prefix])), unit)  # the float nearest to what was written
 
 
 def show(value: float, unit: str, digits: int = 3) -> str:
     """A quantity as people write it: ``show(4.7e-5, "S")`` is ``"47 µS"``."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g} {unit}"
-    for prefix, factor in (
-        ("G", 1e9),
-        ("M", 1e6),
-        ("k", 1e3),
-        ("", 1.0),
-        ("m", 1e-3),
-        ("µ", 1e-6),
-        ("n", 1e-9),
-        ("p", 1e-12),
-    ):
-        if abs(value) >= factor * (1 - 1e-9):
-            return f"{value / factor:.{digits}g} {prefix}{unit}"
-    return f"{value:.{digits}g} {unit}"
+    rounded = float(f"{value:.{digits}g}")
+    for prefix in ("G", "M", "k", "", "m", "µ", "n", "p"):
+        factor = 10.0 ** _PREFIXES[prefix]
+        if math.isfinite(rounded) and abs(rounded) >= factor * (1 - 1e-9):
+            return f"{rounded / factor:.{digits}g} {prefix}{unit}".rstrip()
+    return f"{rounded:g} {unit}".rstrip()
 
 
 def spice_number(value: float) -> str:

@@ -13,12 +13,13 @@ from harness.circuit.elements import (
     Resistor,
     VoltageSource,
 )
-from harness.circuit.networks import deep_resistive_network, layered_network
+from harness.circuit.networks import CellRange, deep_resistive_network, layered_network
 from harness.circuit.reduction import ReducedCircuit, Reduction
 
 __all__ = [
     "GROUND",
     "BidirectionalAmplifier",
+    "CellRange",
     "Circuit",
     "Crossbar",
     "CurrentSource",

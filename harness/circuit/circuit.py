@@ -80,6 +80,8 @@ class Circuit:
 
     def with_conductances(self, conductances: Sequence[Array]) -> "Circuit":
         """The same circuit with other programmed conductances (S, one ``[word, bit]`` per crossbar)."""
+        if len(conductances) != len(self.crossbars):
+            raise CircuitError(f"circuit {self.name}: {len(conductances)} arrays for {len(self.crossbars)} crossbars")
         programmed = iter(conductances)
         elements = tuple(e.with_conductances(next(programmed)) if isinstance(e, Crossbar) else e for e in self.elements)
         return replace(self, elements=elements)

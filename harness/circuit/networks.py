@@ -34,8 +34,13 @@ class CellRange:
 
     def fresh(self, words: int, bits: int, rng: np.random.Generator) -> Array:
         """Initial conductances (S, ``[word, bit]``)."""
-        drawn = rng.uniform(-1, 1, (words, bits)) * self.unit / np.sqrt(words)
-        return np.clip(drawn, self.g_min, self.g_max)
+        drawn = self._draw(words, bits, rng)
+        while (open_lines := ~(drawn > 0).any(axis=0)).any():  # a bit line of open cells only would float
+            drawn[:, open_lines] = self._draw(words, int(open_lines.sum()), rng)
+        return drawn
+
+    def _draw(self, words: int, bits: int, rng: np.random.Generator) -> Array:
+        return np.clip(rng.uniform(-1, 1, (words, bits)) * self.unit / np.sqrt(words), self.g_min, self.g_max)
 
 
 def layered_network(

@@ -63,7 +63,7 @@ def csv(path: Path, label: str) -> Table:
     """A CSV file with one row a sample: the column `label` holds the class, all others are numbers; standardised.
 
     Raises:
-        DataError: the file, the column or a number is missing; names row and column.
+        DataError: the file, the column, a label or a number is missing, or there is nothing to tell apart.
     """
     try:
         frame = pd.read_csv(path)
@@ -71,12 +71,20 @@ def csv(path: Path, label: str) -> Table:
         raise DataError(f"data file {path}: cannot be read as CSV ({error})") from error
     if label not in frame.columns:
         raise DataError(f"data file {path}: no column {label!r}; its columns are {', '.join(map(str, frame.columns))}")
+    if frame.empty or frame.shape[1] < 2:
+        raise DataError(f"data file {path}: it needs at least one row and one column of numbers besides {label!r}")
+    if frame[label].isna().any():
+        raise DataError(
+            f"data file {path}: row {int(frame[label].isna().argmax()) + 1} of the data, column {label!r} is empty"
+        )
     numbers = frame.drop(columns=label).apply(pd.to_numeric, errors="coerce").to_numpy(float)
     if not np.isfinite(numbers).all():
         row, column = np.argwhere(~np.isfinite(numbers))[0]
         name = frame.columns.drop(label)[column]
-        raise DataError(f"data file {path}: row {row + 2}, column {name!r} is no finite number")
+        raise DataError(f"data file {path}: row {row + 1} of the data, column {name!r} is no finite number")
     codes, classes = pd.factorize(frame[label], sort=True)
+    if len(classes) < 2:
+        raise DataError(f"data file {path}: column {label!r} holds one class only, {classes[0]!r}")
     return Table(numbers, codes, tuple(map(str, classes)), standardise=True, stratify=True)
 
 
@@ -115,8 +123,10 @@ def split(table: Table, *, held_out: float, seed: int, levels: tuple[float, floa
 
 
 def _standardised(features: Array, train: Index) -> Array:
-    spread = features[train].std(axis=0)
-    return (features - features[train].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    shown = features[train]
+    constant = np.ptp(shown, axis=0) == 0  # says nothing, and its rounding must not be blown up to volts
+    centre = np.where(constant, shown[0], shown.mean(axis=0))
+    return (features - centre) / np.where(constant, 1.0, shown.std(axis=0))
 
 
 def _bunch(bunch: object) -> Table:

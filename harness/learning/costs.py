@@ -44,7 +44,7 @@ class SoftmaxCrossEntropy:
     """C = −T² Σ p log softmax(v / T): the outputs are logits in units of the temperature T (V).
 
     The factor T² keeps C in V² and its slope T (softmax(v / T) − p) in V. The target distribution p is the target
-    voltages' share above the lowest one: one-hot for one-hot targets.
+    voltages' share above the lowest one: one-hot for one-hot targets, uniform for equal ones.
 
     Raises:
         ExperimentError: the temperature is not above 0.
@@ -69,7 +69,8 @@ class SoftmaxCrossEntropy:
 
 def _distribution(targets: Array) -> Array:
     above = targets - targets.min(axis=1, keepdims=True)
-    return above / np.maximum(above.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    total = above.sum(axis=1, keepdims=True)
+    return np.where(total > 0, above / np.where(total > 0, total, 1.0), 1 / targets.shape[1])
 
 
 def accuracy(outputs: Array, targets: Array) -> float:

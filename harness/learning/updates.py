@@ -143,8 +143,8 @@ def _decayed(rates: Sequence[float], decay: float, epoch: int) -> tuple[float, .
 
 def _check_rates(rates: Sequence[float], decay: float) -> None:
     for rate in rates:
-        if not rate >= 0:
-            raise ExperimentError(f"update: learning rate {rate:g} must not be negative")
+        if not 0 <= rate < np.inf:
+            raise ExperimentError(f"update: learning rate {rate:g} must be finite and not negative")
     if not 0 < decay <= 1:
         raise ExperimentError(f"update: decay {decay:g} must lie above 0 and at most at 1")
 

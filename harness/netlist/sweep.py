@@ -50,33 +50,41 @@ class _Tables:
         self._by_sample = _template(samples, "smp" if drives > 1 else "idx")
         self._by_point = _template(samples * drives, "idx")
 
-    def __call__(self, per_drive: Sequence[Array]) -> str:
-        """An expression with values ``[samples]`` for each drive."""
+    def __call__(self, per_drive: Sequence[Array]) -> list[str]:
+        """One expression for each column of values ``[samples, columns]``, given for each drive."""
         first = per_drive[0]
         if all(values is first or np.array_equal(values, first) for values in per_drive):
             return _filled(self._by_sample, first)
         return self.by_point(per_drive)
 
-    def by_point(self, per_drive: Sequence[Array]) -> str:
+    def by_point(self, per_drive: Sequence[Array]) -> list[str]:
         """The same, with a knot at every point even where drives share their values."""
-        return _filled(self._by_point, np.stack(per_drive, axis=1).ravel())
+        columns = per_drive[0].shape[1]
+        return _filled(self._by_point, np.stack(per_drive, axis=1).reshape(-1, columns))
+
+    def clock(self, per_drive: Sequence[float]) -> str:
+        """An expression for one value per drive."""
+        return self.by_point([np.full((self.samples, 1), value) for value in per_drive])[0]
 
 
 def _template(knots: int, axis: str) -> str:
     return f"pwl(v({axis}),{','.join(f'{knot},%r' for knot in range(knots))})"
 
 
-def _filled(template: str, values: Array) -> str:
-    low = values.min()
-    if low == values.max():
-        return spice_number(low + 0.0)  # a negative zero is a zero
-    return template % tuple(values.tolist())  # finite: drives were checked on their way in
+def _filled(template: str, values: Array) -> list[str]:
+    """The template with each column's values; their number where they are all the same."""
+    constant = (values == values[0]).all(axis=0).tolist()
+    columns = (
+        values.T + 0.0
+    ).tolist()  # a negative zero is a zero; all are finite: drives were checked on their way in
+    pairs = zip(columns, constant, strict=True)
+    return [repr(column[0]) if same else template % tuple(column) for column, same in pairs]
 
 
 def _clock(drives: int, table: _Tables) -> list[str]:
     if drives == 1:
         return [f"{SOURCE} idx 0 0"]
-    phase = table.by_point([np.full(table.samples, float(d)) for d in range(drives)])
+    phase = table.clock([float(d) for d in range(drives)])
     return [f"{SOURCE} idx 0 0", f"bphase phase 0 v={phase}", f"bsmp smp 0 v=(v(idx)-v(phase))/{drives}"]
 
 
@@ -94,10 +102,8 @@ def _diodes(reduced: ReducedCircuit, terminals: Sequence[str]) -> list[str]:
 
 def _rails(reduced: ReducedCircuit, drives: Sequence[Drive], table: _Tables) -> tuple[list[str], list[str]]:
     """Names of all terminals, and the sources that hold the rails."""
-    volts = [reduced.rails(drive.inputs) for drive in drives]
     names, lines = [node_name(k) for k in range(reduced.size)], []
-    for k in range(len(reduced.rail)):
-        value = table([v[:, k] for v in volts])
+    for k, value in enumerate(table([reduced.rails(drive.inputs) for drive in drives])):
         names.append("0" if value == "0.0" else f"rail{k}")
         if value.startswith("pwl"):
             lines.append(f"brail{k} rail{k} 0 v={value}")
@@ -117,11 +123,10 @@ def _conductances(reduced: ReducedCircuit) -> list[str]:
 
 
 def _sources(reduced: ReducedCircuit, drives: Sequence[Drive], table: _Tables) -> list[str]:
-    shared: dict[int, Array] = {}  # phases mostly share their inputs: one product serves them
-    currents = [shared.setdefault(id(d.inputs), reduced.currents(d.inputs)) for d in drives]
+    shared = {id(drive.inputs): drive.inputs for drive in drives}  # phases mostly share their inputs
+    currents = {key: reduced.currents(inputs) for key, inputs in shared.items()}
     lines = []
-    for k in range(reduced.size):
-        value = table([c[:, k] for c in currents])
+    for k, value in enumerate(table([currents[id(drive.inputs)] for drive in drives])):
         lines += [f"b{k} 0 n{k} i={value}"] if value.startswith("pwl") else _constant(k, value)
     return lines
 
@@ -141,14 +146,14 @@ def _nudges(reduced: ReducedCircuit, drives: Sequence[Drive], terminals: Sequenc
     largest = max(map(abs, betas))
     lines = []
     if largest:
-        lines.append(f"bnudge nudge 0 v={table.by_point([np.full(table.samples, b / largest) for b in betas])}")
-    pushed = [_pushed(reduced, drive) for drive in drives]
-    for k, (plus, minus) in enumerate(zip(reduced.plus, reduced.minus, strict=True)):
+        lines.append(f"bnudge nudge 0 v={table.clock([beta / largest for beta in betas])}")
+    pushed = table.by_point([_pushed(reduced, drive) for drive in drives])
+    for k, (plus, minus, push) in enumerate(zip(reduced.plus, reduced.minus, pushed, strict=True)):
         ends, across = (terminals[plus], terminals[minus]), f"v({terminals[plus]})"
         if ends[1] != "0":
             across = f"({across}-v({ends[1]}))"
         pull = f"-{spice_number(largest)}*v(nudge)*{across}" if largest else ""
-        lines.append(f"by{k} {ends[1]} {ends[0]} i={table.by_point([p[:, k] for p in pushed])}{pull}")
+        lines.append(f"by{k} {ends[1]} {ends[0]} i={push}{pull}")
     return lines
 
 

@@ -1,0 +1,210 @@
+"""What was wrong with an experiment file: one sentence for each of pydantic's findings.
+
+A wrong key names the nearest right one, a wrong value its bounds with their unit, and both the line of the file.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, GetCoreSchemaHandler
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
+
+from harness.units import parse, show
+
+Names = tuple[str, ...]
+"""A dotted key, by its parts."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Marks a float that is read by `parse`."""
+
+    symbol: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(lambda value: parse(value, self.symbol), handler(source))
+
+
+class MismatchError(ValueError):
+    """A value that is fine alone but not beside another one."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def explain(problem: ErrorDetails, root: type[BaseModel], where: Callable[[Names], str]) -> str:
+    """One sentence for one of pydantic's findings in a `root` model; `where` says in which line a key is."""
+    found, context, value = _place(problem["loc"], root), problem.get("ctx", {}), problem["input"]
+    message = problem["msg"].replace("Input should", "must").removeprefix("Value error, ")
+    names, key = found.names, found.key
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{where(names)}: {_unknown(found, root)}"
+        case "missing" if not found.item:
+            return f"{where(names)}: key {key!r} is missing"
+        case "union_tag_not_found" | "union_tag_invalid":
+            names, key = (*names, "kind"), f"{key}.kind"
+            kinds = " or ".join(repr(kind) for model in found.inner for kind in _kinds(model))
+            if problem["type"] == "union_tag_not_found":
+                return f"{where(names)}: key {key!r} is missing; it must be {kinds}"
+            value, message = value["kind"], f"must be {kinds}"
+        case "value_error":
+            if isinstance(error := context["error"], MismatchError):
+                names = (*names, *error.key.split("."))
+                key = ".".join(names)
+            return f"{where(names)}: {key}: {message}"
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            message = f"must be {_range(found.field)}"
+        case "missing" | "too_long":
+            count = len(get_args(found.field.annotation)) if found.field else 0
+            return f"{where(names)}: {'.'.join(names)}: must be a list of {count} values"
+        case kind:
+            message = _WANTED.get(kind, message)
+    return f"{where(names)}: {key} = {value!r}: {message}"
+
+
+_WANTED = {
+    "int_type": "must be a whole number",
+    "string_type": "must be a text in quotes",
+    "path_type": "must be a text in quotes",
+    "string_pattern_mismatch": "must be made of letters, digits, _ and -, and start with a letter or digit",
+    "tuple_type": "must be a list",
+    "model_type": "must be a section, not a value",
+    "model_attributes_type": "must be a section, not a value",
+}
+"""What to say for kinds of pydantic's problems that need no more than a sentence."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where pydantic found a problem."""
+
+    names: Names
+    """The dotted key, by its parts."""
+    item: str
+    """``[index]`` in a list, or nothing."""
+    field: FieldInfo | None
+    """The key's declaration, if it has one."""
+    section: Sequence[type[BaseModel]]
+    """Models of the section that the key is in; several while its kind is not known."""
+    inner: Sequence[type[BaseModel]]
+    """Models of the key itself, if it is a section."""
+
+    @property
+    def key(self) -> str:
+        """As messages write it."""
+        return ".".join(self.names) + self.item
+
+
+def _place(location: Sequence[str | int], root: type[BaseModel]) -> _Place:
+    names: list[str] = []
+    item, field = "", None
+    section: list[type[BaseModel]] = []
+    inner: list[type[BaseModel]] = [root]
+    for part in location:
+        if isinstance(part, int):
+            item += f"[{part}]"
+        elif len(inner) > 1 and (chosen := [model for model in inner if part in _kinds(model)]):
+            inner = chosen  # pydantic puts the kind of a section into the path of an error
+        else:
+            names.append(part)
+            fields = [model.model_fields[part] for model in inner if part in model.model_fields]
+            field = fields[0] if fields else None
+            section, inner = inner, [model for one in fields for model in _models_in(one.annotation)]
+    return _Place(tuple(names), item, field, section, inner)
+
+
+def _kinds(model: type[BaseModel]) -> Sequence[str]:
+    return get_args(model.model_fields["kind"].annotation)
+
+
+def _unknown(found: _Place, root: type[BaseModel]) -> str:
+    """What to say of a key that the section does not take, with the nearest right one."""
+    name, key = found.names[-1], found.key
+    if key in (everywhere := list(_dotted(root))):
+        return f"key {key!r} does not go with kind = {_kinds(found.section[0])[0]!r}"
+    known = sorted({field for model in found.section for field in model.model_fields})
+    close = [other for other in everywhere if other.endswith(f".{name}")]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or list(dict.fromkeys(close))
+    if close:
+        return f"unknown key {key!r}; did you mean {' or '.join(map(repr, close))}?"
+    return f"unknown key {key!r}; known keys here: {', '.join(known)}"
+
+
+def _dotted(model: type[BaseModel], start: str = "") -> Iterator[str]:
+    """Every key of a section and of those in it."""
+    for name, field in model.model_fields.items():
+        yield start + name
+        for inner in _models_in(field.annotation):
+            yield from _dotted(inner, f"{start}{name}.")
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _range(field: FieldInfo | None) -> str:
+    """The bounds of a number (or of the numbers in a list), with their unit."""
+    marks = list(_marks_in(field)) if field else []
+    unit = next((mark.symbol for mark in marks if isinstance(mark, Unit)), "")
+    bounds: list[str] = []
+    for mark in marks:
+        match mark:
+            case Gt(gt=bound):
+                bounds.append(f"above {_quantity(bound, unit)}")
+            case Ge(ge=bound):
+                bounds.append(f"at least {_quantity(bound, unit)}")
+            case Lt(lt=bound):
+                bounds.append(f"below {_quantity(bound, unit)}")
+            case Le(le=bound):
+                bounds.append(f"at most {_quantity(bound, unit)}")
+    return " and ".join(bounds)
+
+
+def _quantity(value: Any, unit: str) -> str:
+    return show(value, unit) if unit else f"{value}"
+
+
+def _marks_in(declared: Any) -> Iterator[Any]:
+    """What annotations say of a type, at any depth."""
+    if isinstance(declared, FieldInfo):
+        inner: Iterable[Any] = (*declared.metadata, declared.annotation)
+    else:
+        inner = get_args(declared)
+    yield declared
+    for one in inner:
+        yield from _marks_in(one)
+
+
+def line_of(text: str, path: Names) -> int | None:
+    """The line of a key (or of its nearest section) in TOML as people write it: ``[section]`` and ``key =``."""
+    section: Names = ()
+    found: int | None = None
+    depth = 0
+    in_text = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        inside, in_text = in_text, in_text ^ (len(re.findall(r'"""|' + "'''", line)) % 2 == 1)
+        if inside:
+            continue
+        if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
+            section = _parts(header.group(1))
+            if section == path[: len(section)] and len(section) > depth:
+                found, depth = number, len(section)
+        elif key := re.match(r"\s*([\w.\"' -]+?)\s*=", line):
+            here = section + _parts(key.group(1))
+            if here == path[: len(here)]:
+                return number
+    return found
+
+
+def _parts(key: str) -> Names:
+    return tuple(part.strip().strip("\"'") for part in key.split("."))

@@ -1,0 +1,205 @@
+"""The command line through its real entry point."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+
+QUICK = ["--chip", "nodal", "--set", "training.epochs=2"]
+
+
+def harness(*arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the installed command; warnings of the package itself are errors."""
+    command = shutil.which("harness", path=os.path.dirname(sys.executable)) or "harness"
+    result = subprocess.run([command, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Warning" not in result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which iris was trained in ngspice for a few epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    harness("train", "iris", "--set", "training.epochs=4", "--set", "training.batch=15", "--run", "run", cwd=folder)
+    return folder
+
+
+def test_train_ends_with_accuracy_place_and_what_to_type_next(tmp_path: Path) -> None:
+    result = harness("train", "iris", *QUICK, cwd=tmp_path)
+    assert re.search(r"^test accuracy \d+\.\d\d %", result.stdout, re.MULTILINE)
+    assert "run directory: runs/iris-seed0" in result.stdout
+    assert "next: harness check runs/iris-seed0" in result.stdout
+    assert re.search(r"epoch +2/2 +loss", result.stderr)
+    second = harness("train", "iris", *QUICK, cwd=tmp_path)
+    assert "run directory: runs/iris-seed0-2" in second.stdout
+
+
+def test_train_json_is_alone_on_stdout(tmp_path: Path) -> None:
+    result = harness("train", "iris", *QUICK, "--seed", "4", "--json", cwd=tmp_path)
+    reached = json.loads(result.stdout)
+    expected = {
+        "run",
+        "test_accuracy",
+        "train_accuracy",
+        "epochs",
+        "seconds",
+        "train_samples_per_second",
+        "ngspice_share",
+    }
+    assert expected <= set(reached)
+    assert reached["epochs"] == 2
+    assert reached["seed"] == 4
+    assert reached["ngspice_share"] is None
+    again = harness("train", "--resume", reached["run"], "--json", cwd=tmp_path)
+    assert json.loads(again.stdout) == reached
+    assert "complete already" in again.stderr
+
+
+@pytest.mark.ngspice
+def test_train_in_ngspice_says_its_share_of_time(trained: Path) -> None:
+    reached = json.loads((trained / "run" / "result.json").read_text())
+    assert 0 < reached["ngspice_share"] < 1
+    versions = json.loads((trained / "run" / "manifest.json").read_text())["versions"]
+    assert {"PySpice", "ngspice"} <= set(versions)
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize("chip", ["ngspice", "nodal"])
+def test_evaluate_gives_what_training_ended_with(trained: Path, chip: str) -> None:
+    reached = json.loads((trained / "run" / "result.json").read_text())
+    shown = json.loads(harness("evaluate", "run", "--chip", chip, "--json", cwd=trained).stdout)
+    assert shown["test_accuracy"] == reached["test_accuracy"]
+    assert shown["train_loss"] == pytest.approx(reached["train_loss"], rel=1e-4)
+    assert shown["test_samples"] == 45
+    assert "held out" in harness("evaluate", "run", "--chip", chip, cwd=trained).stdout
+
+
+@pytest.mark.ngspice
+def test_check_of_a_run_passes_and_names_its_figures(trained: Path) -> None:
+    report = json.loads(harness("check", "run", "--json", cwd=trained).stdout)
+    assert report["passed"] is True
+    assert all(set(c) == {"name", "value", "bound", "unit", "passed"} for c in report["checks"])
+    names = " ".join(c["name"] for c in report["checks"])
+    for subject in ("reduced against full netlist", "ngspice against nodal", "finite differences", "Kirchhoff"):
+        assert subject in names
+
+
+def test_check_exits_with_1_when_a_figure_is_out_of_bounds(tmp_path: Path) -> None:
+    """A nudge so strong that its gradient is none: the check must be able to fail."""
+    report = harness("check", "iris", "--chip", "nodal", "--set", "rule.beta='1 S'", "--json", cwd=tmp_path, code=1)
+    found = json.loads(report.stdout)
+    assert found["passed"] is False
+    assert {c["passed"] for c in found["checks"]} == {True, False}
+
+
+@pytest.mark.ngspice
+def test_an_exported_run_gives_the_outputs_that_the_chip_gives(trained: Path) -> None:
+    harness("export", "run", "--to", "network.cir", "--sample", "3", cwd=trained)
+    text = (trained / "network.cir").read_text()
+    assert "trained in run" in text
+    command = shutil.which("ngspice")
+    assert command, "the ngspice command is missing; run make setup"
+    printed = subprocess.run([command, "-b", "network.cir"], cwd=trained, capture_output=True, text=True, check=True)
+    found = [float(v) for v in re.findall(r"^v\(o\dp\)\s*-\s*v\(o\dn\) = (\S+)$", printed.stdout, re.MULTILINE)]
+    from harness import Experiment, Run
+    from harness.measurement import Drive
+
+    experiment = Experiment.from_file(trained / "run" / "experiment.toml")
+    with experiment.open_chip() as chip:
+        chip.program(experiment.trained(Run(trained / "run")).conductances)
+        (reading,) = chip.measure([Drive(experiment.data.test.inputs[3:4])])
+    assert found == pytest.approx(list(reading.outputs[0]), rel=1e-5)
+
+
+@pytest.mark.ngspice
+def test_doctor_solves_a_known_circuit(tmp_path: Path) -> None:
+    report = json.loads(harness("doctor", "--json", cwd=tmp_path).stdout)
+    assert report["passed"] is True
+    assert {"ngspice version", "linear solver", "libngspice"} <= set(report["found"])
+    assert len(report["checks"]) == 2
+    assert "passed" in harness("doctor", cwd=tmp_path).stdout
+
+
+def test_list_names_experiments_and_data_sets(tmp_path: Path) -> None:
+    listed = json.loads(harness("list", "--json", cwd=tmp_path).stdout)
+    assert {"xor", "iris", "digits"} <= set(listed["experiments"])
+    assert listed["data_sets"]["digits"] == {"samples": 1797, "channels": 64, "classes": 10}
+    assert "digits" in harness("list", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "name an EXPERIMENT"),
+        (["train", "nothing"], "no experiment 'nothing': neither a readable file nor one of digits, iris, xor"),
+        (["train", "iris", "--set", "rule.bta=3"], "unknown key 'rule.bta'; did you mean 'beta'?"),
+        (["train", "iris", "--set", "rule.beta=3 V"], "'3 V' should be in S"),
+        (["train", "iris", "--set", "training.epochs=0"], "training.epochs = 0: must be at least 1"),
+        (["train", "iris", "--set", "nonsense"], "write key=value"),
+        (["train", "--resume", "run", "--seed", "1"], "--resume goes on as the run was recorded"),
+        (["train", "iris", "--chip", "board"], "'board' is not one of 'ngspice', 'nodal'"),
+        (["export", "iris", "--to", "missing/folder.cir"], "there is no folder missing"),
+        (["export", "iris", "--to", "f.cir", "--sample", "45"], "sample 45: the held-out rows are 0…44"),
+        (["nothing"], "No such command"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_one_clear_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not result.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["train", "--resume", "gone"], ["evaluate", "gone"]])
+def test_a_missing_run_exits_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "gone is no run directory" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "export", "check", "doctor", "list"])
+def test_every_command_explains_itself(command: str) -> None:
+    shown = CliRunner().invoke(main, [command, "--help"], prog_name="harness").stdout
+    assert shown.startswith("Usage: harness")
+    assert "--json" in shown
+
+
+def test_an_experiment_of_ones_own_from_a_file_with_data_beside_it(tmp_path: Path) -> None:
+    rows = "".join(f"{x},{y},{'up' if x > y else 'down'}\n" for x in range(6) for y in range(6) if x != y)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "rows.csv").write_text("a,b,label\n" + rows)
+    text = """
+name = "mine"
+data = { set = "csv", file = "rows.csv", held_out = 0.2, targets = ["0 V", "4 V"] }
+rule = { beta = "1 uS" }
+update = { kind = "adam", rates = [1e-2] }
+training = { epochs = 15, batch = 6 }
+chip = { kind = "nodal" }
+[network]
+kind = "layered"
+hidden = [4]
+g_unit = "10 uS"
+g_max = "100 uS"
+input_gain = 5
+diode = { saturation_current = "10 pA" }
+"""
+    (tmp_path / "mine" / "mine.toml").write_text(text)
+    reached = json.loads(harness("train", "mine/mine.toml", "--json", cwd=tmp_path).stdout)
+    assert reached["test_accuracy"] >= 0.8
+    evaluated = json.loads(harness("evaluate", reached["run"], "--json", cwd=tmp_path).stdout)
+    assert evaluated["test_accuracy"] == reached["test_accuracy"]

@@ -1,0 +1,199 @@
+"""Data sets: sizes, splits, standardisation, encoding, and CSV files of one's own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.datasets import BUILT_IN, Split, Table, csv, split
+from harness.errors import DataError, HarnessError
+from harness.measurement import Array
+
+LEVELS = (0.0, 4.0)
+
+
+def split_of(name: str, held_out: float, seed: int = 0) -> Split:
+    return split(BUILT_IN[name](), held_out=held_out, seed=seed, levels=LEVELS)
+
+
+def labels_of(targets: Array) -> list[int]:
+    return sorted(int(label) for label in targets.argmax(axis=1))
+
+
+def marked(rows: int, classes: int = 2, **changes: bool) -> Table:
+    """A table whose only feature says which row it is."""
+    labels = np.arange(rows) % classes
+    return Table(np.arange(rows, dtype=float)[:, None], labels, tuple(map(str, range(classes))), **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "channels", "classes"),
+    [("digits", 1797, 64, 10), ("iris", 150, 4, 3), ("wine", 178, 13, 3), ("xor", 4, 2, 2)],
+)
+def test_built_in_tables_have_their_sizes(name: str, rows: int, channels: int, classes: int) -> None:
+    table = BUILT_IN[name]()
+    assert table.features.shape == (rows, channels)
+    assert table.labels.shape == (rows,)
+    assert len(set(table.classes)) == classes
+    assert sorted(set(table.labels.tolist())) == list(range(classes))
+    assert np.isfinite(table.features).all()
+
+
+def test_a_fifth_of_the_digits_is_held_out_from_every_class() -> None:
+    digits = split_of("digits", 0.2)
+    assert (len(digits.train), len(digits.test)) == (1437, 360)
+    assert digits.channels == 64
+    assert digits.classes == tuple("0123456789")
+    assert min(digits.train.inputs.min(), digits.test.inputs.min()) == -1.0
+    assert max(digits.train.inputs.max(), digits.test.inputs.max()) == 1.0
+    assert all(34 <= count <= 38 for count in np.bincount(digits.test.targets.argmax(axis=1)))
+
+
+def test_three_tenths_of_the_irises_are_fifteen_of_each() -> None:
+    iris = split_of("iris", 0.3)
+    assert (len(iris.train), len(iris.test)) == (105, 45)
+    assert iris.classes == ("setosa", "versicolor", "virginica")
+    assert labels_of(iris.test.targets) == [0] * 15 + [1] * 15 + [2] * 15
+
+
+def test_xor_trains_and_tests_on_the_whole_truth_table() -> None:
+    xor = split_of("xor", 0.0)
+    assert xor.classes == ("equal", "different")
+    for part in (xor.train, xor.test):
+        np.testing.assert_array_equal(part.inputs, [[-1, -1], [-1, 1], [1, -1], [1, 1]])
+        np.testing.assert_array_equal(part.targets, [[4, 0], [0, 4], [0, 4], [4, 0]])
+
+
+@pytest.mark.parametrize("name", ["iris", "wine"])
+def test_features_are_standardised_by_the_training_rows_only(name: str) -> None:
+    found = split_of(name, 0.3)
+    np.testing.assert_allclose(found.train.inputs.mean(axis=0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(found.train.inputs.std(axis=0), 1.0, rtol=1e-12)
+    assert np.abs(found.test.inputs.mean(axis=0)).max() > 1e-3, "the held-out rows were used"
+
+
+def test_held_out_rows_are_shifted_and_scaled_as_the_training_rows() -> None:
+    found = split(marked(20, standardise=True), held_out=0.3, seed=0, levels=LEVELS)
+    steps = np.diff(np.sort(np.concatenate([found.train.inputs, found.test.inputs]), axis=0), axis=0)
+    np.testing.assert_allclose(steps, np.full((19, 1), steps[0]), rtol=1e-9)  # row numbers stay evenly spaced
+
+
+@given(rows=st.integers(8, 60), seed=st.integers(0, 2**32 - 1), share=st.floats(0.2, 0.7), stratify=st.booleans())
+@settings(deadline=None, max_examples=50)
+def test_every_row_is_trained_on_or_held_out_and_none_is_both(
+    rows: int, seed: int, share: float, stratify: bool
+) -> None:
+    found = split(marked(rows, stratify=stratify), held_out=share, seed=seed, levels=LEVELS)
+    train, test = (part.inputs[:, 0].astype(int).tolist() for part in (found.train, found.test))
+    assert sorted(train + test) == list(range(rows))
+    assert len(test) == int(np.ceil(share * rows))
+    for part in (found.train, found.test):
+        np.testing.assert_array_equal(part.targets.argmax(axis=1), part.inputs[:, 0] % 2)
+
+
+def test_the_seed_decides_the_split() -> None:
+    first, again, other = (split_of("iris", 0.3, seed) for seed in (1, 1, 2))
+    for a, b in ((first.train, again.train), (first.test, again.test)):
+        assert a.inputs.tobytes() == b.inputs.tobytes()
+        assert a.targets.tobytes() == b.targets.tobytes()
+    assert first.train.inputs.tobytes() != other.train.inputs.tobytes()
+
+
+def test_nothing_held_out_tests_on_the_training_rows() -> None:
+    found = split(marked(6), held_out=0.0, seed=0, levels=LEVELS)
+    np.testing.assert_array_equal(found.train.inputs, found.test.inputs)
+    assert len(found.train) == 6
+
+
+@given(low=st.floats(-5, 5), swing=st.floats(0.1, 5), seed=st.integers(0, 100))
+@settings(deadline=None, max_examples=30)
+def test_targets_are_one_hot_at_the_given_levels(low: float, swing: float, seed: int) -> None:
+    high = low + swing
+    found = split(marked(30, classes=3), held_out=0.3, seed=seed, levels=(low, high))
+    for part in (found.train, found.test):
+        assert part.targets.shape == (len(part), 3)
+        np.testing.assert_array_equal(np.sort(part.targets, axis=1), np.tile([low, low, high], (len(part), 1)))
+
+
+def test_a_batch_is_the_wanted_rows_in_the_wanted_order() -> None:
+    rows = split(marked(6), held_out=0.0, seed=0, levels=LEVELS).train
+    batch = rows.batch(np.array([4, 1]))
+    np.testing.assert_array_equal(batch.inputs, [[4.0], [1.0]])
+    np.testing.assert_array_equal(batch.targets, [[4.0, 0.0], [0.0, 4.0]])
+    assert len(batch) == 2
+    assert len(rows.batch(slice(2, 5))) == 3
+
+
+def test_a_constant_feature_becomes_zero_volts() -> None:
+    features = np.column_stack([np.full(12, 2.0), np.arange(12.0)])
+    table = Table(features, np.arange(12) % 2, ("a", "b"), standardise=True)
+    found = split(table, held_out=0.25, seed=0, levels=LEVELS)
+    for part in (found.train, found.test):
+        np.testing.assert_array_equal(part.inputs[:, 0], 0.0)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "rows.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_csv_file_is_read_by_its_columns(tmp_path: Path) -> None:
+    table = csv(written(tmp_path, "width,kind,height\n1,oak,2.5\n3,elm,-4\n5e1,oak,6\n"), "kind")
+    np.testing.assert_array_equal(table.features, [[1.0, 2.5], [3.0, -4.0], [50.0, 6.0]])
+    assert table.classes == ("elm", "oak")
+    np.testing.assert_array_equal(table.labels, [1, 0, 1])
+    assert table.standardise
+    assert table.stratify
+
+
+def test_classes_may_be_numbers(tmp_path: Path) -> None:
+    table = csv(written(tmp_path, "a,label\n1,10\n2,9\n3,10\n"), "label")
+    assert table.classes == ("9", "10")
+    np.testing.assert_array_equal(table.labels, [1, 0, 1])
+
+
+def test_a_csv_file_splits_like_the_built_in_sets(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i % 7},{'ab'[i % 2]}\n" for i in range(20))
+    found = split(csv(written(tmp_path, "x,y,label\n" + rows), "label"), held_out=0.3, seed=0, levels=LEVELS)
+    assert (len(found.train), len(found.test), found.channels) == (14, 6, 2)
+    assert labels_of(found.test.targets) == [0, 0, 0, 1, 1, 1]
+    np.testing.assert_allclose(found.train.inputs.mean(axis=0), 0.0, atol=1e-12)
+
+
+def test_a_missing_label_column_is_refused_with_the_columns_there_are(tmp_path: Path) -> None:
+    path = written(tmp_path, "width,height\n1,2\n")
+    with pytest.raises(DataError, match=r"rows\.csv: no column 'label'; its columns are width, height$"):
+        csv(path, "label")
+
+
+@pytest.mark.parametrize("cell", ["tall", "", "nan", "inf", "-inf", "1e999", "1;2"])
+def test_what_is_no_number_is_refused_with_row_and_column(tmp_path: Path, cell: str) -> None:
+    path = written(tmp_path, f"width,height,label\n1,2,a\n3,{cell},b\n5,6,a\n")
+    with pytest.raises(DataError, match=r"rows\.csv: row 2 of the data, column 'height' is no finite number$"):
+        csv(path, "label")
+
+
+def test_a_file_that_is_not_there_is_refused_by_its_path(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no-such\.csv: cannot be read as CSV \(.*No such file"):
+        csv(tmp_path / "no-such.csv", "label")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00label\n", b'a,label\n1,x\n1,2,3,4\n"'])
+def test_a_file_that_is_no_csv_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"rows\.csv: cannot be read as CSV \("):
+        csv(path, "label")
+
+
+def test_a_class_with_one_row_cannot_be_split(tmp_path: Path) -> None:
+    table = csv(written(tmp_path, "a,label\n1,x\n2,x\n3,y\n4,x\n"), "label")
+    with pytest.raises(DataError, match=r"data: 0\.5 of 4 rows cannot be held out \(.*only 1 member"):
+        split(table, held_out=0.5, seed=0, levels=LEVELS)
+
+
+def test_a_data_error_is_of_this_package() -> None:
+    assert issubclass(DataError, HarnessError)

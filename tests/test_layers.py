@@ -1,0 +1,91 @@
+"""The rooms of the house: who may import whom, and that importing does no work."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HARNESS = Path(__file__).parent.parent / "harness"
+GROUND_FLOOR = {"errors", "units", "measurement"}
+MAY_IMPORT = {
+    "errors": set(),
+    "units": GROUND_FLOOR,
+    "measurement": GROUND_FLOOR,
+    "devices": GROUND_FLOOR,
+    "circuit": GROUND_FLOOR | {"devices"},
+    "netlist": GROUND_FLOOR | {"devices", "circuit"},
+    "chip": GROUND_FLOOR | {"devices", "circuit", "netlist"},
+    "learning": GROUND_FLOOR | {"circuit"},
+    "datasets": GROUND_FLOOR,
+    "runs": GROUND_FLOOR | {"learning"},
+    "plots": GROUND_FLOOR | {"circuit", "runs"},
+    "problems": GROUND_FLOOR,
+    "settings": GROUND_FLOOR | {"learning", "problems"},
+    "controller": GROUND_FLOOR | {"chip", "learning", "datasets", "runs"},
+    "checks": GROUND_FLOOR | {"devices", "circuit", "netlist", "chip", "learning"},
+    "doctor": GROUND_FLOOR | {"devices", "circuit", "chip", "checks"},
+    "experiment": GROUND_FLOOR
+    | {"devices", "circuit", "netlist", "chip", "learning", "datasets", "runs", "plots", "settings", "controller"},
+    "cli": GROUND_FLOOR | {"checks", "doctor", "controller", "datasets", "experiment", "runs"},
+    "__init__": {"experiment", "runs"},
+    "__main__": {"cli"},
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(HARNESS).parts[0].removesuffix(".py")
+
+
+def imported_modules(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+SOURCES = [pytest.param(path, id=str(path.relative_to(HARNESS))) for path in sorted(HARNESS.rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_imports_run_one_way(path: Path) -> None:
+    rooms = {module.split(".")[1] for module in imported_modules(path) if module.startswith("harness.")}
+    rooms &= set(MAY_IMPORT)
+    own = room_of(path)
+    assert rooms - {own} <= MAY_IMPORT[own]
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_only_the_session_knows_pyspice(path: Path) -> None:
+    uses = any(module.split(".")[0] == "PySpice" for module in imported_modules(path))
+    assert uses == (path == HARNESS / "chip" / "session.py")
+
+
+def test_the_controller_sees_the_protocol_and_no_concrete_chip() -> None:
+    chips = {m for m in imported_modules(HARNESS / "controller.py") if m.startswith("harness.chip")}
+    assert chips <= {"harness.chip.base", "harness.chip.base.Chip"}
+
+
+def test_circuits_and_netlists_need_neither_pyspice_nor_ngspice() -> None:
+    code = """
+import sys
+sys.modules["PySpice"] = sys.modules["cffi"] = None
+import harness.chip.nodal, harness.netlist.full, harness.netlist.sweep
+from harness.experiment import Experiment
+experiment = Experiment.load("xor")
+assert ".end" in experiment.netlist(experiment.circuit)
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env={"NGSPICE_LIBRARY_PATH": "/nowhere"})
+
+
+def test_importing_the_package_loads_no_library() -> None:
+    code = "import sys, harness; assert not {'numpy', 'scipy', 'PySpice', 'matplotlib'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_module_is_a_drawer() -> None:
+    assert not {path.stem for path in HARNESS.rglob("*.py")} & {"utils", "util", "helpers", "misc", "common"}

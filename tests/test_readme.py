@@ -1,0 +1,82 @@
+"""Every example in README runs."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+from harness.settings import read_settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {c.split()[1] for c in COMMANDS if c.startswith("make ")} | set(re.findall(r"`make (\w+)", README))
+    assert {"train", "test", "setup", "lint", "bench", "netlists"} <= named <= targets
+
+
+@pytest.mark.ngspice
+def test_the_commands_work_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer epochs; exactly the other words of README."""
+    monkeypatch.chdir(tmp_path)
+    commands = [shlex.split(c)[1:] for c in COMMANDS if c.startswith("harness ")]
+    assert len(commands) >= 8
+    for words in commands:
+        quick = ["--set", "training.epochs=2"] if words[:2] == ["train", "iris"] else []
+        result = CliRunner().invoke(main, [*words, *quick])
+        assert result.exit_code == 0, (words, result.output)
+
+
+def test_the_experiment_in_toml_is_valid_and_short(tmp_path: Path) -> None:
+    (text,) = blocks("toml")
+    assert len(text.splitlines()) <= 14
+    assert read_settings(text, "README").name == "mine"
+    (tmp_path / "mine.toml").write_text(text)
+    chosen = ["--chip", "nodal", "--run", str(tmp_path / "run"), "--set", "training.epochs=8", "--json"]
+    result = CliRunner().invoke(main, ["train", str(tmp_path / "mine.toml"), *chosen])
+    assert result.exit_code == 0
+    assert '"test_accuracy": 1.0' in result.stdout or '"test_accuracy": 0.9' in result.stdout
+
+
+@pytest.mark.ngspice
+def test_the_python_example_learns(tmp_path: Path) -> None:
+    (code,) = blocks("python")
+    shown = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    losses = [float(line.split()[1]) for line in shown.stdout.splitlines()]
+    assert len(losses) == 30
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_links_and_rooms_are_there() -> None:
+    for target in re.findall(r"\]\(([^)h][^)]*)\)", README):
+        assert (ROOT / target).exists(), target
+    for path in re.findall(r"`((?:harness|netlists|tests|runs)/[\w./-]*)`", README):
+        assert (ROOT / path).exists() or path.startswith("runs/"), path
+
+
+def test_reference_netlists_are_what_make_netlists_builds() -> None:
+    sys.path.insert(0, str(ROOT / "netlists"))
+    try:
+        import rebuild
+    finally:
+        sys.path.pop(0)
+    built = rebuild.build()
+    assert set(built) == {file.name for file in (ROOT / "netlists").glob("*.cir")}
+    for name, text in built.items():
+        assert (ROOT / "netlists" / name).read_text() == text

@@ -1,0 +1,241 @@
+"""Run directories: whole or not there, resumable bit for bit after a kill at any moment."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness import Experiment, Run
+from harness.controller import EpochDone, StepDone
+from harness.errors import RunError
+from harness.learning.updates import UpdateState
+from harness.runs import EpochRow, Position, StepRow, fresh_path, write_atomic
+
+SHORT = ["chip.kind=nodal", "training.epochs=3", "training.batch=25"]
+
+
+def small(*overrides: str) -> Experiment:
+    return Experiment.load("iris", [*SHORT, *overrides])
+
+
+def final_arrays(run: Path) -> dict[str, np.ndarray]:
+    with np.load(run / "conductances.npz", allow_pickle=False) as saved:
+        return {name: saved[name] for name in saved.files}
+
+
+def test_a_run_directory_holds_what_it_says(tmp_path: Path) -> None:
+    experiment = small()
+    run = experiment.create_run(tmp_path / "runs" / "one")
+    result = experiment.train(run)
+    assert result == run.result
+    assert {file.name for file in run.path.iterdir()} == {
+        ".lock",
+        "checkpoint.npz",
+        "conductances.npz",
+        "crossbars.png",
+        "epochs.csv",
+        "experiment.toml",
+        "manifest.json",
+        "result.json",
+        "steps.csv",
+        "training.png",
+    }
+    steps, epochs = pd.read_csv(run.path / "steps.csv"), pd.read_csv(run.path / "epochs.csv")
+    assert len(steps) == 3 * 5
+    assert len(epochs) == 3
+    assert {"loss (V²)", "largest change (S)"} <= set(steps.columns)
+    assert {"test loss (V²)", "seconds (s)"} <= set(epochs.columns)
+    assert epochs["test accuracy"].iloc[-1] == pytest.approx(result["test_accuracy"])
+    manifest = run.manifest
+    assert {"harness", "numpy", "python"} <= set(manifest["versions"])
+    assert len(manifest["netlist_sha256"]) == 64
+    assert set(final_arrays(run.path)) == {"w1", "w2"}
+
+
+def test_the_experiment_as_used_makes_the_same_run_again(tmp_path: Path) -> None:
+    first = small("training.seed=5")
+    one = first.create_run(tmp_path / "one")
+    first.train(one)
+    again = Experiment.from_file(one.experiment)
+    assert again.settings == first.settings
+    two = again.create_run(tmp_path / "two")
+    again.train(two)
+    assert (one.path / "steps.csv").read_bytes() == (two.path / "steps.csv").read_bytes()
+    assert (one.path / "conductances.npz").read_bytes() == (two.path / "conductances.npz").read_bytes()
+
+
+def test_another_seed_is_another_run(tmp_path: Path) -> None:
+    runs = []
+    for seed in (0, 1):
+        experiment = small(f"training.seed={seed}")
+        runs.append(experiment.create_run(tmp_path / str(seed)))
+        experiment.train(runs[-1])
+    assert not np.array_equal(final_arrays(runs[0].path)["w1"], final_arrays(runs[1].path)["w1"])
+
+
+@pytest.mark.parametrize("update", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("after", [1, 7, 10])
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, update: str, after: int) -> None:
+    """Stopped within an epoch and at its end; the sign of the nudge is drawn anew each step."""
+    experiment = small(f"update.kind={update}", "rule.variant=random-sign", "update.rates=[1e-3, 1e-3]")
+    whole, parts = (experiment.create_run(tmp_path / name) for name in ("whole", "parts"))
+    experiment.train(whole)
+    seen: list[object] = []
+    stop_after = iter([after, 10**9])
+    limit = next(stop_after)
+    assert experiment.train(parts, watch=seen.append, stop=lambda: len(seen) + 1 >= limit) is None
+    assert parts.result is None
+    assert Experiment.from_file(parts.experiment).train(Run(parts.path)) is not None
+    for name in ("steps.csv", "conductances.npz"):
+        assert (whole.path / name).read_bytes() == (parts.path / name).read_bytes()
+
+
+def test_every_sample_is_visited_once_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = small("training.epochs=2")
+    shown: list[np.ndarray] = []
+    chip = experiment.new_chip()
+    genuine = type(chip).measure
+
+    def watching(self, drives):  # type: ignore[no-untyped-def]
+        if len(drives) > 1:
+            shown.append(drives[0].inputs)
+        return genuine(self, drives)
+
+    monkeypatch.setattr(type(chip), "measure", watching)
+    experiment.train(experiment.create_run(tmp_path / "run"))
+    rows = np.concatenate(shown)
+    everything = experiment.data.train.inputs
+    order = lambda a: a[np.lexsort(a.T)]  # noqa: E731
+    for epoch in (rows[: len(everything)], rows[len(everything) :]):
+        np.testing.assert_array_equal(order(epoch), order(everything))
+    assert not np.array_equal(rows[: len(everything)], rows[len(everything) :])
+
+
+def test_events_tell_steps_and_epochs(tmp_path: Path) -> None:
+    experiment = small()
+    seen: list[object] = []
+    experiment.train(experiment.create_run(tmp_path / "run"), watch=seen.append)
+    assert [type(e) for e in seen] == ([StepDone] * 5 + [EpochDone]) * 3
+
+
+TRAIN = [sys.executable, "-m", "harness", "train"]
+KILLED = ["iris", "--set", "training.epochs=9", "--set", "training.batch=15", "--seed", "3"]
+
+
+@pytest.fixture(scope="module")
+def never_killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run in ngspice that was left in peace."""
+    folder = tmp_path_factory.mktemp("peace")
+    subprocess.run([*TRAIN, *KILLED, "--run", "whole"], cwd=folder, check=True, capture_output=True)
+    return folder / "whole"
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_killed_twice_in_ngspice_it_resumes_to_the_same_bits(
+    tmp_path: Path, never_killed: Path, signal_number: signal.Signals
+) -> None:
+    run = tmp_path / "killed"
+    for start in ([*TRAIN, *KILLED, "--run", "killed"], [*TRAIN, "--resume", "killed"]):
+        with subprocess.Popen(
+            start, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            _wait_for_progress(process, run)
+            process.send_signal(signal_number)
+            stdout, stderr = process.communicate()
+        if signal_number == signal.SIGKILL:
+            assert process.returncode == -signal.SIGKILL
+        else:
+            assert process.returncode == 1
+            assert "go on with: harness train --resume killed" in stderr
+            assert "Traceback" not in stderr
+            assert not stdout
+    subprocess.run([*TRAIN, "--resume", "killed"], cwd=tmp_path, check=True, capture_output=True)
+    for name in ("steps.csv", "conductances.npz"):
+        assert (never_killed / name).read_bytes() == (run / name).read_bytes()
+    assert list(tmp_path.iterdir()) == [run]
+
+
+def _wait_for_progress(process: subprocess.Popen[str], run: Path) -> None:
+    """Until the run has finished two epochs more."""
+    epochs = run / "epochs.csv"
+    count = lambda: len(epochs.read_text().splitlines()) if epochs.exists() else 1  # noqa: E731
+    before = count()
+    while process.poll() is None and count() < before + 2:
+        time.sleep(0.01)
+    assert process.poll() is None
+
+
+def test_a_kill_between_two_files_of_a_checkpoint_is_harmless(tmp_path: Path) -> None:
+    """Tables are written before the position: rows that it does not reach are dropped."""
+    run = Run.create(tmp_path / "run", "", {})
+    g = (np.eye(2),)
+    rows = [StepRow(1, k, 0.5, 1.0, 1e-6, 1e-7) for k in (1, 2)]
+    run.save(Position(g, UpdateState(2), epoch=0, step=2), rows, [])
+    write_atomic(run.path / "steps.csv", (run.path / "steps.csv").read_bytes() + b"1,3,0.4,1.0,1e-06,1e-07\n")
+    assert run.tables() == (rows, [])
+
+
+def test_a_position_survives_the_round_trip(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", "", {})
+    rng = np.random.default_rng(0)
+    g = (rng.random((3, 2)), rng.random((2, 4)))
+    before = Position(g, UpdateState(7, (g, tuple(2 * a for a in g))), 3, 4, 1.5, 6.0, 2.25, 1.125)
+    row = EpochRow(3, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, None)
+    run.save(before, [], [row])
+    after = Run(run.path).position()
+    assert after is not None
+    assert vars(after) | {"conductances": 0, "update": 0} == vars(before) | {"conductances": 0, "update": 0}
+    assert after.update.steps == 7
+    for a, b in zip((*after.conductances, *after.update.slots[1]), (*g, *before.update.slots[1]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert run.tables()[1] == [row]
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    write_atomic(file, b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_runs_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is no run directory: it holds no manifest.json"):
+        Run(tmp_path)
+    run = Run.create(tmp_path / "run", "", {})
+    with pytest.raises(RunError, match=r"run exists already; resume it with --resume"):
+        Run.create(tmp_path / "run", "", {})
+    with run.locked(), pytest.raises(RunError, match="is in use by another process"), Run(run.path).locked():
+        pass
+    with pytest.raises(RunError, match="has no checkpoint yet"):
+        small().trained(run)
+
+
+def test_a_fresh_path_takes_the_first_free_number(tmp_path: Path) -> None:
+    assert fresh_path(tmp_path, "a") == tmp_path / "a"
+    (tmp_path / "a").mkdir()
+    assert fresh_path(tmp_path, "a") == tmp_path / "a-2"
+
+
+def test_no_file_of_a_run_is_a_pickle(tmp_path: Path) -> None:
+    experiment = small("training.epochs=1")
+    run = experiment.create_run(tmp_path / "run")
+    experiment.train(run)
+    for file in run.path.glob("*.npz"):
+        with np.load(file, allow_pickle=False) as saved:
+            assert all(saved[name].dtype != object for name in saved.files)
+    json.loads((run.path / "result.json").read_text())
