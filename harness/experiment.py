@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from harness import controller
 from harness.chip.base import Chip
@@ -153,10 +154,14 @@ class Experiment:
 
     @contextmanager
     def open_chip(self) -> Iterator[Chip]:
-        """`new_chip`, closed at the end."""
+        """`new_chip`, closed at the end; meanwhile BLAS keeps to one thread.
+
+        How a product is cut into threads decides its last bits, and the matrices are too small to gain from it.
+        """
         chip = self.new_chip()
         try:
-            yield chip
+            with threadpool_limits(limits=1, user_api="blas"):
+                yield chip
         finally:
             chip.close()
 

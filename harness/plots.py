@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from harness.circuit import Crossbar
 from harness.runs import EpochRow, StepRow
@@ -44,6 +45,8 @@ def draw_crossbars(crossbars: Sequence[Crossbar]) -> bytes:
         factor, unit = (1e6, "µS") if crossbar.conductances.max() < 1e-2 else (1.0, "S")
         image = axes.imshow(crossbar.conductances * factor, aspect="auto", interpolation="nearest", cmap="viridis")
         words, bits = crossbar.shape
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
         axes.set(title=f"{crossbar.name}: {words} × {bits}", xlabel="bit line", ylabel="word line")
         figure.colorbar(image, ax=axes, label=f"conductance ({unit})")
     return _png(figure)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 from harness.chip.base import Chip
 from harness.chip.ngspice import NgspiceChip
@@ -83,7 +84,8 @@ def figures() -> Iterator[Figure]:
 
 def main() -> None:
     """Print the table."""
-    found = list(figures())
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = list(figures())
     if "--json" in sys.argv:
         print(json.dumps([asdict(figure) for figure in found]))
         return
