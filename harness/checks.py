@@ -8,7 +8,7 @@ import numpy as np
 from harness.chip.base import Chip
 from harness.chip.ngspice import FullNetlistChip, NgspiceChip
 from harness.chip.nodal import NodalChip
-from harness.circuit import GROUND, BidirectionalAmplifier, Circuit, Crossbar, CurrentSource, Diode, Resistor
+from harness.circuit import GROUND, BidirectionalAmplifier, Circuit, Crossbar, CurrentSource, Diode, Reduction, Resistor
 from harness.circuit.circuit import driven_node
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.learning.costs import Cost
@@ -60,6 +60,8 @@ def check_circuit(
         ngspice: also run the checks that need ngspice.
         tell: is told what is being done.
     """
+    own = Reduction(circuit).reduce(circuit.conductances).output_conductance()
+    yield Check("β against the network's own conductance at the outputs", beta / own, 1.0, "relative")
     nodal = NodalChip(circuit)
     (free,) = nodal.measure([Drive(batch.inputs)])
     drives = [Drive(batch.inputs)]

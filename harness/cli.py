@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Results go to stdout, progress and logs to stderr."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,20 +15,21 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 import harness
 from harness import doctor as machine
 from harness.checks import Check, check_circuit
 from harness.controller import EpochDone, StepDone
 from harness.datasets import BUILT_IN
-from harness.errors import ExperimentError, HarnessError, UnitError
+from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.experiment import Experiment, packaged_experiments
 from harness.runs import Run, fresh_path, write_atomic
 
 RUNS = Path("runs")
 
-_err = Console(stderr=True, highlight=False)
-_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, markup=False)  # no markup: paths are printed as they are
+_out = Console(highlight=False, soft_wrap=True, markup=False)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 set_option = click.option(
@@ -48,9 +50,12 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except HarnessError as error:
-            _err.print(f"harness: {error}", markup=False, soft_wrap=True)
+            _err.print(f"harness: {error}", soft_wrap=True)
             ctx.exit(2 if isinstance(error, (ExperimentError, UnitError)) else 1)
         except BrokenPipeError:
+            ctx.exit(1)
+        except OSError as error:  # a folder that cannot be written, a full disk, a run directory that vanished
+            _err.print(f"harness: {error.strerror}: {error.filename}", soft_wrap=True)
             ctx.exit(1)
 
 
@@ -99,15 +104,15 @@ def train(
             )
         run = Run(resume)
         subject = Experiment.from_file(run.experiment)
+        for change in subject.changes_since(run):
+            _err.print(f"warning: since this run began, {change}; its bits may differ", soft_wrap=True)
     else:
         if experiment is None:
             raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume RUN")
         subject = Experiment.load(experiment, _overrides(overrides, chip, seed))
-        run = subject.create_run(
-            folder or fresh_path(RUNS, f"{subject.settings.name}-seed{subject.settings.training.seed}")
-        )
+        run = subject.create_run(folder) if folder else _fresh_run(subject)
     result = run.result
-    if result is not None:
+    if result is not None and result["epochs"] >= subject.plan.epochs:
         _err.print(f"run {run.path} is complete already")
     else:
         _err.print(f"training {subject.settings.name} in {run.path} ({_described(subject)})", soft_wrap=True)
@@ -164,7 +169,7 @@ def export(source: str, file: Path, sample: int, overrides: tuple[str, ...], as_
     write_atomic(file, text.encode())
     cells = sum(c.conductances.size for c in circuit.crossbars)
     if as_json:
-        _print_json({"file": str(file), "cells": cells, "bytes": len(text)})
+        _print_json({"file": str(file), "cells": cells, "bytes": len(text.encode())})
     else:
         _out.print(f"wrote {file} ({cells:,} cells, {len(text) / 1e6:.1f} MB); run it with: ngspice -b {file}")
 
@@ -210,13 +215,15 @@ def check(
 @json_option
 def doctor(as_json: bool) -> None:
     """Say what was found on this machine, and solve one circuit whose answer is known."""
-    found, checks = machine.examine()
+    found, checks, problem = machine.examine()
     if not as_json:
         table = Table("part", "found")
         for part, value in found.items():
             table.add_row(part, str(value))
         _out.print(table)
-    _print_checks(checks, {"found": found}, as_json)
+    if problem:
+        _err.print(f"harness: {problem}", soft_wrap=True)
+    _print_checks(checks, {"found": found}, as_json, failed=problem is not None)
 
 
 @main.command("list")
@@ -251,10 +258,26 @@ def _overrides(given: Sequence[str], chip: str | None, seed: int | None) -> list
     ]
 
 
+def _fresh_run(subject: Experiment) -> Run:
+    """A run under the first free name; another process may take the same one at the same time."""
+    name = f"{subject.settings.name}-seed{subject.settings.training.seed}"
+    while True:
+        path = fresh_path(RUNS, name)
+        try:
+            return subject.create_run(path)
+        except RunError:
+            if not path.exists():
+                raise
+
+
 def _subject(source: str, overrides: Sequence[str]) -> tuple[Experiment, Run | None]:
     """A run with its experiment, or an experiment alone."""
     if (Path(source) / "manifest.json").is_file():
         run = Run(Path(source))
+        if other := [o for o in overrides if not o.startswith("chip.")]:
+            raise click.UsageError(
+                f"{source} is a run, whose network and rows are as trained; only chip.* can be set, not {other[0]}"
+            )
         return Experiment.from_file(run.experiment, overrides), run
     return Experiment.load(source, overrides), None
 
@@ -268,14 +291,15 @@ def _described(subject: Experiment) -> str:
 
 @contextmanager
 def _stop_on_signal() -> Iterator[Any]:
-    """A question that SIGINT and SIGTERM answer with True; a second one interrupts at once."""
+    """A question that SIGINT and SIGTERM answer with True; a second one ends the process at once."""
     received: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
+        if received:  # an exception could be lost in a callback of ngspice's
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         received.append(number)
-        _err.print("stopping after this batch …")
+        os.write(2, b"\nstopping after this batch; once more ends at once\n")  # printing could interrupt a print
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -298,7 +322,7 @@ def _progress(subject: Experiment) -> Iterator[Any]:
 
         def watch(event: StepDone | EpochDone) -> None:
             if isinstance(event, StepDone):
-                loss = event.position.loss / (event.position.step * subject.plan.batch)
+                loss = event.position.loss / min(event.position.step * subject.plan.batch, len(subject.data.train))
                 bar.update(task, completed=event.row.step, epoch=event.row.epoch, note=f"loss {loss:.4g} V²")
                 return
             row = event.row
@@ -328,8 +352,8 @@ def _print_result(run: Run, result: dict[str, Any]) -> None:
     _out.print(f"      harness export {run.path} --to network.cir")
 
 
-def _print_checks(checks: Sequence[Check], more: dict[str, Any], as_json: bool) -> None:
-    passed = all(c.passed for c in checks)
+def _print_checks(checks: Sequence[Check], more: dict[str, Any], as_json: bool, *, failed: bool = False) -> None:
+    passed = all(c.passed for c in checks) and not failed
     if as_json:
         rows = [
             {"name": c.name, "value": c.value, "bound": c.bound, "unit": c.unit, "passed": c.passed} for c in checks
@@ -338,7 +362,7 @@ def _print_checks(checks: Sequence[Check], more: dict[str, Any], as_json: bool) 
     else:
         table = Table("check", "value", "bound", "unit", "")
         for c in checks:
-            verdict = "[green]passed[/]" if c.passed else "[red]FAILED[/]"
+            verdict = Text("passed", "green") if c.passed else Text("FAILED", "red")
             table.add_row(c.name, f"{c.value:.2e}", f"{c.bound:.2e}", c.unit, verdict)
         _out.print(table)
     if not passed:

@@ -16,6 +16,7 @@ from harness.runs import EpochRow, Position, Run, StepRow
 
 EVALUATION_BATCH = 256
 CHECKPOINT_SECONDS = 10.0
+_SAVING_SHARE = 30  # epochs of milliseconds are not all saved: a checkpoint takes at most a thirtieth of the time
 _ORDER, _STEP = 0, 1  # streams of random numbers: one for the order of an epoch, one for each step of it
 
 
@@ -138,8 +139,10 @@ def training(
                 position.simulator_seconds + (chip.simulator_seconds or 0.0) - (simulated or 0.0),
             )
             yield StepDone(position, _step_row(position, record))
+        began = time.perf_counter()
         test = evaluate(chip, cost, data.test)
-        row = _epoch_row(position, len(data.train), test, simulated=chip.simulator_seconds is not None)
+        spent = time.perf_counter() - began
+        row = _epoch_row(position, len(data.train), test, spent, simulated=chip.simulator_seconds is not None)
         position = Position(position.conductances, position.update, epoch + 1)
         yield EpochDone(position, row)
 
@@ -174,18 +177,21 @@ def train(
     """
     start = run.position() or Position(chip.conductances, update.init(chip.conductances))
     steps, epochs = run.tables()
-    saved = time.monotonic()
+    saved = cost_of_saving = 0.0
     for event in training(chip, rule, update, cost, data, plan, start):
         if isinstance(event, StepDone):
             steps.append(event.row)
         else:
             epochs.append(event.row)
-        stopped = stop()
-        if stopped or isinstance(event, EpochDone) or time.monotonic() - saved > CHECKPOINT_SECONDS:
+        stopped, ended = stop(), event.position.epoch == plan.epochs
+        patience = _SAVING_SHARE * cost_of_saving if isinstance(event, EpochDone) else CHECKPOINT_SECONDS
+        if stopped or ended or time.monotonic() - saved > patience:
+            began = time.monotonic()
             run.save(event.position, steps, epochs)
             saved = time.monotonic()
+            cost_of_saving = saved - began
         watch(event)
-        if stopped and event.position.epoch < plan.epochs:
+        if stopped and not ended:
             return False
     return True
 
@@ -202,7 +208,7 @@ def _step_row(position: Position, record: StepRecord) -> StepRow:
     )
 
 
-def _epoch_row(position: Position, samples: int, test: Evaluation, *, simulated: bool) -> EpochRow:
+def _epoch_row(position: Position, samples: int, test: Evaluation, evaluating: float, *, simulated: bool) -> EpochRow:
     return EpochRow(
         epoch=position.epoch + 1,
         train_loss=position.loss / samples,
@@ -210,6 +216,7 @@ def _epoch_row(position: Position, samples: int, test: Evaluation, *, simulated:
         test_loss=test.loss,
         test_accuracy=test.accuracy,
         seconds=position.seconds,
+        evaluation_seconds=evaluating,
         samples_per_second=samples / position.seconds,
         ngspice_share=position.simulator_seconds / position.seconds if simulated else None,
     )

@@ -17,6 +17,7 @@ from harness.chip.session import open_session
 from harness.circuit import GROUND, Circuit, Crossbar, Diode, InputSource, Output
 from harness.devices import DiodeModel
 from harness.devices.diode import THERMAL_VOLTAGE
+from harness.errors import NgspiceMissing
 from harness.measurement import Drive
 
 _VOLTS = 1.0
@@ -24,26 +25,27 @@ _CONDUCTANCE = 1e-3
 _DIODE = DiodeModel("dknown", 1e-6, 2.0)
 
 
-def examine() -> tuple[dict[str, Any], list[Check]]:
-    """What was found, by part, and the checks of both solvers.
-
-    Raises:
-        NgspiceMissing: there is no libngspice.
-    """
-    session = open_session()
+def examine() -> tuple[dict[str, Any], list[Check], NgspiceMissing | None]:
+    """What was found, by part; the checks of the solvers; and what is wrong where ngspice is missing."""
     packages = ("PySpice", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
     found: dict[str, Any] = {
         "harness": harness.__version__,
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in packages},
-        "libngspice": session.library,
-        "ngspice version": session.version_text,
-        "linear solver": session.linear_solver(),
         "ngspice command": shutil.which("ngspice") or "none (only needed to run exported netlists)",
     }
     circuit = known_circuit()
-    chips: dict[str, Chip] = {"ngspice": NgspiceChip(circuit, tolerances=TIGHT), "nodal": NodalChip(circuit)}
-    return found, [_compare(name, chip) for name, chip in chips.items()]
+    checks = [_compare("nodal", NodalChip(circuit))]
+    try:
+        session = open_session()
+    except NgspiceMissing as problem:
+        return found | {"libngspice": "not found"}, checks, problem
+    found |= {
+        "libngspice": session.library,
+        "ngspice version": session.version_text,
+        "linear solver": session.linear_solver(),
+    }
+    return found, [_compare("ngspice", NgspiceChip(circuit, tolerances=TIGHT)), *checks], None
 
 
 def known_circuit() -> Circuit:

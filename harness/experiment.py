@@ -1,6 +1,7 @@
 """An experiment: settings made into objects. The only place that names concrete classes."""
 
 import platform
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -193,7 +194,28 @@ class Experiment:
             "chip": simulator,
             "versions": {"python": platform.python_version(), **versions},
             "netlist_sha256": sha256(self.netlist(self.circuit).encode()).hexdigest(),
+            "data_sha256": self._data_hash(),
         }
+
+    def _data_hash(self) -> str:
+        """Of every encoded row, in the order of the split."""
+        digest = sha256()
+        for rows in (self.data.train, self.data.test):
+            digest.update(rows.inputs.tobytes())
+            digest.update(rows.targets.tobytes())
+        return digest.hexdigest()
+
+    def changes_since(self, run: Run) -> list[str]:
+        """Versions that differ from those a run began with: its bits may differ too.
+
+        Raises:
+            RunError: the data are not those that the run began with.
+        """
+        then, now = run.manifest, self.manifest()
+        if then["data_sha256"] != now["data_sha256"]:
+            raise RunError(f"run {run.path}: the data set has changed since it began; start a new run")
+        versions = {name: (then["versions"].get(name, "none"), version) for name, version in now["versions"].items()}
+        return [f"{name} {old} is now {new}" for name, (old, new) in versions.items() if old != new]
 
     def create_run(self, path: Path) -> Run:
         """A new run directory for this experiment.
@@ -230,10 +252,11 @@ class Experiment:
             self._draw(run, chip)
             if not complete:
                 return None
+            began = time.perf_counter()
             train, test = (controller.evaluate(chip, self.cost, rows) for rows in (self.data.train, self.data.test))
-            result = self._result(run, train, test)
+            result = self._result(run, train, test, time.perf_counter() - began)
             run.finish([c.name for c in self.circuit.crossbars], chip.conductances, result)
-        return result
+        return run.result
 
     def evaluate(self, run: Run) -> dict[str, Any]:
         """Loss and accuracy of a run's conductances (the last checkpoint's if it is not complete).
@@ -268,12 +291,12 @@ class Experiment:
         arrays = zip(self.circuit.crossbars, chip.conductances, strict=True)
         write_atomic(run.path / "crossbars.png", draw_crossbars([c.with_conductances(g) for c, g in arrays]))
 
-    def _result(self, run: Run, train: Evaluation, test: Evaluation) -> dict[str, Any]:
+    def _result(self, run: Run, train: Evaluation, test: Evaluation, evaluating: float) -> dict[str, Any]:
         _, epochs = run.tables()
         seconds = sum(row.seconds for row in epochs)
+        evaluating += sum(row.evaluation_seconds for row in epochs)
         shares = [row.ngspice_share * row.seconds for row in epochs if row.ngspice_share is not None]
         return {
-            "run": str(run.path),
             "experiment": self.settings.name,
             "seed": self.settings.training.seed,
             "test_accuracy": test.accuracy,
@@ -281,7 +304,8 @@ class Experiment:
             "test_loss": test.loss,
             "train_loss": train.loss,
             "epochs": len(epochs),
-            "seconds": seconds,
+            "seconds": seconds + evaluating,
+            "training_seconds": seconds,
             "train_samples_per_second": len(self.data.train) * len(epochs) / seconds,
             "ngspice_share": sum(shares) / seconds if shares else None,
         }

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -56,6 +57,8 @@ class EpochRow:
     test_loss: float
     test_accuracy: float
     seconds: float
+    """Training time, s."""
+    evaluation_seconds: float
     samples_per_second: float
     ngspice_share: float | None
     """None where no simulator runs."""
@@ -69,7 +72,8 @@ HEADINGS = {
     "train_accuracy": "train accuracy",
     "test_loss": "test loss (V²)",
     "test_accuracy": "test accuracy",
-    "seconds": "seconds (s)",
+    "seconds": "training time (s)",
+    "evaluation_seconds": "evaluation time (s)",
     "samples_per_second": "training samples per second (1/s)",
     "ngspice_share": "share of time in ngspice",
 }
@@ -124,7 +128,10 @@ class Run:
             made.mkdir()
             (made / "experiment.toml").write_text(experiment)
             (made / "manifest.json").write_text(_json(manifest))
-            made.rename(path)
+            try:
+                made.rename(path)
+            except OSError as error:
+                raise RunError(f"{path} was made by another process just now") from error
         return cls(path)
 
     @property
@@ -142,7 +149,7 @@ class Run:
     def result(self) -> dict[str, Any] | None:
         """What the run reached; None while it is not complete."""
         file = self.path / "result.json"
-        return json.loads(file.read_text()) if file.exists() else None
+        return {"run": str(self.path), **json.loads(file.read_text())} if file.exists() else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -156,6 +163,8 @@ class Run:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise RunError(f"run {self.path} is in use by another process") from error
+            for abandoned in self.path.glob(".*-????????"):  # of a process that was killed while it wrote
+                abandoned.unlink(missing_ok=True)
             yield
 
     def tables(self) -> tuple[list[StepRow], list[EpochRow]]:
@@ -182,12 +191,10 @@ class Run:
         file = self.path / "checkpoint.npz"
         if not file.exists():
             return None
-        with np.load(file, allow_pickle=False) as saved:
-            crossbars = sum(name.startswith("g_") for name in saved.files)
-            slots = tuple(tuple(saved[f"u_{s}_{k}"] for k in range(crossbars)) for s in range(int(saved["slots"])))
-            numbers = {name: saved[name].item() for name in _POSITION_NUMBERS}
-            conductances = tuple(saved[f"g_{k}"] for k in range(crossbars))
-            return Position(conductances, UpdateState(int(saved["update_steps"]), slots), **numbers)
+        try:
+            return _read_position(file)
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            raise RunError(f"{file} is damaged and cannot be read ({error})") from error
 
     def finish(self, names: Sequence[str], conductances: Conductances, result: Mapping[str, Any]) -> None:
         """Write the trained conductances (S, by crossbar) and the result."""
@@ -196,6 +203,15 @@ class Run:
 
 
 _POSITION_NUMBERS = [f.name for f in fields(Position) if f.name not in ("conductances", "update")]
+
+
+def _read_position(file: Path) -> Position:
+    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
+        crossbars = range(sum(name.startswith("g_") for name in saved.files))
+        slots = tuple(tuple(saved[f"u_{s}_{k}"] for k in crossbars) for s in range(int(saved["slots"])))
+        numbers = {name: saved[name].item() for name in _POSITION_NUMBERS}
+        update = UpdateState(int(saved["update_steps"]), slots)
+        return Position(tuple(saved[f"g_{k}"] for k in crossbars), update, **numbers)
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -208,7 +224,7 @@ def write_atomic(path: Path, content: bytes) -> None:
             os.chmod(file.name, 0o666 & ~_umask())
             os.replace(file.name, path)
         except BaseException:
-            os.unlink(file.name)
+            Path(file.name).unlink(missing_ok=True)
             raise
 
 

@@ -163,7 +163,7 @@ class TrainingSettings(_Section):
 
     epochs: Annotated[Whole, Field(ge=1, le=1_000_000)]
     batch: Annotated[Whole, Field(ge=1, le=1_000_000)]
-    seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
     """Of the split, the initial conductances, the order of the samples and the signs of the nudge."""
 
 

@@ -6,7 +6,7 @@ Prefixes follow SI and are case-sensitive: ``M`` is mega and ``m`` is milli, unl
 
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from harness.errors import UnitError
 
@@ -37,7 +37,11 @@ def parse(value: object, unit: str) -> float:
         raise UnitError(
             f"{value!r} should be in {unit or 'no unit'}; known prefixes are {', '.join(filter(None, _PREFIXES))}"
         )
-    return _finite(float(Decimal(number).scaleb(_PREFIXES[prefix])), unit)  # the float nearest to what was written
+    try:
+        nearest = float(Decimal(number).scaleb(_PREFIXES[prefix]))
+    except InvalidOperation as error:
+        raise UnitError(f"{value!r} is out of the range of numbers") from error
+    return _finite(nearest, unit)
 
 
 def show(value: float, unit: str, digits: int = 3) -> str:

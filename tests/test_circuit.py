@@ -25,6 +25,7 @@ from harness.circuit import (
 )
 from harness.circuit.elements import Element
 from harness.circuit.networks import CellRange
+from harness.devices import DiodeModel
 from harness.errors import CircuitError, HarnessError
 from tests.conftest import CELLS, DIODE, kendall, scellier
 
@@ -424,3 +425,15 @@ def test_the_same_seed_draws_the_same_circuit(make: MakeNetwork) -> None:
     assert [g.tobytes() for g in first.conductances] == [g.tobytes() for g in again.conductances]
     assert all(a.tobytes() != b.tobytes() for a, b in zip(first.conductances, other.conductances, strict=True))
     assert first.nodes == again.nodes
+
+
+def test_names_of_the_netlist_writer_are_reserved() -> None:
+    with pytest.raises(CircuitError, match="names that start with harness_ belong to the netlist writer"):
+        Circuit("c", (InputSource("x0", "harness_x", 0, 1.0),), (Output("y0", "harness_x"),))
+
+
+def test_two_diode_models_of_one_name_are_refused() -> None:
+    source = InputSource("x0", "x0", 0, 1.0)
+    diodes = [Diode(f"d{k}", "x0", "0", DiodeModel(name, 1e-6, 1.0 + k)) for k, name in enumerate(("same", "Same"))]
+    with pytest.raises(CircuitError, match="diode d1: another diode model is called Same too"):
+        Circuit("c", (source, *diodes), (Output("y0", "x0"),))

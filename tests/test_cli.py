@@ -108,7 +108,7 @@ def test_an_exported_run_gives_the_outputs_that_the_chip_gives(trained: Path) ->
     text = (trained / "network.cir").read_text()
     assert "trained in run" in text
     command = shutil.which("ngspice")
-    assert command, "the ngspice command is missing; run make setup"
+    assert command, "the ngspice command is missing: apt-get install ngspice"
     printed = subprocess.run([command, "-b", "network.cir"], cwd=trained, capture_output=True, text=True, check=True)
     found = [float(v) for v in re.findall(r"^v\(o\dp\)\s*-\s*v\(o\dn\) = (\S+)$", printed.stdout, re.MULTILINE)]
     from harness import Experiment, Run
@@ -173,6 +173,23 @@ def test_a_missing_run_exits_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "export", "check", "doctor", "list"])
+@pytest.mark.ngspice
+def test_a_run_is_checked_and_exported_as_it_was_trained(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)
+    for arguments in (["check", "run", "--seed", "9"], ["export", "run", "--to", "f.cir", "--set", "rule.beta=1"]):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 2
+        assert "only chip.* can be set" in result.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(main, ["train", "iris", *QUICK, "--run", "file/run"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("harness: ")
+
+
 def test_every_command_explains_itself(command: str) -> None:
     shown = CliRunner().invoke(main, [command, "--help"], prog_name="harness").stdout
     assert shown.startswith("Usage: harness")

@@ -15,6 +15,8 @@ CASES = [
 
 
 def test_there_are_transcripts_of_an_old_and_a_new_ngspice() -> None:
+    files = sorted(file.stem for file in (Path(__file__).parent / "transcripts").glob("*.toml"))
+    assert files == ["ngspice-39", "ngspice-46"]
     assert len(CASES) == 20
 
 

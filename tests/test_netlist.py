@@ -38,9 +38,9 @@ def test_golden_full_network() -> None:
         "rw1_1_0 x0n h1_0 2.0",
         "dup1_0 h1_0 shift_high dtest",
         "ddown1_0 shift_low h1_0 dtest",
-        "eamp1_0 amp1_0_sense 0 h1_0 0 4.0",
-        "vamp1_0_sense amp1_0_sense a1_0 0",
-        "famp1_0 h1_0 0 vamp1_0_sense 0.25",
+        "eamp1_0 harness_amp1_0 0 h1_0 0 4.0",
+        "vharness_amp1_0 harness_amp1_0 a1_0 0",
+        "famp1_0 h1_0 0 vharness_amp1_0 0.25",
         "rw2_0_0 a1_0 o0p 4.0",
         "rw2_0_1 a1_0 o0n 2.0",
     ]
@@ -126,16 +126,16 @@ def test_a_nudge_is_two_lines_at_the_output(nudge: Spring | Injection) -> None:
     lines = operating_point_lines(circuit, Drive(np.ones((1, 1)), nudge), 0, Tolerances(), klu=True)
     nudges = [line for line in lines if "nudge" in line]
     if isinstance(nudge, Spring):
-        assert nudges == ["gnudge0 o0p o0n o0p o0n 0.1", "inudge0 o0n o0p 0.1"]
+        assert nudges == ["gharness_nudge0 o0p o0n o0p o0n 0.1", "iharness_nudge0 o0n o0p 0.1"]
     else:
-        assert nudges == ["inudge0 o0n o0p 0.2"]
+        assert nudges == ["iharness_nudge0 o0n o0p 0.2"]
     assert lines[1].endswith(" klu")
 
 
 @pytest.mark.ngspice
 def test_ngspice_runs_an_exported_file_as_it_is_and_prints_the_outputs(tmp_path: Path) -> None:
     command = shutil.which("ngspice")
-    assert command, "the ngspice command is missing; run make setup"
+    assert command, "the ngspice command is missing: apt-get install ngspice"
     circuit = kendall([5, 4])
     inputs = random_batch(circuit).inputs[:1]
     file = tmp_path / "network.cir"

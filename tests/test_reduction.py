@@ -175,3 +175,13 @@ def _one_each() -> np.ndarray:
     cells = np.zeros((6, 4))
     cells[[0, 1, 2, 3], [0, 1, 2, 3]] = 1.0
     return cells
+
+
+def test_the_conductance_at_the_outputs_is_where_a_negative_spring_makes_the_network_unstable() -> None:
+    """All diodes blocking: one eigenvalue of the nudged conductance matrix changes its sign there."""
+    reduced = Reduction(circuit := kendall([4, 3])).reduce(circuit.conductances)
+    drop = np.eye(reduced.size)[reduced.plus] - np.eye(reduced.size)[reduced.minus]
+    limit = reduced.output_conductance()
+    for share, stable in ((0.999, True), (1.001, False)):
+        nudged = reduced.conductance - share * limit * drop.T @ drop
+        assert (np.linalg.eigvalsh(nudged)[0] > 0) == stable

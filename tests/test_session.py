@@ -62,6 +62,13 @@ def test_a_singular_circuit_says_at_which_point() -> None:
     caught.value.deck.unlink()
 
 
+def test_a_point_that_only_a_ramp_in_time_reached_is_no_result() -> None:
+    """A floating pair: ngspice ends with 'Transient op finished successfully' and a full set of points."""
+    with pytest.raises(SimulatorError, match=r"reached a point by other means[\s\S]*singular matrix") as caught:
+        open_session().sweep(deck("r1 a p 1", "r2 q z 10", "r3 q z 5"))
+    caught.value.deck.unlink()  # type: ignore[union-attr]
+
+
 def test_a_sample_that_does_not_settle_is_named_with_its_phase_and_deck(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kilo-ampere that turns against whatever voltage it makes, switched on in the nudged phase of sample 1."""
     circuit = kendall([3])
@@ -106,12 +113,17 @@ def resident_megabytes() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def test_the_process_keeps_its_locale_and_its_one_session() -> None:
-    import locale
-
+def test_a_process_has_one_session_and_keeps_its_locale() -> None:
+    """PySpice sets LC_NUMERIC for the whole process."""
     assert open_session() is open_session()
-    assert locale.setlocale(locale.LC_NUMERIC) in ("C", locale.setlocale(locale.LC_NUMERIC))
-    assert float("1.5") == 1.5
+    code = """
+import locale
+locale.setlocale(locale.LC_NUMERIC, "C.UTF-8")
+from harness.chip.session import open_session
+open_session()
+assert locale.setlocale(locale.LC_NUMERIC) == "C.UTF-8", locale.setlocale(locale.LC_NUMERIC)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_without_libngspice_one_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,10 +132,13 @@ def test_without_libngspice_one_sentence_says_what_to_do(monkeypatch: pytest.Mon
         find_library()
 
 
-def test_a_machine_without_libngspice_trains_nothing_and_exits_with_1(tmp_path: Path) -> None:
-    """No quiet fall-back to another solver."""
+@pytest.mark.parametrize("arguments", [["train", "xor", "--run", "run"], ["check", "xor"], ["doctor"]])
+def test_a_machine_without_libngspice_falls_back_to_nothing_and_exits_with_1(
+    tmp_path: Path, arguments: list[str]
+) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "harness", "train", "xor", "--run", str(tmp_path / "run")],
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=tmp_path,
         env={**os.environ, "NGSPICE_LIBRARY_PATH": "/nowhere/libngspice.so"},
         capture_output=True,
         text=True,
@@ -131,5 +146,5 @@ def test_a_machine_without_libngspice_trains_nothing_and_exits_with_1(tmp_path: 
     )
     assert result.returncode == 1
     assert "libngspice cannot be loaded" in result.stderr
-    assert not result.stdout
-    assert not (tmp_path / "run").exists()
+    assert ("not found" in result.stdout) if arguments == ["doctor"] else not result.stdout
+    assert not list(tmp_path.iterdir())

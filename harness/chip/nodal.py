@@ -12,7 +12,7 @@ import numpy as np
 from harness.chip.base import ProgrammedArrays, check_drives
 from harness.circuit import Circuit, ReducedCircuit, Reduction
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
-from harness.errors import ConvergenceError
+from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array, Conductances, Drive, Index, Injection, Reading, Spring
 
 MAX_ITERATIONS = 200
@@ -70,7 +70,10 @@ class NodalChip:
         active = np.arange(len(start))
         junction = network.junction_voltages(solved, active)
         for _ in range(MAX_ITERATIONS):
-            new = network.newton(junction, active)
+            try:
+                new = network.newton(junction, active)
+            except np.linalg.LinAlgError as error:
+                raise ChipError(f"{drive.phase} phase: the equations are singular in floating point") from error
             reached = network.junction_voltages(new, active)
             limited = network.limit(reached, junction)
             step = np.abs(new - solved[active]).max(axis=1, initial=0.0)

@@ -82,8 +82,13 @@ class Session:
             self._command("remcirc")
 
     def linear_solver(self) -> str:
-        """The sparse solver that is in use: ``KLU`` or ``Sparse 1.3``."""
-        return "KLU" if self.has_klu else "Sparse 1.3"
+        """The sparse solver that ngspice says it uses; versions that say nothing have Sparse 1.3 only."""
+        option = (".options klu",) if self.has_klu else ()
+        self.sweep(SweepDeck(("* which solver", *option, "v1 a 0 0", "r1 a 0 1", ".end"), "v1", 2, ("v(a)",)))
+        said = re.search(
+            r"Using (.+?) as Direct Linear Solver", "\n".join(self._binding._stdout + self._binding._stderr)
+        )
+        return said.group(1) if said else "Sparse 1.3"
 
     def _sweep(self, deck: SweepDeck) -> Array:
         self._binding.clear_output()
@@ -95,8 +100,10 @@ class Session:
         verdict = worst(said)
         if verdict is Verdict.REFUSED:
             raise SimulatorError("ngspice refused a deck", log=telling(said), deck=_save(deck.lines))
-        if verdict is Verdict.UNSETTLED:
-            raise Unsettled(self._points_done(deck), telling(said), _save(deck.lines))
+        if verdict is Verdict.UNSETTLED and (done := self._points_done(deck)) < deck.points:
+            raise Unsettled(done, telling(said), _save(deck.lines))
+        if verdict is Verdict.UNSETTLED:  # some point was reached, but not as an operating point: nothing says which
+            raise SimulatorError("ngspice reached a point by other means", log=telling(said), deck=_save(deck.lines))
         return self._read(deck)
 
     def _load(self, lines: Sequence[str]) -> None:
@@ -119,7 +126,7 @@ class Session:
 
     def _points_done(self, deck: SweepDeck) -> int:
         vector = self._api.ngGet_Vec_Info(f"{self._plot()}.{deck.vectors[0]}".encode("ascii"))
-        return 0 if vector == self._ffi.NULL else min(vector.v_length, deck.points - 1)
+        return 0 if vector == self._ffi.NULL else int(vector.v_length)
 
     def _read(self, deck: SweepDeck) -> Array:
         plot = self._plot()

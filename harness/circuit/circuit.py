@@ -21,10 +21,13 @@ from harness.circuit.elements import (
     Resistor,
     VoltageSource,
 )
+from harness.devices import DiodeModel
 from harness.errors import CircuitError
 from harness.measurement import Array, Conductances
 from harness.units import show
 
+RESERVED = "harness_"
+"""How names start that the netlist writer invents: senses of amplifiers, nudges, the swept source."""
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _CONDUCTANCE_LIMIT = 1e6  # S: beyond it SPICE's own arithmetic loses the rest of the circuit
 
@@ -105,6 +108,11 @@ def nodes_of(element: Element) -> tuple[str, ...]:
 
 
 def _check_names(circuit: Circuit) -> None:
+    _check_name("circuit", circuit.name)
+    models: dict[str, DiodeModel] = {}
+    for diode in (e for e in circuit.elements if isinstance(e, Diode)):
+        if models.setdefault(diode.model.name.casefold(), diode.model) != diode.model:
+            raise CircuitError(f"diode {diode.name}: another diode model is called {diode.model.name} too")
     seen: dict[str, str] = {}
     for element in (*circuit.elements, *circuit.outputs):
         _check_name("element", element.name)
@@ -128,6 +136,8 @@ def _check_names(circuit: Circuit) -> None:
 def _check_name(kind: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise CircuitError(f"{kind} {name!r}: a name is made of letters, digits and _")
+    if name.casefold().startswith(RESERVED):
+        raise CircuitError(f"{kind} {name}: names that start with {RESERVED} belong to the netlist writer")
 
 
 def _check_values(element: Element) -> None:

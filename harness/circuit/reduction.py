@@ -22,6 +22,7 @@ from scipy.sparse.linalg import splu
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import GROUND, CurrentSource, Diode, Resistor
 from harness.circuit.scaling import Scaling, scaling_of
+from harness.devices.diode import GMIN
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
 
@@ -71,6 +72,17 @@ class ReducedCircuit:
     def size(self) -> int:
         """Number of unknowns n."""
         return len(self.names)
+
+    def output_conductance(self) -> float:
+        """The smallest conductance (S) that any combination of outputs sees with all diodes blocking.
+
+        One over the largest eigenvalue of D G⁻¹ Dᵀ, D the outputs' incidence; infinite where no output can move.
+        """
+        terminals = np.eye(self.size + len(self.rail))[:, : self.size]
+        drop = terminals[self.plus] - terminals[self.minus]
+        grounded = self.conductance + GMIN * np.eye(self.size)  # a node that only diodes hold
+        largest = float(np.linalg.eigvalsh(drop @ np.linalg.solve(grounded, drop.T))[-1])
+        return 1 / largest if largest > 0 else np.inf
 
     def currents(self, inputs: Array) -> Array:
         """Norton currents (A, ``[batch, n]``) of inputs (V, ``[batch, channels]``)."""

@@ -66,7 +66,7 @@ def csv(path: Path, label: str) -> Table:
         DataError: the file, the column, a label or a number is missing, or there is nothing to tell apart.
     """
     try:
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(path, index_col=False, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise DataError(f"data file {path}: cannot be read as CSV ({error})") from error
     if label not in frame.columns:

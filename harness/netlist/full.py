@@ -21,12 +21,13 @@ from harness.circuit import (
     Resistor,
     VoltageSource,
 )
+from harness.circuit.circuit import RESERVED
 from harness.devices import DiodeModel
 from harness.measurement import Array, Drive, Injection, Spring
 from harness.netlist.settings import Tolerances, options
 from harness.units import spice_number
 
-SWEPT = "vpoint"
+SWEPT = f"v{RESERVED}point"
 
 
 def circuit_lines(circuit: Circuit, inputs: Array) -> list[str]:
@@ -47,8 +48,8 @@ def operating_point_lines(
         options(tolerances, klu=klu),
         *circuit_lines(circuit, drive.inputs[sample]),
         *_nudge(circuit, drive, sample),
-        f"{SWEPT} harness_point 0 0",
-        "rpoint harness_point 0 1",
+        f"{SWEPT} {RESERVED}point 0 0",
+        f"r{RESERVED}point {RESERVED}point 0 1",
         *saved(circuit),
         ".end",
     ]
@@ -105,7 +106,7 @@ def _element(element: Element, inputs: Array) -> list[str]:
 
 def _amplifier(amplifier: BidirectionalAmplifier) -> list[str]:
     """Forward v × A through a sense source, whose current × 1/A is drawn from the input."""
-    name, inner = amplifier.name, f"{amplifier.name}_sense"
+    name, inner = amplifier.name, f"{RESERVED}{amplifier.name}"
     return [
         f"e{name} {inner} 0 {amplifier.input} 0 {spice_number(amplifier.gain)}",
         f"v{inner} {inner} {amplifier.output} 0",
@@ -126,10 +127,11 @@ def _nudge(circuit: Circuit, drive: Drive, sample: int) -> Iterator[str]:
         pins = f"{output.minus} {output.plus}"
         match drive.nudge:
             case Spring(conductance=beta, targets=targets):
-                yield f"gnudge{k} {output.plus} {output.minus} {output.plus} {output.minus} {spice_number(beta)}"
-                yield f"inudge{k} {pins} {spice_number(beta * targets[sample, k])}"
+                across = f"{output.plus} {output.minus}"
+                yield f"g{RESERVED}nudge{k} {across} {across} {spice_number(beta)}"
+                yield f"i{RESERVED}nudge{k} {pins} {spice_number(beta * targets[sample, k])}"
             case Injection(current=amperes):
-                yield f"inudge{k} {pins} {spice_number(amperes[sample, k])}"
+                yield f"i{RESERVED}nudge{k} {pins} {spice_number(amperes[sample, k])}"
 
 
 def _drop(output: Output) -> str:
