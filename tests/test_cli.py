@@ -172,7 +172,6 @@ def test_a_missing_run_exits_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "gone is no run directory" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "export", "check", "doctor", "list"])
 @pytest.mark.ngspice
 def test_a_run_is_checked_and_exported_as_it_was_trained(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained)
@@ -190,6 +189,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeyp
     assert result.stderr.startswith("harness: ")
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate", "export", "check", "doctor", "list"])
 def test_every_command_explains_itself(command: str) -> None:
     shown = CliRunner().invoke(main, [command, "--help"], prog_name="harness").stdout
     assert shown.startswith("Usage: harness")
