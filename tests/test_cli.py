@@ -34,13 +34,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_train_ends_with_accuracy_place_and_what_to_type_next(tmp_path: Path) -> None:
+def test_train_ends_with_accuracy_place_and_what_to_type_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = harness("train", "iris", *QUICK, cwd=tmp_path)
     assert re.search(r"^test accuracy \d+\.\d\d %", result.stdout, re.MULTILINE)
     assert "run directory: runs/iris-seed0" in result.stdout
     assert "next: harness check runs/iris-seed0" in result.stdout
     assert re.search(r"epoch +2/2 +loss", result.stderr)
-    second = harness("train", "iris", *QUICK, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    second = CliRunner().invoke(main, ["train", "iris", *QUICK])
     assert "run directory: runs/iris-seed0-2" in second.stdout
 
 
@@ -130,11 +131,11 @@ def test_doctor_solves_a_known_circuit(tmp_path: Path) -> None:
     assert "passed" in harness("doctor", cwd=tmp_path).stdout
 
 
-def test_list_names_experiments_and_data_sets(tmp_path: Path) -> None:
-    listed = json.loads(harness("list", "--json", cwd=tmp_path).stdout)
+def test_list_names_experiments_and_data_sets() -> None:
+    listed = json.loads(CliRunner().invoke(main, ["list", "--json"]).stdout)
     assert {"xor", "iris", "digits"} <= set(listed["experiments"])
     assert listed["data_sets"]["digits"] == {"samples": 1797, "channels": 64, "classes": 10}
-    assert "digits" in harness("list", cwd=tmp_path).stdout
+    assert "digits" in CliRunner().invoke(main, ["list"]).stdout
 
 
 @pytest.mark.parametrize(
@@ -218,5 +219,5 @@ diode = { saturation_current = "10 pA" }
     (tmp_path / "mine" / "mine.toml").write_text(text)
     reached = json.loads(harness("train", "mine/mine.toml", "--json", cwd=tmp_path).stdout)
     assert reached["test_accuracy"] >= 0.8
-    evaluated = json.loads(harness("evaluate", reached["run"], "--json", cwd=tmp_path).stdout)
-    assert evaluated["test_accuracy"] == reached["test_accuracy"]
+    evaluated = CliRunner().invoke(main, ["evaluate", str(tmp_path / reached["run"]), "--json"])
+    assert json.loads(evaluated.stdout)["test_accuracy"] == reached["test_accuracy"]

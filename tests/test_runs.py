@@ -80,8 +80,7 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
     assert not np.array_equal(final_arrays(runs[0].path)["w1"], final_arrays(runs[1].path)["w1"])
 
 
-@pytest.mark.parametrize("update", ["sgd", "momentum", "adam"])
-@pytest.mark.parametrize("after", [1, 7, 10])
+@pytest.mark.parametrize(("update", "after"), [("sgd", 1), ("momentum", 10), ("adam", 7)])
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, update: str, after: int) -> None:
     """Stopped within an epoch and at its end; the sign of the nudge is drawn anew each step."""
     experiment = small(f"update.kind={update}", "rule.variant=random-sign", "update.rates=[1e-3, 1e-3]")
