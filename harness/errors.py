@@ -16,6 +16,8 @@
 The command line turns each of them into one sentence and exit code 1 (2 for `ExperimentError` and `UnitError`).
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 
@@ -67,13 +69,35 @@ class ConvergenceError(ChipError):
     """One sample of a batch did not settle in one phase."""
 
     def __init__(
-        self, message: str, *, sample: int, phase: str, log: tuple[str, ...] = (), deck: Path | None = None
+        self,
+        message: str,
+        *,
+        sample: int,
+        phase: str,
+        settling: int = 0,
+        log: tuple[str, ...] = (),
+        deck: Path | None = None,
     ) -> None:
         super().__init__(_with_evidence(f"sample {sample}, {phase} phase: {message}", log, deck))
+        self._message = message
         self.sample = sample
+        """Counted within its settling or batch."""
         self.phase = phase
+        self.settling = settling
+        """Which of several settlings it belongs to."""
         self.log = log
         self.deck = deck
+
+    def in_batch(self, first: int) -> "ConvergenceError":
+        """The same, with samples counted from the start of a batch in which this settling begins at `first`."""
+        return ConvergenceError(
+            self._message, sample=first + self.sample, phase=self.phase, log=self.log, deck=self.deck
+        )
+
+    def __reduce__(self) -> tuple[Callable[[], "ConvergenceError"], tuple[()]]:
+        """Errors come back from worker processes."""
+        again = partial(ConvergenceError, self._message, sample=self.sample, phase=self.phase, settling=self.settling)
+        return partial(again, log=self.log, deck=self.deck), ()
 
 
 def _with_evidence(message: str, log: tuple[str, ...], deck: Path | None) -> str:

@@ -1,35 +1,50 @@
 """The chips that ngspice simulates: the reduced circuit for training, the full netlist as its witness."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from harness.chip.base import ProgrammedArrays, check_drives
 from harness.chip.session import Session, SweepDeck, Unsettled, open_session
-from harness.circuit import Circuit, ReducedCircuit, Reduction
+from harness.chip.worker import OneSimulator, Settled, Simulators
+from harness.circuit import Circuit, Reduction
 from harness.errors import ConvergenceError
-from harness.measurement import Array, Conductances, Drive, Injection, Nudge, Reading, Spring
-from harness.netlist import full, sweep
+from harness.measurement import Array, Conductances, Drive, Reading
+from harness.netlist import full
 from harness.netlist.settings import Tolerances
 
-CHUNK = 64
-"""Samples per sweep. Fixed, because each point starts from the one before it: what a sample reads must not depend on
-how many samples happened to be asked for together beyond its chunk."""
+CHUNK = 32
+"""Samples per sweep. Each point starts from the one before it: what a sample reads must depend neither on how many
+samples are asked for beyond its chunk, nor on how many workers share them."""
 
 
 class NgspiceChip:
-    """A `Chip` that ngspice solves: reduced exactly, a batch with all its phases in one sweep.
+    """A `Chip` that ngspice solves: reduced exactly, chunks of a batch with all their phases each in one sweep.
+
+    Args:
+        circuit: the full circuit.
+        tolerances: ngspice's convergence bounds.
+        simulators: what settles the chunks; the ngspice of this process if none is given.
+        chunk: samples per sweep; the results' last bits depend on it, and on nothing else about `simulators`.
 
     Raises:
         NgspiceMissing: libngspice cannot be loaded.
     """
 
-    def __init__(self, circuit: Circuit, *, tolerances: Tolerances | None = None) -> None:
+    def __init__(
+        self,
+        circuit: Circuit,
+        *,
+        tolerances: Tolerances | None = None,
+        simulators: Simulators | None = None,
+        chunk: int = CHUNK,
+    ) -> None:
         self._arrays = ProgrammedArrays(circuit)
         self._reduction = Reduction(circuit)
-        self._tolerances = tolerances or Tolerances()
-        self._session = open_session()
+        self._simulators = simulators or OneSimulator(tolerances or Tolerances())
+        self._chunk = chunk
+        self.work = Work()
 
     @property
     def circuit(self) -> Circuit:  # noqa: D102 - said once, on the protocol
@@ -41,7 +56,7 @@ class NgspiceChip:
 
     @property
     def simulator_seconds(self) -> float:  # noqa: D102
-        return self._session.analysis_seconds
+        return self.work.seconds / self._simulators.workers
 
     def program(self, conductances: Sequence[Array]) -> None:  # noqa: D102
         self._arrays.program(conductances)
@@ -49,29 +64,41 @@ class NgspiceChip:
     def adjust(self, wanted: Sequence[Array]) -> Conductances:  # noqa: D102
         return self._arrays.adjust(wanted)
 
-    def close(self) -> None:  # noqa: D102 - the session belongs to the process
-        pass
+    def close(self) -> None:  # noqa: D102
+        self._simulators.close()
 
     def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:  # noqa: D102
         check_drives(self.circuit, drives)
         reduced = self._reduction.reduce(self.conductances)
-        samples = len(drives[0].inputs)
-        starts = range(0, samples, CHUNK)
-        parts = [self._sweep(reduced, [_rows(d, s, s + CHUNK) for d in drives], s) for s in starts]
-        solved = np.concatenate([np.zeros((0, len(drives), reduced.size)), *parts])
-        return tuple(_reading(reduced, solved[:, d], drive) for d, drive in enumerate(drives))
-
-    def _sweep(self, reduced: ReducedCircuit, drives: Sequence[Drive], first: int) -> Array:
-        """Unknowns (V, ``[samples, drives, n]``) of one chunk."""
-        samples = len(drives[0].inputs)
-        lines = sweep.sweep_lines(reduced, drives, self._tolerances, klu=self._session.has_klu)
-        vectors = tuple(f"v({sweep.node_name(k)})" for k in range(reduced.size))
-        deck = SweepDeck(tuple(lines), sweep.SOURCE, samples * len(drives), vectors)
+        settling = reduced.settling(drives)
+        starts = range(0, len(settling), self._chunk)
         try:
-            return self._session.sweep(deck).reshape(samples, len(drives), reduced.size)
-        except Unsettled as stop:
-            sample, phase = divmod(stop.point, len(drives))
-            raise _convergence_error(stop, first + sample, drives[phase]) from stop
+            settled = self._simulators.settle([settling.rows(slice(s, s + self._chunk)) for s in starts])
+        except ConvergenceError as error:
+            raise error.in_batch(starts[error.settling]) from error
+        self.work = self.work.and_of(settled)
+        nothing = np.zeros((0, len(drives), reduced.size))
+        return reduced.readings(np.concatenate([nothing, *(part.solved for part in settled)]), drives)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a chip has asked of its simulators so far."""
+
+    points: int = 0
+    """Operating points that were wanted."""
+    iterations: int = 0
+    """Newton iterations."""
+    seconds: float = 0.0
+    """Inside analyses, s, over all simulators."""
+
+    def and_of(self, settled: Sequence[Settled]) -> "Work":
+        """With what some settlings took added."""
+        return Work(
+            self.points + sum(part.solved.shape[0] * part.solved.shape[1] for part in settled),
+            self.iterations + sum(part.iterations for part in settled),
+            self.seconds + sum(part.seconds for part in settled),
+        )
 
 
 class FullNetlistChip:
@@ -116,32 +143,14 @@ class FullNetlistChip:
             try:
                 nodes[sample] = self._session.sweep(SweepDeck(tuple(lines), full.SWEPT, 1, vectors))[0]
             except Unsettled as stop:
-                raise _convergence_error(stop, sample, drive) from stop
+                raise ConvergenceError(
+                    "ngspice found no operating point",
+                    sample=sample,
+                    phase=drive.phase,
+                    log=stop.log,
+                    deck=stop.deck,
+                ) from stop
         ground = np.zeros(len(nodes))
         columns = {node: nodes[:, k] for k, node in enumerate(circuit.nodes)}
         drops = [columns[o.plus] - columns.get(o.minus, ground) for o in circuit.outputs]
         return Reading(np.column_stack(drops), nodes)
-
-
-def _reading(reduced: ReducedCircuit, solved: Array, drive: Drive) -> Reading:
-    nodes = reduced.node_voltages(solved, drive.inputs)
-    return Reading(reduced.output_voltages(nodes), nodes)
-
-
-def _rows(drive: Drive, start: int, stop: int) -> Drive:
-    """The drive for some of its samples."""
-    if start == 0 and stop >= len(drive.inputs):
-        return drive
-    nudge: Nudge | None = None
-    match drive.nudge:
-        case Spring(conductance=beta, targets=targets):
-            nudge = Spring(beta, targets[start:stop])
-        case Injection(current=amperes):
-            nudge = Injection(amperes[start:stop])
-    return replace(drive, inputs=drive.inputs[start:stop], nudge=nudge)
-
-
-def _convergence_error(stop: Unsettled, sample: int, drive: Drive) -> ConvergenceError:
-    return ConvergenceError(
-        "ngspice found no operating point", sample=sample, phase=drive.phase, log=stop.log, deck=stop.deck
-    )

@@ -61,6 +61,8 @@ class Session:
         self._commands = 0
         self.analysis_seconds = 0.0
         """Time spent inside ngspice's analyses so far, s."""
+        self.iterations = 0
+        """Newton iterations of the last sweep."""
         self.version, self.version_text = self._read_version()
 
     @property
@@ -104,6 +106,7 @@ class Session:
             raise Unsettled(done, telling(said), _save(deck.lines))
         if verdict is Verdict.UNSETTLED:  # some point was reached, but not as an operating point: nothing says which
             raise SimulatorError("ngspice reached a point by other means", log=telling(said), deck=_save(deck.lines))
+        self.iterations = self._total_iterations()
         return self._read(deck)
 
     def _load(self, lines: Sequence[str]) -> None:
@@ -123,6 +126,12 @@ class Session:
 
     def _plot(self) -> str:
         return str(self._ffi.string(self._api.ngSpice_CurPlot()).decode("ascii"))
+
+    def _total_iterations(self) -> int:
+        self._binding.clear_output()
+        self._command("rusage totiter")
+        found = re.search(r"Total iterations = (\d+)", "\n".join(self._binding._stdout))
+        return int(found.group(1)) if found else 0
 
     def _points_done(self, deck: SweepDeck) -> int:
         vector = self._api.ngGet_Vec_Info(f"{self._plot()}.{deck.vectors[0]}".encode("ascii"))

@@ -15,6 +15,7 @@ from harness.circuit.elements import (
 )
 from harness.circuit.networks import CellRange, deep_resistive_network, layered_network
 from harness.circuit.reduction import ReducedCircuit, Reduction
+from harness.circuit.settling import Junctions, Network, Phase, Settling
 
 __all__ = [
     "GROUND",
@@ -26,10 +27,14 @@ __all__ = [
     "Diode",
     "Element",
     "InputSource",
+    "Junctions",
+    "Network",
     "Output",
+    "Phase",
     "ReducedCircuit",
     "Reduction",
     "Resistor",
+    "Settling",
     "VoltageSource",
     "check_bounds",
     "deep_resistive_network",

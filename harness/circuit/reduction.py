@@ -22,48 +22,27 @@ from scipy.sparse.linalg import splu
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import GROUND, CurrentSource, Diode, Resistor
 from harness.circuit.scaling import Scaling, scaling_of
+from harness.circuit.settling import Junctions, Network, Phase, Settling, unjoined
 from harness.devices.diode import GMIN
 from harness.errors import CircuitError
-from harness.measurement import Array, Index
-
-
-@dataclass(frozen=True, eq=False)
-class Junctions:
-    """All diodes of a reduced circuit; terminals index its unknowns first, then its rails."""
-
-    anode: Index
-    cathode: Index
-    saturation: Array
-    """I_s in A, ``[diodes]``."""
-    emission: Array
-    """N, ``[diodes]``."""
+from harness.measurement import Array, Drive, Index, Injection, Reading, Spring
 
 
 @dataclass(frozen=True, eq=False)
 class ReducedCircuit:
-    """What is left to solve: conductance · u + diode currents = current + inputs @ current_gain.
-
-    Voltages u are in V of the scaled variable (physical volts are scale · u), the equations in A of the same scale.
-    Terminals of diodes and outputs index the unknowns ``0…n−1`` and then the rails ``n…``.
-    """
+    """What is left to solve, what drives it, and the way back to every voltage."""
 
     names: tuple[str, ...]
     """One circuit node for each unknown."""
-    conductance: Array
-    """S, ``[n, n]``, symmetric, with everything that leads to a held node on the diagonal."""
+    network: Network
     current: Array
-    """A, ``[n]``."""
+    """A into every unknown without inputs, ``[n]``."""
     current_gain: Array
     """A/V, ``[channels, n]``."""
     rail: Array
     """V that each rail is held at besides its input's part, ``[rails]``."""
     rail_gain: Array
     """V/V, ``[channels, rails]``."""
-    diodes: Junctions
-    plus: Index
-    """Terminal of each output's plus node, ``[outputs]``."""
-    minus: Index
-    """Terminal of each output's minus node, ``[outputs]``."""
     output_scale: float
     """Physical volts per reduced volt at the outputs; injected currents shrink by the same factor."""
     _way_back: "_WayBack"
@@ -79,26 +58,41 @@ class ReducedCircuit:
         One over the largest eigenvalue of D G⁻¹ Dᵀ, D the outputs' incidence; infinite where no output can move.
         """
         terminals = np.eye(self.size + len(self.rail))[:, : self.size]
-        drop = terminals[self.plus] - terminals[self.minus]
-        grounded = self.conductance + GMIN * np.eye(self.size)  # a node that only diodes hold
+        drop = terminals[self.network.plus] - terminals[self.network.minus]
+        grounded = self.network.conductance + GMIN * np.eye(self.size)  # a node that only diodes hold
         largest = float(np.linalg.eigvalsh(drop @ np.linalg.solve(grounded, drop.T))[-1])
         return 1 / largest if largest > 0 else np.inf
 
-    def currents(self, inputs: Array) -> Array:
-        """Norton currents (A, ``[batch, n]``) of inputs (V, ``[batch, channels]``)."""
-        return self.current + inputs @ self.current_gain
+    def settling(self, drives: Sequence[Drive]) -> Settling:
+        """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays."""
+        shared: dict[int, tuple[Array, Array]] = {}
+        phases = []
+        for drive in drives:
+            inputs = drive.inputs
+            if id(inputs) not in shared:
+                shared[id(inputs)] = self.current + inputs @ self.current_gain, self.rail + inputs @ self.rail_gain
+            phases.append(Phase(drive.phase, *shared[id(inputs)], *self._nudge(drive)))
+        return Settling(self.network, tuple(phases))
 
-    def rails(self, inputs: Array) -> Array:
-        """Rail voltages (V, ``[batch, rails]``) of inputs (V, ``[batch, channels]``)."""
-        return self.rail + inputs @ self.rail_gain
+    def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        """What every drive makes visible, from the solved unknowns (V, ``[batch, drives, n]``)."""
+        pins: dict[int, Array] = {}
+        found = []
+        for k, drive in enumerate(drives):
+            if id(drive.inputs) not in pins:
+                pins[id(drive.inputs)] = self._way_back.pins(drive.inputs)
+            nodes = self._way_back.node_voltages(solved[:, k], drive.inputs, pins[id(drive.inputs)])
+            found.append(Reading(self._way_back.output_voltages(nodes), nodes))
+        return tuple(found)
 
-    def node_voltages(self, solved: Array, inputs: Array) -> Array:
-        """Every physical node voltage (V, ``[batch, nodes]``) from the solved unknowns (V, ``[batch, n]``)."""
-        return self._way_back.node_voltages(solved, inputs)
-
-    def output_voltages(self, nodes: Array) -> Array:
-        """Physical v⁺ − v⁻ (V, ``[batch, outputs]``) from node voltages (V, ``[batch, nodes]``)."""
-        return self._way_back.output_voltages(nodes)
+    def _nudge(self, drive: Drive) -> tuple[Array, float]:
+        """Pushed current (A, reduced, ``[batch, outputs]``) and spring (S)."""
+        match drive.nudge:
+            case Spring(conductance=beta, targets=targets):
+                return beta * targets / self.output_scale, beta
+            case Injection(current=amperes):
+                return amperes / self.output_scale, 0.0
+        return np.zeros((len(drive.inputs), len(self.network.plus))), 0.0
 
 
 class Reduction:
@@ -122,6 +116,10 @@ class Reduction:
         self._diodes = [e for e in circuit.elements if isinstance(e, Diode)]
         self._kept, self._interior = self._partition()
         self._plan_terminals()
+        closed, *_ = _eliminate(
+            self._system([np.full(c.shape, c.g_max) for c in circuit.crossbars]), self._kept, self._interior
+        )
+        self._alone = unjoined(closed, self._junctions, (self._plus, self._minus))
 
     def reduce(self, conductances: Sequence[Array]) -> ReducedCircuit:
         """The reduced circuit for conductances (S, one ``[word, bit]`` per crossbar).
@@ -129,6 +127,21 @@ class Reduction:
         Raises:
             CircuitError: all cells that lead to a node are open, so that it floats; names the node.
         """
+        system = self._system(conductances)
+        self._refuse_floating(system)
+        conductance, current, current_gain, elimination = _eliminate(system, self._kept, self._interior)
+        return ReducedCircuit(
+            names=tuple(self._names[k] for k in self._kept),
+            network=Network(conductance, self._junctions, self._plus, self._minus, self._alone),
+            current=current,
+            current_gain=current_gain,
+            rail=self._rail,
+            rail_gain=self._rail_gain,
+            output_scale=self._output_scale,
+            _way_back=_WayBack(self._scaling, self._kept, elimination, self._output_nodes),
+        )
+
+    def _system(self, conductances: Sequence[Array]) -> "_System":
         system = _System(self._scaling, self.circuit.channels)
         for (words, bits), cells in zip(self._lines, conductances, strict=True):
             system.add_array(words, bits, cells)
@@ -136,21 +149,7 @@ class Reduction:
         for source in self._sources:
             system.add_current(self._index[source.source], -source.amperes)
             system.add_current(self._index[source.sink], source.amperes)
-        self._refuse_floating(system)
-        conductance, current, current_gain, elimination = _eliminate(system, self._kept, self._interior)
-        return ReducedCircuit(
-            names=tuple(self._names[k] for k in self._kept),
-            conductance=conductance,
-            current=current,
-            current_gain=current_gain,
-            rail=self._rail,
-            rail_gain=self._rail_gain,
-            diodes=self._junctions,
-            plus=self._plus,
-            minus=self._minus,
-            output_scale=self._output_scale,
-            _way_back=_WayBack(self._scaling, self._kept, elimination, self._output_nodes),
-        )
+        return system
 
     def _at(self, nodes: Sequence[str]) -> Index:
         return np.array([self._index[node] for node in nodes], dtype=np.intp)
@@ -251,8 +250,7 @@ class _System:
             self._add_held(bits[~b], words[w], cells[np.ix_(w, ~b)].T)
         between = cells[np.ix_(w, b)]
         rows, columns = self._scaling.variable[words[w]], self._scaling.variable[bits[b]]
-        np.add.at(self.diagonal, rows, between.sum(axis=1))
-        np.add.at(self.diagonal, columns, between.sum(axis=0))
+        self.diagonal += self._gathered(rows, between.sum(axis=1)) + self._gathered(columns, between.sum(axis=0))
         self._links.append((np.repeat(rows, len(columns)), np.tile(columns, len(rows)), between.ravel()))
 
     def add_edges(self, first: Index, second: Index, conductance: Array) -> None:
@@ -267,13 +265,17 @@ class _System:
 
     def _add_held(self, held: Index, nodes: Index, cells: Array) -> None:
         """Cells (S, ``[held, node]``) from held nodes to free ones: conductance to ground and Norton current."""
-        at = self._scaling.variable[nodes]
-        np.add.at(self.diagonal, at, cells.sum(axis=0))
-        np.add.at(self.current, at, self._scaling.held[held] @ cells / self._scaling.scale[nodes])
-        follows = self._scaling.channel[held] >= 0
-        sources = held[follows]
-        gained = self._scaling.gain[sources, None] * cells[follows] / self._scaling.scale[nodes]
-        np.add.at(self.current_gain, (self._scaling.channel[sources, None], at), gained)
+        scaling, at = self._scaling, self._scaling.variable[nodes]
+        self.diagonal += self._gathered(at, cells.sum(axis=0))
+        steady = np.flatnonzero(scaling.held[held])
+        self.current += self._gathered(at, scaling.held[held[steady]] @ cells[steady] / scaling.scale[nodes])
+        driven = np.flatnonzero(scaling.channel[held] >= 0)
+        sources, shape = held[driven], (len(self.current_gain), len(held))
+        by_channel = csr_matrix((scaling.gain[sources], (scaling.channel[sources], driven)), shape=shape)
+        np.add.at(self.current_gain.T, at, (np.asarray(by_channel @ cells, float) / scaling.scale[nodes]).T)
+
+    def _gathered(self, variables: Index, values: Array) -> Array:
+        return np.bincount(variables, values, self._scaling.variables).astype(float)
 
     def dense(self) -> Array:
         """The conductance matrix (S), ``[n, n]``; links of a node to itself cancel."""
@@ -329,15 +331,22 @@ class _WayBack:
         self._elimination = elimination
         self._outputs = output_nodes
 
-    def node_voltages(self, solved: Array, inputs: Array) -> Array:
+    def pins(self, inputs: Array) -> Array:
+        """V of every node that sources hold, ``[batch, nodes]``; free nodes are left at 0."""
+        scaling, follows = self._scaling, self._scaling.channel[:-1] >= 0
+        voltages = np.empty((len(inputs), len(follows)))
+        voltages[:] = scaling.held[:-1]
+        voltages[:, follows] += scaling.gain[:-1][follows] * inputs[:, scaling.channel[:-1][follows]]
+        return voltages
+
+    def node_voltages(self, solved: Array, inputs: Array, pins: Array) -> Array:
+        """V of every node, ``[batch, nodes]``, from the solved unknowns (V, ``[batch, n]``) and `pins`."""
         variables = np.empty((len(solved), self._scaling.variables))
         variables[:, self._kept] = solved
         if part := self._elimination:
             variables[:, part.variables] = part.current + inputs @ part.current_gain - solved @ part.transfer
-        free, follows = self._scaling.free[:-1], self._scaling.channel[:-1] >= 0
-        voltages = np.tile(self._scaling.held[:-1], (len(solved), 1))
-        voltages[:, follows] += self._scaling.gain[:-1][follows] * inputs[:, self._scaling.channel[:-1][follows]]
-        voltages[:, free] = self._scaling.scale[:-1][free] * variables[:, self._scaling.variable[:-1][free]]
+        free, voltages = np.flatnonzero(self._scaling.free[:-1]), pins.copy()
+        voltages[:, free] = self._scaling.scale[free] * variables[:, self._scaling.variable[free]]
         return voltages
 
     def output_voltages(self, nodes: Array) -> Array:

@@ -20,6 +20,9 @@ TEMPERATURE = 27.0
 THERMAL_VOLTAGE = 1.38064852e-23 * (TEMPERATURE + 273.15) / 1.6021766208e-19
 """kT/q in V at `TEMPERATURE`, with ngspice's constants (``const.h``, CODATA 2014)."""
 
+_KNEE = -3.0
+_LARGEST_EXPONENT = 600.0
+"""Steps of an iteration may pass through absurd voltages; they must not become infinite currents."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -55,11 +58,11 @@ def current_and_slope(volts: Array, saturation: Array, scale: Array) -> tuple[Ar
         saturation: I_s, A, ``[diodes]``.
         scale: N V_T, V, ``[diodes]``.
     """
-    conducts = volts >= -3 * scale
-    grown = np.exp(np.where(conducts, volts, 0.0) / scale)
-    below = np.where(conducts, -3 * scale, volts)
-    ratio = 3 * scale / (np.e * below)
+    exponent = volts / scale
+    grown = np.exp(np.clip(exponent, _KNEE, _LARGEST_EXPONENT))
+    below = np.minimum(exponent, _KNEE)  # both laws at once: each is constant where the other holds
+    ratio = (3 / np.e) / below
     shelf = ratio * ratio * ratio
-    current = np.where(conducts, saturation * (grown - 1), -saturation * (1 + shelf))
-    slope = np.where(conducts, saturation * grown / scale, 3 * saturation * shelf / below)
-    return current + GMIN * volts, slope + GMIN
+    current = saturation * (grown - shelf - (1 + np.exp(_KNEE))) + GMIN * volts
+    slope = saturation / scale * (grown + 3 * shelf / below - np.exp(_KNEE)) + GMIN
+    return current, slope

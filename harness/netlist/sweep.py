@@ -1,38 +1,55 @@
-"""A batch with all its phases as one flat ``.dc`` sweep of the reduced circuit.
+"""A batch with all its phases as one flat ``.dc`` sweep of a reduced network.
 
-The swept source ``vidx`` counts points: point D·s + d is sample s under drive d, so that a nudged phase starts from
-its own free phase. Tables are ``pwl`` functions whose right-hand slope at a knot is what ngspice linearizes with:
+The swept source ``vidx`` counts points: point D·s + d is sample s in phase d, so that a nudged phase starts from its
+own free phase. Tables are ``pwl`` functions whose right-hand slope at a knot is what ngspice linearizes with:
 stepping up by one point, the first Newton iteration already sees the new sample's exact currents. That must survive
 the phases of one sample sharing one table: v(smp) = (v(idx) − v(phase)) / D is linear in two tables of that kind.
+
+A junction that conducted for the last sample and blocks for the next lets go by N V_T per iteration only. Where an
+estimate of the voltages is at hand, a point of its own (d = 0) therefore holds every junction's nodes there, with a
+conductance that is switched off again for the phases themselves. Because ngspice linearizes the switch where the last
+point left it, the first phase's first iteration is still held, and its second one starts from the estimate; for the
+same reason the estimate should be that of the last phase: switched on at a node that is where it will be held, the
+conductance carries nothing. The phases' equations do not contain it, so a wrong estimate costs iterations only.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from harness.circuit import ReducedCircuit
-from harness.measurement import Array, Drive, Injection, Spring
+from harness.circuit import Network, Phase, Settling
+from harness.measurement import Array
 from harness.netlist.settings import Tolerances, options
 from harness.units import spice_number
 
 SOURCE = "vidx"
 _NEGLIGIBLE = 1e-15  # of a node's own conductance: rounding of the reduction, not a connection
+_HOLD = 1e8  # of the largest conductance of a node
+_HELD_DIGITS = 9  # an estimate needs no more
 
 
-def sweep_lines(reduced: ReducedCircuit, drives: Sequence[Drive], tolerances: Tolerances, *, klu: bool) -> list[str]:
-    """The deck's lines; node k of the reduced circuit is called ``n<k>``."""
-    table = _Tables(len(drives), len(drives[0].inputs))
-    terminals, rails = _rails(reduced, drives, table)
+def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estimate: Array | None = None) -> list[str]:
+    """The deck's lines; unknown k of the network is called ``n<k>``.
+
+    Args:
+        settling: network, samples and phases.
+        tolerances: when ngspice takes a point for settled.
+        klu: whether this ngspice knows the KLU solver.
+        estimate: of the unknowns in the last phase, V, ``[batch, n]``; every sample then begins with a held point.
+    """
+    network, phases = settling.network, settling.phases
+    table = _Tables(len(settling), len(phases), held=estimate is not None)
+    terminals, rails = _rails(network, phases, table)
     return [
         "* reduced network: one point per sample and phase",
         options(tolerances, klu=klu),
-        *_diodes(reduced, terminals),
-        *_clock(len(drives), table),
+        *_diodes(network, terminals),
+        *_clock(table),
         *rails,
-        *_conductances(reduced),
-        *_sources(reduced, drives, table),
-        *_nudges(reduced, drives, terminals, table),
-        *_saves(reduced.size),
+        *_conductances(network.conductance),
+        *_sources(network, phases, table, estimate),
+        *_nudges(network, phases, terminals, table),
+        *_saves(network.size),
         ".end",
     ]
 
@@ -43,28 +60,31 @@ def node_name(k: int) -> str:
 
 
 class _Tables:
-    """Writes values per sample, or per sample and drive, as functions of the sweep's position."""
+    """Writes values per sample, or per sample and phase, as functions of the sweep's position."""
 
-    def __init__(self, drives: int, samples: int) -> None:
-        self.samples = samples
-        self._by_sample = _template(samples, "smp" if drives > 1 else "idx")
-        self._by_point = _template(samples * drives, "idx")
+    def __init__(self, samples: int, phases: int, *, held: bool) -> None:
+        self.samples, self.held = samples, held
+        self.points = phases + held
+        """Points per sample."""
+        self.by_sample = _template(samples, "smp" if self.points > 1 else "idx")
+        self._by_point = _template(samples * self.points, "idx")
 
-    def __call__(self, per_drive: Sequence[Array]) -> list[str]:
-        """One expression for each column of values ``[samples, columns]``, given for each drive."""
-        first = per_drive[0]
-        if all(values is first or np.array_equal(values, first) for values in per_drive):
-            return _filled(self._by_sample, first)
-        return self.by_point(per_drive)
+    def __call__(self, per_phase: Sequence[Array]) -> list[str]:
+        """One expression for each column of values ``[samples, columns]``, given for each phase."""
+        first = per_phase[0]
+        if all(values is first or np.array_equal(values, first) for values in per_phase):
+            return _filled(self.by_sample, first)
+        return self.by_point(per_phase, first)
 
-    def by_point(self, per_drive: Sequence[Array]) -> list[str]:
-        """The same, with a knot at every point even where drives share their values."""
-        columns = per_drive[0].shape[1]
-        return _filled(self._by_point, np.stack(per_drive, axis=1).reshape(-1, columns))
+    def by_point(self, per_phase: Sequence[Array], when_held: Array) -> list[str]:
+        """The same, with a knot at every point even where phases share their values."""
+        points = [when_held, *per_phase] if self.held else per_phase
+        return _filled(self._by_point, np.stack(points, axis=1).reshape(-1, when_held.shape[1]))
 
-    def clock(self, per_drive: Sequence[float]) -> str:
-        """An expression for one value per drive."""
-        return self.by_point([np.full((self.samples, 1), value) for value in per_drive])[0]
+    def clock(self, per_phase: Sequence[float], when_held: float) -> str:
+        """An expression for one value per phase."""
+        everywhere = np.ones((self.samples, 1))
+        return self.by_point([value * everywhere for value in per_phase], when_held * everywhere)[0]
 
 
 def _template(knots: int, axis: str) -> str:
@@ -81,15 +101,15 @@ def _filled(template: str, values: Array) -> list[str]:
     return [repr(column[0]) if same else template % tuple(column) for column, same in pairs]
 
 
-def _clock(drives: int, table: _Tables) -> list[str]:
-    if drives == 1:
+def _clock(table: _Tables) -> list[str]:
+    if table.points == 1:
         return [f"{SOURCE} idx 0 0"]
-    phase = table.clock([float(d) for d in range(drives)])
-    return [f"{SOURCE} idx 0 0", f"bphase phase 0 v={phase}", f"bsmp smp 0 v=(v(idx)-v(phase))/{drives}"]
+    phase = table.clock([float(d) for d in range(table.held, table.points)], 0.0)
+    return [f"{SOURCE} idx 0 0", f"bphase phase 0 v={phase}", f"bsmp smp 0 v=(v(idx)-v(phase))/{table.points}"]
 
 
-def _diodes(reduced: ReducedCircuit, terminals: Sequence[str]) -> list[str]:
-    diodes = reduced.diodes
+def _diodes(network: Network, terminals: Sequence[str]) -> list[str]:
+    diodes = network.diodes
     models: dict[tuple[float, float], str] = {}
     lines = []
     columns = (diodes.anode, diodes.cathode, diodes.saturation.tolist(), diodes.emission.tolist())
@@ -100,10 +120,10 @@ def _diodes(reduced: ReducedCircuit, terminals: Sequence[str]) -> list[str]:
     return cards + lines
 
 
-def _rails(reduced: ReducedCircuit, drives: Sequence[Drive], table: _Tables) -> tuple[list[str], list[str]]:
+def _rails(network: Network, phases: Sequence[Phase], table: _Tables) -> tuple[list[str], list[str]]:
     """Names of all terminals, and the sources that hold the rails."""
-    names, lines = [node_name(k) for k in range(reduced.size)], []
-    for k, value in enumerate(table([reduced.rails(drive.inputs) for drive in drives])):
+    names, lines = [node_name(k) for k in range(network.size)], []
+    for k, value in enumerate(table([phase.rails for phase in phases])):
         names.append("0" if value == "0.0" else f"rail{k}")
         if value.startswith("pwl"):
             lines.append(f"brail{k} rail{k} 0 v={value}")
@@ -112,8 +132,7 @@ def _rails(reduced: ReducedCircuit, drives: Sequence[Drive], table: _Tables) -> 
     return names, lines
 
 
-def _conductances(reduced: ReducedCircuit) -> list[str]:
-    matrix = reduced.conductance
+def _conductances(matrix: Array) -> list[str]:
     floor = _NEGLIGIBLE * np.diagonal(matrix)
     to_ground = matrix.sum(axis=1)
     lines = [f"rg{k} n{k} 0 {1 / g!r}" for k, g in enumerate(to_ground.tolist()) if g > floor[k]]
@@ -122,49 +141,45 @@ def _conductances(reduced: ReducedCircuit) -> list[str]:
     return lines + [f"r{a}_{b} n{a} n{b} {r!r}" for a, b, r in zip(rows.tolist(), columns.tolist(), ohms, strict=True)]
 
 
-def _sources(reduced: ReducedCircuit, drives: Sequence[Drive], table: _Tables) -> list[str]:
-    shared = {id(drive.inputs): drive.inputs for drive in drives}  # phases mostly share their inputs
-    currents = {key: reduced.currents(inputs) for key, inputs in shared.items()}
-    lines = []
-    for k, value in enumerate(table([currents[id(drive.inputs)] for drive in drives])):
-        lines += [f"b{k} 0 n{k} i={value}"] if value.startswith("pwl") else _constant(k, value)
+def _sources(network: Network, phases: Sequence[Phase], table: _Tables, estimate: Array | None) -> list[str]:
+    """Norton currents into every unknown and, where there is an estimate, what holds the junctions' nodes at it."""
+    lines, holds = [], dict[int, str]()
+    if estimate is not None:
+        strength = spice_number(_HOLD * float(np.diagonal(network.conductance).max()))
+        lines.append(f"bhold hold 0 v={table.clock([0.0] * len(phases), 1.0)}")
+        ends = np.unique(np.concatenate([network.diodes.anode, network.diodes.cathode]))
+        ends = ends[ends < network.size]
+        tables = _filled(table.by_sample, np.round(estimate[:, ends], _HELD_DIGITS))
+        pairs = zip(ends.tolist(), tables, strict=True)
+        holds = {k: f"+{strength}*v(hold)*({value}-v({node_name(k)}))" for k, value in pairs}
+    for k, value in enumerate(table([phase.currents for phase in phases])):
+        if value.startswith("pwl") or k in holds:
+            lines.append(f"b{k} 0 {node_name(k)} i={value}{holds.get(k, '')}")
+        elif value != "0.0":
+            lines.append(f"i{k} 0 {node_name(k)} {value}")
     return lines
 
 
-def _constant(k: int, value: str) -> list[str]:
-    return [] if value == "0.0" else [f"i{k} 0 n{k} {value}"]
-
-
-def _nudges(reduced: ReducedCircuit, drives: Sequence[Drive], terminals: Sequence[str], table: _Tables) -> list[str]:
-    """Into each output: a table of β y or of injected currents, less β (v⁺ − v⁻) where a spring pulls.
+def _nudges(network: Network, phases: Sequence[Phase], terminals: Sequence[str], table: _Tables) -> list[str]:
+    """Into each output: a table of pushed currents, less β (v⁺ − v⁻) where a spring pulls.
 
     The factor v(nudge) is β over its largest value, so that it is of the order of 1 V.
     """
-    if all(drive.nudge is None for drive in drives):
-        return []
-    betas = [drive.nudge.conductance if isinstance(drive.nudge, Spring) else 0.0 for drive in drives]
+    betas = [phase.spring for phase in phases]
     largest = max(map(abs, betas))
+    if not largest and not any(phase.pushed.any() for phase in phases):
+        return []
     lines = []
     if largest:
-        lines.append(f"bnudge nudge 0 v={table.clock([beta / largest for beta in betas])}")
-    pushed = table.by_point([_pushed(reduced, drive) for drive in drives])
-    for k, (plus, minus, push) in enumerate(zip(reduced.plus, reduced.minus, pushed, strict=True)):
+        lines.append(f"bnudge nudge 0 v={table.clock([beta / largest for beta in betas], 0.0)}")
+    pushed = table.by_point([phase.pushed for phase in phases], np.zeros_like(phases[0].pushed))
+    for k, (plus, minus, push) in enumerate(zip(network.plus, network.minus, pushed, strict=True)):
         ends, across = (terminals[plus], terminals[minus]), f"v({terminals[plus]})"
         if ends[1] != "0":
             across = f"({across}-v({ends[1]}))"
         pull = f"-{spice_number(largest)}*v(nudge)*{across}" if largest else ""
         lines.append(f"by{k} {ends[1]} {ends[0]} i={push}{pull}")
     return lines
-
-
-def _pushed(reduced: ReducedCircuit, drive: Drive) -> Array:
-    """Current (A, reduced, ``[batch, outputs]``) that a nudge pushes whatever the outputs' voltage."""
-    match drive.nudge:
-        case Spring(conductance=beta, targets=targets):
-            return beta * targets / reduced.output_scale
-        case Injection(current=amperes):
-            return amperes / reduced.output_scale
-    return np.zeros((len(drive.inputs), len(reduced.plus)))
 
 
 def _saves(size: int) -> list[str]:

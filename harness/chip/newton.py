@@ -1,0 +1,257 @@
+"""Newton's method on reduced networks, batched over samples; no loop over samples, most of it in BLAS.
+
+Unknowns that nothing joins (`Network.alone`: a layered network's every second layer) are eliminated as they are, not
+only their linearization: with the other voltages given, each is one equation in one unknown, whose root is known to
+within a fraction of N V_T in closed form. What is left for Newton's method are the other voltages, on which the
+currents depend but mildly; its matrix is assembled by one product for the whole batch.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.circuit import Network, Phase, Settling
+from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
+from harness.errors import ChipError, ConvergenceError
+from harness.measurement import Array, Index
+
+Logical = npt.NDArray[np.bool_]
+MAX_ITERATIONS = 200
+_MAX_INNER = 60
+_BLOCK = 2**24  # numbers in the matrices of one block of samples
+_TRUSTED = 0.1  # of N V_T: a step this small predicts the eliminated unknowns
+
+
+def settle(settling: Settling, tolerance: float) -> Array:
+    """The unknowns in every phase, V, ``[batch, phases, n]``; each phase starts from the one before it.
+
+    Args:
+        settling: network, samples and phases.
+        tolerance: V, of the last Newton step. Convergence is quadratic there, so the error that is left is of the
+            order of its square over N V_T.
+
+    Raises:
+        ConvergenceError: a sample did not settle; names sample and phase.
+        ChipError: the equations are singular in floating point.
+    """
+    network = settling.network
+    solved = np.empty((len(settling), len(settling.phases), network.size))
+    solvers = [_Solver(network, phase) for phase in settling.phases]
+    dense = max(1, network.size - len(network.alone))
+    block = max(1, _BLOCK // dense**2)
+    for first in range(0, len(settling), block):
+        samples = np.arange(first, min(first + block, len(settling)))
+        start = np.zeros((len(samples), network.size))
+        for k, (solver, phase) in enumerate(zip(solvers, settling.phases, strict=True)):
+            try:
+                start = solver.settle(samples, start, tolerance, cold=k == 0)
+            except np.linalg.LinAlgError as error:
+                raise ChipError(f"{phase.name} phase: the equations are singular in floating point") from error
+            except _Unsettled as stop:
+                message = f"Newton's method did not settle within {MAX_ITERATIONS} iterations"
+                raise ConvergenceError(message, sample=stop.sample, phase=phase.name) from stop
+            solved[samples, k] = start
+    return solved
+
+
+class _Unsettled(Exception):  # noqa: N818 - becomes a ConvergenceError where the phase is known
+    def __init__(self, sample: int) -> None:
+        super().__init__(sample)
+        self.sample = sample
+
+
+class _Solver:
+    """One network in one phase: `alone` unknowns in `_Cells`, the `dense` rest in Newton's matrix."""
+
+    def __init__(self, network: Network, phase: Phase) -> None:
+        matrix, current = _sprung(network, phase)
+        self._alone = network.alone
+        self._dense = np.setdiff1d(np.arange(network.size), network.alone)
+        self._across = np.ascontiguousarray(matrix[np.ix_(self._alone, self._dense)])
+        self._rest = matrix[np.ix_(self._dense, self._dense)]
+        self._current = current[:, self._dense]
+        self._cells = _Cells(network, phase, np.diagonal(matrix)[self._alone], current[:, self._alone])
+        self._bridges = _Bridges(network, phase, self._dense)
+        self._products: Array | None = None
+        if self._across.size * len(self._dense) <= _BLOCK // 4:
+            self._products = (self._across[:, :, None] * self._across[:, None, :]).reshape(len(self._alone), -1)
+
+    def settle(self, samples: Index, start: Array, tolerance: float, *, cold: bool) -> Array:
+        """Unknowns (V, ``[samples, n]``) from a start of the same shape; a cold one is no prediction."""
+        solved = np.empty_like(start)
+        at, dense, alone = np.arange(len(samples)), start[:, self._dense], start[:, self._alone]
+        junctions = self._bridges.voltages(dense, samples)
+        predicted = np.full(len(samples), not cold)
+        for _ in range(MAX_ITERATIONS):
+            rows = samples[at]
+            alone, excess, slope = self._cells.solve(dense @ self._across.T, alone, predicted, rows)
+            amperes, siemens = self._bridges.tangents(dense, junctions, rows)
+            residual = self._current[rows] - dense @ self._rest - amperes - (alone + excess / slope) @ self._across
+            step = self._bridges.solve(self._schur(slope), siemens, residual)
+            moved = (excess - step @ self._across.T) / slope
+            dense, alone = dense + step, alone + moved
+            reached = self._bridges.voltages(dense, rows)
+            limited = self._bridges.limit(reached, junctions)
+            size = np.maximum(np.abs(step).max(axis=1, initial=0.0), np.abs(moved).max(axis=1, initial=0.0))
+            done = (size <= tolerance) & (limited == reached).all(axis=1)
+            solved[np.ix_(at[done], self._dense)] = dense[done]
+            solved[np.ix_(at[done], self._alone)] = alone[done]
+            left = ~done
+            if not left.any():
+                return solved
+            at, dense, alone, junctions = at[left], dense[left], alone[left], limited[left]
+            predicted = np.abs(moved[left]).max(axis=1, initial=0.0) <= self._cells.trusted
+        raise _Unsettled(int(samples[at[0]]))
+
+    def _schur(self, slope: Array) -> Array:
+        """Conductances (S, ``[samples, dense, dense]``) with the alone unknowns eliminated at their slopes (S)."""
+        if self._products is not None:
+            return self._rest - ((1 / slope) @ self._products).reshape(len(slope), *self._rest.shape)
+        return self._rest - (self._across.T / slope[:, None, :]) @ self._across
+
+
+class _Cells:
+    """Unknowns that each obey an equation of their own: own · u + diode currents = current − pull.
+
+    Every such unknown has diodes to rails only, as many as `slots`; where it has fewer, the rest carry no current.
+    """
+
+    def __init__(self, network: Network, phase: Phase, own: Array, current: Array) -> None:
+        diodes, position = network.diodes, np.full(network.size + phase.rails.shape[1], -1)
+        position[network.alone] = np.arange(len(network.alone))
+        ends = [(k, 1.0, diodes.cathode[k]) for k in np.flatnonzero(position[diodes.anode] >= 0)]
+        ends += [(k, -1.0, diodes.anode[k]) for k in np.flatnonzero(position[diodes.cathode] >= 0)]
+        nodes = [int(position[diodes.anode[k] if sign > 0 else diodes.cathode[k]]) for k, sign, _ in ends]
+        slots = max(np.bincount(nodes).tolist(), default=0) if nodes else 0
+        shape = (slots, len(own))
+        self._sign, self._saturation, self._scale = np.zeros(shape), np.zeros(shape), np.ones(shape)
+        rail = np.zeros(shape, np.intp)
+        taken = [0] * len(own)
+        for (k, sign, terminal), node in zip(ends, nodes, strict=True):
+            slot = taken[node], node
+            taken[node] += 1
+            self._sign[slot], self._saturation[slot] = sign, diodes.saturation[k]
+            self._scale[slot] = diodes.emission[k] * THERMAL_VOLTAGE
+            rail[slot] = terminal - network.size
+        rails = phase.rails
+        if len(rails) and (rails == rails[0]).all():
+            rails = rails[:1]
+        self._held = rails[:, rail] if slots else np.zeros((1, *shape))
+        self._own, self._current = own, current
+        self._present = self._sign != 0
+        finest = np.where(self._present, self._scale, np.inf)
+        self._finest = finest.min(axis=0, initial=np.inf)
+        self.trusted = _TRUSTED * float(self._finest.min(initial=np.inf))
+        """V: a step this small predicts where an unknown goes."""
+
+    def solve(self, pull: Array, guess: Array, predicted: Logical, samples: Index) -> tuple[Array, Array, Array]:
+        """Unknowns (V), the current that is left over there (A) and the slope dI/du (S), all ``[samples, alone]``.
+
+        Args:
+            pull: A that the other unknowns take from each.
+            guess: V.
+            predicted: samples whose guess is within `trusted` of the root.
+            samples: which of the phase's samples these are.
+        """
+        wanted = self._current[samples] - pull
+        held = self._held[samples] if len(self._held) > 1 else self._held
+        volts = guess if predicted.all() else np.where(predicted[:, None], guess, self._root(wanted, held))
+        for _ in range(_MAX_INNER):
+            current, slope = self._currents(volts, held)
+            excess = wanted - self._own * volts - current
+            slope = slope + self._own
+            step = excess / slope
+            if (np.abs(step) <= self.trusted).all():
+                break
+            volts = volts + self._damped(step)
+        return volts, excess, slope
+
+    def _currents(self, volts: Array, held: Array) -> tuple[Array, Array]:
+        """Current out of each unknown through its diodes (A) and its slope (S)."""
+        over = self._sign * (volts[:, None, :] - held)
+        current, slope = current_and_slope(over, self._saturation, self._scale)
+        return (self._sign * current).sum(axis=1), (self._present * slope).sum(axis=1)
+
+    def _root(self, wanted: Array, held: Array) -> Array:
+        """V where one diode at most conducts: what the conductance alone would give, less what the diode takes off."""
+        own = self._own + GMIN  # an unknown that only diodes hold
+        linear = wanted / own
+        over = self._sign * (linear[:, None, :] - held)
+        forward = np.maximum(over, 0.0)
+        ratio = own / np.where(self._present, self._saturation, np.inf)
+        above = np.minimum(self._scale * np.log1p(ratio * forward), forward)
+        closer = self._scale * np.log1p(ratio * (forward - above))
+        taken = np.where(forward - above > 2 * self._scale, forward - closer, forward - above)
+        return linear - (self._sign * taken).sum(axis=1)
+
+    def _damped(self, step: Array) -> Array:
+        """At most a logarithmic step, so that no exponential runs away."""
+        size = np.abs(step)
+        large = size > 2 * self._finest
+        if not large.any():
+            return step
+        return np.where(large, np.sign(step) * self._finest * np.log1p(size / self._finest), step)
+
+
+class _Bridges:
+    """The diodes with an end at a dense unknown, linearized at junction voltages that rise as SPICE lets them rise."""
+
+    def __init__(self, network: Network, phase: Phase, dense: Index) -> None:
+        diodes, terminals = network.diodes, network.size + phase.rails.shape[1]
+        chosen = np.flatnonzero(np.isin(diodes.anode, dense) | np.isin(diodes.cathode, dense))
+        anode, cathode = diodes.anode[chosen], diodes.cathode[chosen]
+        at = np.eye(terminals)[:, dense]
+        self._over = at[anode] - at[cathode]
+        self._held = _held(network, phase, anode, cathode)
+        self._saturation = diodes.saturation[chosen]
+        self._scale = diodes.emission[chosen] * THERMAL_VOLTAGE
+        self._critical = self._scale * np.log(self._scale / (np.sqrt(2) * self._saturation))
+        self._joining = np.flatnonzero(np.abs(self._over).sum(axis=1) == 2)
+
+    def voltages(self, dense: Array, samples: Index) -> Array:
+        """V over each diode, ``[samples, diodes]``."""
+        return dense @ self._over.T + self._held[samples]
+
+    def tangents(self, dense: Array, junctions: Array, samples: Index) -> tuple[Array, Array]:
+        """Along tangents at `junctions` (V): currents out of the dense unknowns (A) and slopes (S).
+
+        Shapes are ``[samples, dense]`` and ``[samples, diodes]``.
+        """
+        current, slope = current_and_slope(junctions, self._saturation, self._scale)
+        through = current + slope * (self.voltages(dense, samples) - junctions)
+        return through @ self._over, slope
+
+    def solve(self, matrix: Array, siemens: Array, residual: Array) -> Array:
+        """The Newton step (V, ``[samples, dense]``); `matrix` (S) is changed."""
+        diagonal = np.arange(matrix.shape[1])
+        matrix[:, diagonal, diagonal] += siemens @ np.abs(self._over)
+        for k in self._joining:
+            a, b = np.flatnonzero(self._over[k])
+            matrix[:, a, b] -= siemens[:, k]
+            matrix[:, b, a] -= siemens[:, k]
+        return np.asarray(np.linalg.solve(matrix, residual[:, :, None])[:, :, 0], float)
+
+    def limit(self, new: Array, old: Array) -> Array:
+        """Junction voltages (V) at most a logarithmic step above the old ones, as SPICE's ``pnjlim`` does."""
+        scale = self._scale
+        large = (new > self._critical) & (np.abs(new - old) > 2 * scale)
+        if not large.any():
+            return new
+        grown = 1 + (new - old) / scale
+        from_on = np.where(grown > 0, old + scale * np.log(np.maximum(grown, 1e-300)), self._critical)
+        from_off = scale * np.log(np.maximum(new, 1e-300) / scale)
+        return np.where(large, np.where(old > 0, from_on, from_off), new)
+
+
+def _sprung(network: Network, phase: Phase) -> tuple[Array, Array]:
+    """Conductance matrix (S, ``[n, n]``) and currents (A, ``[batch, n]``) with the phase's springs and pushes."""
+    at = np.eye(network.size + phase.rails.shape[1])[:, : network.size]
+    drop = at[network.plus] - at[network.minus]
+    held = _held(network, phase, network.plus, network.minus)
+    pushed = phase.pushed - phase.spring * held
+    return network.conductance + phase.spring * drop.T @ drop, phase.currents + pushed @ drop
+
+
+def _held(network: Network, phase: Phase, first: Index, second: Index) -> Array:
+    """The part of v(first) − v(second) that rails hold (V, ``[batch, pairs]``)."""
+    terminals = np.concatenate([np.zeros((len(phase.rails), network.size)), phase.rails], axis=1)
+    return terminals[:, first] - terminals[:, second]

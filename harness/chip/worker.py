@@ -1,0 +1,123 @@
+"""One ngspice at work: a settling in, voltages out.
+
+The chip itself, the processes of a pool and the workers of a cluster all run `settle_in_ngspice`, so that where a
+chunk of samples is settled never shows in its voltages.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from harness.chip import newton
+from harness.chip.session import SweepDeck, Unsettled, open_session
+from harness.circuit import Settling
+from harness.errors import ChipError, ConvergenceError
+from harness.measurement import Array
+from harness.netlist import sweep
+from harness.netlist.settings import Tolerances
+
+_ESTIMATE = 1e-4  # V; quadratic convergence makes a far smaller error of it
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """What ngspice found, and what that took."""
+
+    solved: Array
+    """V, ``[batch, phases, n]``."""
+    seconds: float
+    """Inside ngspice's analysis, s."""
+    iterations: int
+    """Newton iterations of ngspice, over all points."""
+
+
+class Simulators(Protocol):
+    """One ngspice or many, here or elsewhere."""
+
+    @property
+    def workers(self) -> int:
+        """How many settle at the same time."""
+        ...
+
+    def settle(self, settlings: Sequence[Settling]) -> list[Settled]:
+        """Settle each, in any order; results come in the order given.
+
+        Raises:
+            ConvergenceError: a sample did not settle; `sample` counts within its settling, `settling` says which.
+            ChipError: a simulator failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """End every process that was started."""
+        ...
+
+
+class OneSimulator:
+    """The ngspice of this process.
+
+    Raises:
+        NgspiceMissing: libngspice cannot be loaded.
+    """
+
+    workers = 1
+
+    def __init__(self, tolerances: Tolerances) -> None:
+        self._tolerances = tolerances
+        open_session()
+
+    def settle(self, settlings: Sequence[Settling]) -> list[Settled]:  # noqa: D102 - said once, on the protocol
+        return [settle_in_ngspice(settling, self._tolerances, k) for k, settling in enumerate(settlings)]
+
+    def close(self) -> None:  # noqa: D102 - the session belongs to the process
+        pass
+
+
+def settle_in_ngspice(settling: Settling, tolerances: Tolerances, number: int = 0) -> Settled:
+    """Settle every phase of every sample in one sweep.
+
+    Args:
+        settling: network, samples and phases.
+        tolerances: when ngspice takes a point for settled.
+        number: of the settling, for errors.
+
+    Raises:
+        NgspiceMissing: libngspice cannot be loaded.
+        ConvergenceError: ngspice found no operating point; names sample and phase.
+        SimulatorError: ngspice refused the deck or answered something unusable.
+    """
+    session = open_session()
+    estimate = _estimate(settling)
+    lines = sweep.sweep_lines(settling, tolerances, klu=session.has_klu, estimate=estimate)
+    held = int(estimate is not None)
+    samples, size, points = len(settling), settling.network.size, len(settling.phases) + held
+    vectors = tuple(f"v({sweep.node_name(k)})" for k in range(size))
+    before = session.analysis_seconds
+    try:
+        found = session.sweep(SweepDeck(tuple(lines), sweep.SOURCE, samples * points, vectors))
+    except Unsettled as stop:
+        sample, point = divmod(stop.point, points)
+        raise ConvergenceError(
+            "ngspice found no operating point",
+            settling=number,
+            sample=sample,
+            phase=settling.phases[max(0, point - held)].name,
+            log=stop.log,
+            deck=stop.deck,
+        ) from stop
+    solved = found.reshape(samples, points, size)[:, held:]
+    return Settled(solved, session.analysis_seconds - before, session.iterations)
+
+
+def _estimate(settling: Settling) -> Array | None:
+    """Where the last phase will settle (V, ``[batch, n]``), for ngspice to start from.
+
+    None where Newton's method fails: then ngspice starts each point where the last one ended.
+    """
+    try:
+        estimate = newton.settle(settling, _ESTIMATE)[:, -1]
+    except ChipError:
+        return None
+    return estimate if np.isfinite(estimate).all() else None

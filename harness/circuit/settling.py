@@ -1,0 +1,105 @@
+"""What a simulator is asked: settle one reduced network under several phases of a batch.
+
+Plain arrays, small enough to be sent to another process: a crossbar's 157,000 cells have become the currents and
+conductances that they amount to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.measurement import Array, Index
+
+
+@dataclass(frozen=True, eq=False)
+class Junctions:
+    """All diodes of a reduced network; terminals index its unknowns first, then its rails."""
+
+    anode: Index
+    cathode: Index
+    saturation: Array
+    """I_s in A, ``[diodes]``."""
+    emission: Array
+    """N, ``[diodes]``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Conductance · u + diode currents = currents into the nodes, for n unknown voltages u.
+
+    Voltages are in V of the scaled variable (physical volts are scale · u), currents in A of the same scale.
+    Terminals of diodes and outputs index the unknowns ``0…n−1`` and then the rails ``n…``.
+    """
+
+    conductance: Array
+    """S, ``[n, n]``, symmetric, with everything that leads to a held node on the diagonal."""
+    diodes: Junctions
+    plus: Index
+    """Terminal of each output's plus node, ``[outputs]``."""
+    minus: Index
+    """Terminal of each output's minus node, ``[outputs]``."""
+    alone: Index
+    """Unknowns that neither a conductance nor a diode nor an output pair can join to each other; a layered network
+    has every second layer here."""
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns n."""
+        return len(self.conductance)
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """What a batch of samples is driven with in one phase."""
+
+    name: str
+    currents: Array
+    """A into every node, ``[batch, n]``."""
+    rails: Array
+    """V of every rail, ``[batch, rails]``."""
+    pushed: Array
+    """A into every output's plus node and out of its minus node, whatever its voltage, ``[batch, outputs]``."""
+    spring: float
+    """S between the nodes of every output, besides."""
+
+    def rows(self, chosen: slice) -> "Phase":
+        """The phase of some samples."""
+        return replace(self, currents=self.currents[chosen], rails=self.rails[chosen], pushed=self.pushed[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class Settling:
+    """One network and the phases it shall settle in; all phases have the same samples."""
+
+    network: Network
+    phases: tuple[Phase, ...]
+
+    def __len__(self) -> int:
+        return len(self.phases[0].currents)
+
+    def rows(self, chosen: slice) -> "Settling":
+        """The settling of some samples."""
+        return replace(self, phases=tuple(phase.rows(chosen) for phase in self.phases))
+
+
+def unjoined(conductance: Array, diodes: Junctions, pairs: Sequence[Index]) -> Index:
+    """A large set of unknowns with nothing between them, few neighbours first.
+
+    Args:
+        conductance: S, ``[n, n]``, with every cell closed.
+        diodes: their ends at two unknowns are left out, as is every end of `pairs`.
+        pairs: terminals of outputs.
+    """
+    size = len(conductance)
+    joined = conductance != 0
+    np.fill_diagonal(joined, False)
+    barred = np.zeros(size, bool)
+    for first, second in ((diodes.anode, diodes.cathode), tuple(pairs)):
+        both = (first < size) & (second < size)
+        barred[first[both]] = barred[second[both]] = True
+    alone = np.zeros(size, bool)
+    for node in np.argsort(joined.sum(axis=1), kind="stable"):
+        if not barred[node] and not (joined[node] & alone).any():
+            alone[node] = True
+    return np.flatnonzero(alone)
