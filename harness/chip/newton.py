@@ -73,7 +73,7 @@ class _Solver:
         self._bridges = _Bridges(network, phase, self._dense)
         self._products: Array | None = None
         if self._across.size * len(self._dense) <= _BLOCK // 4:
-            self._products = (self._across[:, :, None] * self._across[:, None, :]).reshape(len(self._alone), -1)
+            self._products = (self._across[:, :, None] * self._across[:, None, :]).reshape(self._across.shape[0], self._rest.size)
 
     def settle(self, samples: Index, start: Array, tolerance: float, *, cold: bool) -> Array:
         """Unknowns (V, ``[samples, n]``) from a start of the same shape; a cold one is no prediction."""

@@ -18,7 +18,7 @@ class NodalChip:
     `tolerance` (V) bounds the last Newton step; the error that is left is of the order of its square over N V_T.
     """
 
-    def __init__(self, circuit: Circuit, *, tolerance: float = 1e-6) -> None:
+    def __init__(self, circuit: Circuit, *, tolerance: float = 1e-7) -> None:
         self._arrays = ProgrammedArrays(circuit)
         self._reduction = Reduction(circuit)
         self._tolerance = tolerance
