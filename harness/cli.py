@@ -24,7 +24,8 @@ from harness.controller import EpochDone, StepDone
 from harness.datasets import BUILT_IN
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.experiment import Experiment, packaged_experiments
-from harness.runs import Run, fresh_path, write_atomic
+from harness.files import write_atomic
+from harness.runs import Run, fresh_path
 
 RUNS = Path("runs")
 

@@ -24,12 +24,13 @@ from harness.controller import EpochDone, Evaluation, Plan, StepDone
 from harness.datasets import BUILT_IN, Split, csv, split
 from harness.devices import DiodeModel
 from harness.errors import ExperimentError, RunError
+from harness.files import write_atomic
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
 from harness.learning.equilibrium import EquilibriumPropagation
 from harness.learning.updates import SGD, Adam, Momentum, UpdateRule
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
-from harness.runs import Run, write_atomic
+from harness.runs import Run
 from harness.settings import (
     AdamSettings,
     LayeredSettings,

@@ -15,8 +15,9 @@ import pytest
 from harness import Experiment, Run
 from harness.controller import EpochDone, StepDone
 from harness.errors import RunError
+from harness.files import write_atomic
 from harness.learning.updates import UpdateState
-from harness.runs import EpochRow, Position, StepRow, fresh_path, write_atomic
+from harness.runs import EpochRow, Position, StepRow, fresh_path
 
 SHORT = ["chip.kind=nodal", "training.epochs=3", "training.batch=25"]
 
