@@ -109,7 +109,7 @@ def test_every_sample_is_visited_once_an_epoch(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(type(chip), "measure", watching)
     experiment.train(experiment.create_run(tmp_path / "run"))
     rows = np.concatenate(shown)
-    everything = experiment.data.train.inputs
+    everything = experiment.data.train.batch(slice(None)).inputs
     order = lambda a: a[np.lexsort(a.T)]  # noqa: E731
     for epoch in (rows[: len(everything)], rows[len(everything) :]):
         np.testing.assert_array_equal(order(epoch), order(everything))
