@@ -148,7 +148,9 @@ def refusal(folder: Path, name: str, content: bytes, source: ImageSet = TINY) ->
 def test_a_swapped_file_is_called_what_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, others = contents(), contents(seed=1)
     monkeypatch.setitem(IMAGE_SETS, "other", described(others, "other"))
-    assert refusal(folder, IMAGES, files[TEST_IMAGES]) == f"is really {TEST_IMAGES} of tiny; put {IMAGES} in its place"
+    assert refusal(folder, IMAGES, files[TEST_IMAGES]) == (
+        f"is really {TEST_IMAGES} of tiny; put {IMAGES} of tiny in its place"
+    )
     assert refusal(folder, IMAGES, files[LABELS]).startswith(f"is really {LABELS} of tiny; ")
     assert refusal(folder, IMAGES, others[IMAGES]).startswith(f"is really {IMAGES} of other; ")
     assert refusal(folder, IMAGES, gzip.compress(others[IMAGES])).startswith(f"is really {IMAGES} of other; ")

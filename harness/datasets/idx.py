@@ -67,7 +67,8 @@ def read_idx(raw: bytes, wanted: IdxFile, place: str, known: Mapping[str, str]) 
     packed = sha256(raw).hexdigest()
     if found != wanted.sha256 and packed != wanted.packed_sha256:
         if other := known.get(found) or known.get(packed):
-            raise DataError(f"data file {place}: is really {other}; put {wanted.name} in its place")
+            right = known.get(wanted.sha256 or wanted.packed_sha256 or "", wanted.name)
+            raise DataError(f"data file {place}: is really {other}; put {right} in its place")
         _check_structure(content, wanted, place)
         if wanted.sha256 is not None:
             raise DataError(f"data file {place}: was altered: its content's SHA-256 is {found}, not {wanted.sha256}")
