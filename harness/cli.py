@@ -21,10 +21,12 @@ import harness
 from harness import doctor as machine
 from harness.checks import Check, check_circuit
 from harness.controller import EpochDone, StepDone
-from harness.datasets import BUILT_IN
+from harness.datasets import BUILT_IN, IMAGE_SETS
+from harness.datasets.images import VARIABLE
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.experiment import Experiment, packaged_experiments
-from harness.runs import Run, fresh_path, write_atomic
+from harness.files import write_atomic
+from harness.runs import Run, fresh_path
 
 RUNS = Path("runs")
 
@@ -41,6 +43,23 @@ chip_option = click.option(
     help="What simulates the network, instead of the experiment's choice.",
 )
 seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")
+
+
+def _keep_data_folder(_: click.Context, __: click.Parameter, folder: str | None) -> None:
+    if folder:
+        os.environ[VARIABLE] = folder
+
+
+data_option = click.option(
+    "--data-dir",
+    envvar=VARIABLE,
+    show_envvar=True,
+    expose_value=False,
+    callback=_keep_data_folder,
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Where the files of mnist, fashion_mnist and kmnist lie [default: the user's cache, filled by a download].",
+)
 
 
 class _Group(click.Group):
@@ -82,6 +101,7 @@ def main() -> None:
 )
 @chip_option
 @seed_option
+@data_option
 @json_option
 def train(
     experiment: str | None,
@@ -130,12 +150,14 @@ def train(
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @chip_option
+@data_option
 @json_option
 def evaluate(run: Path, chip: str | None, as_json: bool) -> None:
     """Loss and accuracy of a RUN's conductances on its training and held-out rows."""
     opened = Run(run)
     subject = Experiment.from_file(opened.experiment, _overrides((), chip, None))
-    with _err.status("evaluating"):
+    samples = len(subject.data.train) + len(subject.data.test)  # outside the status: a download has a bar of its own
+    with _err.status(f"evaluating {samples} samples"):
         result = subject.evaluate(opened)
     if as_json:
         _print_json(result)
@@ -152,6 +174,7 @@ def evaluate(run: Path, chip: str | None, as_json: bool) -> None:
 @click.option("--to", "file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @click.option("--sample", type=click.IntRange(min=0), default=0, show_default=True, help="Held-out row at the inputs.")
 @set_option
+@data_option
 @json_option
 def export(source: str, file: Path, sample: int, overrides: tuple[str, ...], as_json: bool) -> None:
     """Write the full netlist with the trained conductances (an experiment's initial ones).
@@ -182,6 +205,7 @@ def export(source: str, file: Path, sample: int, overrides: tuple[str, ...], as_
 @set_option
 @chip_option
 @seed_option
+@data_option
 @json_option
 def check(
     source: str, samples: int, overrides: tuple[str, ...], chip: str | None, seed: int | None, as_json: bool
@@ -231,12 +255,9 @@ def doctor(as_json: bool) -> None:
 def list_(as_json: bool) -> None:
     """List the packaged experiments and data sets."""
     experiments = packaged_experiments()
-    tables = {name: make() for name, make in BUILT_IN.items()}
+    sizes = _sizes()
     if as_json:
-        rows = {
-            n: {"samples": len(t.labels), "channels": t.features.shape[1], "classes": len(t.classes)}
-            for n, t in tables.items()
-        }
+        rows = {name: dict(zip(("samples", "channels", "classes"), size, strict=True)) for name, size in sizes.items()}
         _print_json({"experiments": experiments, "data_sets": rows})
         return
     shown = Table("experiment", "what it is")
@@ -244,10 +265,17 @@ def list_(as_json: bool) -> None:
         shown.add_row(name, description)
     _out.print(shown)
     shown = Table("data set", "samples", "channels", "classes")
-    for name, table in tables.items():
-        shown.add_row(name, str(len(table.labels)), str(table.features.shape[1]), str(len(table.classes)))
+    for name, size in sizes.items():
+        shown.add_row(name, *map(str, size))
     shown.add_row("csv", "your own", "columns", "labels")
     _out.print(shown)
+
+
+def _sizes() -> dict[str, tuple[int, int, int]]:
+    """Samples, channels and classes of each data set; image sets are not read (or downloaded) for it."""
+    tables = {name: make() for name, make in BUILT_IN.items()}
+    sizes = {n: (len(t.labels), t.features.shape[1], len(t.classes)) for n, t in tables.items()}
+    return sizes | {n: (s.samples, s.channels, len(s.classes)) for n, s in IMAGE_SETS.items()}
 
 
 def _overrides(given: Sequence[str], chip: str | None, seed: int | None) -> list[str]:

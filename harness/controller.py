@@ -102,9 +102,8 @@ def train_step(
 def evaluate(chip: Chip, cost: Cost, samples: Samples) -> Evaluation:
     """Free phases of every sample, without learning."""
     starts = range(0, len(samples), EVALUATION_BATCH)
-    outputs = np.concatenate(
-        [chip.measure([Drive(samples.inputs[s : s + EVALUATION_BATCH])])[0].outputs for s in starts]
-    )
+    batches = (samples.batch(slice(start, start + EVALUATION_BATCH)) for start in starts)
+    outputs = np.concatenate([chip.measure([Drive(batch.inputs)])[0].outputs for batch in batches])
     loss = float(cost.values(outputs, samples.targets).mean())
     return Evaluation(loss, accuracy(outputs, samples.targets), outputs)
 

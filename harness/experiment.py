@@ -21,15 +21,16 @@ from harness.chip.nodal import NodalChip
 from harness.chip.session import open_session
 from harness.circuit import CellRange, Circuit, deep_resistive_network, layered_network
 from harness.controller import EpochDone, Evaluation, Plan, StepDone
-from harness.datasets import BUILT_IN, Split, csv, split
+from harness.datasets import BUILT_IN, IMAGE_SETS, Split, csv, load_images, split
 from harness.devices import DiodeModel
 from harness.errors import ExperimentError, RunError
+from harness.files import write_atomic
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
 from harness.learning.equilibrium import EquilibriumPropagation
 from harness.learning.updates import SGD, Adam, Momentum, UpdateRule
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
-from harness.runs import Run, write_atomic
+from harness.runs import Run
 from harness.settings import (
     AdamSettings,
     LayeredSettings,
@@ -83,7 +84,12 @@ class Experiment:
     def data(self) -> Split:
         """The samples, split and encoded into volts."""
         wanted = self.settings.data
-        table = csv(wanted.file, wanted.label) if wanted.file else BUILT_IN[wanted.set]()
+        if wanted.file:
+            table = csv(wanted.file, wanted.label)
+        elif wanted.set in IMAGE_SETS:
+            table = load_images(IMAGE_SETS[wanted.set])
+        else:
+            table = BUILT_IN[wanted.set]()
         return split(table, held_out=wanted.held_out, seed=self.settings.training.seed, levels=wanted.targets)
 
     @cached_property
@@ -177,7 +183,7 @@ class Experiment:
             raise ExperimentError(f"sample {sample}: the held-out rows are 0…{len(rows) - 1}")
         label = self.data.classes[int(rows.targets[sample].argmax())]
         about = [*comments, f"sample {sample} of the held-out rows of {self.settings.data.set}, class {label}"]
-        return export_text(circuit, rows.inputs[sample], self.tolerances, about)
+        return export_text(circuit, rows.batch(slice(sample, sample + 1)).inputs[0], self.tolerances, about)
 
     def manifest(self) -> dict[str, Any]:
         """What a run needs to be repeated: versions, seed, tolerances, hash of the initial netlist."""
@@ -198,11 +204,11 @@ class Experiment:
         }
 
     def _data_hash(self) -> str:
-        """Of every encoded row, in the order of the split."""
+        """Of every row with its encoding, in the order of the split."""
         digest = sha256()
         for rows in (self.data.train, self.data.test):
-            digest.update(rows.inputs.tobytes())
-            digest.update(rows.targets.tobytes())
+            for part in (rows.codes, rows.centre, rows.width, rows.targets):
+                digest.update(part.tobytes())
         return digest.hexdigest()
 
     def changes_since(self, run: Run) -> list[str]:

@@ -17,7 +17,6 @@ Each file is replaced as a whole, never in part, and the directory appears under
 import fcntl
 import io
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import RunError
+from harness.files import write_atomic
 from harness.learning.updates import UpdateState
 from harness.measurement import Conductances
 
@@ -214,20 +214,6 @@ def _read_position(file: Path) -> Position:
         return Position(tuple(saved[f"g_{k}"] for k in crossbars), update, **numbers)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: readers see the old content or the new one."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o666 & ~_umask())
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-
-
 def npz(arrays: Mapping[str, Any]) -> bytes:
     """Arrays as the bytes of an npz file, without pickles."""
     buffer = io.BytesIO()
@@ -259,9 +245,3 @@ def _read(path: Path, kind: type) -> list[Any]:
 
 def _json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -28,13 +28,16 @@ class _Section(BaseModel):
 class DataSettings(_Section):
     """``[data]``: which rows, and what is wanted at the outputs."""
 
-    set: Literal["digits", "iris", "wine", "xor", "csv"]
+    set: Literal["digits", "iris", "wine", "xor", "mnist", "fashion_mnist", "kmnist", "csv"]
     file: Path | None = None
     """For ``csv``: the file; paths are relative to the experiment file."""
     label: str = "label"
     """For ``csv``: the column with the class."""
-    held_out: Annotated[Number, Field(ge=0, lt=1)] = 0.2
-    """Share of the rows that training never sees; 0 tests on the training rows."""
+    held_out: Annotated[Number, Field(ge=0, lt=1)] | None = None
+    """Share of the rows that training never sees; 0 tests on the training rows.
+
+    Without it, the MNIST-like sets keep their own 10,000 test rows and the others hold out a fifth.
+    """
     targets: tuple[Volts, Volts] = (0.0, 1.0)
     """V of a wrong and of the right output."""
 

@@ -118,7 +118,7 @@ def test_an_exported_run_gives_the_outputs_that_the_chip_gives(trained: Path) ->
     experiment = Experiment.from_file(trained / "run" / "experiment.toml")
     with experiment.open_chip() as chip:
         chip.program(experiment.trained(Run(trained / "run")).conductances)
-        (reading,) = chip.measure([Drive(experiment.data.test.inputs[3:4])])
+        (reading,) = chip.measure([Drive(experiment.data.test.batch(slice(3, 4)).inputs)])
     assert found == pytest.approx(list(reading.outputs[0]), rel=1e-5)
 
 
@@ -135,6 +135,7 @@ def test_list_names_experiments_and_data_sets() -> None:
     listed = json.loads(CliRunner().invoke(main, ["list", "--json"]).stdout)
     assert {"xor", "iris", "digits"} <= set(listed["experiments"])
     assert listed["data_sets"]["digits"] == {"samples": 1797, "channels": 64, "classes": 10}
+    assert listed["data_sets"]["mnist"] == {"samples": 70000, "channels": 784, "classes": 10}
     assert "digits" in CliRunner().invoke(main, ["list"]).stdout
 
 

@@ -7,19 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.datasets import BUILT_IN, Split, Table, csv, split
+from harness.datasets import BUILT_IN, IMAGE_SETS, Samples, Split, Table, csv, split
 from harness.errors import DataError, HarnessError
 from harness.measurement import Array
 
 LEVELS = (0.0, 4.0)
 
 
-def split_of(name: str, held_out: float, seed: int = 0) -> Split:
+def split_of(name: str, held_out: float | None, seed: int = 0) -> Split:
     return split(BUILT_IN[name](), held_out=held_out, seed=seed, levels=LEVELS)
 
 
 def labels_of(targets: Array) -> list[int]:
     return sorted(int(label) for label in targets.argmax(axis=1))
+
+
+def volts(samples: Samples) -> Array:
+    return samples.batch(slice(None)).inputs
 
 
 def marked(rows: int, classes: int = 2, **changes: bool) -> Table:
@@ -46,8 +50,8 @@ def test_a_fifth_of_the_digits_is_held_out_from_every_class() -> None:
     assert (len(digits.train), len(digits.test)) == (1437, 360)
     assert digits.channels == 64
     assert digits.classes == tuple("0123456789")
-    assert min(digits.train.inputs.min(), digits.test.inputs.min()) == -1.0
-    assert max(digits.train.inputs.max(), digits.test.inputs.max()) == 1.0
+    assert min(volts(digits.train).min(), volts(digits.test).min()) == -1.0
+    assert max(volts(digits.train).max(), volts(digits.test).max()) == 1.0
     assert all(34 <= count <= 38 for count in np.bincount(digits.test.targets.argmax(axis=1)))
 
 
@@ -62,21 +66,21 @@ def test_xor_trains_and_tests_on_the_whole_truth_table() -> None:
     xor = split_of("xor", 0.0)
     assert xor.classes == ("equal", "different")
     for part in (xor.train, xor.test):
-        np.testing.assert_array_equal(part.inputs, [[-1, -1], [-1, 1], [1, -1], [1, 1]])
+        np.testing.assert_array_equal(volts(part), [[-1, -1], [-1, 1], [1, -1], [1, 1]])
         np.testing.assert_array_equal(part.targets, [[4, 0], [0, 4], [0, 4], [4, 0]])
 
 
 @pytest.mark.parametrize("name", ["iris", "wine"])
 def test_features_are_standardised_by_the_training_rows_only(name: str) -> None:
     found = split_of(name, 0.3)
-    np.testing.assert_allclose(found.train.inputs.mean(axis=0), 0.0, atol=1e-12)
-    np.testing.assert_allclose(found.train.inputs.std(axis=0), 1.0, rtol=1e-12)
-    assert np.abs(found.test.inputs.mean(axis=0)).max() > 1e-3, "the held-out rows were used"
+    np.testing.assert_allclose(volts(found.train).mean(axis=0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(volts(found.train).std(axis=0), 1.0, rtol=1e-12)
+    assert np.abs(volts(found.test).mean(axis=0)).max() > 1e-3, "the held-out rows were used"
 
 
 def test_held_out_rows_are_shifted_and_scaled_as_the_training_rows() -> None:
     found = split(marked(20, standardise=True), held_out=0.3, seed=0, levels=LEVELS)
-    steps = np.diff(np.sort(np.concatenate([found.train.inputs, found.test.inputs]), axis=0), axis=0)
+    steps = np.diff(np.sort(np.concatenate([volts(found.train), volts(found.test)]), axis=0), axis=0)
     np.testing.assert_allclose(steps, np.full((19, 1), steps[0]), rtol=1e-9)  # row numbers stay evenly spaced
 
 
@@ -86,24 +90,24 @@ def test_every_row_is_trained_on_or_held_out_and_none_is_both(
     rows: int, seed: int, share: float, stratify: bool
 ) -> None:
     found = split(marked(rows, stratify=stratify), held_out=share, seed=seed, levels=LEVELS)
-    train, test = (part.inputs[:, 0].astype(int).tolist() for part in (found.train, found.test))
+    train, test = (volts(part)[:, 0].astype(int).tolist() for part in (found.train, found.test))
     assert sorted(train + test) == list(range(rows))
     assert len(test) == int(np.ceil(share * rows))
     for part in (found.train, found.test):
-        np.testing.assert_array_equal(part.targets.argmax(axis=1), part.inputs[:, 0] % 2)
+        np.testing.assert_array_equal(part.targets.argmax(axis=1), volts(part)[:, 0] % 2)
 
 
 def test_the_seed_decides_the_split() -> None:
     first, again, other = (split_of("iris", 0.3, seed) for seed in (1, 1, 2))
     for a, b in ((first.train, again.train), (first.test, again.test)):
-        assert a.inputs.tobytes() == b.inputs.tobytes()
+        assert volts(a).tobytes() == volts(b).tobytes()
         assert a.targets.tobytes() == b.targets.tobytes()
-    assert first.train.inputs.tobytes() != other.train.inputs.tobytes()
+    assert volts(first.train).tobytes() != volts(other.train).tobytes()
 
 
 def test_nothing_held_out_tests_on_the_training_rows() -> None:
     found = split(marked(6), held_out=0.0, seed=0, levels=LEVELS)
-    np.testing.assert_array_equal(found.train.inputs, found.test.inputs)
+    np.testing.assert_array_equal(volts(found.train), volts(found.test))
     assert len(found.train) == 6
 
 
@@ -115,6 +119,61 @@ def test_targets_are_one_hot_at_the_given_levels(low: float, swing: float, seed:
     for part in (found.train, found.test):
         assert part.targets.shape == (len(part), 3)
         np.testing.assert_array_equal(np.sort(part.targets, axis=1), np.tile([low, low, high], (len(part), 1)))
+
+
+@pytest.mark.parametrize("name", ["digits", "iris"])
+def test_a_set_without_test_rows_holds_out_a_fifth_unless_told_otherwise(name: str) -> None:
+    untold, told = split_of(name, None), split_of(name, 0.2)
+    for a, b in ((untold.train, told.train), (untold.test, told.test)):
+        np.testing.assert_array_equal(volts(a), volts(b))
+        np.testing.assert_array_equal(a.targets, b.targets)
+
+
+def pixels(rows: int = 40, test_rows: int = 10) -> Table:
+    """Random images of six pixels whose first pixel says which row it is."""
+    codes = np.random.default_rng(0).integers(0, 256, (rows, 6), dtype=np.uint8)
+    codes[:, 0] = np.arange(rows)
+    labels = np.arange(rows) % 2
+    return Table(codes, labels, ("a", "b"), standardise=True, stratify=True, test_rows=test_rows)
+
+
+def test_test_rows_of_a_sets_own_are_held_out_unless_told_otherwise() -> None:
+    found = split(pixels(), held_out=None, seed=3, levels=LEVELS)
+    np.testing.assert_array_equal(found.train.codes[:, 0], np.arange(30))
+    np.testing.assert_array_equal(found.test.codes[:, 0], np.arange(30, 40))
+    np.testing.assert_array_equal(found.test.targets.argmax(axis=1), np.arange(30, 40) % 2)
+    told = split(pixels(), held_out=0.5, seed=3, levels=LEVELS)
+    assert (len(told.train), len(told.test)) == (20, 20)
+    both = np.concatenate([told.train.codes[:, 0], told.test.codes[:, 0]])
+    assert sorted(both.tolist()) == list(range(40))
+
+
+def test_pixels_stay_bytes_and_have_one_mean_and_deviation_over_the_training_rows() -> None:
+    found = split(pixels(), held_out=None, seed=0, levels=LEVELS)
+    assert found.train.codes.dtype == found.test.codes.dtype == np.uint8
+    shown = volts(found.train)
+    assert shown.dtype == np.float64
+    assert shown.mean() == pytest.approx(0, abs=1e-12)
+    assert shown.std() == pytest.approx(1, rel=1e-12)
+    assert np.abs(shown.mean(axis=0)).max() > 0.1, "each pixel got a mean of its own"
+    p = found.train.codes / 255
+    np.testing.assert_allclose(volts(found.test), (found.test.codes / 255 - p.mean()) / p.std(), rtol=1e-9)
+    row = np.array([7])
+    np.testing.assert_array_equal(found.train.batch(row).inputs, shown[row])
+
+
+def test_equal_pixels_become_zero_volts() -> None:
+    table = Table(np.full((8, 3), 200, np.uint8), np.arange(8) % 2, ("a", "b"), standardise=True, test_rows=2)
+    np.testing.assert_array_equal(volts(split(table, held_out=None, seed=0, levels=LEVELS).train), 0.0)
+
+
+def test_image_sets_have_their_sizes() -> None:
+    assert list(IMAGE_SETS) == ["mnist", "fashion_mnist", "kmnist"]
+    for name, source in IMAGE_SETS.items():
+        assert (source.name, source.samples, source.channels) == (name, 70_000, 784)
+        assert len(set(source.classes)) == 10
+        digests = [file.sha256 or file.packed_sha256 or "" for file in source.files]
+        assert all(len(digest) == 64 for digest in digests)
 
 
 def test_a_batch_is_the_wanted_rows_in_the_wanted_order() -> None:
@@ -131,7 +190,7 @@ def test_a_constant_feature_becomes_zero_volts() -> None:
     table = Table(features, np.arange(12) % 2, ("a", "b"), standardise=True)
     found = split(table, held_out=0.25, seed=0, levels=LEVELS)
     for part in (found.train, found.test):
-        np.testing.assert_array_equal(part.inputs[:, 0], 0.0)
+        np.testing.assert_array_equal(volts(part)[:, 0], 0.0)
 
 
 def written(folder: Path, text: str) -> Path:
@@ -160,7 +219,7 @@ def test_a_csv_file_splits_like_the_built_in_sets(tmp_path: Path) -> None:
     found = split(csv(written(tmp_path, "x,y,label\n" + rows), "label"), held_out=0.3, seed=0, levels=LEVELS)
     assert (len(found.train), len(found.test), found.channels) == (14, 6, 2)
     assert labels_of(found.test.targets) == [0, 0, 0, 1, 1, 1]
-    np.testing.assert_allclose(found.train.inputs.mean(axis=0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(volts(found.train).mean(axis=0), 0.0, atol=1e-12)
 
 
 def test_a_missing_label_column_is_refused_with_the_columns_there_are(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_quantities_become_si_floats_and_the_rest_its_defaults() -> None:
     assert (found.network.shift, found.network.amplifier_gain, found.network.g_min) == ((-1.0, 0.0), 4.0, 0.0)
     assert (found.rule.variant, found.rule.nudging) == (Variant.CENTERED, Nudging.SPRING)
     assert (found.training.seed, found.chip.kind) == (0, "ngspice")
+    assert read("held_out = 0\n").data.held_out is None
 
 
 def test_the_other_kind_of_network_reads_too() -> None:
@@ -200,7 +201,7 @@ def assert_one_sentence(message: str, start: str, *parts: str) -> None:
         ("[rule]\n", "[chip]\nvntol = 1\n[rule]\n", 18, ["chip.vntol = 1", "must be above 0 V and below 1 mV"]),
         ("[rule]\n", "input_gain = inf\n[rule]\n", 17, ["network.input_gain", "inf is not finite"]),
         ('name = "small"', 'name = "a b"', 1, ["name = 'a b'", "letters, digits, _ and -"]),
-        ('"xor"', '"mnist"', 4, ["data.set = 'mnist'", "must be 'digits', 'iris', 'wine', 'xor' or 'csv'"]),
+        ('"xor"', '"minst"', 4, ["data.set = 'minst'", "must be 'digits', 'iris', 'wine', 'xor', 'mnist',"]),
         ('"layered"', '"layred"', 9, ["network.kind = 'layred'", "must be 'layered' or 'deep-resistive'"]),
         ('"layered"', "3", 9, ["network.kind = 3", "must be 'layered' or 'deep-resistive'"]),
         (

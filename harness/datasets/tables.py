@@ -4,6 +4,7 @@ scikit-learn takes a second to import, so it is imported where it is used.
 """
 # ruff: noqa: PLC0415
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,24 +12,29 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.datasets.samples import Samples, Split
+from harness.datasets.samples import Codes, Samples, Split
 from harness.errors import DataError
 from harness.measurement import Array, Index
+
+HELD_OUT = 0.2
+"""Share of the rows that is held out of a data set without test rows of its own."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """Labelled rows before they are split."""
 
-    features: Array
-    """``[rows, channels]``, in V where `standardise` is false."""
+    features: Codes
+    """``[rows, channels]``: pixels 0…255 as bytes, or numbers, in V where `standardise` is false."""
     labels: Index
     """Class index of each row, ``[rows]``."""
     classes: tuple[str, ...]
     standardise: bool = False
-    """Give every feature mean 0 V and standard deviation 1 V over the training rows."""
+    """Give every feature mean 0 V and standard deviation 1 V over the training rows; pixels get them as a whole."""
     stratify: bool = False
     """Hold out the same share of every class."""
+    test_rows: int = 0
+    """So many of the last rows are the set's own test rows."""
 
 
 def digits() -> Table:
@@ -92,41 +98,67 @@ BUILT_IN: dict[str, Callable[[], Table]] = {"digits": digits, "iris": iris, "win
 """The data sets that come with the package, by the name an experiment file gives."""
 
 
-def split(table: Table, *, held_out: float, seed: int, levels: tuple[float, float]) -> Split:
+def split(table: Table, *, held_out: float | None, seed: int, levels: tuple[float, float]) -> Split:
     """Training and held-out rows with one-hot targets.
 
     Args:
         table: the rows.
-        held_out: share of the rows that is held out; 0 tests on the training rows.
+        held_out: share of the rows that is held out; 0 tests on the training rows, None on the table's own test rows,
+            or on a fifth of the rows where it has none.
         seed: of the shuffle.
         levels: V of a wrong and of the right output.
 
     Raises:
         DataError: a class has too few rows to be split.
     """
-    from sklearn.model_selection import train_test_split
-
     targets = np.full((len(table.labels), len(table.classes)), levels[0])
     targets[np.arange(len(targets)), table.labels] = levels[1]
-    rows = np.arange(len(targets))
-    train = test = rows
-    if held_out > 0:
-        try:
-            train, test = train_test_split(
-                rows, test_size=held_out, random_state=seed, stratify=table.labels if table.stratify else None
-            )
-        except ValueError as error:
-            raise DataError(f"data: {held_out:g} of {len(rows)} rows cannot be held out ({error})") from error
-    features = _standardised(table.features, train) if table.standardise else table.features
-    shown, held = (Samples(features[part], targets[part]) for part in (train, test))
-    return Split(shown, held, table.classes)
+    train, test = _parts(table, held_out, seed)
+    shown, held = table.features[train], table.features[test]
+    centre, width = _scale(table, shown)
+    return Split(
+        Samples(shown, targets[train], centre, width), Samples(held, targets[test], centre, width), table.classes
+    )
 
 
-def _standardised(features: Array, train: Index) -> Array:
-    shown = features[train]
+def _parts(table: Table, held_out: float | None, seed: int) -> tuple[Index, Index]:
+    """The rows to train on and those to test on."""
+    from sklearn.model_selection import train_test_split
+
+    rows = np.arange(len(table.labels))
+    if held_out is None and table.test_rows:
+        return rows[: -table.test_rows], rows[-table.test_rows :]
+    share = HELD_OUT if held_out is None else held_out
+    if share == 0:
+        return rows, rows
+    try:
+        train, test = train_test_split(
+            rows, test_size=share, random_state=seed, stratify=table.labels if table.stratify else None
+        )
+    except ValueError as error:
+        raise DataError(f"data: {share:g} of {len(rows)} rows cannot be held out ({error})") from error
+    return train, test
+
+
+def _scale(table: Table, shown: Codes) -> tuple[Array, Array]:
+    """What becomes 0 V and how much becomes 1 V, each ``[channels]``, judged by the training rows `shown`."""
+    channels = shown.shape[1]
+    if shown.dtype == np.uint8:
+        mean, deviation = _moments(shown)
+        return np.full(channels, mean), np.full(channels, deviation or 1.0)
+    if not table.standardise:
+        return np.zeros(channels), np.ones(channels)
     constant = np.ptp(shown, axis=0) == 0  # says nothing, and its rounding must not be blown up to volts
     centre = np.where(constant, shown[0], shown.mean(axis=0))
-    return (features - centre) / np.where(constant, 1.0, shown.std(axis=0))
+    return centre, np.where(constant, 1.0, shown.std(axis=0))
+
+
+def _moments(pixels: Codes) -> tuple[float, float]:
+    """Mean and standard deviation of bytes, from whole numbers and hence the same on every machine."""
+    counts = sum(np.bincount(pixels[s : s + 1024].ravel(), minlength=256) for s in range(0, len(pixels), 1024))
+    value, count = np.arange(256), int(np.sum(counts))
+    total, squares = int(np.dot(counts, value)), int(np.dot(counts, value**2))
+    return total / count, math.sqrt(count * squares - total**2) / count
 
 
 def _bunch(bunch: object) -> Table:
