@@ -70,7 +70,7 @@ def test_a_point_that_only_a_ramp_in_time_reached_is_no_result() -> None:
 
 
 def test_a_sample_that_does_not_settle_is_named_with_its_phase_and_deck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kilo-ampere that turns against whatever voltage it makes, switched on in the nudged phase of sample 1 (points 3 to 5)."""
+    """A kilo-ampere that turns against whatever voltage it makes, from point 5 on: sample 1, held, free and nudged."""
     circuit = kendall([3])
     batch = random_batch(circuit)
     genuine = sweep.sweep_lines

@@ -73,7 +73,8 @@ class _Solver:
         self._bridges = _Bridges(network, phase, self._dense)
         self._products: Array | None = None
         if self._across.size * len(self._dense) <= _BLOCK // 4:
-            self._products = (self._across[:, :, None] * self._across[:, None, :]).reshape(self._across.shape[0], self._rest.size)
+            products = self._across[:, :, None] * self._across[:, None, :]
+            self._products = products.reshape(len(self._alone), self._rest.size)
 
     def settle(self, samples: Index, start: Array, tolerance: float, *, cold: bool) -> Array:
         """Unknowns (V, ``[samples, n]``) from a start of the same shape; a cold one is no prediction."""
@@ -118,24 +119,19 @@ class _Cells:
     def __init__(self, network: Network, phase: Phase, own: Array, current: Array) -> None:
         diodes, position = network.diodes, np.full(network.size + phase.rails.shape[1], -1)
         position[network.alone] = np.arange(len(network.alone))
-        ends = [(k, 1.0, diodes.cathode[k]) for k in np.flatnonzero(position[diodes.anode] >= 0)]
-        ends += [(k, -1.0, diodes.anode[k]) for k in np.flatnonzero(position[diodes.cathode] >= 0)]
-        nodes = [int(position[diodes.anode[k] if sign > 0 else diodes.cathode[k]]) for k, sign, _ in ends]
-        slots = max(np.bincount(nodes).tolist(), default=0) if nodes else 0
-        shape = (slots, len(own))
+        out, into = (np.flatnonzero(position[ends] >= 0) for ends in (diodes.anode, diodes.cathode))
+        chosen = np.concatenate([out, into])
+        node = np.concatenate([position[diodes.anode[out]], position[diodes.cathode[into]]])
+        rail = np.concatenate([diodes.cathode[out], diodes.anode[into]]) - network.size
+        slot = _rank_among_equals(node)
+        shape = (int(slot.max(initial=-1)) + 1, len(own))
         self._sign, self._saturation, self._scale = np.zeros(shape), np.zeros(shape), np.ones(shape)
-        rail = np.zeros(shape, np.intp)
-        taken = [0] * len(own)
-        for (k, sign, terminal), node in zip(ends, nodes, strict=True):
-            slot = taken[node], node
-            taken[node] += 1
-            self._sign[slot], self._saturation[slot] = sign, diodes.saturation[k]
-            self._scale[slot] = diodes.emission[k] * THERMAL_VOLTAGE
-            rail[slot] = terminal - network.size
-        rails = phase.rails
-        if len(rails) and (rails == rails[0]).all():
-            rails = rails[:1]
-        self._held = rails[:, rail] if slots else np.zeros((1, *shape))
+        self._sign[slot, node] = np.repeat([1.0, -1.0], [len(out), len(into)])
+        self._saturation[slot, node] = diodes.saturation[chosen]
+        self._scale[slot, node] = diodes.emission[chosen] * THERMAL_VOLTAGE
+        rails = phase.rails[:1] if len(phase.rails) and (phase.rails == phase.rails[0]).all() else phase.rails
+        self._held = np.zeros((len(rails), *shape))
+        self._held[:, slot, node] = rails[:, rail]
         self._own, self._current = own, current
         self._present = self._sign != 0
         finest = np.where(self._present, self._scale, np.inf)
@@ -240,6 +236,15 @@ class _Bridges:
         from_on = np.where(grown > 0, old + scale * np.log(np.maximum(grown, 1e-300)), self._critical)
         from_off = scale * np.log(np.maximum(new, 1e-300) / scale)
         return np.where(large, np.where(old > 0, from_on, from_off), new)
+
+
+def _rank_among_equals(values: Index) -> Index:
+    """For each value, how many equal ones come before it."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    ranks = np.empty(len(values), np.intp)
+    ranks[order] = np.arange(len(values)) - np.searchsorted(ordered, ordered)
+    return ranks
 
 
 def _sprung(network: Network, phase: Phase) -> tuple[Array, Array]:

@@ -238,12 +238,16 @@ class _System:
         self.diagonal = np.zeros(scaling.variables)
         self.current = np.zeros(scaling.variables)
         self.current_gain = np.zeros((channels, scaling.variables))
-        self._links: list[tuple[Index, Index, Array]] = []
+        nothing = np.zeros(0, np.intp)
+        self._links = [(nothing, nothing, np.zeros(0))]
 
     def add_array(self, words: Index, bits: Index, cells: Array) -> None:
         """A crossbar: cells (S, ``[word, bit]``) between word and bit nodes."""
         free = self._scaling.free
         w, b = free[words], free[bits]
+        if not w.any() and b.all():  # no copy of the largest array
+            self._add_held(words, bits, cells)
+            return
         if not w.all():
             self._add_held(words[~w], bits[b], cells[np.ix_(~w, b)])
         if not b.all():
@@ -272,7 +276,11 @@ class _System:
         driven = np.flatnonzero(scaling.channel[held] >= 0)
         sources, shape = held[driven], (len(self.current_gain), len(held))
         by_channel = csr_matrix((scaling.gain[sources], (scaling.channel[sources], driven)), shape=shape)
-        np.add.at(self.current_gain.T, at, (np.asarray(by_channel @ cells, float) / scaling.scale[nodes]).T)
+        gained = np.asarray(by_channel @ cells, float) / scaling.scale[nodes]
+        if len(np.unique(at)) == len(at):
+            self.current_gain[:, at] += gained
+        else:
+            np.add.at(self.current_gain.T, at, gained.T)
 
     def _gathered(self, variables: Index, values: Array) -> Array:
         return np.bincount(variables, values, self._scaling.variables).astype(float)
@@ -333,10 +341,10 @@ class _WayBack:
 
     def pins(self, inputs: Array) -> Array:
         """V of every node that sources hold, ``[batch, nodes]``; free nodes are left at 0."""
-        scaling, follows = self._scaling, self._scaling.channel[:-1] >= 0
-        voltages = np.empty((len(inputs), len(follows)))
+        scaling, follows = self._scaling, np.flatnonzero(self._scaling.channel[:-1] >= 0)
+        voltages = np.empty((len(inputs), len(scaling.held) - 1))
         voltages[:] = scaling.held[:-1]
-        voltages[:, follows] += scaling.gain[:-1][follows] * inputs[:, scaling.channel[:-1][follows]]
+        voltages[:, follows] = scaling.gain[follows] * inputs[:, scaling.channel[follows]]
         return voltages
 
     def node_voltages(self, solved: Array, inputs: Array, pins: Array) -> Array:

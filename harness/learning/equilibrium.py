@@ -115,10 +115,13 @@ class EquilibriumPropagation:
 
     def gradient(self, readings: NudgedReadings) -> Conductances:
         """∂C/∂g of the batch's mean cost, V²/S, one ``[word, bit]`` per crossbar."""
-        high, low = (_with_ground(r.nodes) for r in (readings.high, readings.low))
+        high, low = readings.high.nodes, readings.low.nodes
         factor = 0.5 / (readings.span * len(readings.batch))
         lines = zip(self._lines, self._scales, strict=True)
-        return tuple(factor * scale * _gained_squares(high, low, words, bits) for (words, bits), scale in lines)
+        return tuple(
+            _gained_squares(*(_voltages(n, line) for line in (words, bits) for n in (high, low)), factor * scale)
+            for (words, bits), scale in lines
+        )
 
     def loss(self, readings: NudgedReadings) -> float:
         """Mean cost of the batch in the free phase, V²."""
@@ -143,19 +146,24 @@ def _drives(batch: Batch, nudges: list[Nudge]) -> list[Drive]:
     return [Drive(batch.inputs, nudge, name) for nudge, name in zip(nudges, names, strict=True)]
 
 
-def _with_ground(nodes: Array) -> Array:
-    return np.column_stack([nodes, np.zeros(len(nodes))])
+def _voltages(nodes: Array, lines: Index) -> Array:
+    """V of each line, ``[batch, lines]``; the index behind the last node is ground's."""
+    if lines.max() < nodes.shape[1]:
+        return nodes[:, lines]
+    return np.column_stack([nodes, np.zeros(len(nodes))])[:, lines]
 
 
-def _gained_squares(high: Array, low: Array, words: Index, bits: Index) -> Array:
-    """Σ over the batch of Δv²(high) − Δv²(low), V², ``[word, bit]``.
+def _gained_squares(high_word: Array, low_word: Array, high_bit: Array, low_bit: Array, factor: float) -> Array:
+    """`factor` times Σ over the batch of Δv²(high) − Δv²(low), V², ``[word, bit]``, from voltages ``[batch, lines]``.
 
     Written as (difference of drops) × (sum of drops), because the squares of tens of volts would swallow the
     microvolts by which a nudge moves them.
     """
-    moved, total = high - low, high + low
-    moved_w, moved_b, total_w, total_b = moved[:, words], moved[:, bits], total[:, words], total[:, bits]
-    gained = (moved_b * total_b).sum(axis=0) - total_w.T @ moved_b
-    if moved_w.any():  # input pins do not move
-        gained = gained + (moved_w * total_w).sum(axis=0)[:, None] - moved_w.T @ total_b
+    moved_bit, total_bit = factor * (high_bit - low_bit), high_bit + low_bit
+    gained = np.matmul((high_word + low_word).T, -moved_bit)
+    gained += (moved_bit * total_bit).sum(axis=0)
+    if not np.array_equal(high_word, low_word):  # input pins do not move
+        moved_word = factor * (high_word - low_word)
+        gained += (moved_word * (high_word + low_word)).sum(axis=0)[:, None]
+        gained -= moved_word.T @ total_bit
     return np.asarray(gained)

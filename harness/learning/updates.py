@@ -125,9 +125,12 @@ class Adam:
         return change, UpdateState(steps, (first, second))
 
     def _direction(self, first: Array, second: Array, steps: int) -> Array:
-        mean = first / (1 - self.beta1**steps)
-        spread = np.sqrt(second / (1 - self.beta2**steps))
-        return np.asarray(mean / (spread + self.epsilon * self.scale))
+        spread = second / (1 - self.beta2**steps)
+        np.sqrt(spread, out=spread)  # in place: these arrays are a network's largest
+        spread += self.epsilon * self.scale
+        np.divide(first, spread, out=spread)
+        spread /= 1 - self.beta1**steps
+        return spread
 
     def at_epoch(self, epoch: int) -> "Adam":  # noqa: D102
         return replace(self, rates=_decayed(self.rates, self.decay, epoch), decay=1.0)
