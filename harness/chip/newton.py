@@ -18,6 +18,7 @@ Logical = npt.NDArray[np.bool_]
 MAX_ITERATIONS = 200
 _MAX_INNER = 60
 _BLOCK = 2**24  # numbers in the matrices of one block of samples
+_LEAST_EXPONENT = -600.0
 _TRUSTED = 0.1  # of N V_T: a step this small predicts the eliminated unknowns
 
 
@@ -134,6 +135,8 @@ class _Cells:
         self._held[:, slot, node] = rails[:, rail]
         self._own, self._current = own, current
         self._present = self._sign != 0
+        ratio = (own + GMIN) * self._scale / np.where(self._present, self._saturation, 1.0)
+        self._logarithm = np.where(self._present, np.log(ratio), np.inf)
         finest = np.where(self._present, self._scale, np.inf)
         self._finest = finest.min(axis=0, initial=np.inf)
         self.trusted = _TRUSTED * float(self._finest.min(initial=np.inf))
@@ -151,12 +154,12 @@ class _Cells:
         wanted = self._current[samples] - pull
         held = self._held[samples] if len(self._held) > 1 else self._held
         volts = guess if predicted.all() else np.where(predicted[:, None], guess, self._root(wanted, held))
-        for _ in range(_MAX_INNER):
+        for left in reversed(range(_MAX_INNER)):
             current, slope = self._currents(volts, held)
             excess = wanted - self._own * volts - current
             slope = slope + self._own
             step = excess / slope
-            if (np.abs(step) <= self.trusted).all():
+            if not left or (np.abs(step) <= self.trusted).all():
                 break
             volts = volts + self._damped(step)
         return volts, excess, slope
@@ -168,16 +171,25 @@ class _Cells:
         return (self._sign * current).sum(axis=1), (self._present * slope).sum(axis=1)
 
     def _root(self, wanted: Array, held: Array) -> Array:
-        """V where one diode at most conducts: what the conductance alone would give, less what the diode takes off."""
-        own = self._own + GMIN  # an unknown that only diodes hold
-        linear = wanted / own
-        over = self._sign * (linear[:, None, :] - held)
-        forward = np.maximum(over, 0.0)
-        ratio = own / np.where(self._present, self._saturation, np.inf)
-        above = np.minimum(self._scale * np.log1p(ratio * forward), forward)
-        closer = self._scale * np.log1p(ratio * (forward - above))
-        taken = np.where(forward - above > 2 * self._scale, forward - closer, forward - above)
-        return linear - (self._sign * taken).sum(axis=1)
+        """V where one diode at most conducts, to a fraction of N V_T.
+
+        With s = N V_T and p = G s / I_s, one junction in series with a conductance G takes v = s y of an open-circuit
+        voltage f, where p y + e^y = p f / s + 1; for w = e^y / p this is w + ln w = f / s + 1 / p − ln p.
+        """
+        linear = wanted / (self._own + GMIN)  # an unknown that only diodes hold
+        if not len(self._sign):
+            return linear
+        over = self._sign * (linear[:, None, :] - held) / self._scale
+        slot = over.argmax(axis=1)
+        node = np.arange(len(self._own))
+        forward = np.take_along_axis(over, slot[:, None, :], axis=1)[:, 0]
+        logarithm = self._logarithm[slot, node]
+        share = np.exp(-logarithm)
+        total = np.maximum(forward + share - logarithm, _LEAST_EXPONENT)
+        w = np.where(total > 1, total, np.exp(np.minimum(total, 1.0)))  # right at both ends
+        for _ in range(2):
+            w *= (1 + total - np.log(w)) / (1 + w)
+        return linear - self._sign[slot, node] * self._scale[slot, node] * (w - share)
 
     def _damped(self, step: Array) -> Array:
         """At most a logarithmic step, so that no exponential runs away."""
