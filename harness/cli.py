@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +20,7 @@ from rich.text import Text
 
 import harness
 from harness import doctor as machine
+from harness import bench as measure
 from harness.checks import Check, check_circuit
 from harness.controller import EpochDone, StepDone
 from harness.datasets import BUILT_IN, IMAGE_SETS
@@ -278,6 +280,59 @@ def _sizes() -> dict[str, tuple[int, int, int]]:
     return sizes | {n: (s.samples, s.channels, len(s.classes)) for n, s in IMAGE_SETS.items()}
 
 
+@main.command()
+@click.argument("source", metavar="RUN|EXPERIMENT")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Of training, for each figure."
+)
+@click.option("--scaling", is_flag=True, help="Time against the number of hidden nodes and layers, as a picture.")
+@click.option(
+    "--to",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("scaling.png"),
+    show_default=True,
+    help="PNG file that --scaling writes.",
+)
+@workers_option
+@set_option
+@data_dir_option
+@json_option
+def bench(
+    source: str,
+    seconds: float,
+    scaling: bool,
+    file: Path,
+    workers: int | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """How fast an EXPERIMENT (a RUN, with its trained conductances) trains on this machine, now.
+
+    Against the nodal chip, against the reduced circuit kept resident with alter and op, and against full netlists with
+    one operating point per phase, which take a minute for networks of MNIST's size. The ratios are of one core.
+    """
+    subject, run = _subject(source, overrides)
+    with _err.status("measuring") as status:
+        if scaling:
+            points = list(measure.scaling(subject, measure.SIZES, seconds, tell=lambda text: status.update(text)))
+        else:
+            circuit = subject.trained(run) if run else subject.circuit
+            found = measure.compare(
+                subject,
+                circuit.conductances,
+                simulators=_simulators(subject, workers, None),
+                seconds=seconds,
+                tell=lambda text: status.update(text),
+            )
+    if scaling:
+        _print_scaling(points, file, subject.settings.name, as_json)
+    elif as_json:
+        _print_json({"source": source, **asdict(found)})
+    else:
+        _print_comparison(found)
+
+
 def _overrides(given: Sequence[str], chip: str | None, seed: int | None) -> list[str]:
     return [
         *given,
@@ -378,6 +433,49 @@ def _print_result(run: Run, result: dict[str, Any]) -> None:
     _out.print(f"run directory: {run.path} (training.png, crossbars.png, epochs.csv, conductances.npz)")
     _out.print(f"next: harness check {run.path}")
     _out.print(f"      harness export {run.path} --to network.cir")
+
+
+def _print_comparison(found: measure.Comparison) -> None:
+    table = Table("training, every phase, gradient and update", "samples/s", "ngspice on one core is faster by")
+    table.add_row(f"ngspice × {found.workers}", f"{found.samples_per_second:,.0f}", "")
+    one = found.one_core_samples_per_second
+    table.add_row("ngspice, one core", f"{one:,.0f}", "1")
+    table.add_row("nodal chip, one core", f"{found.nodal_samples_per_second:,.0f}", f"{1 / found.nodal_ratio:.3f}")
+    for title, ratio in (
+        ("resident circuit, alter + op", found.alter_op_ratio),
+        ("full netlist, one op per phase", found.full_netlist_ratio),
+    ):
+        table.add_row(title, f"{one / ratio:,.3g}", f"{ratio:,.3g}")
+    _out.print(table)
+    _out.print(
+        f"an epoch takes {found.epoch_seconds:.0f} s, held-out rows {found.evaluation_samples_per_second:.0f} a second"
+    )
+    _out.print(
+        f"{100 * found.ngspice_share:.0f} % inside ngspice's analyses, {found.iterations_per_point:.1f} Newton "
+        f"iterations per operating point at {found.microseconds_per_iteration:.0f} µs"
+    )
+    _out.print(f"peak memory of a worker: {found.peak_worker_mb:.0f} MB")
+
+
+def _print_scaling(points: Sequence[measure.ScalingPoint], file: Path, name: str, as_json: bool) -> None:
+    from harness.plots import draw_scaling  # noqa: PLC0415 - matplotlib takes a second to import
+
+    exponents = {layers: measure.exponent(points, layers) for layers in sorted({p.layers for p in points})}
+    lines = {
+        f"{layers} hidden layer{'s' if layers > 1 else ''}: exponent {slope:.2f}": {
+            p.hidden: p.seconds_per_sample for p in points if p.layers == layers
+        }
+        for layers, slope in exponents.items()
+    }
+    write_atomic(file, draw_scaling(lines, name))
+    if as_json:
+        _print_json({"points": [asdict(p) for p in points], "exponents": exponents, "file": str(file)})
+        return
+    table = Table("hidden layers", "nodes of each", "training, ms a sample", "exponent")
+    for p in points:
+        table.add_row(str(p.layers), str(p.hidden), f"{1e3 * p.seconds_per_sample:.3g}", f"{exponents[p.layers]:.2f}")
+    _out.print(table)
+    _out.print(f"wrote {file}")
 
 
 def _print_checks(checks: Sequence[Check], more: dict[str, Any], as_json: bool, *, failed: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Pictures of a run, as the bytes of PNG files."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -49,6 +49,21 @@ def draw_crossbars(crossbars: Sequence[Crossbar]) -> bytes:
             axis.set_major_locator(MaxNLocator(integer=True))
         axes.set(title=f"{crossbar.name}: {words} × {bits}", xlabel="bit line", ylabel="word line")
         figure.colorbar(image, ax=axes, label=f"conductance ({unit})")
+    return _png(figure)
+
+
+def draw_scaling(lines: Mapping[str, Mapping[int, float]], title: str) -> bytes:
+    """Training time (s a sample) against hidden nodes, a named line for each number of layers."""
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, times in lines.items():
+        axes.loglog(list(times), [1e3 * seconds for seconds in times.values()], "o-", label=name)
+    sizes = sorted({hidden for times in lines.values() for hidden in times})
+    axes.set_xticks(sizes, labels=list(map(str, sizes)))
+    axes.minorticks_off()
+    axes.set(xlabel="nodes of each hidden layer", ylabel="training, ms a sample on one core", title=title)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
     return _png(figure)
 
 

@@ -70,14 +70,14 @@ def test_a_point_that_only_a_ramp_in_time_reached_is_no_result() -> None:
 
 
 def test_a_sample_that_does_not_settle_is_named_with_its_phase_and_deck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kilo-ampere that turns against whatever voltage it makes, from point 5 on: sample 1, held, free and nudged."""
+    """A kilo-ampere that turns against whatever voltage it makes, switched on in the nudged phase of sample 1."""
     circuit = kendall([3])
     batch = random_batch(circuit)
     genuine = sweep.sweep_lines
 
     def sabotaged(*args: object, **options: object) -> list[str]:
         lines = genuine(*args, **options)  # type: ignore[arg-type]
-        trap = "btrap n0 0 i=(v(idx)>4.5) ? ((v(n0)>0.1) ? 1e3 : -1e3) : 0"
+        trap = "btrap n0 0 i=(v(idx)>2500) ? ((v(n0)>0.1) ? 1e3 : -1e3) : 0"
         return [*lines[:-1], trap, ".end"]
 
     monkeypatch.setattr(sweep, "sweep_lines", sabotaged)

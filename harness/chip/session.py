@@ -14,7 +14,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,12 +33,14 @@ _COMMANDS_BETWEEN_FLUSHES = 1_000
 
 @dataclass(frozen=True)
 class SweepDeck:
-    """A netlist whose source `source` is swept over ``0…points−1``; `vectors` are read at every point."""
+    """A netlist whose source is swept over so many points from 0 V on; `vectors` are read at every point."""
 
     lines: tuple[str, ...]
     source: str
     points: int
     vectors: tuple[str, ...]
+    step: int = 1
+    """V from point to point."""
 
 
 class Unsettled(Exception):  # noqa: N818 - becomes a ConvergenceError where sample and phase are known
@@ -83,6 +85,30 @@ class Session:
             self._command("destroy all")
             self._command("remcirc")
 
+    def operate(self, lines: Sequence[str], vectors: Sequence[str], alterations: Iterable[Sequence[str]]) -> Array:
+        """Load a deck once and find an operating point after each of the alterations; V, ``[points, vectors]``.
+
+        Raises:
+            SimulatorError: ngspice refused the deck or an alteration, found no operating point, or left no result.
+        """
+        points = []
+        try:
+            self._binding.clear_output()
+            self._load(lines)
+            for commands in alterations:
+                for command in commands:
+                    self._command(command)
+                self._command("op")
+                said = tuple(self._binding._stderr)
+                if worst(said) is not Verdict.NOTE:
+                    raise SimulatorError("ngspice failed at an operating point", log=telling(said), deck=_save(lines))
+                points.append(self._vectors(vectors, 1, "op", lines)[:, 0])
+                self._command("destroy all")
+        finally:
+            self._command("destroy all")
+            self._command("remcirc")
+        return np.array(points)
+
     def linear_solver(self) -> str:
         """The sparse solver that ngspice says it uses; versions that say nothing have Sparse 1.3 only."""
         option = (".options klu",) if self.has_klu else ()
@@ -96,7 +122,7 @@ class Session:
         self._binding.clear_output()
         self._load(deck.lines)
         started = time.perf_counter()
-        self._command(f"dc {deck.source} 0 {deck.points - 1} 1")
+        self._command(f"dc {deck.source} 0 {deck.step * (deck.points - 1)} {deck.step}")
         self.analysis_seconds += time.perf_counter() - started
         said = tuple(self._binding._stderr)
         verdict = worst(said)
@@ -107,7 +133,7 @@ class Session:
         if verdict is Verdict.UNSETTLED:  # some point was reached, but not as an operating point: nothing says which
             raise SimulatorError("ngspice reached a point by other means", log=telling(said), deck=_save(deck.lines))
         self.iterations = self._total_iterations()
-        return self._read(deck)
+        return np.ascontiguousarray(self._vectors(deck.vectors, deck.points, "dc", deck.lines).T)
 
     def _load(self, lines: Sequence[str]) -> None:
         """Hand over the lines as C strings in one block: allocating thousands of them costs as much as parsing them."""
@@ -137,25 +163,24 @@ class Session:
         vector = self._api.ngGet_Vec_Info(f"{self._plot()}.{deck.vectors[0]}".encode("ascii"))
         return 0 if vector == self._ffi.NULL else int(vector.v_length)
 
-    def _read(self, deck: SweepDeck) -> Array:
+    def _vectors(self, names: Sequence[str], points: int, kind: str, lines: Sequence[str]) -> Array:
+        """The current plot's vectors, V, ``[vectors, points]``."""
         plot = self._plot()
-        if not plot.startswith("dc"):
-            raise SimulatorError(f"ngspice left no new result (its plot is {plot!r})", deck=_save(deck.lines))
-        values = np.empty((len(deck.vectors), deck.points))
-        for row, name in enumerate(deck.vectors):
+        if not plot.startswith(kind):
+            raise SimulatorError(f"ngspice left no new result (its plot is {plot!r})", deck=_save(lines))
+        values = np.empty((len(names), points))
+        for row, name in enumerate(names):
             vector = self._api.ngGet_Vec_Info(f"{plot}.{name}".encode("ascii"))
             if vector == self._ffi.NULL:
-                raise SimulatorError(f"ngspice returned no vector {name}", deck=_save(deck.lines))
-            if vector.v_length != deck.points:
-                counts = f"{vector.v_length} of {deck.points} points"
-                raise SimulatorError(f"ngspice returned {counts} of vector {name}", deck=_save(deck.lines))
-            values[row] = np.frombuffer(self._ffi.buffer(vector.v_realdata, 8 * deck.points))
+                raise SimulatorError(f"ngspice returned no vector {name}", deck=_save(lines))
+            if vector.v_length != points:
+                counts = f"{vector.v_length} of {points} points"
+                raise SimulatorError(f"ngspice returned {counts} of vector {name}", deck=_save(lines))
+            values[row] = np.frombuffer(self._ffi.buffer(vector.v_realdata, 8 * points))
         if not np.isfinite(values).all():
-            name = deck.vectors[np.argwhere(~np.isfinite(values))[0][0]]
-            raise SimulatorError(
-                f"ngspice returned values of vector {name} that are not finite", deck=_save(deck.lines)
-            )
-        return np.ascontiguousarray(values.T)
+            name = names[np.argwhere(~np.isfinite(values))[0][0]]
+            raise SimulatorError(f"ngspice returned values of vector {name} that are not finite", deck=_save(lines))
+        return values
 
     def _read_version(self) -> tuple[int, str]:
         self._binding.clear_output()

@@ -119,7 +119,13 @@ class EquilibriumPropagation:
         factor = 0.5 / (readings.span * len(readings.batch))
         lines = zip(self._lines, self._scales, strict=True)
         return tuple(
-            _gained_squares(*(_voltages(n, line) for line in (words, bits) for n in (high, low)), factor * scale)
+            _gained_squares(
+                _voltages(high, words),
+                _voltages(low, words),
+                _voltages(high, bits),
+                _voltages(low, bits),
+                factor * scale,
+            )
             for (words, bits), scale in lines
         )
 

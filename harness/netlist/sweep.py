@@ -8,24 +8,29 @@ the phases of one sample sharing one table: v(smp) = (v(idx) − v(phase)) / D i
 A junction that conducted for the last sample and blocks for the next lets go by N V_T per iteration only. Where an
 estimate of the voltages is at hand, a point of its own (d = 0) therefore holds every junction's nodes there, with a
 conductance that is switched off again for the phases themselves. Because ngspice linearizes the switch where the last
-point left it, the first phase's first iteration is still held, and its second one starts from the estimate; for the
-same reason the estimate should be that of the last phase: switched on at a node that is where it will be held, the
-conductance carries nothing. The phases' equations do not contain it, so a wrong estimate costs iterations only.
+point left it, the first phase's first iteration is still held, and its second one starts from the estimate. For the
+same reason an estimate of the last phase serves best while the phases lie close together: switched on at a node that
+is where it will be held, the conductance carries nothing. The phases' equations do not contain it, so a wrong estimate
+costs iterations only.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from harness.circuit import Network, Phase, Settling
+from harness.circuit import Junctions, Network, Phase, Settling
 from harness.measurement import Array
 from harness.netlist.settings import Tolerances, options
 from harness.units import spice_number
 
 SOURCE = "vidx"
+STEP = 1000
+"""V of the swept source from point to point. Large, so that slopes of tables against it are small beside the clock's
+own equations: ngspice then finds its pivots at once."""
 _NEGLIGIBLE = 1e-15  # of a node's own conductance: rounding of the reduction, not a connection
 _HOLD = 1e8  # of the largest conductance of a node
-_HELD_DIGITS = 9  # an estimate needs no more
+_HELD_DIGITS = 7  # an estimate needs no more
 
 
 def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estimate: Array | None = None) -> list[str]:
@@ -35,7 +40,7 @@ def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estima
         settling: network, samples and phases.
         tolerances: when ngspice takes a point for settled.
         klu: whether this ngspice knows the KLU solver.
-        estimate: of the unknowns in the last phase, V, ``[batch, n]``; every sample then begins with a held point.
+        estimate: of the unknowns, V, ``[batch, n]``; every sample then begins with a held point.
     """
     network, phases = settling.network, settling.phases
     table = _Tables(len(settling), len(phases), held=estimate is not None)
@@ -43,10 +48,10 @@ def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estima
     return [
         "* reduced network: one point per sample and phase",
         options(tolerances, klu=klu),
-        *_diodes(network, terminals),
+        *diode_lines(network.diodes, terminals),
         *_clock(table),
         *rails,
-        *_conductances(network.conductance),
+        *conductance_lines(network.conductance),
         *_sources(network, phases, table, estimate),
         *_nudges(network, phases, terminals, table),
         *_saves(network.size),
@@ -88,7 +93,7 @@ class _Tables:
 
 
 def _template(knots: int, axis: str) -> str:
-    return f"pwl(v({axis}),{','.join(f'{knot},%r' for knot in range(knots))})"
+    return f"pwl(v({axis}),{','.join(f'{STEP * knot},%r' for knot in range(knots))})"
 
 
 def _filled(template: str, values: Array) -> list[str]:
@@ -104,12 +109,12 @@ def _filled(template: str, values: Array) -> list[str]:
 def _clock(table: _Tables) -> list[str]:
     if table.points == 1:
         return [f"{SOURCE} idx 0 0"]
-    phase = table.clock([float(d) for d in range(table.held, table.points)], 0.0)
+    phase = table.clock([float(STEP * d) for d in range(table.held, table.points)], 0.0)
     return [f"{SOURCE} idx 0 0", f"bphase phase 0 v={phase}", f"bsmp smp 0 v=(v(idx)-v(phase))/{table.points}"]
 
 
-def _diodes(network: Network, terminals: Sequence[str]) -> list[str]:
-    diodes = network.diodes
+def diode_lines(diodes: Junctions, terminals: Sequence[str]) -> list[str]:
+    """Models and diodes, between terminals given by name."""
     models: dict[tuple[float, float], str] = {}
     lines = []
     columns = (diodes.anode, diodes.cathode, diodes.saturation.tolist(), diodes.emission.tolist())
@@ -132,7 +137,8 @@ def _rails(network: Network, phases: Sequence[Phase], table: _Tables) -> tuple[l
     return names, lines
 
 
-def _conductances(matrix: Array) -> list[str]:
+def conductance_lines(matrix: Array) -> list[str]:
+    """A resistor for each conductance of a matrix (S, ``[n, n]``), to ground and between unknowns."""
     floor = _NEGLIGIBLE * np.diagonal(matrix)
     to_ground = matrix.sum(axis=1)
     lines = [f"rg{k} n{k} 0 {1 / g!r}" for k, g in enumerate(to_ground.tolist()) if g > floor[k]]
@@ -145,13 +151,14 @@ def _sources(network: Network, phases: Sequence[Phase], table: _Tables, estimate
     """Norton currents into every unknown and, where there is an estimate, what holds the junctions' nodes at it."""
     lines, holds = [], dict[int, str]()
     if estimate is not None:
-        strength = spice_number(_HOLD * float(np.diagonal(network.conductance).max()))
-        lines.append(f"bhold hold 0 v={table.clock([0.0] * len(phases), 1.0)}")
+        # half of it in the switch and half in the factor: else ngspice finds no good pivots and orders anew, slowly
+        half = math.sqrt(_HOLD * float(np.diagonal(network.conductance).max()))
+        lines.append(f"bhold hold 0 v={table.clock([0.0] * len(phases), half)}")
         ends = np.unique(np.concatenate([network.diodes.anode, network.diodes.cathode]))
         ends = ends[ends < network.size]
-        tables = _filled(table.by_sample, np.round(estimate[:, ends], _HELD_DIGITS))
+        tables = _filled(table.by_sample, np.round(half * estimate[:, ends], _HELD_DIGITS))
         pairs = zip(ends.tolist(), tables, strict=True)
-        holds = {k: f"+{strength}*v(hold)*({value}-v({node_name(k)}))" for k, value in pairs}
+        holds = {k: f"+v(hold)*({value}-{spice_number(half)}*v({node_name(k)}))" for k, value in pairs}
     for k, value in enumerate(table([phase.currents for phase in phases])):
         if value.startswith("pwl") or k in holds:
             lines.append(f"b{k} 0 {node_name(k)} i={value}{holds.get(k, '')}")

@@ -1,0 +1,251 @@
+"""`harness bench`: how fast an experiment trains on this machine, now, and against what else.
+
+Every figure is measured in one call, so that the ratios are of one machine in one mood.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.chip.base import Chip
+from harness.chip.ngspice import FullNetlistChip, NgspiceChip
+from harness.chip.nodal import NodalChip
+from harness.chip.session import open_session
+from harness.circuit import Reduction, Settling
+from harness.controller import train_step
+from harness.errors import ExperimentError
+from harness.experiment import Experiment, SimulatorChoice
+from harness.measurement import Batch, Conductances, Drive, Reading
+from harness.netlist import resident
+
+SIZES = (*((1, hidden) for hidden in (50, 100, 200, 400, 800)), *((n, h) for n in (2, 3) for h in (50, 100, 200)))
+"""(hidden layers, nodes of each) that `scaling` measures for a picture."""
+FITTED_FROM = 100
+"""Hidden nodes from which an exponent is fitted; below, what does not depend on their number shows."""
+_WARM_UP = 2  # steps
+_RESIDENT_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast one chip learns: every phase, read-out, gradient, update."""
+
+    samples_per_second: float
+    simulator_share: float
+    """Of the time, inside the simulators' analyses."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `harness bench` found; the ratios are of times per sample, everything on one core."""
+
+    samples_per_second: float
+    """In ngspice, with all workers, training."""
+    one_core_samples_per_second: float
+    epoch_seconds: float
+    """Training and evaluation of one epoch with all workers, extrapolated."""
+    evaluation_samples_per_second: float
+    """Free phases of held-out rows, with all workers."""
+    ngspice_share: float
+    """Of the training time, inside ngspice's analyses."""
+    iterations_per_point: float
+    """Newton iterations for each operating point that was wanted."""
+    microseconds_per_iteration: float
+    peak_worker_mb: float
+    nodal_samples_per_second: float
+    nodal_ratio: float
+    """Time of ngspice over time of the nodal chip."""
+    alter_op_ratio: float
+    """Time of the same reduced circuit, resident with ``alter`` and ``op``, over time of ngspice."""
+    full_netlist_ratio: float
+    """Time of full netlists, one operating point per phase, over time of ngspice."""
+    workers: int
+
+
+@dataclass(frozen=True)
+class ScalingPoint:
+    """Training speed of one size of network on one core."""
+
+    layers: int
+    hidden: int
+    """Nodes of each hidden layer."""
+    seconds_per_sample: float
+
+
+def compare(
+    experiment: Experiment,
+    conductances: Conductances,
+    *,
+    simulators: SimulatorChoice,
+    seconds: float,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Comparison:
+    """Measure an experiment's chips against each other.
+
+    Args:
+        experiment: whose network, data, rule and update are timed.
+        conductances: where to begin, S; trained ones take more iterations than fresh ones.
+        simulators: what trains besides the one-core figures.
+        seconds: of training to measure for each chip.
+        tell: is told what is being done.
+    """
+    tell("training in ngspice")
+    with _programmed(experiment, conductances, simulators) as chip:
+        many = training_speed(experiment, chip, seconds)
+        shown = evaluation_speed(experiment, chip, seconds)
+        peak, workers = chip.peak_worker_mb, chip.workers
+    tell("training in ngspice, one core")
+    with _programmed(experiment, conductances, SimulatorChoice()) as chip:
+        one = training_speed(experiment, chip, seconds)
+        work = chip.work
+    tell("training on the nodal chip")
+    with experiment.replace({"chip.kind": "nodal"}).open_chip() as preview:
+        preview.program(conductances)
+        nodal = training_speed(experiment, preview, seconds)
+    tell("one resident circuit, alter and op")
+    altered = resident_speed(experiment, conductances)
+    tell("full netlists, one operating point per phase")
+    full = full_netlist_speed(experiment, conductances)
+    train, test = experiment.data.train, experiment.data.test
+    return Comparison(
+        samples_per_second=many.samples_per_second,
+        one_core_samples_per_second=one.samples_per_second,
+        epoch_seconds=len(train) / many.samples_per_second + len(test) / shown,
+        evaluation_samples_per_second=shown,
+        ngspice_share=many.simulator_share,
+        iterations_per_point=work.iterations / work.points,
+        microseconds_per_iteration=1e6 * work.seconds / work.iterations,
+        peak_worker_mb=peak,
+        nodal_samples_per_second=nodal.samples_per_second,
+        nodal_ratio=nodal.samples_per_second / one.samples_per_second,
+        alter_op_ratio=one.samples_per_second / altered,
+        full_netlist_ratio=one.samples_per_second / full,
+        workers=workers,
+    )
+
+
+def training_speed(experiment: Experiment, chip: Chip, seconds: float) -> Speed:
+    """Training steps from the chip's conductances on, for at least that long."""
+    rule, update, rng = experiment.rule, experiment.update, _rng(experiment)
+    state, samples, spent = update.init(chip.conductances), 0, 0.0
+    for step, batch in enumerate(_batches(experiment)):
+        if step == _WARM_UP:
+            began, simulated, samples = time.perf_counter(), chip.simulator_seconds or 0.0, 0
+        state, _ = train_step(chip, rule, update, state, batch, rng)
+        samples += len(batch)
+        if step >= _WARM_UP and (spent := time.perf_counter() - began) > seconds:
+            break
+    return Speed(samples / spent, ((chip.simulator_seconds or 0.0) - simulated) / spent)
+
+
+def evaluation_speed(experiment: Experiment, chip: Chip, seconds: float) -> float:
+    """Held-out samples per second: one free operating point each."""
+    rows, spent, samples = experiment.data.test, 0.0, 0
+    portion = experiment.plan.batch
+    while spent < seconds:
+        start = samples % len(rows)
+        batch = rows.batch(slice(start, min(start + portion, len(rows))))
+        began = time.perf_counter()
+        chip.measure([Drive(batch.inputs)])
+        spent += time.perf_counter() - began
+        samples += len(batch)
+    return samples / spent
+
+
+def resident_speed(experiment: Experiment, conductances: Conductances) -> float:
+    """Samples per second of the reduced circuit loaded once, its sources altered for each phase of each sample."""
+    settling = _settling(experiment, conductances, _RESIDENT_SAMPLES)
+    session = open_session()
+    lines = resident.resident_lines(settling, experiment.tolerances, klu=session.has_klu)
+    began = time.perf_counter()
+    session.operate(lines, resident.vectors(settling), resident.alterations(settling))
+    return len(settling) / (time.perf_counter() - began)
+
+
+def full_netlist_speed(experiment: Experiment, conductances: Conductances) -> float:
+    """Samples per second of the whole circuit in ngspice, loaded and solved for each phase: measured on one sample."""
+    chip = FullNetlistChip(experiment.circuit, tolerances=experiment.tolerances)
+    chip.program(conductances)
+    batch = next(_batches(experiment, 1))
+    began = time.perf_counter()
+    experiment.rule.measure(chip, batch, _rng(experiment))
+    return 1 / (time.perf_counter() - began)
+
+
+def scaling(
+    experiment: Experiment,
+    sizes: Sequence[tuple[int, int]],
+    seconds: float,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Iterator[ScalingPoint]:
+    """Training time per sample on one core with fresh conductances, for pairs of (hidden layers, nodes of each)."""
+    rates = experiment.settings.update.rates
+    bias = experiment.settings.network.bias
+    for layers, hidden in sizes:
+        tell(f"{layers} × {hidden} hidden nodes")
+        changes: dict[str, object] = {"network.hidden": [hidden] * layers, "update.rates": _spread(rates, layers)}
+        if bias:
+            changes["network.bias"] = _spread(bias, layers)
+        sized = experiment.replace(changes)
+        with sized.open_chip() as chip:
+            yield ScalingPoint(layers, hidden, 1 / training_speed(sized, chip, seconds).samples_per_second)
+
+
+def exponent(points: Sequence[ScalingPoint], layers: int) -> float:
+    """Slope of log time against log hidden nodes for networks of so many layers, from `FITTED_FROM` nodes on."""
+    chosen = [p for p in points if p.layers == layers and p.hidden >= FITTED_FROM]
+    slope, _ = np.polyfit(np.log([p.hidden for p in chosen]), np.log([p.seconds_per_sample for p in chosen]), 1)
+    return float(slope)
+
+
+def _spread(values: Sequence[float], layers: int) -> list[float]:
+    """One value for each crossbar of a network with another number of layers: the last stays with the outputs."""
+    return [values[0]] * layers + [values[-1]]
+
+
+@contextmanager
+def _programmed(
+    experiment: Experiment, conductances: Conductances, simulators: SimulatorChoice
+) -> Iterator[NgspiceChip]:
+    with experiment.open_chip(simulators) as chip:
+        if not isinstance(chip, NgspiceChip):
+            raise ExperimentError(f"experiment {experiment.settings.name}: its chip is not ngspice, nothing to measure")
+        chip.program(conductances)
+        yield chip
+
+
+class _Recorder:
+    """A chip that keeps the drives that a rule asks for."""
+
+    def __init__(self, chip: Chip) -> None:
+        self._chip = chip
+        self.drives: list[Drive] = []
+
+    def measure(self, drives: list[Drive]) -> tuple[Reading, ...]:
+        self.drives += drives
+        return self._chip.measure(drives)
+
+
+def _settling(experiment: Experiment, conductances: Conductances, samples: int) -> Settling:
+    """The phases that the rule asks for, for the first samples of an epoch."""
+    chip = NodalChip(experiment.circuit)
+    chip.program(conductances)
+    recorder = _Recorder(chip)
+    experiment.rule.measure(recorder, next(_batches(experiment, samples)), _rng(experiment))
+    return Reduction(experiment.circuit).reduce(conductances).settling(recorder.drives)
+
+
+def _batches(experiment: Experiment, size: int | None = None) -> Iterator[Batch]:
+    """The experiment's first epoch, again and again."""
+    rows, size = experiment.data.train, size or experiment.plan.batch
+    order = np.random.default_rng(experiment.plan.seed).permutation(len(rows))
+    while True:
+        for start in range(0, len(rows), size):
+            yield rows.batch(order[start : start + size])
+
+
+def _rng(experiment: Experiment) -> np.random.Generator:
+    return np.random.default_rng(experiment.plan.seed)

@@ -1,0 +1,150 @@
+"""Newton's method on reduced networks, against bisection, Kirchhoff's law and other starts."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+
+from harness.chip import newton, worker
+from harness.chip.worker import settle_in_ngspice
+from harness.circuit import Junctions, Network, Phase, Reduction, Settling
+from harness.circuit.networks import CellRange
+from harness.circuit.settling import unjoined
+from harness.devices import DiodeModel
+from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
+from harness.errors import ChipError, ConvergenceError
+from harness.measurement import Array, Drive, Spring
+from harness.netlist.settings import Tolerances
+from tests.conftest import kendall, random_batch, scellier
+
+
+def network(conductance: Array, ends: list[tuple[int, int, float, float]], pairs: list[tuple[int, int]]) -> Network:
+    """Diodes as (anode, cathode, I_s, N); outputs as pairs of terminals."""
+    anode, cathode, saturation, emission = zip(*ends, strict=True)
+    diodes = Junctions(np.array(anode), np.array(cathode), np.array(saturation), np.array(emission))
+    plus, minus = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    return Network(conductance, diodes, plus, minus, unjoined(conductance, diodes, (plus, minus)))
+
+
+def undriven(network: Network, current: Array, rails: Array) -> Settling:
+    """One free phase."""
+    return Settling(network, (Phase("free", current, rails, np.zeros((len(current), len(network.plus))), 0.0),))
+
+
+def left_over(settling: Settling, solved: Array) -> float:
+    """Largest violation of Kirchhoff's current law in any phase, as a share of the largest current."""
+    net, worst = settling.network, 0.0
+    for k, phase in enumerate(settling.phases):
+        terminals = np.column_stack([solved[:, k], phase.rails])
+        over = terminals[:, net.diodes.anode] - terminals[:, net.diodes.cathode]
+        through, _ = current_and_slope(over, net.diodes.saturation, net.diodes.emission * THERMAL_VOLTAGE)
+        into = np.zeros_like(terminals)
+        into[:, : net.size] = phase.currents - solved[:, k] @ net.conductance
+        for d, (anode, cathode) in enumerate(zip(net.diodes.anode, net.diodes.cathode, strict=True)):
+            into[:, anode] -= through[:, d]
+            into[:, cathode] += through[:, d]
+        pulled = phase.pushed - phase.spring * (terminals[:, net.plus] - terminals[:, net.minus])
+        for o, (plus, minus) in enumerate(zip(net.plus, net.minus, strict=True)):
+            into[:, plus] += pulled[:, o]
+            into[:, minus] -= pulled[:, o]
+        size = max(np.abs(through).max(), np.abs(phase.currents).max())
+        worst = max(worst, float(np.abs(into[:, : net.size]).max() / size))
+    return worst
+
+
+@given(
+    conductance=st.floats(-9, 1).map(lambda x: 10.0**x),
+    saturation=st.floats(-15, -5).map(lambda x: 10.0**x),
+    emission=st.floats(0.5, 4.0),
+    drive=st.floats(-50, 50),
+    rails=st.tuples(st.floats(-2, 2), st.floats(0, 2)),
+)
+@settings(deadline=None)
+def test_one_node_with_two_diodes_is_where_bisection_finds_it(
+    conductance: float, saturation: float, emission: float, drive: float, rails: tuple[float, float]
+) -> None:
+    low, high = rails[0], rails[0] + rails[1]
+    net = network(np.array([[conductance]]), [(0, 2, saturation, emission), (1, 0, saturation, emission)], [(0, 1)])
+    found = newton.settle(undriven(net, np.array([[conductance * drive]]), np.array([[low, high]])), 1e-9)[0, 0, 0]
+    scale = np.array(emission * THERMAL_VOLTAGE)
+
+    def into(volts: float) -> float:
+        up, _ = current_and_slope(np.array(volts - high), np.array(saturation), scale)
+        down, _ = current_and_slope(np.array(low - volts), np.array(saturation), scale)
+        return float(conductance * (drive - volts) - up + down)
+
+    wall = 10.0 + abs(low) + abs(high) + abs(drive)
+    assert found == pytest.approx(brentq(into, -wall, wall, xtol=1e-14, rtol=1e-14), abs=1e-9)
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(deadline=None, max_examples=50)
+def test_diodes_between_unknowns_and_crossed_rails_obey_kirchhoffs_law(seed: int) -> None:
+    """A random graph with a diode on every third edge, and nodes between a high source and a low one."""
+    rng = np.random.default_rng(seed)
+    size = 7
+    joined = np.triu(rng.uniform(0, 1, (size, size)) * (rng.random((size, size)) < 0.4), 1)
+    conductance = np.diag(rng.uniform(0.1, 1, size) + (joined + joined.T).sum(axis=1)) - joined - joined.T
+    ends = [(int(a), int(b), 1e-6, 1.0) for a, b in rng.integers(0, size, (4, 2)) if a != b]
+    ends += [(size, 0, 1e-6, 2.0), (0, size + 1, 1e-6, 2.0), (size, 1, 1e-8, 1.0)]
+    net = network(conductance, ends, [(2, 3), (4, size)])
+    current = rng.normal(scale=3.0, size=(5, size))
+    rails = np.tile([1.0, -1.0], (5, 1))
+    free = Phase("free", current, rails, np.zeros((5, 2)), 0.0)
+    nudged = Phase("nudged", current, rails, rng.normal(size=(5, 2)), 0.2)
+    settling = Settling(net, (free, nudged))
+    assert left_over(settling, newton.settle(settling, 1e-9)) < 1e-10
+
+
+@pytest.mark.parametrize("circuit", [kendall([4]), kendall([5, 4], 1), scellier([4, 3])])
+def test_a_batch_is_settled_as_its_samples_are(circuit) -> None:  # type: ignore[no-untyped-def]
+    settling = settling_of(circuit, 7)
+    whole = newton.settle(settling, 1e-9)
+    assert left_over(settling, whole) < 1e-10
+    for sample in range(7):
+        alone = newton.settle(settling.rows(slice(sample, sample + 1)), 1e-9)
+        np.testing.assert_allclose(alone[0], whole[sample], atol=1e-12)
+
+
+def test_what_does_not_settle_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newton, "MAX_ITERATIONS", 1)
+    with pytest.raises(ConvergenceError, match="sample 0, free phase: Newton's method did not settle within 1 iter"):
+        newton.settle(settling_of(kendall([4]), 3), 1e-9)
+
+
+def test_a_singular_network_is_an_error() -> None:
+    net = network(np.zeros((2, 2)), [(0, 2, 1e-6, 1.0)], [(0, 1)])
+    with pytest.raises(ChipError, match="free phase: the equations are singular in floating point"):
+        newton.settle(undriven(net, np.ones((1, 2)), np.zeros((1, 1))), 1e-9)
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize("circuit", [kendall([6]), scellier([5, 4])])
+@pytest.mark.parametrize("wrong_by", [0.0, 1e-3, 0.3, 10.0])
+def test_where_ngspice_starts_does_not_show_in_where_it_ends(  # type: ignore[no-untyped-def]
+    circuit, wrong_by: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The estimate is wrong by that many volts at every node, or missing."""
+    settling, tight = settling_of(circuit, 6), Tolerances(reltol=1e-9, vntol=1e-12, abstol=1e-15)
+    right = newton.settle(settling, 1e-9)
+    wrong = right[:, -1] + wrong_by * np.random.default_rng(0).normal(size=right[:, -1].shape)
+    for estimate in (wrong, None):
+        monkeypatch.setattr(worker, "_estimate", lambda _, estimate=estimate: estimate)
+        np.testing.assert_allclose(settle_in_ngspice(settling, tight).solved, right, atol=1e-9)
+
+
+@pytest.mark.ngspice
+def test_an_estimate_halves_the_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With conductances and currents of a real chip's size, below a junction's critical voltage."""
+    cells, diode = CellRange(1e-5, 0.0, 1e-4), DiodeModel("dsmall", 1e-11, 2.0)
+    settling = settling_of(kendall([40], channels=10, input_gain=30.0, cells=cells, diode=diode), 16, 1e-6)
+    helped = settle_in_ngspice(settling, Tolerances()).iterations
+    monkeypatch.setattr(worker, "_estimate", lambda _: None)
+    assert helped < 0.6 * settle_in_ngspice(settling, Tolerances()).iterations
+
+
+def settling_of(circuit, samples: int, beta: float = 0.05) -> Settling:  # type: ignore[no-untyped-def]
+    batch = random_batch(circuit, samples)
+    drives = [Drive(batch.inputs), Drive(batch.inputs, Spring(beta, batch.targets), "nudged")]
+    return Reduction(circuit).reduce(circuit.conductances).settling(drives)
