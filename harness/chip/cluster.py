@@ -189,7 +189,8 @@ def _connect(address: str) -> Any:
             return Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False, name="harness")
     except (OSError, ValueError) as error:
         raise ChipError(
-            f"no Dask scheduler answers at {address} ({str(error) or 'something else does'}); start one with 'dask scheduler'"
+            f"no Dask scheduler answers at {address} ({str(error) or 'something else does'}); "
+            "start one with 'dask scheduler'"
         ) from error
 
 
