@@ -19,14 +19,14 @@ from rich.table import Table
 from rich.text import Text
 
 import harness
-from harness import doctor as machine
 from harness import bench as measure
+from harness import doctor as machine
 from harness.checks import Check, check_circuit
 from harness.controller import EpochDone, StepDone
 from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.datasets.images import VARIABLE
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
-from harness.experiment import Experiment, packaged_experiments
+from harness.experiment import Experiment, SimulatorChoice, packaged_experiments
 from harness.files import write_atomic
 from harness.runs import Run, fresh_path
 
@@ -45,6 +45,15 @@ chip_option = click.option(
     help="What simulates the network, instead of the experiment's choice.",
 )
 seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that run ngspice; results do not depend on it [default: one per core that may be used].",
+)
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Run ngspice on the workers of this Dask cluster, such as tcp://host:8786."
+)
 
 
 def _keep_data_folder(_: click.Context, __: click.Parameter, folder: str | None) -> None:
@@ -104,6 +113,8 @@ def main() -> None:
 @chip_option
 @seed_option
 @data_option
+@workers_option
+@scheduler_option
 @json_option
 def train(
     experiment: str | None,
@@ -112,6 +123,8 @@ def train(
     resume: Path | None,
     chip: str | None,
     seed: int | None,
+    workers: int | None,
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Train EXPERIMENT: a packaged one (see `harness list`) or the path of a TOML file.
@@ -126,20 +139,23 @@ def train(
             )
         run = Run(resume)
         subject = Experiment.from_file(run.experiment)
+        simulators = _simulators(subject, workers, scheduler)
         for change in subject.changes_since(run):
             _err.print(f"warning: since this run began, {change}; its bits may differ", soft_wrap=True)
     else:
         if experiment is None:
             raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume RUN")
         subject = Experiment.load(experiment, _overrides(overrides, chip, seed))
+        simulators = _simulators(subject, workers, scheduler)
         run = subject.create_run(folder) if folder else _fresh_run(subject)
     result = run.result
     if result is not None and result["epochs"] >= subject.plan.epochs:
         _err.print(f"run {run.path} is complete already")
     else:
-        _err.print(f"training {subject.settings.name} in {run.path} ({_described(subject)})", soft_wrap=True)
+        about = _described(subject, simulators)
+        _err.print(f"training {subject.settings.name} in {run.path} ({about})", soft_wrap=True)
         with _stop_on_signal() as stopped, _progress(subject) as watch:
-            result = subject.train(run, watch=watch, stop=stopped)
+            result = subject.train(run, watch=watch, stop=stopped, simulators=simulators)
     if result is None:
         _err.print(f"stopped with a checkpoint; go on with: harness train --resume {run.path}", soft_wrap=True)
         sys.exit(1)
@@ -153,14 +169,17 @@ def train(
 @click.argument("run", type=click.Path(path_type=Path))
 @chip_option
 @data_option
+@workers_option
+@scheduler_option
 @json_option
-def evaluate(run: Path, chip: str | None, as_json: bool) -> None:
+def evaluate(run: Path, chip: str | None, workers: int | None, scheduler: str | None, as_json: bool) -> None:
     """Loss and accuracy of a RUN's conductances on its training and held-out rows."""
     opened = Run(run)
     subject = Experiment.from_file(opened.experiment, _overrides((), chip, None))
+    simulators = _simulators(subject, workers, scheduler)
     samples = len(subject.data.train) + len(subject.data.test)  # outside the status: a download has a bar of its own
     with _err.status(f"evaluating {samples} samples"):
-        result = subject.evaluate(opened)
+        result = subject.evaluate(opened, simulators=simulators)
     if as_json:
         _print_json(result)
         return
@@ -296,7 +315,7 @@ def _sizes() -> dict[str, tuple[int, int, int]]:
 )
 @workers_option
 @set_option
-@data_dir_option
+@data_option
 @json_option
 def bench(
     source: str,
@@ -365,11 +384,28 @@ def _subject(source: str, overrides: Sequence[str]) -> tuple[Experiment, Run | N
     return Experiment.load(source, overrides), None
 
 
-def _described(subject: Experiment) -> str:
+def _simulators(subject: Experiment, workers: int | None, scheduler: str | None) -> SimulatorChoice:
+    """What --workers and --scheduler ask for."""
+    if scheduler is not None and workers is not None:
+        raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
+    if scheduler is not None and subject.settings.chip.kind != "ngspice":
+        raise click.UsageError(f"--scheduler is for ngspice; the {subject.settings.chip.kind} chip has no workers")
+    return SimulatorChoice(workers or _usable_cores(), scheduler)
+
+
+def _usable_cores() -> int:
+    """What this process may use, which a batch system may have limited."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _described(subject: Experiment, simulators: SimulatorChoice) -> str:
     settings = subject.settings
     cells = " + ".join(f"{len(c.words)}×{len(c.bits)}" for c in subject.circuit.crossbars)
     rows = len(subject.data.train)
-    return f"{cells} cells, {rows} training samples, {settings.training.epochs} epochs, {settings.chip.kind}"
+    chip: str = settings.chip.kind
+    if chip == "ngspice":
+        chip += f" on {simulators.scheduler}" if simulators.scheduler else f" × {simulators.workers}"
+    return f"{cells} cells, {rows} training samples, {settings.training.epochs} epochs, {chip}"
 
 
 @contextmanager

@@ -16,9 +16,12 @@ from threadpoolctl import threadpool_limits
 
 from harness import controller
 from harness.chip.base import Chip
+from harness.chip.cluster import Cluster
 from harness.chip.ngspice import NgspiceChip
 from harness.chip.nodal import NodalChip
+from harness.chip.pool import WorkerPool
 from harness.chip.session import open_session
+from harness.chip.worker import OneSimulator, Simulators
 from harness.circuit import CellRange, Circuit, deep_resistive_network, layered_network
 from harness.controller import EpochDone, Evaluation, Plan, StepDone
 from harness.datasets import BUILT_IN, IMAGE_SETS, Split, csv, load_images, split
@@ -42,6 +45,30 @@ from harness.settings import (
 )
 
 _INITIAL = 2  # stream of random numbers for the initial conductances (0 and 1 are the controller's)
+
+
+@dataclass(frozen=True)
+class SimulatorChoice:
+    """How many ngspices settle the chunks of a batch, and where; no result depends on it."""
+
+    workers: int = 1
+    """Processes on this machine; 1 is this process itself."""
+    scheduler: str | None = None
+    """Address of a Dask cluster, whose workers are used instead."""
+
+    def open(self, tolerances: Tolerances) -> Simulators:
+        """Processes and connections; the chip closes them.
+
+        Raises:
+            ChipError: the cluster cannot be used, or libngspice cannot be loaded.
+        """
+        if self.scheduler is not None:
+            return Cluster(tolerances, self.scheduler)
+        return OneSimulator(tolerances) if self.workers == 1 else WorkerPool(tolerances, self.workers)
+
+
+HERE = SimulatorChoice()
+"""The ngspice of this process."""
 
 
 @dataclass(frozen=True)
@@ -149,23 +176,25 @@ class Experiment:
         chip = self.settings.chip
         return Tolerances(chip.reltol, chip.vntol, chip.abstol)
 
-    def new_chip(self) -> Chip:
-        """A chip with the initial conductances.
+    def new_chip(self, simulators: SimulatorChoice = HERE) -> Chip:
+        """A chip with the initial conductances; `simulators` matter to ngspice only.
 
         Raises:
             NgspiceMissing: the experiment wants ngspice and the machine has none.
+            ChipError: the chosen cluster cannot be used.
         """
-        if self.settings.chip.kind == "nodal":
+        chip = self.settings.chip
+        if chip.kind == "nodal":
             return NodalChip(self.circuit)
-        return NgspiceChip(self.circuit, tolerances=self.tolerances)
+        return NgspiceChip(self.circuit, simulators=simulators.open(self.tolerances), chunk=chip.chunk)
 
     @contextmanager
-    def open_chip(self) -> Iterator[Chip]:
+    def open_chip(self, simulators: SimulatorChoice = HERE) -> Iterator[Chip]:
         """`new_chip`, closed at the end; meanwhile BLAS keeps to one thread.
 
         How a product is cut into threads decides its last bits, and the matrices are too small to gain from it.
         """
-        chip = self.new_chip()
+        chip = self.new_chip(simulators)
         try:
             with threadpool_limits(limits=1, user_api="blas"):
                 yield chip
@@ -193,7 +222,7 @@ class Experiment:
         if chip.kind == "ngspice":
             session = open_session()
             versions |= {"PySpice": metadata.version("PySpice"), "ngspice": session.version_text}
-            simulator |= {"linear_solver": session.linear_solver(), **vars(self.tolerances)}
+            simulator |= {"linear_solver": session.linear_solver(), **vars(self.tolerances), "chunk": chip.chunk}
         return {
             "experiment": self.settings.name,
             "seed": self.settings.training.seed,
@@ -237,6 +266,7 @@ class Experiment:
         *,
         watch: Callable[[StepDone | EpochDone], None] = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
+        simulators: SimulatorChoice = HERE,
     ) -> dict[str, Any] | None:
         """Train in a run directory, from its last checkpoint if it has one.
 
@@ -244,6 +274,7 @@ class Experiment:
             run: of this experiment, from `create_run` or reopened.
             watch: sees every step and epoch.
             stop: asked after every batch; training ends with a checkpoint when it says True.
+            simulators: how many ngspices, and where; no result depends on it.
 
         Returns:
             What the run reached, as in its ``result.json``; None when it was stopped.
@@ -252,7 +283,7 @@ class Experiment:
             RunError: another process trains there.
             ChipError: the chip failed; the last checkpoint stays.
         """
-        with run.locked(), self.open_chip() as chip:
+        with run.locked(), self.open_chip(simulators) as chip:
             parts = (chip, self.rule, self.update, self.cost, self.data, self.plan, run)
             complete = controller.train(*parts, watch=watch, stop=stop)
             self._draw(run, chip)
@@ -264,13 +295,14 @@ class Experiment:
             run.finish([c.name for c in self.circuit.crossbars], chip.conductances, result)
         return run.result
 
-    def evaluate(self, run: Run) -> dict[str, Any]:
+    def evaluate(self, run: Run, *, simulators: SimulatorChoice = HERE) -> dict[str, Any]:
         """Loss and accuracy of a run's conductances (the last checkpoint's if it is not complete).
 
         Raises:
             RunError: the run has no checkpoint yet.
+            ChipError: the chip failed.
         """
-        with self.open_chip() as chip:
+        with self.open_chip(simulators) as chip:
             chip.program(self.trained(run).conductances)
             shown: dict[str, Any] = {}
             for part, rows in (("train", self.data.train), ("test", self.data.test)):

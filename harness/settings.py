@@ -177,6 +177,8 @@ class ChipSettings(_Section):
     reltol: Annotated[Number, Field(gt=0, lt=1e-3)] = 1e-6
     vntol: Annotated[Volts, Field(gt=0, lt=1e-3)] = 1e-9
     abstol: Annotated[Amperes, Field(gt=0, lt=1e-6)] = 1e-12
+    chunk: Annotated[Whole, Field(ge=1, le=1024)] = 32
+    """Samples per sweep: the portion that one worker takes; the last bits of results depend on it."""
 
 
 class Settings(_Section):

@@ -100,7 +100,7 @@ def test_settings_are_written_with_every_default() -> None:
     written = tomllib.loads(read().to_toml())
     assert written["network"]["amplifier_gain"] == 4.0
     assert written["rule"]["variant"] == "centered"
-    assert written["chip"] == {"kind": "ngspice", "reltol": 1e-6, "vntol": 1e-9, "abstol": 1e-12}
+    assert written["chip"] == {"kind": "ngspice", "reltol": 1e-6, "vntol": 1e-9, "abstol": 1e-12, "chunk": 32}
     assert "file" not in written["data"]
 
 
@@ -128,6 +128,7 @@ CHANGES = st.fixed_dictionaries(
         "training.seed": st.integers(0, 2**32 - 1),
         "chip.kind": st.sampled_from(["ngspice", "nodal"]),
         "chip.reltol": st.floats(0, 1e-3, exclude_min=True, exclude_max=True),
+        "chip.chunk": st.integers(1, 1024),
     },
 )
 
@@ -199,6 +200,7 @@ def assert_one_sentence(message: str, start: str, *parts: str) -> None:
         ("[6e-3, 3e-3]", "[inf]", 22, ["update.rates[0]", "inf is not finite"]),
         ('"sgd"', '"momentum"\nmomentum = 1', 22, ["update.momentum = 1", "must be at least 0 and below 1"]),
         ("[rule]\n", "[chip]\nvntol = 1\n[rule]\n", 18, ["chip.vntol = 1", "must be above 0 V and below 1 mV"]),
+        ("[rule]\n", "[chip]\nchunk = 0\n[rule]\n", 18, ["chip.chunk = 0", "must be at least 1 and at most 1024"]),
         ("[rule]\n", "input_gain = inf\n[rule]\n", 17, ["network.input_gain", "inf is not finite"]),
         ('name = "small"', 'name = "a b"', 1, ["name = 'a b'", "letters, digits, _ and -"]),
         ('"xor"', '"minst"', 4, ["data.set = 'minst'", "must be 'digits', 'iris', 'wine', 'xor', 'mnist',"]),

@@ -56,7 +56,7 @@ class NgspiceChip:
 
     @property
     def simulator_seconds(self) -> float:  # noqa: D102
-        return self.work.seconds / self._simulators.workers
+        return self.work.elapsed
 
     def program(self, conductances: Sequence[Array]) -> None:  # noqa: D102
         self._arrays.program(conductances)
@@ -76,7 +76,7 @@ class NgspiceChip:
             settled = self._simulators.settle([settling.rows(slice(s, s + self._chunk)) for s in starts])
         except ConvergenceError as error:
             raise error.in_batch(starts[error.settling]) from error
-        self.work = self.work.and_of(settled)
+        self.work = self.work.and_of(settled, self._simulators.workers)
         nothing = np.zeros((0, len(drives), reduced.size))
         return reduced.readings(np.concatenate([nothing, *(part.solved for part in settled)]), drives)
 
@@ -91,13 +91,17 @@ class Work:
     """Newton iterations."""
     seconds: float = 0.0
     """Inside analyses, s, over all simulators."""
+    elapsed: float = 0.0
+    """The same, s, shared evenly by the simulators that had something to do."""
 
-    def and_of(self, settled: Sequence[Settled]) -> "Work":
-        """With what some settlings took added."""
+    def and_of(self, settled: Sequence[Settled], workers: int) -> "Work":
+        """With what some settlings took added, which so many workers shared."""
+        seconds = sum(part.seconds for part in settled)
         return Work(
             self.points + sum(part.solved.shape[0] * part.solved.shape[1] for part in settled),
             self.iterations + sum(part.iterations for part in settled),
-            self.seconds + sum(part.seconds for part in settled),
+            self.seconds + seconds,
+            self.elapsed + seconds / max(1, min(workers, len(settled))),
         )
 
 

@@ -4,8 +4,11 @@ The chip itself, the processes of a pool and the workers of a cluster all run `s
 chunk of samples is settled never shows in its voltages.
 """
 
+import resource
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -34,6 +37,8 @@ class Settled:
     """Inside ngspice's analysis, s."""
     iterations: int
     """Newton iterations of ngspice, over all points."""
+    peak_mb: float
+    """Largest resident memory of the process so far, MB (10⁶ bytes)."""
 
 
 class Simulators(Protocol):
@@ -111,7 +116,20 @@ def settle_in_ngspice(settling: Settling, tolerances: Tolerances, number: int = 
             deck=stop.deck,
         ) from stop
     solved = found.reshape(samples, points, size)[:, held:]
-    return Settled(solved, session.analysis_seconds - before, session.iterations)
+    return Settled(solved, session.analysis_seconds - before, session.iterations, peak_megabytes())
+
+
+def peak_megabytes() -> float:
+    """Largest resident memory of this process so far, MB (10⁶ bytes).
+
+    Linux counts the memory of the process that started this one into ``ru_maxrss``, but not into ``VmHWM``.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        kib = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return 1024e-6 * int(kib)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return 1e-6 * unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _estimate(settling: Settling) -> Array | None:

@@ -1,0 +1,208 @@
+"""Many ngspices on many machines: the workers of a Dask cluster, be they started by hand, by Slurm or in a cloud.
+
+The only module that imports Dask, and only where it is used. Everything that a task needs goes with it as an argument:
+what a worker holds is lost when it is killed. Tasks and answers are pickled here, so that Dask has only bytes to carry.
+"""
+
+import asyncio
+import logging
+import pickle
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from threading import Lock
+from typing import Any
+
+from harness.chip.session import open_session
+from harness.chip.tasks import Answer, Task, all_settled, perform
+from harness.chip.worker import Settled
+from harness.circuit import Settling
+from harness.errors import ChipError, HarnessError, NgspiceMissing, SimulatorError
+from harness.netlist.settings import Tolerances
+
+_SECONDS_TO_CONNECT = 10
+_SECONDS_TO_FIRST_WORKER = 30
+
+_one_at_a_time = Lock()
+"""libngspice is one per process; a worker that joins later may still have several threads."""
+
+
+@dataclass(frozen=True)
+class Software:
+    """Versions that decide the last bits of a voltage."""
+
+    harness: str
+    ngspice: str
+    numpy: str
+
+    @classmethod
+    def here(cls) -> "Software":
+        """Those of this process.
+
+        Raises:
+            NgspiceMissing: libngspice cannot be loaded.
+        """
+        return cls(metadata.version("harness"), open_session().version_text, metadata.version("numpy"))
+
+
+class Cluster:
+    """`Simulators` on the workers of a running Dask cluster, each a process of one thread.
+
+    A task whose worker is lost is done again by another one; while there is none, it waits. Voltages are the same bit
+    for bit as with an ngspice here, as far as the processors are of the same kind: BLAS cuts its sums to suit them.
+
+    Args:
+        tolerances: when ngspice takes a point for settled.
+        address: of the scheduler, such as ``tcp://10.0.0.1:8786``.
+
+    Raises:
+        ChipError: Dask is not installed, no scheduler answers, it has no workers, or one has several threads or other
+            versions of harness, ngspice or NumPy than this process.
+        NgspiceMissing: libngspice cannot be loaded here or by a worker.
+    """
+
+    def __init__(self, tolerances: Tolerances, address: str) -> None:
+        self._tolerances = tolerances
+        self._address = address
+        self._software = Software.here()
+        self._client = _connect(address)
+        try:
+            self.workers = self._check_workers()
+        except BaseException:
+            self.close()
+            raise
+
+    def settle(self, settlings: Sequence[Settling]) -> list[Settled]:
+        """See `Simulators.settle`.
+
+        Raises:
+            ChipError: a worker that has joined meanwhile has other versions.
+            ConvergenceError: a sample did not settle; the first of several.
+            SimulatorError: ngspice or the cluster failed.
+        """
+        requests = [pickle.dumps(Task(k, settling, self._tolerances)) for k, settling in enumerate(settlings)]
+        with self._failures_named(), _unwarned():
+            futures = [self._client.submit(_reply, request, pure=False) for request in requests]
+            replies: list[_Reply] = [pickle.loads(reply) for reply in self._client.gather(futures)]  # noqa: S301 - ours
+            self.workers = max(1, len(self._client.nthreads()))
+        for reply in replies:
+            self._check_software(reply.worker, reply.software)
+        return all_settled([reply.answer for reply in replies])
+
+    def close(self) -> None:
+        """Leave the cluster, which goes on without us."""
+        self._client.close()
+
+    def _check_workers(self) -> int:
+        """How many there are, if all are as they should be."""
+        with self._failures_named(), _unwarned():
+            try:
+                self._client.wait_for_workers(1, timeout=_SECONDS_TO_FIRST_WORKER)
+            except TimeoutError as error:
+                raise ChipError(
+                    f"the Dask scheduler at {self._address} has no workers; "
+                    f"start some with 'dask worker {self._address} --nthreads 1'"
+                ) from error
+            threads: dict[str, int] = self._client.nthreads()
+            found: dict[str, Any] = self._client.run(_software, on_error="return")
+        for worker, software in found.items():
+            if threads.get(worker, 1) > 1:
+                raise ChipError(
+                    f"worker {worker} has {threads[worker]} threads, but ngspice is one per process; start it with "
+                    f"'dask worker {self._address} --nworkers {threads[worker]} --nthreads 1'"
+                )
+            self._check_software(worker, software)
+        return len(found)
+
+    def _check_software(self, worker: str, found: Software | Exception) -> None:
+        if isinstance(found, NgspiceMissing):
+            raise NgspiceMissing(f"worker {worker}: {found}")
+        if isinstance(found, Exception):
+            raise ChipError(f"worker {worker} cannot run harness {self._software.harness}: {found!r}") from found
+        for name, version in asdict(self._software).items():
+            if (other := getattr(found, name)) != version:
+                raise ChipError(
+                    f"worker {worker} has {name} {other} and this process {name} {version}, which may give other bits; "
+                    "install the same version everywhere"
+                )
+
+    @contextmanager
+    def _failures_named(self) -> Iterator[None]:
+        """What goes wrong in Dask is one sentence of ours."""
+        try:
+            yield
+        except HarnessError:
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            raise SimulatorError(f"the Dask cluster at {self._address} failed: {str(error) or repr(error)}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class _Reply:
+    """An answer, with where it comes from."""
+
+    answer: Answer
+    worker: str
+    software: Software
+
+
+def _reply(request: bytes) -> bytes:
+    """What a worker does with a task."""
+    from distributed import get_worker  # noqa: PLC0415 - see `_connect`
+
+    with _one_at_a_time:
+        answer = perform(pickle.loads(request))  # noqa: S301 - from `Cluster.settle`
+    return pickle.dumps(_Reply(answer, get_worker().address, Software.here()))
+
+
+def _software() -> Software:
+    with _one_at_a_time:
+        return Software.here()
+
+
+def _connect(address: str) -> Any:
+    """A client of the scheduler.
+
+    Raises:
+        ChipError: Dask is not installed, or no scheduler answers within ten seconds.
+    """
+    try:
+        from distributed import Client  # noqa: PLC0415 - an extra: training on one machine does without it
+        from distributed.comm import connect  # noqa: PLC0415
+    except ImportError as error:
+        raise ChipError(
+            "a scheduler needs Dask, which is not installed; install it with: pip install 'harness[cluster]'"
+        ) from error
+    _silence()
+
+    async def knock() -> None:  # a client that finds no scheduler leaves threads and complaints behind
+        comm = await asyncio.wait_for(connect(address, timeout=_SECONDS_TO_CONNECT), _SECONDS_TO_CONNECT)
+        await comm.close()
+
+    try:
+        with ThreadPoolExecutor(1) as other:  # a notebook has an event loop in its own thread
+            other.submit(lambda: asyncio.run(knock())).result()
+        with _unwarned():
+            return Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False, name="harness")
+    except (OSError, ValueError) as error:
+        raise ChipError(
+            f"no Dask scheduler answers at {address} ({str(error) or 'something else does'}); "
+            "start one with 'dask scheduler'"
+        ) from error
+
+
+def _silence() -> None:
+    """What Dask logs on lost workers and connections is handled or raised here."""
+    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] in {"distributed", "tornado"}]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Dask's advice on sizes of tasks and versions of its parts is not for our users."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,68 @@
+"""A settling as it is sent to another process, and what comes back from there."""
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from threadpoolctl import ThreadpoolController
+
+from harness.chip.worker import Settled, settle_in_ngspice
+from harness.circuit import Settling
+from harness.errors import SimulatorError
+from harness.netlist.settings import Tolerances
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One settling, and the bounds for it."""
+
+    number: int
+    """Of the settling in the call it belongs to."""
+    settling: Settling
+    tolerances: Tolerances
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What became of a task."""
+
+    outcome: Settled | Exception
+
+
+def perform(task: Task) -> Answer:
+    """Settle in the ngspice of this process; what goes wrong becomes the answer.
+
+    BLAS keeps to one thread, as in `Experiment.open_chip`: how a product is cut into threads decides its last bits.
+    """
+    try:
+        with _libraries().limit(limits=1, user_api="blas"):
+            return Answer(settle_in_ngspice(task.settling, task.tolerances, task.number))
+    except Exception as error:  # whatever it is, it is raised where the task came from
+        return Answer(portable(error))
+
+
+def all_settled(answers: Sequence[Answer | None]) -> list[Settled]:
+    """The results, in order; the first error is raised instead, and nothing may be missing before it."""
+    results = []
+    for answer in answers:
+        assert answer is not None  # noqa: S101 - only tasks behind an error are left undone
+        if isinstance(answer.outcome, Exception):
+            raise answer.outcome
+        results.append(answer.outcome)
+    return results
+
+
+def portable(error: Exception) -> Exception:
+    """The error itself if it survives being sent, else what it says."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - made in this line
+    except Exception:  # a foreign error may fail here in any way
+        return SimulatorError(f"a worker failed with {error!r}")
+    return error
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The thread pools of the libraries that are loaded by now; finding them anew takes a millisecond."""
+    return ThreadpoolController()
