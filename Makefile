@@ -29,7 +29,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	@$(BIN)/python tests/bench.py $(ARGS)
+	@$(BIN)/python -m harness bench $(EXPERIMENT) $(ARGS)
 
 netlists: $(STAMP)
 	@$(BIN)/python netlists/rebuild.py

@@ -96,7 +96,7 @@ def compare(
     with _programmed(experiment, conductances, simulators) as chip:
         many = training_speed(experiment, chip, seconds)
         shown = evaluation_speed(experiment, chip, seconds)
-        peak, workers = chip.peak_worker_mb, chip.workers
+        peak, workers = chip.work.peak_mb, chip.workers
     tell("training in ngspice, one core")
     with _programmed(experiment, conductances, SimulatorChoice()) as chip:
         one = training_speed(experiment, chip, seconds)

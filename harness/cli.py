@@ -334,7 +334,7 @@ def bench(
     subject, run = _subject(source, overrides)
     with _err.status("measuring") as status:
         if scaling:
-            points = list(measure.scaling(subject, measure.SIZES, seconds, tell=lambda text: status.update(text)))
+            points = list(measure.scaling(subject, measure.SIZES, seconds, tell=status.update))
         else:
             circuit = subject.trained(run) if run else subject.circuit
             found = measure.compare(
@@ -342,7 +342,7 @@ def bench(
                 circuit.conductances,
                 simulators=_simulators(subject, workers, None),
                 seconds=seconds,
-                tell=lambda text: status.update(text),
+                tell=status.update,
             )
     if scaling:
         _print_scaling(points, file, subject.settings.name, as_json)

@@ -55,6 +55,11 @@ class NgspiceChip:
         return self._arrays.conductances
 
     @property
+    def workers(self) -> int:
+        """How many simulators settle at the same time."""
+        return self._simulators.workers
+
+    @property
     def simulator_seconds(self) -> float:  # noqa: D102
         return self.work.elapsed
 
@@ -93,6 +98,8 @@ class Work:
     """Inside analyses, s, over all simulators."""
     elapsed: float = 0.0
     """The same, s, shared evenly by the simulators that had something to do."""
+    peak_mb: float = 0.0
+    """Largest resident memory of any simulator's process, MB (10⁶ bytes)."""
 
     def and_of(self, settled: Sequence[Settled], workers: int) -> "Work":
         """With what some settlings took added, which so many workers shared."""
@@ -102,6 +109,7 @@ class Work:
             self.iterations + sum(part.iterations for part in settled),
             self.seconds + seconds,
             self.elapsed + seconds / max(1, min(workers, len(settled))),
+            max([self.peak_mb, *(part.peak_mb for part in settled)]),
         )
 
 

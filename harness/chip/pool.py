@@ -155,7 +155,7 @@ class _Call:
             self.waiting.appendleft(task)
             return
         died = f"{_ATTEMPTS} worker processes in a row died over the same chunk of samples, the last by {cause}"
-        self.note(task, Answer(SimulatorError(f"{died}; if memory is short, use fewer workers or a smaller chunk"), 0))
+        self.note(task, Answer(SimulatorError(f"{died}; if memory is short, use fewer workers or a smaller chunk")))
 
 
 def _start() -> _Worker:
