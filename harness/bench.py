@@ -25,6 +25,7 @@ SIZES = (*((1, hidden) for hidden in (50, 100, 200, 400, 800)), *((n, h) for n i
 """(hidden layers, nodes of each) that `scaling` measures for a picture."""
 FITTED_FROM = 100
 """Hidden nodes from which an exponent is fitted; below, what does not depend on their number shows."""
+_PRACTICE = 60  # steps
 _WARM_UP = 2  # steps
 _RESIDENT_SAMPLES = 32
 
@@ -75,6 +76,18 @@ class ScalingPoint:
     seconds_per_sample: float
 
 
+def practised(experiment: Experiment) -> Conductances:
+    """Conductances (S) after a short training on the nodal chip.
+
+    Fresh ones flatter every simulator: hardly a diode conducts. A few dozen batches on, iterations are those of the
+    rest of the training.
+    """
+    with experiment.replace({"chip.kind": "nodal"}).open_chip() as chip:
+        for _ in zip(range(_PRACTICE), _training(experiment, chip), strict=False):
+            pass
+        return chip.conductances
+
+
 def compare(
     experiment: Experiment,
     conductances: Conductances,
@@ -87,7 +100,7 @@ def compare(
 
     Args:
         experiment: whose network, data, rule and update are timed.
-        conductances: where to begin, S; trained ones take more iterations than fresh ones.
+        conductances: where to begin, S; see `practised`.
         simulators: what trains besides the one-core figures.
         seconds: of training to measure for each chip.
         tell: is told what is being done.
@@ -128,17 +141,25 @@ def compare(
 
 
 def training_speed(experiment: Experiment, chip: Chip, seconds: float) -> Speed:
-    """Training steps from the chip's conductances on, for at least that long."""
+    """Training steps from the chip's conductances on, for at least that long; the median step counts."""
+    steps = _training(experiment, chip)
+    for _ in zip(range(_WARM_UP), steps, strict=False):
+        pass
+    simulated, spent = chip.simulator_seconds or 0.0, [next(steps)]
+    while sum(spent) < seconds:
+        spent.append(next(steps))
+    share = ((chip.simulator_seconds or 0.0) - simulated) / sum(spent)
+    return Speed(min(experiment.plan.batch, len(experiment.data.train)) / float(np.median(spent)), share)
+
+
+def _training(experiment: Experiment, chip: Chip) -> Iterator[float]:
+    """Learns a batch at each step; yields how long that took, s."""
     rule, update, rng = experiment.rule, experiment.update, _rng(experiment)
-    state, samples, spent = update.init(chip.conductances), 0, 0.0
-    for step, batch in enumerate(_batches(experiment)):
-        if step == _WARM_UP:
-            began, simulated, samples = time.perf_counter(), chip.simulator_seconds or 0.0, 0
+    state = update.init(chip.conductances)
+    for batch in _batches(experiment):
+        began = time.perf_counter()
         state, _ = train_step(chip, rule, update, state, batch, rng)
-        samples += len(batch)
-        if step >= _WARM_UP and (spent := time.perf_counter() - began) > seconds:
-            break
-    return Speed(samples / spent, ((chip.simulator_seconds or 0.0) - simulated) / spent)
+        yield time.perf_counter() - began
 
 
 def evaluation_speed(experiment: Experiment, chip: Chip, seconds: float) -> float:
@@ -190,7 +211,7 @@ def scaling(
         if bias:
             changes["network.bias"] = _spread(bias, layers)
         sized = experiment.replace(changes)
-        with sized.open_chip() as chip:
+        with _programmed(sized, practised(sized), SimulatorChoice()) as chip:
             yield ScalingPoint(layers, hidden, 1 / training_speed(sized, chip, seconds).samples_per_second)
 
 
@@ -239,11 +260,12 @@ def _settling(experiment: Experiment, conductances: Conductances, samples: int) 
 
 
 def _batches(experiment: Experiment, size: int | None = None) -> Iterator[Batch]:
-    """The experiment's first epoch, again and again."""
-    rows, size = experiment.data.train, size or experiment.plan.batch
+    """Whole batches of the training rows in one random order, again and again."""
+    rows = experiment.data.train
+    size = min(size or experiment.plan.batch, len(rows))
     order = np.random.default_rng(experiment.plan.seed).permutation(len(rows))
     while True:
-        for start in range(0, len(rows), size):
+        for start in range(0, len(rows) - size + 1, size):
             yield rows.batch(order[start : start + size])
 
 

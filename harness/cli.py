@@ -326,7 +326,7 @@ def bench(
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """How fast an EXPERIMENT (a RUN, with its trained conductances) trains on this machine, now.
+    """How fast an EXPERIMENT trains on this machine, now: after a short practice, a RUN as it is trained.
 
     Against the nodal chip, against the reduced circuit kept resident with alter and op, and against full netlists with
     one operating point per phase, which take a minute for networks of MNIST's size. The ratios are of one core.
@@ -336,10 +336,9 @@ def bench(
         if scaling:
             points = list(measure.scaling(subject, measure.SIZES, seconds, tell=status.update))
         else:
-            circuit = subject.trained(run) if run else subject.circuit
             found = measure.compare(
                 subject,
-                circuit.conductances,
+                subject.trained(run).conductances if run else measure.practised(subject),
                 simulators=_simulators(subject, workers, None),
                 seconds=seconds,
                 tell=status.update,

@@ -16,7 +16,7 @@ import numpy as np
 from harness.chip import newton
 from harness.chip.session import SweepDeck, Unsettled, open_session
 from harness.circuit import Settling
-from harness.devices.diode import THERMAL_VOLTAGE
+from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array
 from harness.netlist import sweep
@@ -24,6 +24,7 @@ from harness.netlist.settings import Tolerances
 
 _ESTIMATE = 1e-4  # V, of the last Newton step; quadratic convergence makes a far smaller error of it
 _LEAST_SIZE = 40  # unknowns; measured: with 16 an estimate costs more than it saves, with 120 it saves half
+_LEAST_CONDUCTING = 0.25  # of the samples
 _NEAR = 0.1  # of N V_T
 
 
@@ -135,9 +136,8 @@ def peak_megabytes() -> float:
 def _estimate(settling: Settling) -> Array | None:
     """Where a sample's phases will settle (V, ``[batch, n]``), for ngspice to start from (`harness.netlist.sweep`).
 
-    That is the last phase where a nudge hardly moves the junctions, else the first. None where Newton's method fails,
-    or where the network is so small that the estimate costs more than it saves: then ngspice starts each point where
-    the last one ended.
+    That is the last phase where a nudge hardly moves the junctions, else the first. None where ngspice does as well
+    without: in small networks, and where hardly a junction conducts; and where Newton's method fails.
     """
     network = settling.network
     if network.size < _LEAST_SIZE or not len(network.diodes.emission):
@@ -146,8 +146,18 @@ def _estimate(settling: Settling) -> Array | None:
         found = newton.settle(settling, _ESTIMATE)
     except ChipError:
         return None
-    if not np.isfinite(found).all():
-        return None
     first, last = found[:, 0], found[:, -1]
+    if not np.isfinite(found).all() or _share_conducting(settling, first) < _LEAST_CONDUCTING:
+        return None
     near = _NEAR * THERMAL_VOLTAGE * network.diodes.emission.min()
     return last if np.abs(last - first)[:, network.alone].max(initial=0.0) <= near else first
+
+
+def _share_conducting(settling: Settling, solved: Array) -> float:
+    """Share of the samples in which some junction conducts more than everything else at one of its nodes."""
+    network, diodes = settling.network, settling.network.diodes
+    terminals = np.concatenate([solved, settling.phases[0].rails], axis=1)
+    over = terminals[:, diodes.anode] - terminals[:, diodes.cathode]
+    _, slope = current_and_slope(over, diodes.saturation, diodes.emission * THERMAL_VOLTAGE)
+    own = np.append(np.diagonal(network.conductance), np.full(len(settling.phases[0].rails[0]), np.inf))
+    return float((slope > np.minimum(own[diodes.anode], own[diodes.cathode])).any(axis=1).mean())
