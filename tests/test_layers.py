@@ -67,15 +67,21 @@ def test_only_the_session_knows_pyspice(path: Path) -> None:
     assert uses == (path == HARNESS / "chip" / "session.py")
 
 
+@pytest.mark.parametrize("path", SOURCES)
+def test_only_the_cluster_knows_dask(path: Path) -> None:
+    uses = any(module.split(".")[0] in {"dask", "distributed"} for module in imported_modules(path))
+    assert uses == (path == HARNESS / "chip" / "cluster.py")
+
+
 def test_the_controller_sees_the_protocol_and_no_concrete_chip() -> None:
     chips = {m for m in imported_modules(HARNESS / "controller.py") if m.startswith("harness.chip")}
     assert chips <= {"harness.chip.base", "harness.chip.base.Chip"}
 
 
-def test_circuits_and_netlists_need_neither_pyspice_nor_ngspice() -> None:
+def test_circuits_and_netlists_need_neither_pyspice_nor_ngspice_nor_dask() -> None:
     code = """
 import sys
-sys.modules["PySpice"] = sys.modules["cffi"] = None
+sys.modules["PySpice"] = sys.modules["cffi"] = sys.modules["dask"] = sys.modules["distributed"] = None
 import harness.chip.nodal, harness.netlist.full, harness.netlist.sweep
 from harness.experiment import Experiment
 experiment = Experiment.load("xor")
