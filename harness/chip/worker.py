@@ -25,7 +25,6 @@ from harness.netlist.settings import Tolerances
 _ESTIMATE = 1e-4  # V, of the last Newton step; quadratic convergence makes a far smaller error of it
 _LEAST_SIZE = 40  # unknowns; measured: with 16 an estimate costs more than it saves, with 120 it saves half
 _LEAST_CONDUCTING = 0.25  # of the samples
-_NEAR = 0.1  # of N V_T
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +133,10 @@ def peak_megabytes() -> float:
 
 
 def _estimate(settling: Settling) -> Array | None:
-    """Where a sample's phases will settle (V, ``[batch, n]``), for ngspice to start from (`harness.netlist.sweep`).
+    """Where the phases will settle (V, ``[batch, phases, n]``), for ngspice to start from (`harness.netlist.sweep`).
 
-    That is the last phase where a nudge hardly moves the junctions, else the first. None where ngspice does as well
-    without: in small networks, and where hardly a junction conducts; and where Newton's method fails.
+    None where ngspice does as well without (in small networks, and where hardly a junction conducts), and where
+    Newton's method fails.
     """
     network = settling.network
     if network.size < _LEAST_SIZE or not len(network.diodes.emission):
@@ -146,11 +145,9 @@ def _estimate(settling: Settling) -> Array | None:
         found = newton.settle(settling, _ESTIMATE)
     except ChipError:
         return None
-    first, last = found[:, 0], found[:, -1]
-    if not np.isfinite(found).all() or _share_conducting(settling, first) < _LEAST_CONDUCTING:
+    if not np.isfinite(found).all() or _share_conducting(settling, found[:, 0]) < _LEAST_CONDUCTING:
         return None
-    near = _NEAR * THERMAL_VOLTAGE * network.diodes.emission.min()
-    return last if np.abs(last - first)[:, network.alone].max(initial=0.0) <= near else first
+    return found
 
 
 def _share_conducting(settling: Settling, solved: Array) -> float:

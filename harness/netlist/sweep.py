@@ -6,12 +6,14 @@ stepping up by one point, the first Newton iteration already sees the new sample
 the phases of one sample sharing one table: v(smp) = (v(idx) − v(phase)) / D is linear in two tables of that kind.
 
 A junction that conducted for the last sample and blocks for the next lets go by N V_T per iteration only. Where an
-estimate of the voltages is at hand, a point of its own (d = 0) therefore holds every junction's nodes there, with a
-conductance that is switched off again for the phases themselves. Because ngspice linearizes the switch where the last
-point left it, the first phase's first iteration is still held, and its second one starts from the estimate. For the
-same reason an estimate of the last phase serves best while the phases lie close together: switched on at a node that
-is where it will be held, the conductance carries nothing. The phases' equations do not contain it, so a wrong estimate
-costs iterations only.
+estimate of the voltages is at hand, a point of its own (d = 0) therefore holds every junction's nodes by a conductance
+that is switched off again for the phases themselves: their equations do not contain it, and a wrong estimate costs
+iterations only. Three habits of ngspice make it worth most when the nodes are held at x − (y − x), for estimates x and
+y of the first two phases, and the held voltage goes on to x and y with the phases:
+
+* the switch is linearized where the last point left it, so the first phase's first iteration is still held, at x;
+* a junction begins each point where the last two points lead to in a straight line: the second phase begins at y;
+* switched on again where the last phase has left the node, the conductance carries nothing.
 """
 
 import math
@@ -30,6 +32,7 @@ STEP = 1000
 own equations: ngspice then finds its pivots at once."""
 _NEGLIGIBLE = 1e-15  # of a node's own conductance: rounding of the reduction, not a connection
 _HOLD = 1e8  # of the largest conductance of a node
+_STIFF = 1e12  # of the same
 _HELD_DIGITS = 7  # an estimate needs no more
 
 
@@ -40,7 +43,7 @@ def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estima
         settling: network, samples and phases.
         tolerances: when ngspice takes a point for settled.
         klu: whether this ngspice knows the KLU solver.
-        estimate: of the unknowns, V, ``[batch, n]``; every sample then begins with a held point.
+        estimate: of the unknowns, V, ``[batch, phases, n]``; every sample then begins with a held point.
     """
     network, phases = settling.network, settling.phases
     table = _Tables(len(settling), len(phases), held=estimate is not None)
@@ -53,7 +56,7 @@ def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estima
         *rails,
         *conductance_lines(network.conductance),
         *_sources(network, phases, table, estimate),
-        *_nudges(network, phases, terminals, table),
+        *_nudges(network, phases, terminals, table, estimate),
         *_saves(network.size),
         ".end",
     ]
@@ -126,14 +129,20 @@ def diode_lines(diodes: Junctions, terminals: Sequence[str]) -> list[str]:
 
 
 def _rails(network: Network, phases: Sequence[Phase], table: _Tables) -> tuple[list[str], list[str]]:
-    """Names of all terminals, and the sources that hold the rails."""
+    """Names of all terminals, and the sources that hold the rails.
+
+    A constant rail is a current into a conductance so large that it yields by 1e-12 of its volts: an ideal source's
+    current would have to settle too, which costs iterations.
+    """
     names, lines = [node_name(k) for k in range(network.size)], []
+    stiff = _STIFF * float(np.diagonal(network.conductance).max())
     for k, value in enumerate(table([phase.rails for phase in phases])):
         names.append("0" if value == "0.0" else f"rail{k}")
         if value.startswith("pwl"):
             lines.append(f"brail{k} rail{k} 0 v={value}")
         elif value != "0.0":
-            lines.append(f"vrail{k} rail{k} 0 {value}")
+            lines.append(f"irail{k} 0 rail{k} {spice_number(stiff * float(value))}")
+            lines.append(f"rrail{k} rail{k} 0 {spice_number(1 / stiff)}")
     return names, lines
 
 
@@ -149,16 +158,7 @@ def conductance_lines(matrix: Array) -> list[str]:
 
 def _sources(network: Network, phases: Sequence[Phase], table: _Tables, estimate: Array | None) -> list[str]:
     """Norton currents into every unknown and, where there is an estimate, what holds the junctions' nodes at it."""
-    lines, holds = [], dict[int, str]()
-    if estimate is not None:
-        # half of it in the switch and half in the factor: else ngspice finds no good pivots and orders anew, slowly
-        half = math.sqrt(_HOLD * float(np.diagonal(network.conductance).max()))
-        lines.append(f"bhold hold 0 v={table.clock([0.0] * len(phases), half)}")
-        ends = np.unique(np.concatenate([network.diodes.anode, network.diodes.cathode]))
-        ends = ends[ends < network.size]
-        tables = _filled(table.by_sample, np.round(half * estimate[:, ends], _HELD_DIGITS))
-        pairs = zip(ends.tolist(), tables, strict=True)
-        holds = {k: f"+v(hold)*({value}-{spice_number(half)}*v({node_name(k)}))" for k, value in pairs}
+    lines, holds = ([], {}) if estimate is None else _holds(network, estimate, table)
     for k, value in enumerate(table([phase.currents for phase in phases])):
         if value.startswith("pwl") or k in holds:
             lines.append(f"b{k} 0 {node_name(k)} i={value}{holds.get(k, '')}")
@@ -167,26 +167,71 @@ def _sources(network: Network, phases: Sequence[Phase], table: _Tables, estimate
     return lines
 
 
-def _nudges(network: Network, phases: Sequence[Phase], terminals: Sequence[str], table: _Tables) -> list[str]:
+def _holds(network: Network, estimate: Array, table: _Tables) -> tuple[list[str], dict[int, str]]:
+    """The switch, and for each junction's node the current that holds it.
+
+    Half of the strength lies in the switch and half in the factor: else ngspice finds no good pivots and orders the
+    matrix slowly.
+    """
+    half = math.sqrt(_HOLD * float(np.diagonal(network.conductance).max()))
+    phases = estimate.shape[1]
+    lines = [f"bhold hold 0 v={table.clock([0.0] * phases, half)}"]
+    ends = np.unique(np.concatenate([network.diodes.anode, network.diodes.cathode]))
+    ends = ends[ends < network.size]
+    first = estimate[:, 0, ends]
+    targets = _filled(table.by_sample, np.round(half * first, _HELD_DIGITS))
+    if phases > 1:
+        moved = estimate[:, :, ends] - first[:, None]
+        along = np.einsum("bpn,bn->p", moved, moved[:, 1]) / max(np.sum(moved[:, 1] ** 2), np.finfo(float).tiny)
+        lines.append(f"blean lean 0 v={table.clock(along.tolist(), -1.0)}")
+        leans = _filled(table.by_sample, np.round(half * moved[:, 1], _HELD_DIGITS))
+        targets = [f"{target}+v(lean)*{lean}" for target, lean in zip(targets, leans, strict=True)]
+    pull = spice_number(half)
+    pairs = zip(ends.tolist(), targets, strict=True)
+    return lines, {k: f"+v(hold)*({target}-{pull}*v({node_name(k)}))" for k, target in pairs}
+
+
+def _nudges(
+    network: Network, phases: Sequence[Phase], terminals: Sequence[str], table: _Tables, estimate: Array | None
+) -> list[str]:
     """Into each output: a table of pushed currents, less β (v⁺ − v⁻) where a spring pulls.
 
-    The factor v(nudge) is β over its largest value, so that it is of the order of 1 V.
+    The factor v(nudge) is β over its largest value, so that it is of the order of 1 V. With an estimate w of v⁺ − v⁻,
+    the spring pulls with β w from the table and with β (v⁺ − v⁻ − w) besides, which is nothing when it is switched on.
     """
     betas = [phase.spring for phase in phases]
     largest = max(map(abs, betas))
     if not largest and not any(phase.pushed.any() for phase in phases):
         return []
-    lines = []
+    drops = _drops(network, phases, estimate)
+    pushes = [phase.pushed - phase.spring * drop for phase, drop in zip(phases, drops, strict=True)]
+    pushed = table.by_point(pushes, np.zeros_like(pushes[0]))
+    lines, pulls = [], [""] * len(pushed)
     if largest:
         lines.append(f"bnudge nudge 0 v={table.clock([beta / largest for beta in betas], 0.0)}")
-    pushed = table.by_point([phase.pushed for phase in phases], np.zeros_like(phases[0].pushed))
-    for k, (plus, minus, push) in enumerate(zip(network.plus, network.minus, pushed, strict=True)):
-        ends, across = (terminals[plus], terminals[minus]), f"v({terminals[plus]})"
-        if ends[1] != "0":
-            across = f"({across}-v({ends[1]}))"
-        pull = f"-{spice_number(largest)}*v(nudge)*{across}" if largest else ""
-        lines.append(f"by{k} {ends[1]} {ends[0]} i={push}{pull}")
+        pull = f"-{spice_number(largest)}*v(nudge)*"
+        across = [
+            _across(terminals[plus], terminals[minus]) for plus, minus in zip(network.plus, network.minus, strict=True)
+        ]
+        if estimate is not None:
+            expected = table.by_point(drops, drops[0])
+            across = [f"({drop}-{known})" for drop, known in zip(across, expected, strict=True)]
+        pulls = [pull + drop for drop in across]
+    for k, (plus, minus) in enumerate(zip(network.plus, network.minus, strict=True)):
+        lines.append(f"by{k} {terminals[minus]} {terminals[plus]} i={pushed[k]}{pulls[k]}")
     return lines
+
+
+def _across(plus: str, minus: str) -> str:
+    return f"v({plus})" if minus == "0" else f"(v({plus})-v({minus}))"
+
+
+def _drops(network: Network, phases: Sequence[Phase], estimate: Array | None) -> list[Array]:
+    """What v⁺ − v⁻ of every output is expected to be in each phase, V, ``[batch, outputs]``; zero without estimate."""
+    if estimate is None:
+        return [np.zeros_like(phase.pushed) for phase in phases]
+    terminals = [np.concatenate([estimate[:, k], phase.rails], axis=1) for k, phase in enumerate(phases)]
+    return [volts[:, network.plus] - volts[:, network.minus] for volts in terminals]
 
 
 def _saves(size: int) -> list[str]:
