@@ -208,11 +208,11 @@ def test_an_interrupted_call_leaves_no_answers_for_the_next_one(
 
 
 def test_workers_without_libngspice_say_so(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NGSPICE_LIBRARY_PATH", "/nowhere/libngspice.so")
-    with pytest.raises(NgspiceMissing, match=r"cannot be loaded \(tried NGSPICE_LIBRARY_PATH=/nowhere"):
-        pool.settle([settling()] * 3)
+    with monkeypatch.context() as patch:
+        patch.setenv("NGSPICE_LIBRARY_PATH", "/nowhere/libngspice.so")
+        with pytest.raises(NgspiceMissing, match=r"cannot be loaded \(tried NGSPICE_LIBRARY_PATH=/nowhere"):
+            pool.settle([settling()] * 3)
     assert workers_of(os.getpid()) == []
-    monkeypatch.delenv("NGSPICE_LIBRARY_PATH")
     assert len(pool.settle([settling()] * 3)) == 3
 
 
