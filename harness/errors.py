@@ -19,6 +19,7 @@ The command line turns each of them into one sentence and exit code 1 (2 for `Ex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 
 class HarnessError(Exception):
@@ -56,13 +57,19 @@ class NgspiceMissing(ChipError):  # noqa: N818 - the state of the machine, not a
 class SimulatorError(ChipError):
     """ngspice refused a deck or answered something unusable.
 
-    `log` holds the simulator's own lines, `deck` the path of the saved netlist.
+    `log` holds the simulator's own lines, `deck` the path of the saved netlist, on another machine if `host` names one.
     """
 
-    def __init__(self, message: str, *, log: tuple[str, ...] = (), deck: Path | None = None) -> None:
-        super().__init__(_with_evidence(message, log, deck))
+    def __init__(self, message: str, *, log: tuple[str, ...] = (), deck: Path | None = None, host: str = "") -> None:
+        super().__init__(_with_evidence(message, log, deck, host))
+        self._message = message
         self.log = log
         self.deck = deck
+        self.host = host
+
+    def on_host(self, host: str) -> "SimulatorError":
+        """The same, from a machine of that name."""
+        return SimulatorError(self._message, log=self.log, deck=self.deck, host=host)
 
 
 class ConvergenceError(ChipError):
@@ -77,8 +84,9 @@ class ConvergenceError(ChipError):
         settling: int = 0,
         log: tuple[str, ...] = (),
         deck: Path | None = None,
+        host: str = "",
     ) -> None:
-        super().__init__(_with_evidence(f"sample {sample}, {phase} phase: {message}", log, deck))
+        super().__init__(_with_evidence(f"sample {sample}, {phase} phase: {message}", log, deck, host))
         self._message = message
         self.sample = sample
         """Counted within its settling or batch."""
@@ -87,21 +95,29 @@ class ConvergenceError(ChipError):
         """Which of several settlings it belongs to."""
         self.log = log
         self.deck = deck
+        self.host = host
 
     def in_batch(self, first: int) -> "ConvergenceError":
         """The same, with samples counted from the start of a batch in which this settling begins at `first`."""
-        return ConvergenceError(
-            self._message, sample=first + self.sample, phase=self.phase, log=self.log, deck=self.deck
-        )
+        return self._again(sample=first + self.sample, settling=0)
+
+    def on_host(self, host: str) -> "ConvergenceError":
+        """The same, from a machine of that name."""
+        return self._again(host=host)
 
     def __reduce__(self) -> tuple[Callable[[], "ConvergenceError"], tuple[()]]:
         """Errors come back from worker processes."""
-        again = partial(ConvergenceError, self._message, sample=self.sample, phase=self.phase, settling=self.settling)
-        return partial(again, log=self.log, deck=self.deck), ()
+        return partial(ConvergenceError, self._message, **self._details()), ()
+
+    def _again(self, **changes: Any) -> "ConvergenceError":
+        return ConvergenceError(self._message, **self._details() | changes)
+
+    def _details(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("sample", "phase", "settling", "log", "deck", "host")}
 
 
-def _with_evidence(message: str, log: tuple[str, ...], deck: Path | None) -> str:
+def _with_evidence(message: str, log: tuple[str, ...], deck: Path | None, host: str) -> str:
     parts = [message]
     parts += [f"  ngspice: {line}" for line in log]
-    parts += [f"  deck saved as {deck}"] if deck else []
+    parts += [f"  deck saved as {deck}" + (f" on {host}" if host else "")] if deck else []
     return "\n".join(parts)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -142,12 +143,14 @@ def test_a_sample_that_does_not_settle_is_named_in_its_batch(scheduler: str, wor
     circuit = scellier([4, 3])
     batch = random_batch(circuit, 20)
     current = np.zeros_like(batch.targets)
-    current[[9, 17]] = 1e200
+    current[9] = 1e200
     with chip_on(scheduler) as (_, cluster):
         chip = NgspiceChip(circuit, simulators=cluster, chunk=4)
         with pytest.raises(ConvergenceError, match="sample 9, nudged phase: ngspice found no operating") as caught:
             chip.measure([Drive(batch.inputs), Drive(batch.inputs, Injection(current), "nudged")])
         assert caught.value.sample == 9
+        assert f"deck saved as {caught.value.deck} on {platform.node()}" in str(caught.value)
+        caught.value.deck.unlink()  # type: ignore[union-attr]
         assert chip.measure([Drive(batch.inputs)])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -35,8 +36,9 @@ SETTLED = NgspiceChip(CIRCUIT, chunk=CHUNK)
 
 
 @pytest.fixture
-def pool() -> Iterator[WorkerPool]:
-    """Two workers, none of which stays."""
+def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerPool]:
+    """Two workers, none of which stays; what they save, goes with the test."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     workers = WorkerPool(Tolerances(), 2)
     yield workers
     pids = workers_of(os.getpid())
@@ -182,7 +184,7 @@ def test_a_sample_that_does_not_settle_is_named_in_its_batch_and_the_pool_stays_
             chip.measure(failing_drives(*samples))
         assert (caught.value.sample, caught.value.phase) == (samples[0], "nudged")
         assert caught.value.log
-        caught.value.deck.unlink()  # type: ignore[union-attr]
+        assert caught.value.deck.exists()  # type: ignore[union-attr]
         assert bits(chip.measure(failing_drives())) == good
     assert workers_of(os.getpid()) == workers
 
@@ -206,11 +208,11 @@ def test_an_interrupted_call_leaves_no_answers_for_the_next_one(
 
 
 def test_workers_without_libngspice_say_so(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NGSPICE_LIBRARY_PATH", "/nowhere/libngspice.so")
-    with pytest.raises(NgspiceMissing, match=r"cannot be loaded \(tried NGSPICE_LIBRARY_PATH=/nowhere"):
-        pool.settle([settling()] * 3)
+    with monkeypatch.context() as patch:
+        patch.setenv("NGSPICE_LIBRARY_PATH", "/nowhere/libngspice.so")
+        with pytest.raises(NgspiceMissing, match=r"cannot be loaded \(tried NGSPICE_LIBRARY_PATH=/nowhere"):
+            pool.settle([settling()] * 3)
     assert workers_of(os.getpid()) == []
-    monkeypatch.undo()
     assert len(pool.settle([settling()] * 3)) == 3
 
 
@@ -227,18 +229,19 @@ def test_a_pool_needs_a_worker() -> None:
         WorkerPool(Tolerances(), 0)
 
 
-class StubbornError(Exception):
-    """Can be pickled, but not read again."""
-
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__(f"{one} and {two}")
-
-
 def test_errors_come_back_as_they_were() -> None:
     deck = Path("/tmp/a.cir")
     for error in (NgspiceMissing("not there"), SimulatorError("bad", log=("why",), deck=deck), ValueError("odd")):
         assert portable(error) is error
-    assert "StubbornError('1 and 2')" in str(portable(StubbornError(1, 2)))
+    for error in (
+        SimulatorError("bad", log=("why",), deck=deck).on_host("far"),
+        ConvergenceError("bad", sample=3, phase="free", settling=2, log=("why",), deck=deck).on_host("far"),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+        assert str(again).endswith("  ngspice: why\n  deck saved as /tmp/a.cir on far")
+    assert str(error.in_batch(8)).startswith("sample 11, free phase: bad")
+    assert "a worker failed with ValueError(<function" in str(portable(ValueError(lambda: 0)))
 
 
 def test_memory_of_workers_is_theirs_alone(pool: WorkerPool) -> None:

@@ -7,11 +7,12 @@ what a worker holds is lost when it is killed. Tasks and answers are pickled her
 import asyncio
 import logging
 import pickle
+import platform
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from threading import Lock
 from typing import Any
@@ -20,7 +21,7 @@ from harness.chip.session import open_session
 from harness.chip.tasks import Answer, Task, all_settled, perform
 from harness.chip.worker import Settled
 from harness.circuit import Settling
-from harness.errors import ChipError, HarnessError, NgspiceMissing, SimulatorError
+from harness.errors import ChipError, ConvergenceError, HarnessError, NgspiceMissing, SimulatorError
 from harness.netlist.settings import Tolerances
 
 _SECONDS_TO_CONNECT = 10
@@ -155,6 +156,8 @@ def _reply(request: bytes) -> bytes:
 
     with _one_at_a_time:
         answer = perform(pickle.loads(request))  # noqa: S301 - from `Cluster.settle`
+    if isinstance(answer.outcome, SimulatorError | ConvergenceError):
+        answer = replace(answer, outcome=answer.outcome.on_host(platform.node()))  # where its deck was saved
     return pickle.dumps(_Reply(answer, get_worker().address, Software.here()))
 
 
