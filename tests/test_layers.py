@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "doctor": GROUND_FLOOR | {"devices", "circuit", "chip", "checks"},
     "experiment": GROUND_FLOOR
     | {"devices", "circuit", "netlist", "chip", "learning", "datasets", "runs", "plots", "settings", "controller"},
-    "cli": GROUND_FLOOR | {"checks", "doctor", "controller", "datasets", "experiment", "runs"},
+    "bench": GROUND_FLOOR | {"circuit", "netlist", "chip", "controller", "experiment"},
+    "cli": GROUND_FLOOR | {"bench", "checks", "doctor", "controller", "datasets", "experiment", "plots", "runs"},
     "__init__": {"experiment", "runs"},
     "__main__": {"cli"},
 }

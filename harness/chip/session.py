@@ -137,11 +137,12 @@ class Session:
 
     def _load(self, lines: Sequence[str]) -> None:
         """Hand over the lines as C strings in one block: allocating thousands of them costs as much as parsing them."""
-        encoded = [line.encode("ascii") for line in lines]
-        block = self._ffi.from_buffer(b"\0".join([*encoded, b""]))
-        lengths = np.fromiter(map(len, encoded), np.uintp, len(encoded)) + 1
+        text = "\0".join([*lines, ""]).encode("ascii")
+        block = self._ffi.from_buffer(text)
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 0).astype(np.uintp)
         addresses = np.zeros(len(lines) + 1, np.uintp)
-        addresses[:-1] = int(self._ffi.cast("uintptr_t", block)) + np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        addresses[1:-1] = ends[:-1] + 1
+        addresses[:-1] += int(self._ffi.cast("uintptr_t", block))
         self._api.ngSpice_Circ(self._ffi.cast("char **", self._ffi.from_buffer(addresses)))
 
     def _command(self, text: str) -> None:

@@ -18,22 +18,24 @@ y of the first two phases, and the held voltage goes on to x and y with the phas
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.circuit import Junctions, Network, Phase, Settling
 from harness.measurement import Array
 from harness.netlist.settings import Tolerances, options
 from harness.units import spice_number
 
+Integers = npt.NDArray[np.int64]
 SOURCE = "vidx"
 STEP = 1000
 """V of the swept source from point to point. Large, so that slopes of tables against it are small beside the clock's
 own equations: ngspice then finds its pivots at once."""
 _NEGLIGIBLE = 1e-15  # of a node's own conductance: rounding of the reduction, not a connection
 _HOLD = 1e8  # of the largest conductance of a node
-_STIFF = 1e12  # of the same
-_HELD_DIGITS = 7  # an estimate needs no more
+_FINE = 1e-7  # A: an estimate needs no more
 
 
 def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estimate: Array | None = None) -> list[str]:
@@ -99,12 +101,10 @@ def _template(knots: int, axis: str) -> str:
     return f"pwl(v({axis}),{','.join(f'{STEP * knot},%r' for knot in range(knots))})"
 
 
-def _filled(template: str, values: Array) -> list[str]:
+def _filled(template: str, values: Array | Integers) -> list[str]:
     """The template with each column's values; their number where they are all the same."""
     constant = (values == values[0]).all(axis=0).tolist()
-    columns = (
-        values.T + 0.0
-    ).tolist()  # a negative zero is a zero; all are finite: drives were checked on their way in
+    columns = (values.T + 0).tolist()  # a negative zero is a zero; all are finite: drives were checked on their way in
     pairs = zip(columns, constant, strict=True)
     return [repr(column[0]) if same else template % tuple(column) for column, same in pairs]
 
@@ -129,20 +129,14 @@ def diode_lines(diodes: Junctions, terminals: Sequence[str]) -> list[str]:
 
 
 def _rails(network: Network, phases: Sequence[Phase], table: _Tables) -> tuple[list[str], list[str]]:
-    """Names of all terminals, and the sources that hold the rails.
-
-    A constant rail is a current into a conductance so large that it yields by 1e-12 of its volts: an ideal source's
-    current would have to settle too, which costs iterations.
-    """
+    """Names of all terminals, and the sources that hold the rails."""
     names, lines = [node_name(k) for k in range(network.size)], []
-    stiff = _STIFF * float(np.diagonal(network.conductance).max())
     for k, value in enumerate(table([phase.rails for phase in phases])):
         names.append("0" if value == "0.0" else f"rail{k}")
         if value.startswith("pwl"):
             lines.append(f"brail{k} rail{k} 0 v={value}")
         elif value != "0.0":
-            lines.append(f"irail{k} 0 rail{k} {spice_number(stiff * float(value))}")
-            lines.append(f"rrail{k} rail{k} 0 {spice_number(1 / stiff)}")
+            lines.append(f"vrail{k} rail{k} 0 {value}")
     return names, lines
 
 
@@ -152,8 +146,17 @@ def conductance_lines(matrix: Array) -> list[str]:
     to_ground = matrix.sum(axis=1)
     lines = [f"rg{k} n{k} 0 {1 / g!r}" for k, g in enumerate(to_ground.tolist()) if g > floor[k]]
     rows, columns = np.nonzero(np.triu(-matrix > np.maximum(floor[:, None], floor), k=1))
+    if not len(rows):
+        return lines
     ohms = (-1 / matrix[rows, columns]).tolist()
-    return lines + [f"r{a}_{b} n{a} n{b} {r!r}" for a, b, r in zip(rows.tolist(), columns.tolist(), ohms, strict=True)]
+    return lines + (_resistors(rows.tobytes(), columns.tobytes()) % tuple(ohms)).split("\n")
+
+
+@lru_cache(maxsize=4)
+def _resistors(rows: bytes, columns: bytes) -> str:
+    """Resistors between the unknowns of each row and column, their ohms left open; patterns seldom change."""
+    pairs = zip(*(np.frombuffer(ends, np.intp).tolist() for ends in (rows, columns)), strict=True)
+    return "\n".join(f"r{a}_{b} n{a} n{b} %r" for a, b in pairs)
 
 
 def _sources(network: Network, phases: Sequence[Phase], table: _Tables, estimate: Array | None) -> list[str]:
@@ -179,16 +182,24 @@ def _holds(network: Network, estimate: Array, table: _Tables) -> tuple[list[str]
     ends = np.unique(np.concatenate([network.diodes.anode, network.diodes.cathode]))
     ends = ends[ends < network.size]
     first = estimate[:, 0, ends]
-    targets = _filled(table.by_sample, np.round(half * first, _HELD_DIGITS))
+    targets = _filled(table.by_sample, _fine(half * first))
     if phases > 1:
         moved = estimate[:, :, ends] - first[:, None]
         along = np.einsum("bpn,bn->p", moved, moved[:, 1]) / max(np.sum(moved[:, 1] ** 2), np.finfo(float).tiny)
         lines.append(f"blean lean 0 v={table.clock(along.tolist(), -1.0)}")
-        leans = _filled(table.by_sample, np.round(half * moved[:, 1], _HELD_DIGITS))
+        leans = _filled(table.by_sample, _fine(half * moved[:, 1]))
         targets = [f"{target}+v(lean)*{lean}" for target, lean in zip(targets, leans, strict=True)]
-    pull = spice_number(half)
+    unit, pull = spice_number(_FINE), spice_number(half)
     pairs = zip(ends.tolist(), targets, strict=True)
-    return lines, {k: f"+v(hold)*({target}-{pull}*v({node_name(k)}))" for k, target in pairs}
+    held = (
+        "+((v(hold) > 0.5*{0}) ? v(hold)*({1}*({2})-{0}*v({3})) : 0)"  # tables that are switched off are not looked up
+    )
+    return lines, {k: held.format(pull, unit, target, node_name(k)) for k, target in pairs}
+
+
+def _fine(values: Array) -> Integers:
+    """In units of `_FINE`: whole numbers are written and read in half the time."""
+    return np.rint(values / _FINE).astype(np.int64)
 
 
 def _nudges(
