@@ -216,8 +216,13 @@ def scaling(
 
 
 def exponent(points: Sequence[ScalingPoint], layers: int) -> float:
-    """Slope of log time against log hidden nodes for networks of so many layers, from `FITTED_FROM` nodes on."""
+    """Slope of log time against log hidden nodes for networks of so many layers, from `FITTED_FROM` nodes on.
+
+    NaN where that leaves less than two points.
+    """
     chosen = [p for p in points if p.layers == layers and p.hidden >= FITTED_FROM]
+    if len(chosen) < 2:
+        return float("nan")
     slope, _ = np.polyfit(np.log([p.hidden for p in chosen]), np.log([p.seconds_per_sample for p in chosen]), 1)
     return float(slope)
 
