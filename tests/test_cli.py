@@ -143,7 +143,10 @@ def test_list_names_experiments_and_data_sets() -> None:
     ("arguments", "message"),
     [
         (["train"], "name an EXPERIMENT"),
-        (["train", "nothing"], "no experiment 'nothing': neither a readable file nor one of digits, iris, mnist, mnist-5v, xor"),
+        (
+            ["train", "nothing"],
+            "no experiment 'nothing': neither a readable file nor one of digits, iris, mnist, mnist-5v, xor",
+        ),
         (["train", "iris", "--set", "rule.bta=3"], "unknown key 'rule.bta'; did you mean 'beta'?"),
         (["train", "iris", "--set", "rule.beta=3 V"], "'3 V' should be in S"),
         (["train", "iris", "--set", "training.epochs=0"], "training.epochs = 0: must be at least 1"),

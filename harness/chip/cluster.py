@@ -11,7 +11,7 @@ import platform
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from threading import Lock
@@ -24,6 +24,7 @@ from harness.circuit import Settling
 from harness.errors import ChipError, ConvergenceError, HarnessError, NgspiceMissing, SimulatorError
 from harness.netlist.settings import Tolerances
 
+_PLUGIN = "harness-ngspice"
 _SECONDS_TO_CONNECT = 10
 _SECONDS_TO_FIRST_WORKER = 30
 
@@ -95,6 +96,8 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster, which goes on without us."""
+        with suppress(Exception), _unwarned():  # it may be gone already
+            self._client.unregister_worker_plugin(_PLUGIN)
         self._client.close()
 
     def _check_workers(self) -> int:
@@ -116,6 +119,8 @@ class Cluster:
                     f"'dask worker {self._address} --nworkers {threads[worker]} --nthreads 1'"
                 )
             self._check_software(worker, software)
+        with self._failures_named(), _unwarned():
+            self._client.register_plugin(_ngspice_plugin())
         return len(found)
 
     def _check_software(self, worker: str, found: Software | Exception) -> None:
@@ -159,6 +164,21 @@ def _reply(request: bytes) -> bytes:
     if isinstance(answer.outcome, SimulatorError | ConvergenceError):
         answer = replace(answer, outcome=answer.outcome.on_host(platform.node()))  # where its deck was saved
     return pickle.dumps(_Reply(answer, get_worker().address, Software.here()))
+
+
+def _ngspice_plugin() -> Any:
+    """Has every worker load its ngspice before its first task, those that join later too."""
+    from distributed import WorkerPlugin  # noqa: PLC0415
+
+    class Ngspice(WorkerPlugin):  # type: ignore[misc]
+        name = _PLUGIN
+        idempotent = True
+
+        def setup(self, worker: Any) -> None:  # noqa: ARG002 - Dask's signature
+            with _one_at_a_time:
+                open_session()
+
+    return Ngspice()
 
 
 def _software() -> Software:

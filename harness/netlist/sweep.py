@@ -35,7 +35,7 @@ STEP = 1000
 own equations: ngspice then finds its pivots at once."""
 _NEGLIGIBLE = 1e-15  # of a node's own conductance: rounding of the reduction, not a connection
 _HOLD = 1e8  # of the largest conductance of a node
-_FINE = 1e-7  # A: an estimate needs no more
+_FINE = 1e-7  # unit of the tables that hold: an estimate needs no more
 
 
 def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estimate: Array | None = None) -> list[str]:
@@ -171,10 +171,10 @@ def _sources(network: Network, phases: Sequence[Phase], table: _Tables, estimate
 
 
 def _holds(network: Network, estimate: Array, table: _Tables) -> tuple[list[str], dict[int, str]]:
-    """The switch, and for each junction's node the current that holds it.
+    """The switch, and for each junction's node the current that holds it while v(hold) is on.
 
     Half of the strength lies in the switch and half in the factor: else ngspice finds no good pivots and orders the
-    matrix slowly.
+    matrix slowly. Tables stand behind a condition, so that they are not looked up where the switch is off.
     """
     half = math.sqrt(_HOLD * float(np.diagonal(network.conductance).max()))
     phases = estimate.shape[1]
@@ -191,9 +191,7 @@ def _holds(network: Network, estimate: Array, table: _Tables) -> tuple[list[str]
         targets = [f"{target}+v(lean)*{lean}" for target, lean in zip(targets, leans, strict=True)]
     unit, pull = spice_number(_FINE), spice_number(half)
     pairs = zip(ends.tolist(), targets, strict=True)
-    held = (
-        "+((v(hold) > 0.5*{0}) ? v(hold)*({1}*({2})-{0}*v({3})) : 0)"  # tables that are switched off are not looked up
-    )
+    held = "+((v(hold) > {0}/2) ? v(hold)*({1}*({2})-{0}*v({3})) : 0)"
     return lines, {k: held.format(pull, unit, target, node_name(k)) for k, target in pairs}
 
 
