@@ -175,8 +175,9 @@ def _ngspice_plugin() -> Any:
         idempotent = True
 
         def setup(self, worker: Any) -> None:  # noqa: ARG002 - Dask's signature
-            with _one_at_a_time:
-                open_session()
+            from harness.chip import cluster  # noqa: PLC0415 - this class travels as its code, without this module
+
+            cluster._software()
 
     return Ngspice()
 
