@@ -1,6 +1,5 @@
 """The command line: parse, call, print. Results go to stdout, progress and logs to stderr."""
 
-import json
 import os
 import signal
 import sys
@@ -13,27 +12,32 @@ from typing import Any
 
 import click
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 import harness
 from harness import bench as measure
 from harness import doctor as machine
-from harness.checks import Check, check_circuit
-from harness.controller import EpochDone, StepDone
+from harness.checks import check_circuit
 from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.datasets.images import VARIABLE
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.experiment import Experiment, SimulatorChoice, packaged_experiments
 from harness.files import write_atomic
 from harness.runs import Run, fresh_path
+from harness.terminal import (
+    ERR,
+    OUT,
+    described,
+    print_checks,
+    print_comparison,
+    print_json,
+    print_result,
+    print_scaling,
+    progress,
+)
 
 RUNS = Path("runs")
 
-_err = Console(stderr=True, highlight=False, markup=False)  # no markup: paths are printed as they are
-_out = Console(highlight=False, soft_wrap=True, markup=False)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 set_option = click.option(
@@ -80,12 +84,12 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except HarnessError as error:
-            _err.print(f"harness: {error}", soft_wrap=True)
+            ERR.print(f"harness: {error}", soft_wrap=True)
             ctx.exit(2 if isinstance(error, (ExperimentError, UnitError)) else 1)
         except BrokenPipeError:
             ctx.exit(1)
         except OSError as error:  # a folder that cannot be written, a full disk, a run directory that vanished
-            _err.print(f"harness: {error.strerror}: {error.filename}", soft_wrap=True)
+            ERR.print(f"harness: {error.strerror}: {error.filename}", soft_wrap=True)
             ctx.exit(1)
 
 
@@ -141,7 +145,7 @@ def train(
         subject = Experiment.from_file(run.experiment)
         simulators = _simulators(subject, workers, scheduler)
         for change in subject.changes_since(run):
-            _err.print(f"warning: since this run began, {change}; its bits may differ", soft_wrap=True)
+            ERR.print(f"warning: since this run began, {change}; its bits may differ", soft_wrap=True)
     else:
         if experiment is None:
             raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume RUN")
@@ -150,19 +154,19 @@ def train(
         run = subject.create_run(folder) if folder else _fresh_run(subject)
     result = run.result
     if result is not None and result["epochs"] >= subject.plan.epochs:
-        _err.print(f"run {run.path} is complete already")
+        ERR.print(f"run {run.path} is complete already")
     else:
-        about = _described(subject, simulators)
-        _err.print(f"training {subject.settings.name} in {run.path} ({about})", soft_wrap=True)
-        with _stop_on_signal() as stopped, _progress(subject) as watch:
+        about = described(subject, simulators)
+        ERR.print(f"training {subject.settings.name} in {run.path} ({about})", soft_wrap=True)
+        with _stop_on_signal() as stopped, progress(subject) as watch:
             result = subject.train(run, watch=watch, stop=stopped, simulators=simulators)
     if result is None:
-        _err.print(f"stopped with a checkpoint; go on with: harness train --resume {run.path}", soft_wrap=True)
+        ERR.print(f"stopped with a checkpoint; go on with: harness train --resume {run.path}", soft_wrap=True)
         sys.exit(1)
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
-        _print_result(run, result)
+        print_result(run, result)
 
 
 @main.command()
@@ -178,16 +182,16 @@ def evaluate(run: Path, chip: str | None, workers: int | None, scheduler: str | 
     subject = Experiment.from_file(opened.experiment, _overrides((), chip, None))
     simulators = _simulators(subject, workers, scheduler)
     samples = len(subject.data.train) + len(subject.data.test)  # outside the status: a download has a bar of its own
-    with _err.status(f"evaluating {samples} samples"):
+    with ERR.status(f"evaluating {samples} samples"):
         result = subject.evaluate(opened, simulators=simulators)
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     table = Table("rows", "samples", "accuracy", "loss (V²)")
     for part, title in (("train", "training"), ("test", "held out")):
         accuracy, loss = result[f"{part}_accuracy"], result[f"{part}_loss"]
         table.add_row(title, str(result[f"{part}_samples"]), f"{100 * accuracy:.2f} %", f"{loss:.5g}")
-    _out.print(table)
+    OUT.print(table)
 
 
 @main.command()
@@ -213,9 +217,9 @@ def export(source: str, file: Path, sample: int, overrides: tuple[str, ...], as_
     write_atomic(file, text.encode())
     cells = sum(c.conductances.size for c in circuit.crossbars)
     if as_json:
-        _print_json({"file": str(file), "cells": cells, "bytes": len(text.encode())})
+        print_json({"file": str(file), "cells": cells, "bytes": len(text.encode())})
     else:
-        _out.print(f"wrote {file} ({cells:,} cells, {len(text) / 1e6:.1f} MB); run it with: ngspice -b {file}")
+        OUT.print(f"wrote {file} ({cells:,} cells, {len(text) / 1e6:.1f} MB); run it with: ngspice -b {file}")
 
 
 @main.command()
@@ -240,7 +244,7 @@ def check(
     settings = subject.settings
     circuit = subject.trained(run) if run else subject.circuit
     batch = subject.data.test.batch(slice(samples))
-    with _err.status("checking") as status:
+    with ERR.status("checking") as status:
         checks = list(
             check_circuit(
                 circuit,
@@ -253,7 +257,7 @@ def check(
                 tell=lambda text: status.update(f"checking: {text}"),
             )
         )
-    _print_checks(checks, {"source": source}, as_json)
+    print_checks(checks, {"source": source}, as_json)
 
 
 @main.command()
@@ -265,10 +269,10 @@ def doctor(as_json: bool) -> None:
         table = Table("part", "found")
         for part, value in found.items():
             table.add_row(part, str(value))
-        _out.print(table)
+        OUT.print(table)
     if problem:
-        _err.print(f"harness: {problem}", soft_wrap=True)
-    _print_checks(checks, {"found": found}, as_json, failed=problem is not None)
+        ERR.print(f"harness: {problem}", soft_wrap=True)
+    print_checks(checks, {"found": found}, as_json, failed=problem is not None)
 
 
 @main.command("list")
@@ -279,17 +283,17 @@ def list_(as_json: bool) -> None:
     sizes = _sizes()
     if as_json:
         rows = {name: dict(zip(("samples", "channels", "classes"), size, strict=True)) for name, size in sizes.items()}
-        _print_json({"experiments": experiments, "data_sets": rows})
+        print_json({"experiments": experiments, "data_sets": rows})
         return
     shown = Table("experiment", "what it is")
     for name, description in experiments.items():
         shown.add_row(name, description)
-    _out.print(shown)
+    OUT.print(shown)
     shown = Table("data set", "samples", "channels", "classes")
     for name, size in sizes.items():
         shown.add_row(name, *map(str, size))
     shown.add_row("csv", "your own", "columns", "labels")
-    _out.print(shown)
+    OUT.print(shown)
 
 
 def _sizes() -> dict[str, tuple[int, int, int]]:
@@ -332,7 +336,7 @@ def bench(
     one operating point per phase, which take a minute for networks of MNIST's size. The ratios are of one core.
     """
     subject, run = _subject(source, overrides)
-    with _err.status("measuring") as status:
+    with ERR.status("measuring") as status:
         if scaling:
             points = list(measure.scaling(subject, measure.SIZES, seconds, tell=status.update))
         else:
@@ -344,11 +348,11 @@ def bench(
                 tell=status.update,
             )
     if scaling:
-        _print_scaling(points, file, subject.settings.name, as_json)
+        print_scaling(points, file, subject.settings.name, as_json)
     elif as_json:
-        _print_json({"source": source, **asdict(found)})
+        print_json({"source": source, **asdict(found)})
     else:
-        _print_comparison(found)
+        print_comparison(found)
 
 
 def _overrides(given: Sequence[str], chip: str | None, seed: int | None) -> list[str]:
@@ -397,16 +401,6 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _described(subject: Experiment, simulators: SimulatorChoice) -> str:
-    settings = subject.settings
-    cells = " + ".join(f"{len(c.words)}×{len(c.bits)}" for c in subject.circuit.crossbars)
-    rows = len(subject.data.train)
-    chip: str = settings.chip.kind
-    if chip == "ngspice":
-        chip += f" on {simulators.scheduler}" if simulators.scheduler else f" × {simulators.workers}"
-    return f"{cells} cells, {rows} training samples, {settings.training.epochs} epochs, {chip}"
-
-
 @contextmanager
 def _stop_on_signal() -> Iterator[Any]:
     """A question that SIGINT and SIGTERM answer with True; a second one ends the process at once."""
@@ -425,110 +419,3 @@ def _stop_on_signal() -> Iterator[Any]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _progress(subject: Experiment) -> Iterator[Any]:
-    """A bar over the batches of each epoch, and a line for every finished one (for every n-th of very many)."""
-    told = max(1, subject.plan.epochs // 25)
-    batches = -(-len(subject.data.train) // subject.plan.batch)
-    columns = (TextColumn("epoch {task.fields[epoch]}/" + str(subject.plan.epochs)), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=_err, transient=True
-    ) as bar:
-        task = bar.add_task("training", total=batches, epoch=1, note="")
-
-        def watch(event: StepDone | EpochDone) -> None:
-            if isinstance(event, StepDone):
-                loss = event.position.loss / min(event.position.step * subject.plan.batch, len(subject.data.train))
-                bar.update(task, completed=event.row.step, epoch=event.row.epoch, note=f"loss {loss:.4g} V²")
-                return
-            row = event.row
-            bar.reset(task, completed=0, epoch=min(row.epoch + 1, subject.plan.epochs), note="")
-            if row.epoch % told and row.epoch < subject.plan.epochs:
-                return
-            share = "" if row.ngspice_share is None else f", {100 * row.ngspice_share:.0f} % in ngspice"
-            bar.console.print(
-                f"epoch {row.epoch:>3}/{subject.plan.epochs}  loss {row.train_loss:.4g} V²  "
-                f"training {100 * row.train_accuracy:.2f} %  held out {100 * row.test_accuracy:.2f} %  "
-                f"({row.samples_per_second:.0f} samples/s{share})",
-                soft_wrap=True,
-            )
-
-        yield watch
-
-
-def _print_result(run: Run, result: dict[str, Any]) -> None:
-    _out.print(
-        f"test accuracy {100 * result['test_accuracy']:.2f} %, training accuracy {100 * result['train_accuracy']:.2f} %"
-    )
-    _out.print(
-        f"{result['epochs']} epochs in {result['seconds']:.1f} s, {result['train_samples_per_second']:.0f} samples/s"
-    )
-    _out.print(f"run directory: {run.path} (training.png, crossbars.png, epochs.csv, conductances.npz)")
-    _out.print(f"next: harness check {run.path}")
-    _out.print(f"      harness export {run.path} --to network.cir")
-
-
-def _print_comparison(found: measure.Comparison) -> None:
-    table = Table("training, every phase, gradient and update", "samples/s", "ngspice on one core is faster by")
-    table.add_row(f"ngspice × {found.workers}", f"{found.samples_per_second:,.0f}", "")
-    one = found.one_core_samples_per_second
-    table.add_row("ngspice, one core", f"{one:,.0f}", "1")
-    table.add_row("nodal chip, one core", f"{found.nodal_samples_per_second:,.0f}", f"{1 / found.nodal_ratio:.3f}")
-    for title, ratio in (
-        ("resident circuit, alter + op", found.alter_op_ratio),
-        ("full netlist, one op per phase", found.full_netlist_ratio),
-    ):
-        table.add_row(title, f"{one / ratio:,.3g}", f"{ratio:,.3g}")
-    _out.print(table)
-    _out.print(
-        f"an epoch takes {found.epoch_seconds:.0f} s, held-out rows {found.evaluation_samples_per_second:.0f} a second"
-    )
-    _out.print(
-        f"{100 * found.ngspice_share:.0f} % inside ngspice's analyses, {found.iterations_per_point:.1f} Newton "
-        f"iterations per operating point at {found.microseconds_per_iteration:.0f} µs"
-    )
-    _out.print(f"peak memory of a worker: {found.peak_worker_mb:.0f} MB")
-
-
-def _print_scaling(points: Sequence[measure.ScalingPoint], file: Path, name: str, as_json: bool) -> None:
-    from harness.plots import draw_scaling  # noqa: PLC0415 - matplotlib takes a second to import
-
-    exponents = {layers: measure.exponent(points, layers) for layers in sorted({p.layers for p in points})}
-    lines = {
-        f"{layers} hidden layer{'s' if layers > 1 else ''}: exponent {slope:.2f}": {
-            p.hidden: p.seconds_per_sample for p in points if p.layers == layers
-        }
-        for layers, slope in exponents.items()
-    }
-    write_atomic(file, draw_scaling(lines, name))
-    if as_json:
-        _print_json({"points": [asdict(p) for p in points], "exponents": exponents, "file": str(file)})
-        return
-    table = Table("hidden layers", "nodes of each", "training, ms a sample", "exponent")
-    for p in points:
-        table.add_row(str(p.layers), str(p.hidden), f"{1e3 * p.seconds_per_sample:.3g}", f"{exponents[p.layers]:.2f}")
-    _out.print(table)
-    _out.print(f"wrote {file}")
-
-
-def _print_checks(checks: Sequence[Check], more: dict[str, Any], as_json: bool, *, failed: bool = False) -> None:
-    passed = all(c.passed for c in checks) and not failed
-    if as_json:
-        rows = [
-            {"name": c.name, "value": c.value, "bound": c.bound, "unit": c.unit, "passed": c.passed} for c in checks
-        ]
-        _print_json({**more, "passed": passed, "checks": rows})
-    else:
-        table = Table("check", "value", "bound", "unit", "")
-        for c in checks:
-            verdict = Text("passed", "green") if c.passed else Text("FAILED", "red")
-            table.add_row(c.name, f"{c.value:.2e}", f"{c.bound:.2e}", c.unit, verdict)
-        _out.print(table)
-    if not passed:
-        sys.exit(1)
-
-
-def _print_json(content: dict[str, Any]) -> None:
-    click.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))

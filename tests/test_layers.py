@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "experiment": GROUND_FLOOR
     | {"devices", "circuit", "netlist", "chip", "learning", "datasets", "runs", "plots", "settings", "controller"},
     "bench": GROUND_FLOOR | {"circuit", "netlist", "chip", "controller", "experiment"},
-    "cli": GROUND_FLOOR | {"bench", "checks", "doctor", "controller", "datasets", "experiment", "plots", "runs"},
+    "terminal": GROUND_FLOOR | {"bench", "checks", "controller", "experiment", "plots", "runs"},
+    "cli": GROUND_FLOOR | {"bench", "checks", "doctor", "datasets", "experiment", "runs", "terminal"},
     "__init__": {"experiment", "runs"},
     "__main__": {"cli"},
 }

@@ -175,9 +175,9 @@ def _ngspice_plugin() -> Any:
         idempotent = True
 
         def setup(self, worker: Any) -> None:  # noqa: ARG002 - Dask's signature
-            from harness.chip import cluster  # noqa: PLC0415 - this class travels as its code, without this module
+            from harness.chip.session import open_session  # noqa: PLC0415 - this class travels without its module
 
-            cluster._software()
+            open_session()
 
     return Ngspice()
 

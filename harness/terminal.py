@@ -1,0 +1,148 @@
+"""What the command line shows: tables and results on stdout, progress on stderr."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from harness.bench import Comparison, ScalingPoint, exponent
+from harness.checks import Check
+from harness.controller import EpochDone, StepDone
+from harness.experiment import Experiment, SimulatorChoice
+from harness.files import write_atomic
+from harness.runs import Run
+
+ERR = Console(stderr=True, highlight=False, markup=False)  # no markup: paths are printed as they are
+OUT = Console(highlight=False, soft_wrap=True, markup=False)
+
+
+def described(subject: Experiment, simulators: SimulatorChoice) -> str:
+    """What is about to be trained, in a line."""
+    settings = subject.settings
+    cells = " + ".join(f"{len(c.words)}×{len(c.bits)}" for c in subject.circuit.crossbars)
+    rows = len(subject.data.train)
+    chip: str = settings.chip.kind
+    if chip == "ngspice":
+        chip += f" on {simulators.scheduler}" if simulators.scheduler else f" × {simulators.workers}"
+    return f"{cells} cells, {rows} training samples, {settings.training.epochs} epochs, {chip}"
+
+
+@contextmanager
+def progress(subject: Experiment) -> Iterator[Any]:
+    """A bar over the batches of each epoch, and a line for every finished one (for every n-th of very many)."""
+    told = max(1, subject.plan.epochs // 25)
+    batches = -(-len(subject.data.train) // subject.plan.batch)
+    columns = (TextColumn("epoch {task.fields[epoch]}/" + str(subject.plan.epochs)), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=ERR, transient=True
+    ) as bar:
+        task = bar.add_task("training", total=batches, epoch=1, note="")
+
+        def watch(event: StepDone | EpochDone) -> None:
+            if isinstance(event, StepDone):
+                loss = event.position.loss / min(event.position.step * subject.plan.batch, len(subject.data.train))
+                bar.update(task, completed=event.row.step, epoch=event.row.epoch, note=f"loss {loss:.4g} V²")
+                return
+            row = event.row
+            bar.reset(task, completed=0, epoch=min(row.epoch + 1, subject.plan.epochs), note="")
+            if row.epoch % told and row.epoch < subject.plan.epochs:
+                return
+            share = "" if row.ngspice_share is None else f", {100 * row.ngspice_share:.0f} % in ngspice"
+            bar.console.print(
+                f"epoch {row.epoch:>3}/{subject.plan.epochs}  loss {row.train_loss:.4g} V²  "
+                f"training {100 * row.train_accuracy:.2f} %  held out {100 * row.test_accuracy:.2f} %  "
+                f"({row.samples_per_second:.0f} samples/s{share})",
+                soft_wrap=True,
+            )
+
+        yield watch
+
+
+def print_result(run: Run, result: dict[str, Any]) -> None:
+    """What a training reached, and what to do next."""
+    OUT.print(
+        f"test accuracy {100 * result['test_accuracy']:.2f} %, training accuracy {100 * result['train_accuracy']:.2f} %"
+    )
+    OUT.print(
+        f"{result['epochs']} epochs in {result['seconds']:.1f} s, {result['train_samples_per_second']:.0f} samples/s"
+    )
+    OUT.print(f"run directory: {run.path} (training.png, crossbars.png, epochs.csv, conductances.npz)")
+    OUT.print(f"next: harness check {run.path}")
+    OUT.print(f"      harness export {run.path} --to network.cir")
+
+
+def print_comparison(found: Comparison) -> None:
+    """What a benchmark found, as a table."""
+    table = Table("training, every phase, gradient and update", "samples/s", "ngspice on one core is faster by")
+    table.add_row(f"ngspice × {found.workers}", f"{found.samples_per_second:,.0f}", "")
+    one = found.one_core_samples_per_second
+    table.add_row("ngspice, one core", f"{one:,.0f}", "1")
+    table.add_row("nodal chip, one core", f"{found.nodal_samples_per_second:,.0f}", f"{1 / found.nodal_ratio:.3f}")
+    for title, ratio in (
+        ("resident circuit, alter + op", found.alter_op_ratio),
+        ("full netlist, one op per phase", found.full_netlist_ratio),
+    ):
+        table.add_row(title, f"{one / ratio:,.3g}", f"{ratio:,.3g}")
+    OUT.print(table)
+    OUT.print(
+        f"an epoch takes {found.epoch_seconds:.0f} s, held-out rows {found.evaluation_samples_per_second:.0f} a second"
+    )
+    OUT.print(
+        f"{100 * found.ngspice_share:.0f} % inside ngspice's analyses, {found.iterations_per_point:.1f} Newton "
+        f"iterations per operating point at {found.microseconds_per_iteration:.0f} µs"
+    )
+    OUT.print(f"peak memory of a worker: {found.peak_worker_mb:.0f} MB")
+
+
+def print_scaling(points: Sequence[ScalingPoint], file: Path, name: str, as_json: bool) -> None:
+    """Draw time against size into a PNG file, and print the same as a table or as one object."""
+    from harness.plots import draw_scaling  # noqa: PLC0415 - matplotlib takes a second to import
+
+    exponents = {layers: exponent(points, layers) for layers in sorted({p.layers for p in points})}
+    lines = {
+        f"{layers} hidden layer{'s' if layers > 1 else ''}: exponent {slope:.2f}": {
+            p.hidden: p.seconds_per_sample for p in points if p.layers == layers
+        }
+        for layers, slope in exponents.items()
+    }
+    write_atomic(file, draw_scaling(lines, name))
+    if as_json:
+        print_json({"points": [asdict(p) for p in points], "exponents": exponents, "file": str(file)})
+        return
+    table = Table("hidden layers", "nodes of each", "training, ms a sample", "exponent")
+    for p in points:
+        table.add_row(str(p.layers), str(p.hidden), f"{1e3 * p.seconds_per_sample:.3g}", f"{exponents[p.layers]:.2f}")
+    OUT.print(table)
+    OUT.print(f"wrote {file}")
+
+
+def print_checks(checks: Sequence[Check], more: dict[str, Any], as_json: bool, *, failed: bool = False) -> None:
+    """Checks as a table or, with `more`, as one object; exits with 1 unless all passed."""
+    passed = all(c.passed for c in checks) and not failed
+    if as_json:
+        rows = [
+            {"name": c.name, "value": c.value, "bound": c.bound, "unit": c.unit, "passed": c.passed} for c in checks
+        ]
+        print_json({**more, "passed": passed, "checks": rows})
+    else:
+        table = Table("check", "value", "bound", "unit", "")
+        for c in checks:
+            verdict = Text("passed", "green") if c.passed else Text("FAILED", "red")
+            table.add_row(c.name, f"{c.value:.2e}", f"{c.bound:.2e}", c.unit, verdict)
+        OUT.print(table)
+    if not passed:
+        sys.exit(1)
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """One object on stdout."""
+    click.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
