@@ -322,7 +322,7 @@ def test_the_chunk_is_recorded(tmp_path: Path) -> None:
 def test_no_worker_is_started_for_the_nodal_chip(tmp_path: Path) -> None:
     experiment = Experiment.load("iris", ["chip.kind=nodal", "training.epochs=1"])
     with experiment.open_chip(SimulatorChoice(2)) as chip:
-        chip.measure([Drive(experiment.data.train.inputs)])
+        chip.measure([Drive(experiment.data.train.batch(slice(None)).inputs)])
         assert workers_of(os.getpid()) == []
 
 

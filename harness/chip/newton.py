@@ -36,7 +36,9 @@ def settle(settling: Settling, tolerance: float) -> Array:
     """
     network = settling.network
     solved = np.empty((len(settling), len(settling.phases), network.size))
-    solvers = [_Solver(network, phase) for phase in settling.phases]
+    solvers: list[_Solver] = []
+    for phase in settling.phases:
+        solvers.append(_Solver(network, phase, solvers[-1] if solvers else None))
     dense = max(1, network.size - len(network.alone))
     block = max(1, _BLOCK // dense**2)
     for first in range(0, len(settling), block):
@@ -63,36 +65,38 @@ class _Unsettled(Exception):  # noqa: N818 - becomes a ConvergenceError where th
 class _Solver:
     """One network in one phase: `alone` unknowns in `_Cells`, the `dense` rest in Newton's matrix."""
 
-    def __init__(self, network: Network, phase: Phase) -> None:
+    def __init__(self, network: Network, phase: Phase, before: "_Solver | None" = None) -> None:
+        """Phases with the same inputs share what a nudge does not touch."""
         matrix, current = _sprung(network, phase)
-        self._alone = network.alone
+        self._phase, self._alone = phase, network.alone
         self._dense = np.setdiff1d(np.arange(network.size), network.alone)
-        self._across = np.ascontiguousarray(matrix[np.ix_(self._alone, self._dense)])
         self._rest = matrix[np.ix_(self._dense, self._dense)]
         self._current = current[:, self._dense]
-        self._cells = _Cells(network, phase, np.diagonal(matrix)[self._alone], current[:, self._alone])
-        self._bridges = _Bridges(network, phase, self._dense)
-        self._products: Array | None = None
-        if self._across.size * len(self._dense) <= _BLOCK // 4:
-            products = self._across[:, :, None] * self._across[:, None, :]
-            self._products = products.reshape(len(self._alone), self._rest.size)
+        shares = before is not None and before._serves(network, phase)
+        self._fixed: _Fixed = before._fixed if before and shares else _Fixed(network, phase, matrix, current)
+
+    def _serves(self, network: Network, phase: Phase) -> bool:
+        """Whether the other phase differs in nudged, dense unknowns only."""
+        same = phase.currents is self._phase.currents and phase.rails is self._phase.rails
+        return same and not np.isin(np.concatenate([network.plus, network.minus]), network.alone).any()
 
     def settle(self, samples: Index, start: Array, tolerance: float, *, cold: bool) -> Array:
         """Unknowns (V, ``[samples, n]``) from a start of the same shape; a cold one is no prediction."""
+        across, cells, bridges = self._fixed.across, self._fixed.cells, self._fixed.bridges
         solved = np.empty_like(start)
         at, dense, alone = np.arange(len(samples)), start[:, self._dense], start[:, self._alone]
-        junctions = self._bridges.voltages(dense, samples)
+        junctions = bridges.voltages(dense, samples)
         predicted = np.full(len(samples), not cold)
         for _ in range(MAX_ITERATIONS):
             rows = samples[at]
-            alone, excess, slope = self._cells.solve(dense @ self._across.T, alone, predicted, rows)
-            amperes, siemens = self._bridges.tangents(dense, junctions, rows)
-            residual = self._current[rows] - dense @ self._rest - amperes - (alone + excess / slope) @ self._across
-            step = self._bridges.solve(self._schur(slope), siemens, residual)
-            moved = (excess - step @ self._across.T) / slope
+            alone, excess, slope = cells.solve(dense @ across.T, alone, predicted, rows)
+            amperes, siemens = bridges.tangents(dense, junctions, rows)
+            residual = self._current[rows] - dense @ self._rest - amperes - (alone + excess / slope) @ across
+            step = bridges.solve(self._schur(slope), siemens, residual)
+            moved = (excess - step @ across.T) / slope
             dense, alone = dense + step, alone + moved
-            reached = self._bridges.voltages(dense, rows)
-            limited = self._bridges.limit(reached, junctions)
+            reached = bridges.voltages(dense, rows)
+            limited = bridges.limit(reached, junctions)
             size = np.maximum(np.abs(step).max(axis=1, initial=0.0), np.abs(moved).max(axis=1, initial=0.0))
             done = (size <= tolerance) & (limited == reached).all(axis=1)
             solved[np.ix_(at[done], self._dense)] = dense[done]
@@ -101,14 +105,28 @@ class _Solver:
             if not left.any():
                 return solved
             at, dense, alone, junctions = at[left], dense[left], alone[left], limited[left]
-            predicted = np.abs(moved[left]).max(axis=1, initial=0.0) <= self._cells.trusted
+            predicted = np.abs(moved[left]).max(axis=1, initial=0.0) <= cells.trusted
         raise _Unsettled(int(samples[at[0]]))
 
     def _schur(self, slope: Array) -> Array:
         """Conductances (S, ``[samples, dense, dense]``) with the alone unknowns eliminated at their slopes (S)."""
-        if self._products is not None:
-            return self._rest - ((1 / slope) @ self._products).reshape(len(slope), *self._rest.shape)
-        return self._rest - (self._across.T / slope[:, None, :]) @ self._across
+        if self._fixed.products is not None:
+            return self._rest - ((1 / slope) @ self._fixed.products).reshape(len(slope), *self._rest.shape)
+        return self._rest - (self._fixed.across.T / slope[:, None, :]) @ self._fixed.across
+
+
+class _Fixed:
+    """What a nudge of dense unknowns leaves as it is: diodes, and all that belongs to the alone unknowns."""
+
+    def __init__(self, network: Network, phase: Phase, matrix: Array, current: Array) -> None:
+        alone, dense = network.alone, np.setdiff1d(np.arange(network.size), network.alone)
+        self.across = np.ascontiguousarray(matrix[np.ix_(alone, dense)])
+        self.cells = _Cells(network, phase, np.diagonal(matrix)[alone], current[:, alone])
+        self.bridges = _Bridges(network, phase, dense)
+        self.products: Array | None = None
+        """Of every pair in a row of `across`, ``[alone, dense · dense]``, unless that is too large."""
+        if self.across.size * len(dense) <= _BLOCK // 4:
+            self.products = (self.across[:, :, None] * self.across[:, None, :]).reshape(len(alone), len(dense) ** 2)
 
 
 class _Cells:

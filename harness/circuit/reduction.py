@@ -273,10 +273,7 @@ class _System:
         self.diagonal += self._gathered(at, cells.sum(axis=0))
         steady = np.flatnonzero(scaling.held[held])
         self.current += self._gathered(at, scaling.held[held[steady]] @ cells[steady] / scaling.scale[nodes])
-        driven = np.flatnonzero(scaling.channel[held] >= 0)
-        sources, shape = held[driven], (len(self.current_gain), len(held))
-        by_channel = csr_matrix((scaling.gain[sources], (scaling.channel[sources], driven)), shape=shape)
-        gained = np.asarray(by_channel @ cells, float) / scaling.scale[nodes]
+        gained = np.asarray(scaling.gathering(held, len(self.current_gain)) @ cells, float) / scaling.scale[nodes]
         if len(np.unique(at)) == len(at):
             self.current_gain[:, at] += gained
         else:

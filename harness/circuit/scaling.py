@@ -7,11 +7,11 @@ because the backward gain 1/A makes the two halves add up. Conductances and diod
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from harness.circuit.circuit import Circuit, nodes_of
@@ -42,11 +42,21 @@ class Scaling:
     """Input channel that a source follows; −1 for none."""
     gain: Array
     """V per V of that channel."""
+    _gatherings: dict[bytes, csr_matrix] = field(default_factory=dict)
 
     @property
     def free(self) -> npt.NDArray[np.bool_]:
         """True where the voltage is an unknown."""
         return self.variable >= 0
+
+    def gathering(self, held: Index, channels: int) -> csr_matrix:
+        """What each channel drives of some held nodes: V per V, ``[channels, held]``."""
+        key = held.tobytes()
+        if key not in self._gatherings:
+            driven = np.flatnonzero(self.channel[held] >= 0)
+            entries = self.gain[held[driven]], (self.channel[held[driven]], driven)
+            self._gatherings[key] = csr_matrix(entries, shape=(channels, len(held)))
+        return self._gatherings[key]
 
     @property
     def variables(self) -> int:

@@ -155,6 +155,9 @@ def _drives(batch: Batch, nudges: list[Nudge]) -> list[Drive]:
 def _voltages(nodes: Array, lines: Index) -> Array:
     """V of each line, ``[batch, lines]``; the index behind the last node is ground's."""
     if lines.max() < nodes.shape[1]:
+        first, count = int(lines[0]), len(lines)
+        if np.array_equal(lines, np.arange(first, first + count)):
+            return nodes[:, first : first + count]  # a view: word lines are a network's most numerous nodes
         return nodes[:, lines]
     return np.column_stack([nodes, np.zeros(len(nodes))])[:, lines]
 

@@ -118,8 +118,8 @@ class Adam:
     def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:  # noqa: D102
         first, second = state.slots
         steps = state.steps + 1
-        first = tuple(self.beta1 * m + (1 - self.beta1) * g for m, g in zip(first, gradient, strict=True))
-        second = tuple(self.beta2 * v + (1 - self.beta2) * g * g for v, g in zip(second, gradient, strict=True))
+        first = tuple(_averaged(m, g, self.beta1) for m, g in zip(first, gradient, strict=True))
+        second = tuple(_averaged(v, g * g, self.beta2) for v, g in zip(second, gradient, strict=True))
         moments = zip(self.rates, first, second, strict=True)
         change = tuple(-rate * self._direction(m, v, steps) for rate, m, v in moments)
         return change, UpdateState(steps, (first, second))
@@ -138,6 +138,13 @@ class Adam:
 
 def _zeros(conductances: Conductances) -> Conductances:
     return tuple(np.zeros_like(g) for g in conductances)
+
+
+def _averaged(mean: Array, new: Array, share: float) -> Array:
+    """Exponential running mean; few passes, for these arrays are a network's largest."""
+    kept = share * mean
+    kept += (1 - share) * new
+    return kept
 
 
 def _decayed(rates: Sequence[float], decay: float, epoch: int) -> tuple[float, ...]:
