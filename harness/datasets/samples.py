@@ -1,6 +1,6 @@
 """What every data set becomes: arrays in volts, split into rows to train on and rows that are held out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,10 @@ class Samples:
     def batch(self, rows: Index | slice) -> Batch:
         """The samples in `rows`, in that order, in volts."""
         return Batch((self.codes[rows] - self.centre) / self.width, self.targets[rows])
+
+    def first(self, count: int) -> "Samples":
+        """At most so many rows from the start."""
+        return replace(self, codes=self.codes[:count], targets=self.targets[:count])
 
 
 @dataclass(frozen=True, eq=False)
