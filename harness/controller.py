@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from harness.chip.base import Chip
 from harness.datasets import Samples, Split
 from harness.learning.costs import Cost, accuracy
-from harness.learning.updates import UpdateRule, UpdateState
+from harness.learning.updates import Schedule, UpdateRule, UpdateState
 from harness.measurement import Array, Batch, Conductances, Drive
 from harness.runs import EpochRow, Position, Run, StepRow
 
@@ -47,6 +47,7 @@ class Plan:
     epochs: int
     batch: int
     seed: int
+    schedule: Schedule = field(default_factory=Schedule)
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,12 @@ def training(
     batches = -(-len(data.train) // plan.batch)
     for epoch in range(start.epoch, plan.epochs):
         order = np.random.default_rng([plan.seed, _ORDER, epoch]).permutation(len(data.train))
-        rates = update.at_epoch(epoch)
         for step in range(position.step, batches):
             began, simulated = time.perf_counter(), chip.simulator_seconds
             batch = data.train.batch(order[step * plan.batch : (step + 1) * plan.batch])
             rng = np.random.default_rng([plan.seed, _STEP, epoch, step])
-            state, record = train_step(chip, rule, rates, position.update, batch, rng)
+            scaled = update.scaled(plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs))
+            state, record = train_step(chip, rule, scaled, position.update, batch, rng)
             position = Position(
                 chip.conductances,
                 state,

@@ -30,7 +30,7 @@ from harness.errors import ExperimentError, RunError
 from harness.files import write_atomic
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
 from harness.learning.equilibrium import EquilibriumPropagation
-from harness.learning.updates import SGD, Adam, Momentum, UpdateRule
+from harness.learning.updates import SGD, Adam, Momentum, Schedule, UpdateRule
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
 from harness.runs import Run
@@ -159,18 +159,19 @@ class Experiment:
         in_unit, in_unit_squared = tuple(r * unit for r in rates), tuple(r * unit**2 for r in rates)
         match update:
             case SGDSettings():
-                return SGD(in_unit_squared, decay=update.decay)
+                return SGD(in_unit_squared)
             case MomentumSettings():
-                return Momentum(in_unit_squared, update.momentum, decay=update.decay)
+                return Momentum(in_unit_squared, update.momentum)
             case AdamSettings():
                 scale = 1 / unit
-                return Adam(in_unit, update.beta1, update.beta2, update.epsilon, scale=scale, decay=update.decay)
+                return Adam(in_unit, update.beta1, update.beta2, update.epsilon, scale=scale)
 
     @property
     def plan(self) -> Plan:
-        """Epochs, batch size, seed."""
+        """Epochs, batch size, seed, and how rates fall."""
         training = self.settings.training
-        return Plan(training.epochs, training.batch, training.seed)
+        update = self.settings.update
+        return Plan(training.epochs, training.batch, training.seed, Schedule(update.decay, to_zero=update.to_zero))
 
     @property
     def tolerances(self) -> Tolerances:

@@ -136,6 +136,8 @@ class _Update(_Section):
     """One learning rate per crossbar, or one for all: in g_unit²/V² for sgd and momentum, in g_unit for adam."""
     decay: Annotated[Number, Field(gt=0, le=1)] = 1.0
     """Factor on the rates from epoch to epoch."""
+    to_zero: Annotated[bool, Field(strict=True)] = False
+    """Rates fall in a straight line, from step to step, to nothing at the end of the training."""
 
 
 class SGDSettings(_Update):

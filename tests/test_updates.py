@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from harness.errors import ExperimentError
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError, accuracy
-from harness.learning.updates import SGD, Adam, Momentum, UpdateRule
+from harness.learning.updates import SGD, Adam, Momentum, Schedule, UpdateRule
 from harness.measurement import Conductances
 
 SHAPES = [(4, 3), (5, 2)]
@@ -143,34 +143,34 @@ def test_the_initial_state_does_not_depend_on_the_values(rule: UpdateRule) -> No
         assert all(not array.any() for array in slot)
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [SGD(RATES, decay=0.5), Momentum(RATES, 0.8, decay=0.5), Adam(RATES, 0.8, 0.9, 1e-3, 7.0, decay=0.5)],
-    ids=["sgd", "momentum", "adam"],
-)
-def test_rates_decay_from_epoch_to_epoch(rule: SGD | Momentum | Adam) -> None:
-    assert rule.at_epoch(0).rates == RATES
-    assert rule.at_epoch(3).rates == pytest.approx([rate / 8 for rate in RATES], rel=1e-15)
-    assert type(rule.at_epoch(3)) is type(rule)
-    kept = {name: value for name, value in vars(rule).items() if name not in ("rates", "decay")}
-    assert kept.items() <= vars(rule.at_epoch(3)).items()
-    assert rule.at_epoch(3).at_epoch(5).rates == rule.at_epoch(3).rates, "decayed twice"
-    for late, plain in zip(
-        changes_of(rule.at_epoch(3), gradients(3)), changes_of(rule.at_epoch(0), gradients(3)), strict=True
-    ):
+@pytest.mark.parametrize("rule", RULES, ids=["sgd", "momentum", "adam"])
+def test_scaled_rates_scale_every_change(rule: SGD | Momentum | Adam) -> None:
+    scaled = rule.scaled(0.125)
+    assert scaled.rates == tuple(rate / 8 for rate in RATES)
+    assert {**vars(scaled), "rates": RATES} == vars(rule)
+    for late, plain in zip(changes_of(scaled, gradients(3)), changes_of(rule, gradients(3)), strict=True):
         for a, b in zip(late, plain, strict=True):
             np.testing.assert_allclose(a, b / 8, rtol=1e-14)
 
 
+def test_rates_fall_from_epoch_to_epoch_or_in_a_straight_line() -> None:
+    assert [Schedule(0.5).factor(epoch, epoch / 4 + 0.1) for epoch in range(3)] == [1, 0.5, 0.25]
+    assert [Schedule(to_zero=True).factor(0, done) for done in (0.0, 0.25, 1.0)] == [1, 0.75, 0]
+    assert Schedule(0.5, to_zero=True).factor(1, 0.5) == 0.25
+
+
+@pytest.mark.parametrize("decay", [0.0, -1.0, 1.5, math.nan])
+def test_wrong_decays_are_refused(decay: float) -> None:
+    with pytest.raises(ExperimentError, match=rf"decay {decay:g} must lie above 0 and at most at 1"):
+        Schedule(decay)
+
+
 @pytest.mark.parametrize("make", [SGD, Momentum, Adam])
-def test_wrong_rates_and_decays_are_refused(make: type[SGD] | type[Momentum] | type[Adam]) -> None:
+def test_wrong_rates_are_refused(make: type[SGD] | type[Momentum] | type[Adam]) -> None:
     with pytest.raises(ExperimentError, match=r"learning rate -0.5 must be finite and not negative"):
         make((0.1, -0.5))
     with pytest.raises(ExperimentError, match=r"learning rate nan must be finite and not negative"):
         make((math.nan,))
-    for decay in (0.0, -1.0, 1.5, math.nan):
-        with pytest.raises(ExperimentError, match=rf"decay {decay:g} must lie above 0 and at most at 1"):
-            make(RATES, decay=decay)
 
 
 @pytest.mark.parametrize("value", [1.0, -0.1, 2.0, math.nan])

@@ -1,7 +1,7 @@
 """Update rules: from ∂C/∂g to the change of conductance that is asked of the chip.
 
 Each is a frozen value with explicit state, so that a run can be stopped and resumed bit for bit. Rates are one per
-crossbar; `at_epoch` gives the rule with its decayed rates.
+crossbar; how they fall over a training is a `Schedule`.
 """
 
 from collections.abc import Sequence
@@ -33,9 +33,31 @@ class UpdateRule(Protocol):
         """Wanted changes (S) for a gradient (V²/S), and the state after it."""
         ...
 
-    def at_epoch(self, epoch: int) -> Self:
-        """The same rule with the rates of an epoch (counted from 0)."""
+    def scaled(self, factor: float) -> Self:
+        """The same rule with every rate times `factor`."""
         ...
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How rates fall over a training.
+
+    Raises:
+        ExperimentError: the decay is out of range.
+    """
+
+    decay: float = 1.0
+    """Factor on every rate from epoch to epoch."""
+    to_zero: bool = False
+    """Besides, rates fall in a straight line, from step to step, to nothing at the end of the training."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decay <= 1:
+            raise ExperimentError(f"update: decay {self.decay:g} must lie above 0 and at most at 1")
+
+    def factor(self, epoch: int, done: float) -> float:
+        """What rates are multiplied by in an epoch (counted from 0) when the share `done` of all steps is behind."""
+        return self.decay**epoch * (1 - done if self.to_zero else 1.0)
 
 
 @dataclass(frozen=True)
@@ -43,12 +65,10 @@ class SGD:
     """Δg = −η ∂C/∂g, with η in S²/V²."""
 
     rates: tuple[float, ...]
-    """η of each crossbar in the first epoch, S²/V²."""
-    decay: float = 1.0
-    """Factor on every rate from epoch to epoch."""
+    """η of each crossbar at the start, S²/V²."""
 
     def __post_init__(self) -> None:
-        _check_rates(self.rates, self.decay)
+        _check_rates(self.rates)
 
     def init(self, conductances: Conductances) -> UpdateState:  # noqa: ARG002, D102 - said once, on the protocol
         return UpdateState()
@@ -57,8 +77,8 @@ class SGD:
         change = tuple(-rate * g for rate, g in zip(self.rates, gradient, strict=True))
         return change, replace(state, steps=state.steps + 1)
 
-    def at_epoch(self, epoch: int) -> "SGD":  # noqa: D102
-        return replace(self, rates=_decayed(self.rates, self.decay, epoch), decay=1.0)
+    def scaled(self, factor: float) -> "SGD":  # noqa: D102
+        return replace(self, rates=_scaled(self.rates, factor))
 
 
 @dataclass(frozen=True)
@@ -66,14 +86,12 @@ class Momentum:
     """u ← μ u + ∂C/∂g, Δg = −η u (Polyak's heavy ball), with η in S²/V²."""
 
     rates: tuple[float, ...]
-    """η of each crossbar in the first epoch, S²/V²."""
+    """η of each crossbar at the start, S²/V²."""
     momentum: float = 0.9
     """μ."""
-    decay: float = 1.0
-    """Factor on every rate from epoch to epoch."""
 
     def __post_init__(self) -> None:
-        _check_rates(self.rates, self.decay)
+        _check_rates(self.rates)
         _check_share("momentum", self.momentum)
 
     def init(self, conductances: Conductances) -> UpdateState:  # noqa: D102
@@ -85,8 +103,8 @@ class Momentum:
         change = tuple(-rate * u for rate, u in zip(self.rates, velocity, strict=True))
         return change, UpdateState(state.steps + 1, (velocity,))
 
-    def at_epoch(self, epoch: int) -> "Momentum":  # noqa: D102
-        return replace(self, rates=_decayed(self.rates, self.decay, epoch), decay=1.0)
+    def scaled(self, factor: float) -> "Momentum":  # noqa: D102
+        return replace(self, rates=_scaled(self.rates, factor))
 
 
 @dataclass(frozen=True)
@@ -97,18 +115,16 @@ class Adam:
     """
 
     rates: tuple[float, ...]
-    """η of each crossbar in the first epoch, S."""
+    """η of each crossbar at the start, S."""
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
     """Share of the root-mean-square gradient's own scale (V²/S) below which steps shrink; see `scale`."""
     scale: float = 1.0
     """V²/S: unit of the gradients, so that `epsilon` is a pure number."""
-    decay: float = 1.0
-    """Factor on every rate from epoch to epoch."""
 
     def __post_init__(self) -> None:
-        _check_rates(self.rates, self.decay)
+        _check_rates(self.rates)
         _check_share("beta1", self.beta1)
         _check_share("beta2", self.beta2)
 
@@ -132,8 +148,8 @@ class Adam:
         spread /= 1 - self.beta1**steps
         return spread
 
-    def at_epoch(self, epoch: int) -> "Adam":  # noqa: D102
-        return replace(self, rates=_decayed(self.rates, self.decay, epoch), decay=1.0)
+    def scaled(self, factor: float) -> "Adam":  # noqa: D102
+        return replace(self, rates=_scaled(self.rates, factor))
 
 
 def _zeros(conductances: Conductances) -> Conductances:
@@ -147,16 +163,14 @@ def _averaged(mean: Array, new: Array, share: float) -> Array:
     return kept
 
 
-def _decayed(rates: Sequence[float], decay: float, epoch: int) -> tuple[float, ...]:
-    return tuple(rate * decay**epoch for rate in rates)
+def _scaled(rates: Sequence[float], factor: float) -> tuple[float, ...]:
+    return tuple(rate * factor for rate in rates)
 
 
-def _check_rates(rates: Sequence[float], decay: float) -> None:
+def _check_rates(rates: Sequence[float]) -> None:
     for rate in rates:
         if not 0 <= rate < np.inf:
             raise ExperimentError(f"update: learning rate {rate:g} must be finite and not negative")
-    if not 0 < decay <= 1:
-        raise ExperimentError(f"update: decay {decay:g} must lie above 0 and at most at 1")
 
 
 def _check_share(name: str, value: float) -> None:
