@@ -17,7 +17,7 @@ from harness.errors import UnitError
 from harness.measurement import Drive, Injection, Spring
 from harness.netlist.full import circuit_lines, export_text, operating_point_lines
 from harness.netlist.settings import Tolerances
-from harness.netlist.sweep import sweep_lines
+from harness.netlist.sweep import conductance_lines, sweep_lines
 from tests.conftest import kendall, random_batch, scellier
 
 
@@ -146,3 +146,24 @@ def test_ngspice_runs_an_exported_file_as_it_is_and_prints_the_outputs(tmp_path:
     found = [float(v) for v in re.findall(r"^v\(o\d+p\)\s*-\s*v\(o\d+n\) = (\S+)$", printed, re.MULTILINE)]
     (reading,) = NodalChip(circuit).measure([Drive(inputs)])
     np.testing.assert_allclose(found, reading.outputs[0], rtol=1e-7)
+
+
+def test_many_conductances_are_written_column_by_column_and_mean_the_same() -> None:
+    """As transconductances they must give the currents that the matrix gives."""
+    size = 220
+    rng = np.random.default_rng(0)
+    half = np.triu(rng.uniform(0.1, 1, (size, size)), k=1)
+    matrix = np.diag(half.sum(axis=1) + half.sum(axis=0) + 0.5) - half - half.T
+    found = np.zeros((size, size))
+    for line in conductance_lines(matrix):
+        name, *nodes, value = line.split()
+        if name[0] == "r":
+            (k, ground) = nodes
+            assert ground == "0"
+            found[int(k[1:]), int(k[1:])] += 1 / float(value)
+        else:
+            row, _, column, _ = nodes
+            found[int(row[1:]), int(column[1:])] += float(value)
+    np.testing.assert_allclose(found, matrix, rtol=1e-15)
+    names = [line.split()[0] for line in conductance_lines(matrix)]
+    assert len(set(names)) == size * size
