@@ -14,12 +14,13 @@ from harness.chip.base import Chip
 from harness.chip.ngspice import FullNetlistChip, NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.chip.session import open_session
-from harness.circuit import Reduction, Settling
+from harness.circuit import Circuit, Reduction, Settling
 from harness.controller import train_step
 from harness.errors import ExperimentError
 from harness.experiment import Experiment, SimulatorChoice
 from harness.measurement import Batch, Conductances, Drive, Reading
 from harness.netlist import resident
+from harness.settings import GraphSettings
 
 SIZES = (*((1, hidden) for hidden in (50, 100, 200, 400, 800)), *((n, h) for n in (2, 3) for h in (50, 100, 200)))
 """(hidden layers, nodes of each) that `scaling` measures for a picture."""
@@ -158,7 +159,7 @@ def _training(experiment: Experiment, chip: Chip) -> Iterator[float]:
     state = update.init(chip.conductances)
     for batch in _batches(experiment):
         began = time.perf_counter()
-        state, _ = train_step(chip, rule, update, state, batch, rng)
+        state, _ = train_step(chip, rule, update, experiment.cost, state, batch, rng)
         yield time.perf_counter() - began
 
 
@@ -203,8 +204,10 @@ def scaling(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[ScalingPoint]:
     """Training time per sample on one core with fresh conductances, for pairs of (hidden layers, nodes of each)."""
-    rates = experiment.settings.update.rates
-    bias = experiment.settings.network.bias
+    rates, network = experiment.settings.update.rates, experiment.settings.network
+    if isinstance(network, GraphSettings):
+        raise ExperimentError(f"experiment {experiment.settings.name}: a free graph has no hidden layers to scale")
+    bias = network.bias
     for layers, hidden in sizes:
         tell(f"{layers} × {hidden} hidden nodes")
         changes: dict[str, object] = {"network.hidden": [hidden] * layers, "update.rates": _spread(rates, layers)}
@@ -243,23 +246,22 @@ def _programmed(
         yield chip
 
 
-class _Recorder:
+class _Recorder(NodalChip):
     """A chip that keeps the drives that a rule asks for."""
 
-    def __init__(self, chip: Chip) -> None:
-        self._chip = chip
+    def __init__(self, circuit: Circuit) -> None:
+        super().__init__(circuit)
         self.drives: list[Drive] = []
 
-    def measure(self, drives: list[Drive]) -> tuple[Reading, ...]:
+    def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         self.drives += drives
-        return self._chip.measure(drives)
+        return super().measure(drives)
 
 
 def _settling(experiment: Experiment, conductances: Conductances, samples: int) -> Settling:
     """The phases that the rule asks for, for the first samples of an epoch."""
-    chip = NodalChip(experiment.circuit)
-    chip.program(conductances)
-    recorder = _Recorder(chip)
+    recorder = _Recorder(experiment.circuit)
+    recorder.program(conductances)
     experiment.rule.measure(recorder, next(_batches(experiment, samples)), _rng(experiment))
     return Reduction(experiment.circuit).reduce(conductances).settling(recorder.drives)
 

@@ -8,11 +8,22 @@ import numpy as np
 from harness.chip.base import Chip
 from harness.chip.ngspice import FullNetlistChip, NgspiceChip
 from harness.chip.nodal import NodalChip
-from harness.circuit import GROUND, BidirectionalAmplifier, Circuit, Crossbar, CurrentSource, Diode, Reduction, Resistor
+from harness.circuit import (
+    GROUND,
+    BidirectionalAmplifier,
+    Circuit,
+    Crossbar,
+    CurrentSource,
+    Diode,
+    Edges,
+    Reduction,
+    Resistor,
+)
 from harness.circuit.circuit import driven_node
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.learning.costs import Cost
-from harness.learning.equilibrium import EquilibriumPropagation, Nudging, Variant
+from harness.learning.equilibrium import EquilibriumPropagation, Nudging
+from harness.learning.generalized import Variant
 from harness.measurement import Array, Batch, Conductances, Drive, Index, Injection
 from harness.netlist.settings import Tolerances
 
@@ -92,36 +103,36 @@ def check_circuit(
         tell("gradient in ngspice")
         rule = EquilibriumPropagation(circuit, cost, beta=beta, nudging=Nudging.CURRENT)
         ours, theirs = (_gradient(rule, c, batch) for c in (NgspiceChip(circuit, tolerances=tolerances), nodal))
-        for crossbar, a, b in zip(circuit.crossbars, ours, theirs, strict=True):
-            yield Check(f"gradient of {crossbar.name}: ngspice against nodal", _relative(a, b), 1e-2, "relative")
+        for array, a, b in zip(circuit.arrays, ours, theirs, strict=True):
+            yield Check(f"gradient of {array.name}: ngspice against nodal", _relative(a, b), 1e-2, "relative")
 
 
 def finite_differences(
-    circuit: Circuit, cost: Cost, batch: Batch, cells: Sequence[Index], *, step: float = 1e-4
+    circuit: Circuit, cost: Cost, batch: Batch, cells: Sequence[Index], *, step: float = 3e-4
 ) -> Conductances:
-    """∂C/∂g (V²/S) by central differences on the nodal chip, for chosen cells.
+    """∂C/∂g (V²/S) by central differences of fourth order on the nodal chip, for chosen cells.
 
     Args:
-        circuit: with every probed cell at least `step` of the crossbar's mean inside its range.
+        circuit: with every probed cell at least twice `step` of the array's mean inside its range.
         cost: mean over the batch.
         batch: the samples.
-        cells: per crossbar the cells ``[k, 2]`` (word, bit).
-        step: relative to the crossbar's mean conductance.
+        cells: per array the cells ``[k, axes]`` (word, bit; or edge).
+        step: relative to the array's mean conductance.
     """
     chip = NodalChip(circuit, tolerance=1e-10)
     slopes = []
-    for k, (crossbar, chosen) in enumerate(zip(circuit.crossbars, cells, strict=True)):
-        change = step * crossbar.conductances.mean()
+    for k, (array, chosen) in enumerate(zip(circuit.arrays, cells, strict=True)):
+        change = step * array.conductances.mean()
         found = np.empty(len(chosen))
-        for row, (word, bit) in enumerate(chosen):
+        for row, cell in enumerate(map(tuple, chosen)):
             costs = []
-            for sign in (1, -1):
+            for steps in (2, 1, -1, -2):
                 moved = [g.copy() for g in circuit.conductances]
-                moved[k][word, bit] += sign * change
+                moved[k][cell] += steps * change
                 chip.program(moved)
                 (reading,) = chip.measure([Drive(batch.inputs)])
                 costs.append(cost.values(reading.outputs, batch.targets).mean())
-            found[row] = (costs[0] - costs[1]) / (2 * change)
+            found[row] = np.dot(costs, [-1, 8, -8, 1]) / (12 * change)
         slopes.append(found)
     return tuple(slopes)
 
@@ -130,24 +141,24 @@ def _gradient_checks(
     circuit: Circuit, cost: Cost, batch: Batch, beta: float, rng: np.random.Generator
 ) -> Iterator[Check]:
     """Centered equilibrium propagation with a small nudge against finite differences, per crossbar."""
-    inside = _inside(circuit)
-    cells = [rng.integers(0, crossbar.shape, (_PROBED_CELLS, 2)) for crossbar in circuit.crossbars]
-    truth = finite_differences(inside, cost, batch, cells)
-    rule = EquilibriumPropagation(inside, cost, beta=1e-3 * beta, variant=Variant.CENTERED, nudging=Nudging.CURRENT)
-    gradient = _gradient(rule, NodalChip(inside, tolerance=1e-10), batch)
-    for crossbar, chosen, ours, theirs in zip(circuit.crossbars, cells, gradient, truth, strict=True):
-        value = _relative(ours[chosen[:, 0], chosen[:, 1]], theirs)
+    moved = inside(circuit)
+    cells = [rng.integers(0, array.shape, (_PROBED_CELLS, len(array.shape))) for array in circuit.arrays]
+    truth = finite_differences(moved, cost, batch, cells)
+    rule = EquilibriumPropagation(moved, cost, beta=1e-3 * beta, variant=Variant.CENTERED, nudging=Nudging.CURRENT)
+    gradient = _gradient(rule, NodalChip(moved, tolerance=1e-10), batch)
+    for array, chosen, ours, theirs in zip(circuit.arrays, cells, gradient, truth, strict=True):
+        value = _relative(ours[tuple(chosen.T)], theirs)
         yield Check(
-            f"gradient of {crossbar.name}: equilibrium propagation against finite differences", value, 1e-5, "relative"
+            f"gradient of {array.name}: equilibrium propagation against finite differences", value, 1e-5, "relative"
         )
 
 
-def _inside(circuit: Circuit) -> Circuit:
+def inside(circuit: Circuit) -> Circuit:
     """The circuit with every cell far enough inside its range to be moved both ways."""
     moved = []
-    for crossbar in circuit.crossbars:
-        room = min(1e-3 * crossbar.conductances.mean(), (crossbar.g_max - crossbar.g_min) / 4)
-        moved.append(np.clip(crossbar.conductances, crossbar.g_min + room, crossbar.g_max - room))
+    for array in circuit.arrays:
+        room = min(1e-3 * array.conductances.mean(), (array.g_max - array.g_min) / 4)
+        moved.append(np.clip(array.conductances, array.g_min + room, array.g_max - room))
     return circuit.with_conductances(moved)
 
 
@@ -184,6 +195,12 @@ def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
 
     for element in circuit.elements:
         match element:
+            case Edges(conductances=g):
+                first, second = element.ends(index)
+                currents = (volts[:, first] - volts[:, second]) * g  # from the first end to the second
+                for ends, sign in ((first, -1.0), (second, 1.0)):
+                    np.add.at(net.T, ends, sign * currents.T)
+                    np.add.at(size.T, ends, np.abs(currents).T)
             case Crossbar(words=words, bits=bits, conductances=g):
                 w, b = ([index[n] for n in lines] for lines in (words, bits))
                 currents = (volts[:, w, None] - volts[:, None, b]) * g  # from word to bit

@@ -3,12 +3,12 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -17,12 +17,24 @@ from rich.table import Table
 import harness
 from harness import bench as measure
 from harness import doctor as machine
+from harness.audit_command import audit
 from harness.checks import check_circuit
 from harness.datasets import BUILT_IN, IMAGE_SETS
-from harness.datasets.images import VARIABLE
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
-from harness.experiment import Experiment, SimulatorChoice, packaged_experiments
+from harness.experiment import Experiment, packaged_experiments
 from harness.files import write_atomic
+from harness.options import (
+    chip_option,
+    data_option,
+    json_option,
+    scheduler_option,
+    seed_option,
+    set_option,
+    simulators_for,
+    subject_of,
+    with_overrides,
+    workers_option,
+)
 from harness.runs import Run, fresh_path
 from harness.terminal import (
     ERR,
@@ -37,44 +49,6 @@ from harness.terminal import (
 )
 
 RUNS = Path("runs")
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
-set_option = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the experiment; may be repeated."
-)
-chip_option = click.option(
-    "--chip",
-    type=click.Choice(["ngspice", "nodal"]),
-    help="What simulates the network, instead of the experiment's choice.",
-)
-seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")
-
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Processes that run ngspice; results do not depend on it [default: one per core that may be used].",
-)
-scheduler_option = click.option(
-    "--scheduler", metavar="ADDRESS", help="Run ngspice on the workers of this Dask cluster, such as tcp://host:8786."
-)
-
-
-def _keep_data_folder(_: click.Context, __: click.Parameter, folder: str | None) -> None:
-    if folder:
-        os.environ[VARIABLE] = folder
-
-
-data_option = click.option(
-    "--data-dir",
-    envvar=VARIABLE,
-    show_envvar=True,
-    expose_value=False,
-    callback=_keep_data_folder,
-    type=click.Path(),
-    metavar="FOLDER",
-    help="Where the files of mnist, fashion_mnist and kmnist lie [default: the user's cache, filled by a download].",
-)
 
 
 class _Group(click.Group):
@@ -143,14 +117,16 @@ def train(
             )
         run = Run(resume)
         subject = Experiment.from_file(run.experiment)
-        simulators = _simulators(subject, workers, scheduler)
+        simulators = simulators_for(subject, workers, scheduler)
         for change in subject.changes_since(run):
             ERR.print(f"warning: since this run began, {change}; its bits may differ", soft_wrap=True)
     else:
         if experiment is None:
             raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume RUN")
-        subject = Experiment.load(experiment, _overrides(overrides, chip, seed))
-        simulators = _simulators(subject, workers, scheduler)
+        subject = Experiment.load(experiment, with_overrides(overrides, chip, seed))
+        simulators = simulators_for(subject, workers, scheduler)
+        for warning in subject.warnings():
+            ERR.print(f"warning: {warning}", soft_wrap=True)
         run = subject.create_run(folder) if folder else _fresh_run(subject)
     result = run.result
     if result is not None and result["epochs"] >= subject.plan.epochs:
@@ -179,8 +155,8 @@ def train(
 def evaluate(run: Path, chip: str | None, workers: int | None, scheduler: str | None, as_json: bool) -> None:
     """Loss and accuracy of a RUN's conductances on its training and held-out rows."""
     opened = Run(run)
-    subject = Experiment.from_file(opened.experiment, _overrides((), chip, None))
-    simulators = _simulators(subject, workers, scheduler)
+    subject = Experiment.from_file(opened.experiment, with_overrides((), chip, None))
+    simulators = simulators_for(subject, workers, scheduler)
     samples = len(subject.data.train) + len(subject.data.test)  # outside the status: a download has a bar of its own
     with ERR.status(f"evaluating {samples} samples"):
         result = subject.evaluate(opened, simulators=simulators)
@@ -206,20 +182,49 @@ def export(source: str, file: Path, sample: int, overrides: tuple[str, ...], as_
 
     `ngspice -b FILE` runs it as it is and prints the outputs for one held-out sample.
     """
-    subject, run = _subject(source, overrides)
+    subject, run = subject_of(source, overrides)
     circuit = subject.trained(run) if run else subject.circuit
     origin = f"trained in {run.path.name}" if run else f"initial conductances, seed {subject.settings.training.seed}"
     text = subject.netlist(
         circuit, sample, [f"experiment {subject.settings.name}, {origin}", f"harness {harness.__version__}"]
     )
-    if not file.parent.is_dir():
-        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
+    _refuse_missing_folder(file)
     write_atomic(file, text.encode())
-    cells = sum(c.conductances.size for c in circuit.crossbars)
+    cells = sum(c.conductances.size for c in circuit.arrays)
     if as_json:
         print_json({"file": str(file), "cells": cells, "bytes": len(text.encode())})
     else:
         OUT.print(f"wrote {file} ({cells:,} cells, {len(text) / 1e6:.1f} MB); run it with: ngspice -b {file}")
+
+
+@main.command()
+@click.argument("source", metavar="RUN|EXPERIMENT")
+@click.option(
+    "--to",
+    "file",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Picture to write: FILE.png or FILE.svg.",
+)
+@set_option
+@seed_option
+@data_option
+@json_option
+def show(source: str, file: Path, overrides: tuple[str, ...], seed: int | None, as_json: bool) -> None:
+    """Draw the network: a graph with its pins and conductances, or its crossbars in a row."""
+    from harness.drawing import draw_circuit  # noqa: PLC0415 - matplotlib takes a second to import
+
+    forms: dict[str, Literal["png", "svg"]] = {".png": "png", ".svg": "svg"}
+    if (form := forms.get(file.suffix.lower())) is None:
+        raise click.UsageError(f"--to {file}: write a name that ends in .png or .svg")
+    _refuse_missing_folder(file)
+    subject, run = subject_of(source, with_overrides(overrides, None, seed))
+    circuit = subject.trained(run) if run else subject.circuit
+    write_atomic(file, draw_circuit(circuit, title=subject.settings.name, format=form))
+    if as_json:
+        print_json({"file": str(file)})
+    else:
+        OUT.print(f"wrote {file}")
 
 
 @main.command()
@@ -240,7 +245,7 @@ def check(
     Reduction against the full netlist, ngspice against the nodal solver, gradients against finite differences. With
     --chip nodal, only what needs no simulator.
     """
-    subject, run = _subject(source, _overrides(overrides, chip, seed))
+    subject, run = subject_of(source, with_overrides(overrides, chip, seed))
     settings = subject.settings
     circuit = subject.trained(run) if run else subject.circuit
     batch = subject.data.test.batch(slice(samples))
@@ -250,7 +255,7 @@ def check(
                 circuit,
                 subject.cost,
                 batch,
-                beta=settings.rule.beta,
+                beta=settings.beta,
                 tolerances=subject.tolerances,
                 rng=np.random.default_rng(settings.training.seed),
                 ngspice=settings.chip.kind == "ngspice",
@@ -335,7 +340,7 @@ def bench(
     Against the nodal chip, against the reduced circuit kept resident with alter and op, and against full netlists with
     one operating point per phase, which take a minute for networks of MNIST's size. The ratios are of one core.
     """
-    subject, run = _subject(source, overrides)
+    subject, run = subject_of(source, overrides)
     with ERR.status("measuring") as status:
         if scaling:
             points = list(measure.scaling(subject, measure.SIZES, seconds, tell=status.update))
@@ -343,7 +348,7 @@ def bench(
             found = measure.compare(
                 subject,
                 subject.trained(run).conductances if run else measure.practised(subject),
-                simulators=_simulators(subject, workers, None),
+                simulators=simulators_for(subject, workers, None),
                 seconds=seconds,
                 tell=status.update,
             )
@@ -355,12 +360,9 @@ def bench(
         print_comparison(found)
 
 
-def _overrides(given: Sequence[str], chip: str | None, seed: int | None) -> list[str]:
-    return [
-        *given,
-        *([f"chip.kind='{chip}'"] if chip else []),
-        *([f"training.seed={seed}"] if seed is not None else []),
-    ]
+def _refuse_missing_folder(file: Path) -> None:
+    if not file.parent.is_dir():
+        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
 
 
 def _fresh_run(subject: Experiment) -> Run:
@@ -373,32 +375,6 @@ def _fresh_run(subject: Experiment) -> Run:
         except RunError:
             if not path.exists():
                 raise
-
-
-def _subject(source: str, overrides: Sequence[str]) -> tuple[Experiment, Run | None]:
-    """A run with its experiment, or an experiment alone."""
-    if (Path(source) / "manifest.json").is_file():
-        run = Run(Path(source))
-        if other := [o for o in overrides if not o.startswith("chip.")]:
-            raise click.UsageError(
-                f"{source} is a run, whose network and rows are as trained; only chip.* can be set, not {other[0]}"
-            )
-        return Experiment.from_file(run.experiment, overrides), run
-    return Experiment.load(source, overrides), None
-
-
-def _simulators(subject: Experiment, workers: int | None, scheduler: str | None) -> SimulatorChoice:
-    """What --workers and --scheduler ask for."""
-    if scheduler is not None and workers is not None:
-        raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
-    if scheduler is not None and subject.settings.chip.kind != "ngspice":
-        raise click.UsageError(f"--scheduler is for ngspice; the {subject.settings.chip.kind} chip has no workers")
-    return SimulatorChoice(workers or _usable_cores(), scheduler)
-
-
-def _usable_cores() -> int:
-    """What this process may use, which a batch system may have limited."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -419,3 +395,6 @@ def _stop_on_signal() -> Iterator[Any]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+main.add_command(audit)

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from harness.chip.base import Chip
+from harness.chip.base import Chip, Ledger
 from harness.datasets import Samples, Split
-from harness.learning.costs import Cost, accuracy
+from harness.learning.costs import Cost
 from harness.learning.updates import Schedule, UpdateRule, UpdateState
-from harness.measurement import Array, Batch, Conductances, Drive
-from harness.runs import EpochRow, Position, Run, StepRow
+from harness.measurement import Array, Batch, Conductances, Drive, Reading
+from harness.runs import LEDGER, EpochRow, Position, Run, StepRow
 
 EVALUATION_BATCH = 256
 CHECKPOINT_SECONDS = 10.0
@@ -20,23 +20,24 @@ _SAVING_SHARE = 30  # epochs of milliseconds are not all saved: a checkpoint tak
 _ORDER, _STEP = 0, 1  # streams of random numbers: one for the order of an epoch, one for each step of it
 
 
+class Readings(Protocol):
+    """What every rule reads, whatever else it does."""
+
+    @property
+    def free(self) -> Reading:
+        """The free phase, before the update."""
+        ...
+
+
 class LearningRule(Protocol):
     """How a batch becomes a gradient; it asks the chip through drives only and keeps no state."""
 
     def measure(self, chip: Chip, batch: Batch, rng: np.random.Generator) -> Any:
-        """Whatever the rule asks of the chip for one batch."""
+        """Whatever the rule asks of the chip for one batch: `Readings` of a kind of its own."""
         ...
 
     def gradient(self, readings: Any) -> Conductances:
-        """∂C/∂g of the batch's mean cost, V²/S, one ``[word, bit]`` per crossbar."""
-        ...
-
-    def loss(self, readings: Any) -> float:
-        """Mean cost of the batch before the update, V²."""
-        ...
-
-    def outputs(self, readings: Any) -> Array:
-        """Free outputs of the batch before the update, V, ``[batch, outputs]``."""
+        """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
         ...
 
 
@@ -89,15 +90,22 @@ class EpochDone:
 
 
 def train_step(
-    chip: Chip, rule: LearningRule, update: UpdateRule, state: UpdateState, batch: Batch, rng: np.random.Generator
+    chip: Chip,
+    rule: LearningRule,
+    update: UpdateRule,
+    cost: Cost,
+    state: UpdateState,
+    batch: Batch,
+    rng: np.random.Generator,
 ) -> tuple[UpdateState, StepRecord]:
     """Learn one batch."""
-    readings = rule.measure(chip, batch, rng)
+    readings: Readings = rule.measure(chip, batch, rng)
     gradient = rule.gradient(readings)
     wanted, state = update.step(gradient, state)
     written = chip.adjust(wanted)
-    right = accuracy(rule.outputs(readings), batch.targets)
-    return state, StepRecord(loss=rule.loss(readings), accuracy=right, written=written)
+    outputs = readings.free.outputs
+    loss = float(cost.values(outputs, batch.targets).mean())
+    return state, StepRecord(loss=loss, accuracy=cost.score(outputs, batch.targets), written=written)
 
 
 def evaluate(chip: Chip, cost: Cost, samples: Samples) -> Evaluation:
@@ -106,7 +114,7 @@ def evaluate(chip: Chip, cost: Cost, samples: Samples) -> Evaluation:
     batches = (samples.batch(slice(start, start + EVALUATION_BATCH)) for start in starts)
     outputs = np.concatenate([chip.measure([Drive(batch.inputs)])[0].outputs for batch in batches])
     loss = float(cost.values(outputs, samples.targets).mean())
-    return Evaluation(loss, accuracy(outputs, samples.targets), outputs)
+    return Evaluation(loss, cost.score(outputs, samples.targets), outputs)
 
 
 def training(
@@ -123,11 +131,11 @@ def training(
     for epoch in range(start.epoch, plan.epochs):
         order = np.random.default_rng([plan.seed, _ORDER, epoch]).permutation(len(data.train))
         for step in range(position.step, batches):
-            began, simulated = time.perf_counter(), chip.simulator_seconds
+            began, simulated, asked = time.perf_counter(), chip.simulator_seconds, chip.ledger
             batch = data.train.batch(order[step * plan.batch : (step + 1) * plan.batch])
             rng = np.random.default_rng([plan.seed, _STEP, epoch, step])
             scaled = update.scaled(plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs))
-            state, record = train_step(chip, rule, scaled, position.update, batch, rng)
+            state, record = train_step(chip, rule, scaled, cost, position.update, batch, rng)
             position = Position(
                 chip.conductances,
                 state,
@@ -137,6 +145,7 @@ def training(
                 position.right + record.accuracy * len(batch),
                 position.seconds + time.perf_counter() - began,
                 position.simulator_seconds + (chip.simulator_seconds or 0.0) - (simulated or 0.0),
+                **_asked(position, chip.ledger - asked),
             )
             yield StepDone(position, _step_row(position, record))
         began = time.perf_counter()
@@ -196,6 +205,11 @@ def train(
     return True
 
 
+def _asked(position: Position, ledger: Ledger) -> dict[str, Any]:
+    """The epoch's ledger so far with a step's added."""
+    return {name: getattr(position, name) + value for name, value in vars(ledger).items()}
+
+
 def _step_row(position: Position, record: StepRecord) -> StepRow:
     sizes = [np.abs(change) for change in record.written]
     return StepRow(
@@ -219,4 +233,5 @@ def _epoch_row(position: Position, samples: int, test: Evaluation, evaluating: f
         evaluation_seconds=evaluating,
         samples_per_second=samples / position.seconds,
         ngspice_share=position.simulator_seconds / position.seconds if simulated else None,
+        **{name: getattr(position, name) for name in LEDGER},
     )

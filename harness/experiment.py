@@ -4,8 +4,8 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from hashlib import sha256
 from importlib import metadata, resources
 from pathlib import Path
@@ -23,30 +23,55 @@ from harness.chip.pool import WorkerPool
 from harness.chip.session import open_session
 from harness.chip.worker import OneSimulator, Simulators
 from harness.circuit import CellRange, Circuit, deep_resistive_network, layered_network
-from harness.controller import EpochDone, Evaluation, Plan, StepDone
-from harness.datasets import BUILT_IN, IMAGE_SETS, Split, csv, load_images, split
+from harness.circuit.graphs import GraphEdge, read_edges
+from harness.controller import EpochDone, Evaluation, LearningRule, Plan, StepDone
+from harness.datasets import BUILT_IN, IMAGE_SETS, Split, csv, csv_values, load_images, split
 from harness.devices import DiodeModel
 from harness.errors import ExperimentError, RunError
 from harness.files import write_atomic
+from harness.learning import (
+    AnalyticalGradient,
+    CoupledLearning,
+    EquilibriumPropagation,
+    FiniteDifferences,
+    HardwareLinearization,
+    Largest,
+    Nudging,
+    SimultaneousPerturbation,
+    SubsetUpdate,
+    cells_of,
+    random_cells,
+)
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
-from harness.learning.equilibrium import EquilibriumPropagation
+from harness.learning.subsets import Choice, read_masks
 from harness.learning.updates import SGD, Adam, Momentum, Schedule, UpdateRule
+from harness.measurement import Access
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
-from harness.runs import Run
+from harness.runs import LEDGER, Run
 from harness.settings import (
     AdamSettings,
+    AnalyticalSettings,
+    CoupledSettings,
+    DifferencesSettings,
+    EquilibriumSettings,
+    GraphSettings,
     LayeredSettings,
+    LinearizationSettings,
     MomentumSettings,
+    PerturbationSettings,
+    RuleSettings,
     Settings,
     SGDSettings,
+    SubsetSettings,
     merged,
     read_settings,
 )
 
 _SHOWN = 10_000
 """Training rows that a finished run is evaluated on, at most: more would take minutes and tell nothing new."""
-_INITIAL = 2  # stream of random numbers for the initial conductances (0 and 1 are the controller's)
+_INITIAL, _SUBSET, _GRAPH = 2, 3, 4
+"""Streams of random numbers for initial conductances, chosen cells and edges (0 and 1 are the controller's)."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +139,7 @@ class Experiment:
         """The samples, split and encoded into volts."""
         wanted = self.settings.data
         if wanted.file:
-            table = csv(wanted.file, wanted.label)
+            table = csv_values(wanted.file, wanted.values) if wanted.values else csv(wanted.file, wanted.label)
         elif wanted.set in IMAGE_SETS:
             table = load_images(IMAGE_SETS[wanted.set])
         else:
@@ -125,46 +150,116 @@ class Experiment:
     def circuit(self) -> Circuit:
         """The network with its initial conductances."""
         network, seed = self.settings.network, self.settings.training.seed
+        diode = network.diode and DiodeModel("dhidden", network.diode.saturation_current, network.diode.emission)
         shared: dict[str, Any] = {
             "cells": CellRange(network.g_unit, network.g_min, network.g_max),
-            "diode": DiodeModel("dhidden", network.diode.saturation_current, network.diode.emission),
+            "diode": diode,
             "rng": np.random.default_rng([seed, _INITIAL]),
             "input_gain": network.input_gain,
-            "bias": network.bias,
         }
+        if isinstance(network, GraphSettings):
+            return self._graph(network, shared)
         sizes = self.data.channels, network.hidden, len(self.data.classes)
+        shared["bias"] = network.bias
         if isinstance(network, LayeredSettings):
             return layered_network(*sizes, **shared, shift=network.shift, amplifier_gain=network.amplifier_gain)
         return deep_resistive_network(*sizes, **shared)
+
+    def _graph(self, network: GraphSettings, shared: dict[str, Any]) -> Circuit:
+        """The free graph, whose pins must fit the data."""
+        for what, pins, wanted in (
+            ("inputs", network.inputs, self.data.channels),
+            ("outputs", network.outputs, len(self.data.classes)),
+        ):
+            if len(pins) != wanted:
+                raise ExperimentError(
+                    f"network.{what}: {len(pins)} for data set {self.settings.data.set}, which has {wanted}"
+                )
+        from harness.circuit.free import free_graph  # noqa: PLC0415 - networkx takes a quarter of a second to import
+
+        rng = np.random.default_rng([self.settings.training.seed, _GRAPH])
+        held: dict[str, Any] = {"inverted": network.inverted, "grounds": network.grounds, "rails": network.rails}
+        edges = _edges(network, rng)
+        return free_graph(edges, network.inputs, network.outputs, **shared, **held, sense=network.sense)
+
+    def warnings(self) -> list[str]:
+        """What this experiment cannot reach: targets beyond the voltages that hold a free graph."""
+        if not isinstance(self.settings.network, GraphSettings) or self.settings.rule.cost != "squared-error":
+            return []
+        from harness.circuit.free import unreachable_targets  # noqa: PLC0415 - as above
+
+        rows = self.data.train.batch(slice(None))
+        return unreachable_targets(self.circuit, rows.inputs, rows.targets)
 
     @cached_property
     def cost(self) -> Cost:
         """What learning lowers."""
         rule = self.settings.rule
-        return SquaredError() if rule.cost == "squared-error" else SoftmaxCrossEntropy(rule.temperature)
+        if rule.cost == "squared-error":
+            return SquaredError(classes=not self.data.valued)
+        return SoftmaxCrossEntropy(rule.temperature)
 
     @cached_property
-    def rule(self) -> EquilibriumPropagation:
+    def rule(self) -> LearningRule:
         """How a batch becomes a gradient."""
-        rule = self.settings.rule
-        return EquilibriumPropagation(
-            self.circuit, self.cost, beta=rule.beta, variant=rule.variant, nudging=rule.nudging
-        )
+        return self.rule_for(self.circuit, self.settings.rule)
+
+    def rule_for(self, circuit: Circuit, rule: RuleSettings) -> LearningRule:
+        """A learning rule for a circuit of this experiment's kind."""
+        unit = self.settings.network.g_unit
+        match rule:
+            case EquilibriumSettings():
+                usual = Nudging.SPRING if rule.cost == "squared-error" else Nudging.CURRENT
+                options: dict[str, Any] = {"variant": rule.variant, "nudging": rule.nudging or usual}
+                return EquilibriumPropagation(circuit, self.cost, beta=rule.beta or 0.1 * unit, **options)
+            case CoupledSettings():
+                return CoupledLearning(circuit, self.cost, eta=rule.eta, variant=rule.variant)
+            case AnalyticalSettings():
+                unread = self.settings.chip.access is Access.OUTPUTS
+                twin = partial(NodalChip, circuit) if unread else None
+                return AnalyticalGradient(circuit, self.cost, form=rule.form, twin=twin)
+            case LinearizationSettings():
+                return HardwareLinearization(circuit, self.cost, gamma=rule.beta or 0.1 * unit)
+            case DifferencesSettings():
+                return FiniteDifferences(circuit, self.cost, step=rule.step * unit)
+            case PerturbationSettings():
+                return SimultaneousPerturbation(circuit, self.cost, step=rule.step * unit, draws=rule.draws)
 
     @cached_property
     def update(self) -> UpdateRule:
-        """How a gradient becomes a change of conductance."""
+        """How a gradient becomes a change of conductance, of all cells or of a subset."""
+        whole, choice = self._update_of_all(), self._choice()
+        return whole if choice is None else SubsetUpdate(whole, choice)
+
+    def _update_of_all(self) -> UpdateRule:
+        """Rates count in the network's unit; coupled learning's directions are in V², all other gradients in V²/S."""
         update, unit = self.settings.update, self.settings.network.g_unit
-        rates = update.rates * len(self.circuit.crossbars) if len(update.rates) == 1 else update.rates
-        in_unit, in_unit_squared = tuple(r * unit for r in rates), tuple(r * unit**2 for r in rates)
+        per_gradient = unit if isinstance(self.settings.rule, CoupledSettings) else unit**2
+        rates = update.rates * len(self.circuit.arrays) if len(update.rates) == 1 else update.rates
         match update:
             case SGDSettings():
-                return SGD(in_unit_squared)
+                return SGD(tuple(r * per_gradient for r in rates))
             case MomentumSettings():
-                return Momentum(in_unit_squared, update.momentum)
+                return Momentum(tuple(r * per_gradient for r in rates), update.momentum)
             case AdamSettings():
-                scale = 1 / unit
-                return Adam(in_unit, update.beta1, update.beta2, update.epsilon, scale=scale)
+                moments = update.beta1, update.beta2, update.epsilon
+                return Adam(tuple(r * unit for r in rates), *moments, scale=unit / per_gradient)
+
+    def _choice(self) -> Choice | None:
+        """Which conductances are written; None for all."""
+        subset, seed = self.settings.subset, self.settings.training.seed
+        match subset:
+            case None:
+                return None
+            case SubsetSettings(choose="random"):
+                return random_cells(self.circuit, subset.fraction, np.random.default_rng([seed, _SUBSET]))
+            case SubsetSettings(choose="largest"):
+                return Largest(subset.fraction)
+            case SubsetSettings(choose="arrays"):
+                return cells_of(self.circuit, subset.arrays)
+            case SubsetSettings(file=Path() as file):
+                return read_masks(self.circuit, file)
+        raise AssertionError  # settings have refused a mask without a file
 
     @property
     def plan(self) -> Plan:
@@ -187,9 +282,10 @@ class Experiment:
             ChipError: the chosen cluster cannot be used.
         """
         chip = self.settings.chip
+        shared: dict[str, Any] = {"access": chip.access, "settling_time": chip.settling_time}
         if chip.kind == "nodal":
-            return NodalChip(self.circuit)
-        return NgspiceChip(self.circuit, simulators=simulators.open(self.tolerances), chunk=chip.chunk)
+            return NodalChip(self.circuit, **shared)
+        return NgspiceChip(self.circuit, simulators=simulators.open(self.tolerances), chunk=chip.chunk, **shared)
 
     @contextmanager
     def open_chip(self, simulators: SimulatorChoice = HERE) -> Iterator[Chip]:
@@ -213,9 +309,12 @@ class Experiment:
         rows = self.data.test
         if not 0 <= sample < len(rows):
             raise ExperimentError(f"sample {sample}: the held-out rows are 0…{len(rows) - 1}")
-        label = self.data.classes[int(rows.targets[sample].argmax())]
-        about = [*comments, f"sample {sample} of the held-out rows of {self.settings.data.set}, class {label}"]
-        return export_text(circuit, rows.batch(slice(sample, sample + 1)).inputs[0], self.tolerances, about)
+        about = f"sample {sample} of the held-out rows of {self.settings.data.set}"
+        if not self.data.valued:
+            about += f", class {self.data.classes[int(rows.targets[sample].argmax())]}"
+        return export_text(
+            circuit, rows.batch(slice(sample, sample + 1)).inputs[0], self.tolerances, [*comments, about]
+        )
 
     def manifest(self) -> dict[str, Any]:
         """What a run needs to be repeated: versions, seed, tolerances, hash of the initial netlist."""
@@ -295,7 +394,7 @@ class Experiment:
             began = time.perf_counter()
             train = controller.evaluate(chip, self.cost, self.data.train.first(_SHOWN))
             result = self._result(run, train, time.perf_counter() - began)
-            run.finish([c.name for c in self.circuit.crossbars], chip.conductances, result)
+            run.finish([c.name for c in self.circuit.arrays], chip.conductances, result)
         return run.result
 
     def evaluate(self, run: Run, *, simulators: SimulatorChoice = HERE) -> dict[str, Any]:
@@ -325,12 +424,12 @@ class Experiment:
         return self.circuit.with_conductances(position.conductances)
 
     def _draw(self, run: Run, chip: Chip) -> None:
-        from harness.plots import draw_crossbars, draw_training  # noqa: PLC0415 - matplotlib takes a second to import
+        from harness.plots import draw_arrays, draw_training  # noqa: PLC0415 - matplotlib takes a second to import
 
         steps, epochs = run.tables()
         write_atomic(run.path / "training.png", draw_training(steps, epochs, self.settings.name))
-        arrays = zip(self.circuit.crossbars, chip.conductances, strict=True)
-        write_atomic(run.path / "crossbars.png", draw_crossbars([c.with_conductances(g) for c, g in arrays]))
+        arrays = zip(self.circuit.arrays, chip.conductances, strict=True)
+        write_atomic(run.path / "conductances.png", draw_arrays([c.with_conductances(g) for c, g in arrays]))
 
     def _result(self, run: Run, train: Evaluation, evaluating: float) -> dict[str, Any]:
         _, epochs = run.tables()
@@ -350,7 +449,28 @@ class Experiment:
             "training_seconds": seconds,
             "train_samples_per_second": len(self.data.train) * len(epochs) / seconds,
             "ngspice_share": sum(shares) / seconds if shares else None,
+            **{name: sum(getattr(row, name) for row in epochs) for name in LEDGER},
         }
+
+
+def _edges(network: GraphSettings, rng: np.random.Generator) -> list[GraphEdge]:
+    """The edges of a graph, from a file or of a shape."""
+    from harness.circuit import families  # noqa: PLC0415 - as above
+
+    match network.shape:
+        case "file":
+            return read_edges(network.file or Path())
+        case "grid":
+            edges = families.grid(network.rows, network.columns)
+        case "periodic-grid":
+            edges = families.periodic_grid(network.rows, network.columns)
+        case "random-regular":
+            edges = families.random_regular(network.degree, network.nodes, rng)
+        case "complete":
+            edges = families.complete(network.nodes)
+        case "small-world":
+            edges = families.small_world(network.nodes, network.degree, network.rewiring, rng)
+    return [replace(edge, diode=network.edge_diode) for edge in edges]
 
 
 def packaged_experiments() -> dict[str, str]:

@@ -3,15 +3,27 @@
 Plain frozen data. Arrays have the batch as their first axis; voltages are in V, currents in A, conductances in S.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
+from harness.errors import ChipError
+
+
+class Access(StrEnum):
+    """What may be read of a chip."""
+
+    OUTPUTS = "outputs"
+    NODES = "nodes"
+
+
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 Conductances = tuple[Array, ...]
-"""One array ``[word, bit]`` per crossbar, in the circuit's order (S, or S-shaped such as ∂C/∂g)."""
+"""One array per trainable array of the circuit, in its shape: ``[word, bit]`` or ``[edge]`` (S, or such as ∂C/∂g)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +48,15 @@ class Injection:
     """A, ``[batch, outputs]``."""
 
 
-Nudge = Spring | Injection
+@dataclass(frozen=True, eq=False)
+class Clamp:
+    """Holds every output (the drop over a pair) at a voltage, whatever current that takes."""
+
+    volts: Array
+    """V, ``[batch, outputs]``."""
+
+
+Nudge = Spring | Injection | Clamp
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +69,9 @@ class Drive:
     """What pulls the outputs; None lets them float (free phase)."""
     phase: str = field(default="free")
     """The phase's name, for error messages and records."""
+    about: "Reading | None" = None
+    """The operating point of a small-signal phase, in which every diode is the conductance that it has there and all
+    sources stand still: readings are then the small voltages by which the nudge moves the nodes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +80,28 @@ class Reading:
 
     outputs: Array
     """V, ``[batch, outputs]``: v⁺ − v⁻ for a pair."""
-    nodes: Array
-    """V, ``[batch, nodes]``: every node of the circuit, in the order of ``Circuit.nodes``."""
+    all_nodes: Array = field(repr=False)
+    """V, ``[batch, nodes]``: what the chip itself knows of its nodes; rules read `nodes`."""
+    access: Access = Access.NODES
+    """What may be read."""
+    tally: Callable[[], None] | None = field(default=None, repr=False)
+    """Told when `nodes` are looked at."""
+
+    @property
+    def nodes(self) -> Array:
+        """V, ``[batch, nodes]``: every node of the circuit, in the order of ``Circuit.nodes``.
+
+        Raises:
+            ChipError: the chip gives access to its outputs only.
+        """
+        if self.access is Access.OUTPUTS:
+            raise ChipError(
+                "the chip gives access to its outputs only (chip.access = 'outputs'), and this rule reads its nodes; "
+                "set chip.access = 'nodes', or take a rule that reads outputs, such as analytical-gradient"
+            )
+        if self.tally:
+            self.tally()
+        return self.all_nodes
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from harness.circuit import Crossbar
+from harness.circuit import Edges, TrainableArray
 from harness.runs import EpochRow, StepRow
 
 _SMOOTHED = 25  # batches in the running mean of the loss
@@ -38,16 +38,20 @@ def draw_training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], title: s
     return _png(figure)
 
 
-def draw_crossbars(crossbars: Sequence[Crossbar]) -> bytes:
-    """Every crossbar as a heat map of its conductances, word lines down, bit lines across."""
-    figure = Figure(figsize=(5 * len(crossbars), 6), layout="constrained")
-    for axes, crossbar in zip(figure.subplots(1, len(crossbars), squeeze=False)[0], crossbars, strict=True):
-        factor, unit = (1e6, "µS") if crossbar.conductances.max() < 1e-2 else (1.0, "S")
-        image = axes.imshow(crossbar.conductances * factor, aspect="auto", interpolation="nearest", cmap="viridis")
-        words, bits = crossbar.shape
+def draw_arrays(arrays: Sequence[TrainableArray]) -> bytes:
+    """Conductances: of a crossbar as a heat map, word lines down, bit lines across; of a graph's edges by size."""
+    figure = Figure(figsize=(5 * len(arrays), 6), layout="constrained")
+    for axes, array in zip(figure.subplots(1, len(arrays), squeeze=False)[0], arrays, strict=True):
+        factor, unit = (1e6, "µS") if array.conductances.max() < 1e-2 else (1.0, "S")
+        if isinstance(array, Edges):
+            axes.hist(array.conductances * factor, bins=30)
+            axes.set(title=f"{array.name}: {len(array.a)} edges", xlabel=f"conductance ({unit})", ylabel="edges")
+            continue
+        image = axes.imshow(array.conductances * factor, aspect="auto", interpolation="nearest", cmap="viridis")
+        words, bits = array.shape
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(title=f"{crossbar.name}: {words} × {bits}", xlabel="bit line", ylabel="word line")
+        axes.set(title=f"{array.name}: {words} × {bits}", xlabel="bit line", ylabel="word line")
         figure.colorbar(image, ax=axes, label=f"conductance ({unit})")
     return _png(figure)
 
@@ -64,6 +68,30 @@ def draw_scaling(lines: Mapping[str, Mapping[int, float]], title: str) -> bytes:
     axes.set(xlabel="nodes of each hidden layer", ylabel="training, ms a sample on one core", title=title)
     axes.grid(alpha=0.3, which="both")
     axes.legend()
+    return _png(figure)
+
+
+def draw_audit(
+    panels: Mapping[str, Mapping[str, Mapping[float, float]]], used: Mapping[str, float], title: str
+) -> bytes:
+    """Relative errors of gradients on logarithmic axes, a panel for each setting that decides them.
+
+    Args:
+        panels: by the setting's name with its unit, a named line for each rule: error by value (NaN leaves a gap).
+        used: the setting that the table of the audit was made with, which is marked.
+        title: above the first panel.
+    """
+    figure = Figure(figsize=(5 * len(panels), 4.5), layout="constrained")
+    for axes, (setting, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name, errors in lines.items():
+            axes.loglog(list(errors), list(errors.values()), "o-", markersize=4, label=name)
+        axes.axvline(used[setting], color="0.6", linestyle="--", linewidth=1, label="as in the table")
+        shown = [error for errors in lines.values() for error in errors.values() if error > 0]  # not NaN
+        low, high = min(shown, default=1.0) / 5, max(shown, default=1.0) * 5  # a decade at least
+        axes.set(xlabel=setting, ylabel="relative error of the worst array", ylim=(low, high))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    figure.axes[0].set_title(title)
     return _png(figure)
 
 

@@ -9,7 +9,7 @@
     checkpoint.npz      where training stands; `harness train --resume` goes on from here
     conductances.npz    the trained conductances, one array per crossbar
     result.json         what the run reached; its presence says that the run is complete
-    training.png, crossbars.png
+    training.png, conductances.png
 
 Each file is replaced as a whole, never in part, and the directory appears under its name only when it is complete.
 """
@@ -62,6 +62,13 @@ class EpochRow:
     samples_per_second: float
     ngspice_share: float | None
     """None where no simulator runs."""
+    phases: int = 0
+    """What training asked of the chip (`harness.chip.base.Ledger`)."""
+    nodes_read: int = 0
+    voltages_set: int = 0
+    conductances_written: int = 0
+    energy: float = 0.0
+    """J; 0 without a settling time."""
 
 
 HEADINGS = {
@@ -76,8 +83,15 @@ HEADINGS = {
     "evaluation_seconds": "evaluation time (s)",
     "samples_per_second": "training samples per second (1/s)",
     "ngspice_share": "share of time in ngspice",
+    "phases": "phases settled",
+    "nodes_read": "nodes read",
+    "voltages_set": "voltages set",
+    "conductances_written": "conductances written",
+    "energy": "energy dissipated (J)",
 }
 """Columns of the tables that are not called like their field."""
+LEDGER = ("phases", "nodes_read", "voltages_set", "conductances_written", "energy")
+"""Columns, and numbers of a `Position`, that count what was asked of the chip."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +112,13 @@ class Position:
     """Training time of that epoch, s."""
     simulator_seconds: float = 0.0
     """Part of it inside the simulator's analysis, s."""
+    phases: int = 0
+    """What that epoch has asked of the chip (`harness.chip.base.Ledger`)."""
+    nodes_read: int = 0
+    voltages_set: int = 0
+    conductances_written: int = 0
+    energy: float = 0.0
+    """J."""
 
 
 class Run:

@@ -28,7 +28,7 @@ OUT = Console(highlight=False, soft_wrap=True, markup=False)
 def described(subject: Experiment, simulators: SimulatorChoice) -> str:
     """What is about to be trained, in a line."""
     settings = subject.settings
-    cells = " + ".join(f"{len(c.words)}×{len(c.bits)}" for c in subject.circuit.crossbars)
+    cells = " + ".join("×".join(map(str, array.shape)) for array in subject.circuit.arrays)
     rows = len(subject.data.train)
     chip: str = settings.chip.kind
     if chip == "ngspice":
@@ -75,7 +75,7 @@ def print_result(run: Run, result: dict[str, Any]) -> None:
     OUT.print(
         f"{result['epochs']} epochs in {result['seconds']:.1f} s, {result['train_samples_per_second']:.0f} samples/s"
     )
-    OUT.print(f"run directory: {run.path} (training.png, crossbars.png, epochs.csv, conductances.npz)")
+    OUT.print(f"run directory: {run.path} (training.png, conductances.png, epochs.csv, conductances.npz)")
     OUT.print(f"next: harness check {run.path}")
     OUT.print(f"      harness export {run.path} --to network.cir")
 

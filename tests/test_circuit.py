@@ -57,9 +57,9 @@ def test_a_sound_circuit_knows_its_nodes_channels_and_arrays() -> None:
     assert circuit.nodes == ("x0", "a", "b", "c")
     assert circuit.node_index == {"x0": 0, "a": 1, "b": 2, "c": 3}
     assert circuit.channels == 2
-    assert [array.name for array in circuit.crossbars] == ["w1"]
-    assert circuit.crossbars[0].shape == (1, 2)
-    assert circuit.crossbars[0].cell(0, 1) == "w1_0_1"
+    assert [array.name for array in circuit.arrays] == ["w1"]
+    assert circuit.arrays[0].shape == (1, 2)
+    assert circuit.arrays[0].cell(0, 1) == "w1_0_1"
     np.testing.assert_array_equal(circuit.conductances[0], [[0.5, 0.5]])
 
 
@@ -143,8 +143,8 @@ def test_values_of_elements_are_checked(element: Element, message: str) -> None:
     [
         (crossbar(words=()), r"crossbar w1: it needs at least one word line and one bit line"),
         (crossbar(bits=()), r"crossbar w1: it needs at least one word line and one bit line"),
-        (crossbar([[0.5], [0.5]]), r"crossbar w1: conductances are \(2, 1\), its lines are \(1, 2\)"),
-        (crossbar(0.5), r"crossbar w1: conductances are \(\), its lines are \(1, 2\)"),
+        (crossbar([[0.5], [0.5]]), r"crossbar w1: conductances have shape \(2, 1\), its cells \(1, 2\)"),
+        (crossbar(0.5), r"crossbar w1: conductances have shape \(\), its cells \(1, 2\)"),
         (crossbar(g_min=1.0), r"crossbar w1: bounds 1 S…1 S must satisfy 0 ≤ g_min < g_max ≤ 1e\+06 S"),
         (crossbar(g_min=-0.1), r"crossbar w1: bounds -100 mS…1 S must satisfy"),
         (crossbar(g_max=2e6), r"crossbar w1: bounds 0 S…2 MS must satisfy"),
@@ -249,7 +249,7 @@ def test_other_conductances_are_checked_too() -> None:
     wanted[1][0, 2] = 1e-4
     with pytest.raises(CircuitError, match=r"crossbar w2, cell \[0, 2\]: 100 µS is outside 1 mS…10 S"):
         circuit.with_conductances(wanted)
-    with pytest.raises(CircuitError, match=r"crossbar w1: conductances are \(6, 4\), its lines are \(8, 4\)"):
+    with pytest.raises(CircuitError, match=r"crossbar w1: conductances have shape \(6, 4\), its cells \(8, 4\)"):
         circuit.with_conductances([wanted[1], wanted[0]])
 
 
@@ -275,7 +275,7 @@ def test_the_layered_network_has_its_elements(
     assert kinds(circuit) == Counter(expected)
     fan_in = [2 * channels, *hidden]
     fan_out = [*hidden, 2 * outputs]
-    assert [c.shape for c in circuit.crossbars] == [(w + rails, b) for w, b in zip(fan_in, fan_out, strict=True)]
+    assert [c.shape for c in circuit.arrays] == [(w + rails, b) for w, b in zip(fan_in, fan_out, strict=True)]
     assert circuit.outputs == tuple(Output(f"y{k}", f"o{k}p", f"o{k}n") for k in range(outputs))
     assert circuit.channels == channels
 
@@ -296,7 +296,7 @@ def test_the_deep_resistive_network_has_its_elements(
     }
     assert kinds(circuit) == Counter(expected)
     sizes = zip([2 * channels, *hidden], [*hidden, outputs], strict=True)
-    assert [c.shape for c in circuit.crossbars] == [(words + rails, bits) for words, bits in sizes]
+    assert [c.shape for c in circuit.arrays] == [(words + rails, bits) for words, bits in sizes]
     assert circuit.outputs == tuple(Output(f"y{k}", f"o{k}") for k in range(outputs))
     assert circuit.channels == channels
 
@@ -306,7 +306,7 @@ def test_every_input_is_applied_with_both_signs(make: MakeNetwork) -> None:
     circuit = make([4], input_gain=5.0)
     pins = [e for e in circuit.elements if isinstance(e, InputSource)]
     assert sorted((pin.channel, pin.gain) for pin in pins) == [(c, g) for c in range(3) for g in (-5.0, 5.0)]
-    assert {pin.node for pin in pins} <= set(circuit.crossbars[0].words)
+    assert {pin.node for pin in pins} <= set(circuit.arrays[0].words)
 
 
 @pytest.mark.parametrize("make", [kendall, scellier])
@@ -314,9 +314,9 @@ def test_bias_rails_are_pairs_at_the_crossbar_they_are_for(make: MakeNetwork) ->
     circuit = make([4, 3], bias=[2.0, 0.0, 0.5])
     rails = {e.node: e.volts for e in circuit.elements if isinstance(e, VoltageSource) and e.node.startswith("b")}
     assert rails == {"b1p": 2.0, "b1n": -2.0, "b3p": 0.5, "b3n": -0.5}
-    assert circuit.crossbars[0].words[-2:] == ("b1p", "b1n")
-    assert not any(word.startswith("b") for word in circuit.crossbars[1].words)
-    assert circuit.crossbars[2].words[-2:] == ("b3p", "b3n")
+    assert circuit.arrays[0].words[-2:] == ("b1p", "b1n")
+    assert not any(word.startswith("b") for word in circuit.arrays[1].words)
+    assert circuit.arrays[2].words[-2:] == ("b3p", "b3n")
 
 
 def test_bias_is_one_volt_unless_told() -> None:
@@ -347,16 +347,16 @@ def test_layers_follow_one_another_through_amplifiers(depth: int) -> None:
     amplifiers = {e.input: e for e in circuit.elements if isinstance(e, BidirectionalAmplifier)}
     assert {a.gain for a in amplifiers.values()} == {2.5}
     for layer in range(depth):
-        before, after = circuit.crossbars[layer : layer + 2]
+        before, after = circuit.arrays[layer : layer + 2]
         assert [amplifiers[node].output for node in before.bits] == list(after.words[:3])
-    assert len(circuit.crossbars) == depth + 1
+    assert len(circuit.arrays) == depth + 1
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_layers_without_amplifiers_share_their_nodes(depth: int) -> None:
     for circuit in (kendall([3] * depth, amplifier_gain=1), scellier([3] * depth)):
         for layer in range(depth):
-            before, after = circuit.crossbars[layer : layer + 2]
+            before, after = circuit.arrays[layer : layer + 2]
             assert before.bits == after.words[:3]
         assert BidirectionalAmplifier not in kinds(circuit)
 
@@ -403,7 +403,7 @@ def test_wrong_values_name_the_element_they_end_in() -> None:
 @settings(deadline=None, max_examples=40)
 def test_initial_conductances_are_inside_the_range(seed: int, unit: float, low: float, high: float) -> None:
     circuit = kendall([5], seed, cells=CellRange(unit, low, high))
-    for array in circuit.crossbars:
+    for array in circuit.arrays:
         assert (array.conductances >= low).all()
         assert (array.conductances <= high).all()
         assert (array.conductances <= max(low, unit / np.sqrt(len(array.words)))).all()

@@ -77,8 +77,8 @@ def test_adjust_clips_to_the_range_and_says_what_was_written(make_chip: MakeChip
     circuit = kendall([4])
     chip = make_chip(circuit)
     before = chip.conductances
-    written = chip.adjust([np.full(c.shape, -100.0) for c in circuit.crossbars])
-    for crossbar, old, new, change in zip(circuit.crossbars, before, chip.conductances, written, strict=True):
+    written = chip.adjust([np.full(c.shape, -100.0) for c in circuit.arrays])
+    for crossbar, old, new, change in zip(circuit.arrays, before, chip.conductances, written, strict=True):
         np.testing.assert_array_equal(new, np.full(crossbar.shape, crossbar.g_min))
         np.testing.assert_allclose(change, crossbar.g_min - old)
 

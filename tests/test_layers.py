@@ -18,20 +18,36 @@ MAY_IMPORT = {
     "circuit": GROUND_FLOOR | {"devices"},
     "netlist": GROUND_FLOOR | {"devices", "circuit"},
     "chip": GROUND_FLOOR | {"devices", "circuit", "netlist"},
-    "learning": GROUND_FLOOR | {"circuit"},
+    "learning": GROUND_FLOOR | {"devices", "circuit"},
     "datasets": GROUND_FLOOR,
     "runs": GROUND_FLOOR | {"learning"},
     "plots": GROUND_FLOOR | {"circuit", "runs"},
+    "drawing": GROUND_FLOOR | {"circuit"},
     "problems": GROUND_FLOOR,
-    "settings": GROUND_FLOOR | {"learning", "problems"},
+    "settings": GROUND_FLOOR | {"circuit", "learning", "problems"},
     "controller": GROUND_FLOOR | {"chip", "learning", "datasets", "runs"},
     "checks": GROUND_FLOOR | {"devices", "circuit", "netlist", "chip", "learning"},
     "doctor": GROUND_FLOOR | {"devices", "circuit", "chip", "checks"},
     "experiment": GROUND_FLOOR
     | {"devices", "circuit", "netlist", "chip", "learning", "datasets", "runs", "plots", "settings", "controller"},
-    "bench": GROUND_FLOOR | {"circuit", "netlist", "chip", "controller", "experiment"},
+    "bench": GROUND_FLOOR | {"circuit", "netlist", "chip", "controller", "experiment", "settings"},
     "terminal": GROUND_FLOOR | {"bench", "checks", "controller", "experiment", "plots", "runs"},
-    "cli": GROUND_FLOOR | {"bench", "checks", "doctor", "datasets", "experiment", "runs", "terminal"},
+    "audit": GROUND_FLOOR | {"circuit", "netlist", "chip", "learning", "checks", "controller"},
+    "audit_command": GROUND_FLOOR | {"audit", "checks", "experiment", "options", "plots", "runs", "terminal"},
+    "options": GROUND_FLOOR | {"datasets", "experiment", "runs"},
+    "cli": GROUND_FLOOR
+    | {
+        "audit_command",
+        "bench",
+        "checks",
+        "drawing",
+        "doctor",
+        "datasets",
+        "experiment",
+        "options",
+        "runs",
+        "terminal",
+    },
     "__init__": {"experiment", "runs"},
     "__main__": {"cli"},
 }
@@ -77,7 +93,7 @@ def test_only_the_cluster_knows_dask(path: Path) -> None:
 
 def test_the_controller_sees_the_protocol_and_no_concrete_chip() -> None:
     chips = {m for m in imported_modules(HARNESS / "controller.py") if m.startswith("harness.chip")}
-    assert chips <= {"harness.chip.base", "harness.chip.base.Chip"}
+    assert chips <= {"harness.chip.base", "harness.chip.base.Chip", "harness.chip.base.Ledger"}
 
 
 def test_circuits_and_netlists_need_neither_pyspice_nor_ngspice_nor_dask() -> None:

@@ -83,7 +83,7 @@ def test_an_open_cell_is_left_out() -> None:
     opened = [line for line in circuit_lines(circuit, np.ones(1)) if line.startswith("r")]
     assert opened == ["rw1_0_0 x0 a 2.0", "rw1_0_1 x0 b 1.0"]
     network = kendall([2]).with_conductances
-    cells = [np.full(c.shape, 1.0) for c in kendall([2]).crossbars]
+    cells = [np.full(c.shape, 1.0) for c in kendall([2]).arrays]
     assert not any("inf" in line for line in circuit_lines(network(cells), np.ones(3)))
 
 
@@ -92,7 +92,7 @@ def test_every_number_in_a_deck_reads_back_as_the_very_float(seed: int, network)
     circuit = network([3], seed)
     text = "\n".join(circuit_lines(circuit, random_batch(circuit).inputs[0]))
     assert "np." not in text
-    for crossbar in circuit.crossbars:
+    for crossbar in circuit.arrays:
         found = dict(re.findall(rf"^r({crossbar.name}_\d+_\d+) \S+ \S+ (\S+)$", text, re.MULTILINE))
         for (word, bit), conductance in np.ndenumerate(crossbar.conductances):
             assert float(found[crossbar.cell(word, bit)]) == 1 / conductance

@@ -40,7 +40,7 @@ def test_a_run_directory_holds_what_it_says(tmp_path: Path) -> None:
         ".lock",
         "checkpoint.npz",
         "conductances.npz",
-        "crossbars.png",
+        "conductances.png",
         "epochs.csv",
         "experiment.toml",
         "manifest.json",

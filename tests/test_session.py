@@ -99,7 +99,7 @@ def test_memory_stays_flat_over_2000_batches_of_changing_netlists() -> None:
 
     def run(batches: int) -> None:
         for _ in range(batches):
-            chip.program([rng.uniform(0.01, 1.0, c.shape) for c in circuit.crossbars])
+            chip.program([rng.uniform(0.01, 1.0, c.shape) for c in circuit.arrays])
             chip.measure([Drive(batch.inputs), Drive(batch.inputs, phase="again")])
 
     run(50)

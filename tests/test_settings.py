@@ -13,8 +13,17 @@ from hypothesis import strategies as st
 
 from harness.errors import ExperimentError
 from harness.experiment import Experiment, packaged_experiments
-from harness.learning.equilibrium import Nudging, Variant
-from harness.settings import DeepResistiveSettings, LayeredSettings, Settings, merged, read_settings
+from harness.learning.equilibrium import Nudging
+from harness.learning.generalized import Variant
+from harness.settings import (
+    AnalyticalSettings,
+    CoupledSettings,
+    DeepResistiveSettings,
+    LayeredSettings,
+    Settings,
+    merged,
+    read_settings,
+)
 
 TEXT = """\
 name = "small"
@@ -85,7 +94,7 @@ def test_quantities_become_si_floats_and_the_rest_its_defaults() -> None:
     assert found.data.targets == (0.0, 4.0)
     assert isinstance(found.network, LayeredSettings)
     assert (found.network.shift, found.network.amplifier_gain, found.network.g_min) == ((-1.0, 0.0), 4.0, 0.0)
-    assert (found.rule.variant, found.rule.nudging) == (Variant.CENTERED, Nudging.SPRING)
+    assert (found.rule.variant, found.rule.nudging) == (Variant.CENTERED, None)
     assert (found.training.seed, found.chip.kind) == (0, "ngspice")
     assert read("held_out = 0\n").data.held_out is None
 
@@ -100,7 +109,14 @@ def test_settings_are_written_with_every_default() -> None:
     written = tomllib.loads(read().to_toml())
     assert written["network"]["amplifier_gain"] == 4.0
     assert written["rule"]["variant"] == "centered"
-    assert written["chip"] == {"kind": "ngspice", "reltol": 1e-6, "vntol": 1e-9, "abstol": 1e-12, "chunk": 32}
+    assert written["chip"] == {
+        "kind": "ngspice",
+        "reltol": 1e-6,
+        "vntol": 1e-9,
+        "abstol": 1e-12,
+        "chunk": 32,
+        "access": "nodes",
+    }
     assert "file" not in written["data"]
 
 
@@ -203,9 +219,9 @@ def assert_one_sentence(message: str, start: str, *parts: str) -> None:
         ("[rule]\n", "[chip]\nchunk = 0\n[rule]\n", 18, ["chip.chunk = 0", "must be at least 1 and at most 1024"]),
         ("[rule]\n", "input_gain = inf\n[rule]\n", 17, ["network.input_gain", "inf is not finite"]),
         ('name = "small"', 'name = "a b"', 1, ["name = 'a b'", "letters, digits, _ and -"]),
-        ('"xor"', '"minst"', 4, ["data.set = 'minst'", "must be 'digits', 'iris', 'wine', 'xor', 'mnist',"]),
-        ('"layered"', '"layred"', 9, ["network.kind = 'layred'", "must be 'layered' or 'deep-resistive'"]),
-        ('"layered"', "3", 9, ["network.kind = 3", "must be 'layered' or 'deep-resistive'"]),
+        ('"xor"', '"minst"', 4, ["data.set = 'minst'", "must be 'digits', 'iris', 'wine', 'xor', 'regression',"]),
+        ('"layered"', '"layred"', 9, ["network.kind = 'layred'", "must be 'layered' or 'deep-resistive' or 'graph'"]),
+        ('"layered"', "3", 9, ["network.kind = 3", "must be 'layered' or 'deep-resistive' or 'graph'"]),
         (
             "[rule]\n",
             '[rule]\nvariant = "odd"\n',
@@ -214,7 +230,7 @@ def assert_one_sentence(message: str, start: str, *parts: str) -> None:
         ),
         # a missing key: the line is its section's
         ("epochs = 100\n", "", 24, ["key 'training.epochs' is missing"]),
-        ('beta = "1 uS"\n', "", 17, ["key 'rule.beta' is missing"]),
+        ('g_unit = "10 uS"\n', "", 8, ["key 'network.g_unit' is missing"]),
         ('saturation_current = "10 pA", ', "", 15, ["key 'network.diode.saturation_current' is missing"]),
         ('kind = "sgd"\n', "", 20, ["key 'update.kind' is missing; it must be 'sgd' or 'momentum' or 'adam'"]),
         # values that do not go together
@@ -390,3 +406,20 @@ def test_changing_settings_leaves_the_old_ones_alone() -> None:
     before = read()
     assert merged(before, {"training.epochs": 7}).training.epochs == 7
     assert before == read()
+
+
+def test_another_kind_of_rule_keeps_the_keys_that_both_have() -> None:
+    text = TEXT.replace('beta = "1 uS"', 'beta = "1 uS"\nvariant = "random-sign"\nnudging = "spring"')
+    found = read_settings(text, "my.toml", ["rule.kind=coupled-learning", "rule.eta=0.5"])
+    assert found.rule == CoupledSettings(kind="coupled-learning", eta=0.5, variant=Variant.RANDOM_SIGN)
+    changed = merged(read_settings(text, "my.toml"), {"rule.kind": "analytical-gradient"})
+    assert changed.rule == AnalyticalSettings(kind="analytical-gradient")
+    wrong = text.replace("variant", "varaint")
+    with pytest.raises(ExperimentError, match=r"unknown key 'rule.varaint'; did you mean 'variant'\?"):
+        read_settings(wrong, "my.toml", ["rule.kind=coupled-learning"])
+
+
+def test_the_usual_nudge_is_a_tenth_of_the_unit() -> None:
+    assert read_settings(TEXT, "my.toml").beta == 1e-6
+    assert read_settings(TEXT, "my.toml", ["rule.kind=analytical-gradient"]).beta == pytest.approx(1e-6)
+    assert read_settings(TEXT.replace('beta = "1 uS"\n', ""), "my.toml").beta == pytest.approx(1e-6)

@@ -1,13 +1,37 @@
 """The seam: what every chip can do, be it a simulator, a reference solver or a board on a bench."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from harness.circuit import Circuit, check_bounds
+from harness.circuit.power import dissipated
 from harness.errors import ChipError
-from harness.measurement import Array, Conductances, Drive, Injection, Reading, Spring
+from harness.measurement import Access, Array, Clamp, Conductances, Drive, Injection, Reading, Spring
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What was asked of a chip so far, so that rules can be compared by what they ask of hardware."""
+
+    phases: int = 0
+    """Samples settled, counted anew in every phase."""
+    nodes_read: int = 0
+    """Voltages read: outputs always, inner nodes only where somebody looked at them."""
+    voltages_set: int = 0
+    """Input pins set, once for phases that share their inputs, and outputs nudged or clamped."""
+    conductances_written: int = 0
+    energy: float = 0.0
+    """J dissipated in the network while it settled, over all phases but small-signal ones."""
+
+    def __add__(self, other: "Ledger") -> "Ledger":
+        return Ledger(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+    def __sub__(self, other: "Ledger") -> "Ledger":
+        return Ledger(*(mine - theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
 class Chip(Protocol):
@@ -23,7 +47,12 @@ class Chip(Protocol):
 
     @property
     def conductances(self) -> Conductances:
-        """What is programmed now: S, one ``[word, bit]`` per crossbar."""
+        """What is programmed now: S, one array per trainable array of the circuit."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was asked of it so far."""
         ...
 
     @property
@@ -32,15 +61,19 @@ class Chip(Protocol):
         ...
 
     def program(self, conductances: Sequence[Array]) -> None:
-        """Set every conductance (S, one ``[word, bit]`` per crossbar).
+        """Set every conductance (S).
 
         Raises:
-            CircuitError: a value is outside the crossbar's range; nothing is changed then.
+            CircuitError: a value is outside its array's range; nothing is changed then.
         """
         ...
 
     def adjust(self, wanted: Sequence[Array]) -> Conductances:
-        """Change conductances by `wanted` (S) as far as their range allows; returns what was really written (S)."""
+        """Change conductances by `wanted` (S) as far as their range allows; returns what was really written (S).
+
+        Raises:
+            ChipError: a wanted change is not finite.
+        """
         ...
 
     def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
@@ -59,34 +92,82 @@ class Chip(Protocol):
         ...
 
 
-class ProgrammedArrays:
-    """The conductances of a chip and their limits: the part that all simulated chips share."""
+class SimulatedChip(ABC):
+    """A `Chip` made of a circuit: it keeps conductances, limits, access and ledger; how it settles is said below it.
 
-    def __init__(self, circuit: Circuit) -> None:
+    Args:
+        circuit: the full circuit.
+        access: what may be read.
+        settling_time: s that every phase takes, for the energy in the ledger; None leaves energy uncounted.
+    """
+
+    def __init__(self, circuit: Circuit, *, access: Access = Access.NODES, settling_time: float | None = None) -> None:
         self.circuit = circuit
-        self.conductances: Conductances = tuple(_frozen(c.conductances) for c in circuit.crossbars)
+        self.conductances: Conductances = tuple(_frozen(array.conductances) for array in circuit.arrays)
+        self.ledger = Ledger()
+        self._access, self._settling_time = access, settling_time
 
-    def program(self, conductances: Sequence[Array]) -> None:
-        """See `Chip.program`."""
-        for crossbar, values in zip(self.circuit.crossbars, conductances, strict=True):
-            check_bounds(crossbar, values)
+    @abstractmethod
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        """The readings of drives that were checked."""
+
+    @property
+    def simulator_seconds(self) -> float | None:  # noqa: D102 - said once, on the protocol
+        return None
+
+    def program(self, conductances: Sequence[Array]) -> None:  # noqa: D102
+        for array, values in zip(self.circuit.arrays, conductances, strict=True):
+            check_bounds(array, values)
         self.conductances = tuple(map(_frozen, conductances))
 
-    def adjust(self, wanted: Sequence[Array]) -> Conductances:
-        """See `Chip.adjust`: values are clipped to each crossbar's range.
-
-        Raises:
-            ChipError: a wanted change is not finite.
-        """
+    def adjust(self, wanted: Sequence[Array]) -> Conductances:  # noqa: D102
         before = self.conductances
-        for crossbar, change in zip(self.circuit.crossbars, wanted, strict=True):
+        for array, change in zip(self.circuit.arrays, wanted, strict=True):
             if not np.isfinite(change).all():
-                raise ChipError(
-                    f"crossbar {crossbar.name}: a wanted change is not finite; lower the learning rate or the nudge"
-                )
-        pairs = zip(self.circuit.crossbars, before, wanted, strict=True)
+                raise ChipError(f"{array.title}: a wanted change is not finite; lower the learning rate or the nudge")
+        pairs = zip(self.circuit.arrays, before, wanted, strict=True)
         self.conductances = tuple(_frozen(np.clip(g + change, c.g_min, c.g_max)) for c, g, change in pairs)
-        return tuple(new - old for new, old in zip(self.conductances, before, strict=True))
+        written = tuple(new - old for new, old in zip(self.conductances, before, strict=True))
+        self.ledger += Ledger(conductances_written=sum(int(np.count_nonzero(change)) for change in written))
+        return written
+
+    def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:  # noqa: D102
+        check_drives(self.circuit, drives)
+        readings = self._settle(drives)
+        self.ledger += self._asked(drives, readings)
+        return tuple(replace(reading, access=self._access, tally=_Tally(self, reading)) for reading in readings)
+
+    def close(self) -> None:
+        """See `Chip.close`; most simulated chips hold nothing."""
+        return
+
+    def _asked(self, drives: Sequence[Drive], readings: Sequence[Reading]) -> Ledger:
+        batch, outputs = readings[0].outputs.shape
+        shown = len({id(drive.inputs) for drive in drives if drive.about is None})
+        nudged = sum(drive.nudge is not None for drive in drives)
+        energy = 0.0
+        if self._settling_time is not None:
+            settled = [r.all_nodes for r, d in zip(readings, drives, strict=True) if d.about is None]
+            watts = sum(float(dissipated(self.circuit, self.conductances, nodes).sum()) for nodes in settled)
+            energy = watts * self._settling_time
+        return Ledger(
+            phases=batch * len(drives),
+            nodes_read=batch * len(drives) * outputs,
+            voltages_set=batch * (shown * self.circuit.input_pins + nudged * outputs),
+            energy=energy,
+        )
+
+
+class _Tally:
+    """Counts the inner nodes of a reading when they are looked at, once."""
+
+    def __init__(self, chip: SimulatedChip, reading: Reading) -> None:
+        batch, nodes = reading.all_nodes.shape
+        self._chip, self._count = chip, batch * (nodes - len(chip.circuit.held_nodes) - reading.outputs.shape[1])
+
+    def __call__(self) -> None:
+        self._chip.ledger += Ledger(nodes_read=max(0, self._count))
+        self._count = 0
 
 
 def check_drives(circuit: Circuit, drives: Sequence[Drive]) -> None:
@@ -98,15 +179,20 @@ def check_drives(circuit: Circuit, drives: Sequence[Drive]) -> None:
     if not drives:
         raise ChipError("measure: no drive was given")
     batch = len(drives[0].inputs)
+    outputs = (batch, len(circuit.outputs))
     for drive in drives:
         _check_array(f"{drive.phase} phase: inputs", drive.inputs, (batch, circuit.channels))
         match drive.nudge:
             case Spring(targets=targets) as spring:
-                _check_array(f"{drive.phase} phase: targets", targets, (batch, len(circuit.outputs)))
+                _check_array(f"{drive.phase} phase: targets", targets, outputs)
                 if not np.isfinite(spring.conductance):
                     raise ChipError(f"{drive.phase} phase: β = {spring.conductance} S is not finite")
             case Injection(current=current):
-                _check_array(f"{drive.phase} phase: nudging currents", current, (batch, len(circuit.outputs)))
+                _check_array(f"{drive.phase} phase: nudging currents", current, outputs)
+            case Clamp(volts=volts):
+                _check_array(f"{drive.phase} phase: clamped voltages", volts, outputs)
+        if drive.about is not None:
+            _check_array(f"{drive.phase} phase: operating point", drive.about.all_nodes, (batch, len(circuit.nodes)))
 
 
 def _check_array(what: str, values: Array, shape: tuple[int, int]) -> None:

@@ -6,10 +6,14 @@ within a fraction of N V_T in closed form. What is left for Newton's method are 
 currents depend but mildly; its matrix is assembled by one product for the whole batch.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import numpy.typing as npt
 
 from harness.circuit import Network, Phase, Settling
+from harness.circuit.linear import clamped_solution, held_drops, incidence, settle_linear, sprung
 from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array, Index
@@ -37,23 +41,35 @@ def settle(settling: Settling, tolerance: float) -> Array:
     network = settling.network
     solved = np.empty((len(settling), len(settling.phases), network.size))
     solvers: list[_Solver] = []
-    for phase in settling.phases:
-        solvers.append(_Solver(network, phase, solvers[-1] if solvers else None))
+    curved = [k for k, phase in enumerate(settling.phases) if phase.slopes is None]
+    for k, phase in enumerate(settling.phases):
+        if k in curved:
+            solvers.append(_Solver(network, phase, solvers[-1] if solvers else None))
+        else:
+            with _named(phase):
+                solved[:, k] = settle_linear(network, phase)
     dense = max(1, network.size - len(network.alone))
     block = max(1, _BLOCK // dense**2)
     for first in range(0, len(settling), block):
         samples = np.arange(first, min(first + block, len(settling)))
         start = np.zeros((len(samples), network.size))
-        for k, (solver, phase) in enumerate(zip(solvers, settling.phases, strict=True)):
-            try:
-                start = solver.settle(samples, start, tolerance, cold=k == 0)
-            except np.linalg.LinAlgError as error:
-                raise ChipError(f"{phase.name} phase: the equations are singular in floating point") from error
-            except _Unsettled as stop:
-                message = f"Newton's method did not settle within {MAX_ITERATIONS} iterations"
-                raise ConvergenceError(message, sample=stop.sample, phase=phase.name) from stop
+        for k, solver in zip(curved, solvers, strict=True):
+            with _named(settling.phases[k]):
+                start = solver.settle(samples, start, tolerance, cold=k == curved[0])
             solved[samples, k] = start
     return solved
+
+
+@contextmanager
+def _named(phase: Phase) -> Iterator[None]:
+    """Failures say in which phase they happened."""
+    try:
+        yield
+    except np.linalg.LinAlgError as error:
+        raise ChipError(f"{phase.name} phase: the equations are singular in floating point") from error
+    except _Unsettled as stop:
+        message = f"Newton's method did not settle within {MAX_ITERATIONS} iterations"
+        raise ConvergenceError(message, sample=stop.sample, phase=phase.name) from stop
 
 
 class _Unsettled(Exception):  # noqa: N818 - becomes a ConvergenceError where the phase is known
@@ -67,18 +83,22 @@ class _Solver:
 
     def __init__(self, network: Network, phase: Phase, before: "_Solver | None" = None) -> None:
         """Phases with the same inputs share what a nudge does not touch."""
-        matrix, current = _sprung(network, phase)
+        matrix, current = sprung(network, phase)
         self._phase, self._alone = phase, network.alone
         self._dense = np.setdiff1d(np.arange(network.size), network.alone)
         self._rest = matrix[np.ix_(self._dense, self._dense)]
         self._current = current[:, self._dense]
-        shares = before is not None and before._serves(network, phase)
+        self._clamps: tuple[Array, Array] | None = None
+        """Incidence ``[outputs, dense]`` and voltages (V, ``[batch, outputs]``) of clamped outputs."""
+        if phase.clamped is not None:
+            wanted = phase.clamped - held_drops(network, phase, network.plus, network.minus)
+            self._clamps = incidence(network, phase, network.plus, network.minus)[:, self._dense], wanted
+        shares = before is not None and before._serves(phase)
         self._fixed: _Fixed = before._fixed if before and shares else _Fixed(network, phase, matrix, current)
 
-    def _serves(self, network: Network, phase: Phase) -> bool:
-        """Whether the other phase differs in nudged, dense unknowns only."""
-        same = phase.currents is self._phase.currents and phase.rails is self._phase.rails
-        return same and not np.isin(np.concatenate([network.plus, network.minus]), network.alone).any()
+    def _serves(self, phase: Phase) -> bool:
+        """Whether the other phase differs in its nudge only, which never reaches the alone unknowns."""
+        return phase.currents is self._phase.currents and phase.rails is self._phase.rails
 
     def settle(self, samples: Index, start: Array, tolerance: float, *, cold: bool) -> Array:
         """Unknowns (V, ``[samples, n]``) from a start of the same shape; a cold one is no prediction."""
@@ -92,7 +112,8 @@ class _Solver:
             alone, excess, slope = cells.solve(dense @ across.T, alone, predicted, rows)
             amperes, siemens = bridges.tangents(dense, junctions, rows)
             residual = self._current[rows] - dense @ self._rest - amperes - (alone + excess / slope) @ across
-            step = bridges.solve(self._schur(slope), siemens, residual)
+            clamps = self._clamps and (self._clamps[0], self._clamps[1][rows] - dense @ self._clamps[0].T)
+            step = bridges.solve(self._schur(slope), siemens, residual, clamps)
             moved = (excess - step @ across.T) / slope
             dense, alone = dense + step, alone + moved
             reached = bridges.voltages(dense, rows)
@@ -227,7 +248,7 @@ class _Bridges:
         anode, cathode = diodes.anode[chosen], diodes.cathode[chosen]
         at = np.eye(terminals)[:, dense]
         self._over = at[anode] - at[cathode]
-        self._held = _held(network, phase, anode, cathode)
+        self._held = held_drops(network, phase, anode, cathode)
         self._saturation = diodes.saturation[chosen]
         self._scale = diodes.emission[chosen] * THERMAL_VOLTAGE
         self._critical = self._scale * np.log(self._scale / (np.sqrt(2) * self._saturation))
@@ -246,14 +267,19 @@ class _Bridges:
         through = current + slope * (self.voltages(dense, samples) - junctions)
         return through @ self._over, slope
 
-    def solve(self, matrix: Array, siemens: Array, residual: Array) -> Array:
-        """The Newton step (V, ``[samples, dense]``); `matrix` (S) is changed."""
+    def solve(self, matrix: Array, siemens: Array, residual: Array, clamps: tuple[Array, Array] | None = None) -> Array:
+        """The Newton step (V, ``[samples, dense]``); `matrix` (S) is changed.
+
+        Clamps are an incidence ``[outputs, dense]`` and what is left to move there (V, ``[samples, outputs]``).
+        """
         diagonal = np.arange(matrix.shape[1])
         matrix[:, diagonal, diagonal] += siemens @ np.abs(self._over)
         for k in self._joining:
             a, b = np.flatnonzero(self._over[k])
             matrix[:, a, b] -= siemens[:, k]
             matrix[:, b, a] -= siemens[:, k]
+        if clamps is not None:
+            return clamped_solution(matrix, residual[:, :, None], clamps[0], clamps[1][:, :, None])[:, :, 0]
         return np.asarray(np.linalg.solve(matrix, residual[:, :, None])[:, :, 0], float)
 
     def limit(self, new: Array, old: Array) -> Array:
@@ -275,18 +301,3 @@ def _rank_among_equals(values: Index) -> Index:
     ranks = np.empty(len(values), np.intp)
     ranks[order] = np.arange(len(values)) - np.searchsorted(ordered, ordered)
     return ranks
-
-
-def _sprung(network: Network, phase: Phase) -> tuple[Array, Array]:
-    """Conductance matrix (S, ``[n, n]``) and currents (A, ``[batch, n]``) with the phase's springs and pushes."""
-    at = np.eye(network.size + phase.rails.shape[1])[:, : network.size]
-    drop = at[network.plus] - at[network.minus]
-    held = _held(network, phase, network.plus, network.minus)
-    pushed = phase.pushed - phase.spring * held
-    return network.conductance + phase.spring * drop.T @ drop, phase.currents + pushed @ drop
-
-
-def _held(network: Network, phase: Phase, first: Index, second: Index) -> Array:
-    """The part of v(first) − v(second) that rails hold (V, ``[batch, pairs]``)."""
-    terminals = np.concatenate([np.zeros((len(phase.rails), network.size)), phase.rails], axis=1)
-    return terminals[:, first] - terminals[:, second]

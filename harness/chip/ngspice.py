@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 
-from harness.chip.base import ProgrammedArrays, check_drives
+from harness.chip.base import SimulatedChip
 from harness.chip.session import Session, SweepDeck, Unsettled, open_session
 from harness.chip.worker import OneSimulator, Settled, Simulators
-from harness.circuit import Circuit, Reduction
+from harness.circuit import Circuit, ReducedCircuit, Reduction
+from harness.circuit.linearized import linearized
 from harness.errors import ConvergenceError
-from harness.measurement import Array, Conductances, Drive, Reading
+from harness.measurement import Clamp, Drive, Reading
 from harness.netlist import full
 from harness.netlist.settings import Tolerances
 
@@ -19,7 +22,7 @@ CHUNK = 32
 samples are asked for beyond its chunk, nor on how many workers share them."""
 
 
-class NgspiceChip:
+class NgspiceChip(SimulatedChip):
     """A `Chip` that ngspice solves: reduced exactly, chunks of a batch with all their phases each in one sweep.
 
     Args:
@@ -27,6 +30,7 @@ class NgspiceChip:
         tolerances: ngspice's convergence bounds.
         simulators: what settles the chunks; the ngspice of this process if none is given.
         chunk: samples per sweep; the results' last bits depend on it, and on nothing else about `simulators`.
+        shared: see `SimulatedChip`.
 
     Raises:
         NgspiceMissing: libngspice cannot be loaded.
@@ -39,20 +43,13 @@ class NgspiceChip:
         tolerances: Tolerances | None = None,
         simulators: Simulators | None = None,
         chunk: int = CHUNK,
+        **shared: Any,
     ) -> None:
-        self._arrays = ProgrammedArrays(circuit)
+        super().__init__(circuit, **shared)
         self._reduction = Reduction(circuit)
         self._simulators = simulators or OneSimulator(tolerances or Tolerances())
         self._chunk = chunk
         self.work = Work()
-
-    @property
-    def circuit(self) -> Circuit:  # noqa: D102 - said once, on the protocol
-        return self._arrays.circuit
-
-    @property
-    def conductances(self) -> Conductances:  # noqa: D102
-        return self._arrays.conductances
 
     @property
     def workers(self) -> int:
@@ -60,22 +57,22 @@ class NgspiceChip:
         return self._simulators.workers
 
     @property
-    def simulator_seconds(self) -> float:  # noqa: D102
+    def simulator_seconds(self) -> float:  # noqa: D102 - said once, on the protocol
         return self.work.elapsed
-
-    def program(self, conductances: Sequence[Array]) -> None:  # noqa: D102
-        self._arrays.program(conductances)
-
-    def adjust(self, wanted: Sequence[Array]) -> Conductances:  # noqa: D102
-        return self._arrays.adjust(wanted)
 
     def close(self) -> None:  # noqa: D102
         self._simulators.close()
 
-    def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:  # noqa: D102
-        check_drives(self.circuit, drives)
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        """Neighbouring drives of one kind share a sweep: its deck has diodes or their slopes, clamps or none."""
         reduced = self._reduction.reduce(self.conductances)
+        alike = groupby(drives, lambda drive: (drive.about is not None, isinstance(drive.nudge, Clamp)))
+        return tuple(reading for _, group in alike for reading in self._sweep(reduced, list(group)))
+
+    def _sweep(self, reduced: ReducedCircuit, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         settling = reduced.settling(drives)
+        if not reduced.size:  # sources hold every node
+            return reduced.readings(np.zeros((len(settling), len(drives), 0)), drives)
         starts = range(0, len(settling), self._chunk)
         try:
             settled = self._simulators.settle([settling.rows(slice(s, s + self._chunk)) for s in starts])
@@ -113,45 +110,28 @@ class Work:
         )
 
 
-class FullNetlistChip:
+class FullNetlistChip(SimulatedChip):
     """A `Chip` that ngspice solves without any reduction: one full netlist per sample and phase. Slow; a witness."""
 
-    def __init__(self, circuit: Circuit, *, tolerances: Tolerances | None = None) -> None:
-        self._arrays = ProgrammedArrays(circuit)
+    def __init__(self, circuit: Circuit, *, tolerances: Tolerances | None = None, **shared: Any) -> None:
+        super().__init__(circuit, **shared)
         self._tolerances = tolerances or Tolerances()
         self._session: Session = open_session()
-
-    @property
-    def circuit(self) -> Circuit:  # noqa: D102
-        return self._arrays.circuit
-
-    @property
-    def conductances(self) -> Conductances:  # noqa: D102
-        return self._arrays.conductances
 
     @property
     def simulator_seconds(self) -> float:  # noqa: D102
         return self._session.analysis_seconds
 
-    def program(self, conductances: Sequence[Array]) -> None:  # noqa: D102
-        self._arrays.program(conductances)
-
-    def adjust(self, wanted: Sequence[Array]) -> Conductances:  # noqa: D102
-        return self._arrays.adjust(wanted)
-
-    def close(self) -> None:  # noqa: D102
-        pass
-
-    def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:  # noqa: D102
-        check_drives(self.circuit, drives)
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         circuit = self.circuit.with_conductances(self.conductances)
-        return tuple(self._settle(circuit, drive) for drive in drives)
+        return tuple(self._settle_each(circuit, drive) for drive in drives)
 
-    def _settle(self, circuit: Circuit, drive: Drive) -> Reading:
+    def _settle_each(self, circuit: Circuit, drive: Drive) -> Reading:
         nodes = np.zeros((len(drive.inputs), len(circuit.nodes)))
         vectors = tuple(f"v({node.lower()})" for node in circuit.nodes)
         for sample in range(len(nodes)):
-            lines = full.operating_point_lines(circuit, drive, sample, self._tolerances, klu=self._session.has_klu)
+            shown = circuit if drive.about is None else linearized(circuit, drive.about.all_nodes[sample])
+            lines = full.operating_point_lines(shown, drive, sample, self._tolerances, klu=self._session.has_klu)
             try:
                 nodes[sample] = self._session.sweep(SweepDeck(tuple(lines), full.SWEPT, 1, vectors))[0]
             except Unsettled as stop:

@@ -5,46 +5,26 @@ ngspice solves (`harness.devices.diode`).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from harness.chip import newton
-from harness.chip.base import ProgrammedArrays, check_drives
+from harness.chip.base import SimulatedChip
 from harness.circuit import Circuit, Reduction
-from harness.measurement import Array, Conductances, Drive, Reading
+from harness.measurement import Drive, Reading
 
 
-class NodalChip:
+class NodalChip(SimulatedChip):
     """A `Chip` solved by Newton's method (`harness.chip.newton`); no simulator needed.
 
-    `tolerance` (V) bounds the last Newton step; the error that is left is of the order of its square over N V_T.
+    `tolerance` (V) bounds the last Newton step; the error that is left is of the order of its square over N V_T. Other
+    arguments are those of `SimulatedChip`.
     """
 
-    def __init__(self, circuit: Circuit, *, tolerance: float = 1e-7) -> None:
-        self._arrays = ProgrammedArrays(circuit)
+    def __init__(self, circuit: Circuit, *, tolerance: float = 1e-7, **shared: Any) -> None:
+        super().__init__(circuit, **shared)
         self._reduction = Reduction(circuit)
         self._tolerance = tolerance
 
-    @property
-    def circuit(self) -> Circuit:  # noqa: D102 - said once, on the protocol
-        return self._arrays.circuit
-
-    @property
-    def conductances(self) -> Conductances:  # noqa: D102
-        return self._arrays.conductances
-
-    @property
-    def simulator_seconds(self) -> None:  # noqa: D102
-        return None
-
-    def program(self, conductances: Sequence[Array]) -> None:  # noqa: D102
-        self._arrays.program(conductances)
-
-    def adjust(self, wanted: Sequence[Array]) -> Conductances:  # noqa: D102
-        return self._arrays.adjust(wanted)
-
-    def close(self) -> None:  # noqa: D102
-        pass
-
-    def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:  # noqa: D102
-        check_drives(self.circuit, drives)
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         reduced = self._reduction.reduce(self.conductances)
         return reduced.readings(newton.settle(reduced.settling(drives), self._tolerance), drives)

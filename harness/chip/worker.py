@@ -139,7 +139,8 @@ def _estimate(settling: Settling) -> Array | None:
     Newton's method fails.
     """
     network = settling.network
-    if network.size < _LEAST_SIZE or not len(network.diodes.emission):
+    linear = not len(network.diodes.emission) or settling.phases[0].slopes is not None
+    if network.size < _LEAST_SIZE or linear:
         return None
     try:
         found = newton.settle(settling, _ESTIMATE)

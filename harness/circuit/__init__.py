@@ -7,10 +7,12 @@ from harness.circuit.elements import (
     Crossbar,
     CurrentSource,
     Diode,
+    Edges,
     Element,
     InputSource,
     Output,
     Resistor,
+    TrainableArray,
     VoltageSource,
 )
 from harness.circuit.networks import CellRange, deep_resistive_network, layered_network
@@ -25,6 +27,7 @@ __all__ = [
     "Crossbar",
     "CurrentSource",
     "Diode",
+    "Edges",
     "Element",
     "InputSource",
     "Junctions",
@@ -35,6 +38,7 @@ __all__ = [
     "Reduction",
     "Resistor",
     "Settling",
+    "TrainableArray",
     "VoltageSource",
     "check_bounds",
     "deep_resistive_network",

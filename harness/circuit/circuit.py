@@ -15,10 +15,12 @@ from harness.circuit.elements import (
     Crossbar,
     CurrentSource,
     Diode,
+    Edges,
     Element,
     InputSource,
     Output,
     Resistor,
+    TrainableArray,
     VoltageSource,
 )
 from harness.devices import DiodeModel
@@ -67,26 +69,40 @@ class Circuit:
         return {node: index for index, node in enumerate(self.nodes)}
 
     @cached_property
-    def crossbars(self) -> tuple[Crossbar, ...]:
+    def arrays(self) -> tuple[TrainableArray, ...]:
         """The trainable arrays, in order."""
-        return tuple(element for element in self.elements if isinstance(element, Crossbar))
+        return tuple(element for element in self.elements if isinstance(element, TrainableArray))
 
     @cached_property
     def channels(self) -> int:
         """Number of input channels."""
         return 1 + max((e.channel for e in self.elements if isinstance(e, InputSource)), default=-1)
 
+    @cached_property
+    def input_pins(self) -> int:
+        """Number of pins that follow an input channel."""
+        return sum(isinstance(element, InputSource) for element in self.elements)
+
+    @cached_property
+    def held_nodes(self) -> frozenset[str]:
+        """Nodes whose voltage an ideal source or an amplifier dictates."""
+        return frozenset(node for node in map(driven_node, self.elements) if node is not None)
+
     @property
     def conductances(self) -> Conductances:
-        """The programmed conductances (S), one array ``[word, bit]`` per crossbar."""
-        return tuple(crossbar.conductances for crossbar in self.crossbars)
+        """The programmed conductances (S), one array per trainable array, in its shape."""
+        return tuple(crossbar.conductances for crossbar in self.arrays)
 
     def with_conductances(self, conductances: Sequence[Array]) -> "Circuit":
-        """The same circuit with other programmed conductances (S, one ``[word, bit]`` per crossbar)."""
-        if len(conductances) != len(self.crossbars):
-            raise CircuitError(f"circuit {self.name}: {len(conductances)} arrays for {len(self.crossbars)} crossbars")
+        """The same circuit with other programmed conductances (S, one array per trainable array)."""
+        if len(conductances) != len(self.arrays):
+            raise CircuitError(
+                f"circuit {self.name}: conductances for {len(conductances)} arrays, it has {len(self.arrays)}"
+            )
         programmed = iter(conductances)
-        elements = tuple(e.with_conductances(next(programmed)) if isinstance(e, Crossbar) else e for e in self.elements)
+        elements = tuple(
+            e.with_conductances(next(programmed)) if isinstance(e, TrainableArray) else e for e in self.elements
+        )
         return replace(self, elements=elements)
 
 
@@ -105,6 +121,8 @@ def nodes_of(element: Element) -> tuple[str, ...]:
             return element.input, element.output
         case Crossbar():
             return element.words + element.bits
+        case Edges():
+            return element.a + element.b
 
 
 def _check_names(circuit: Circuit) -> None:
@@ -119,10 +137,10 @@ def _check_names(circuit: Circuit) -> None:
         if (folded := element.name.casefold()) in seen:
             raise CircuitError(f"element {element.name}: the name is taken by {seen[folded]} (case does not count)")
         seen[folded] = element.name
-    for crossbar in circuit.crossbars:
-        pattern = re.compile(re.escape(crossbar.name.casefold()) + r"_\d+_\d+")
+    for array in circuit.arrays:
+        pattern = re.compile(re.escape(array.name.casefold()) + r"_\d+" * len(array.shape))
         if clash := next(filter(pattern.fullmatch, seen), None):
-            raise CircuitError(f"element {seen[clash]}: the name is taken by a cell of crossbar {crossbar.name}")
+            raise CircuitError(f"element {seen[clash]}: the name is taken by a cell of {array.title}")
     folded_nodes: dict[str, str] = {}
     for node in circuit.nodes:
         _check_name("node", node)
@@ -158,8 +176,8 @@ def _check_values(element: Element) -> None:
             _check_finite(f"amplifier {element.name}: gain", element.gain, "V/V")
             if element.gain <= 0:
                 raise CircuitError(f"amplifier {element.name}: gain {element.gain:g} must be above 0")
-        case Crossbar():
-            _check_crossbar(element)
+        case Crossbar() | Edges():
+            _check_array(element)
         case Diode():
             if element.anode == element.cathode:
                 raise CircuitError(f"diode {element.name}: both ends are at node {element.anode}")
@@ -177,40 +195,57 @@ def _check_conductance(what: str, value: float, smallest: float) -> None:
         raise CircuitError(f"{what}: {show(value, 'S')} must lie {bounds}")
 
 
-def _check_crossbar(crossbar: Crossbar) -> None:
-    what = f"crossbar {crossbar.name}"
-    if not (crossbar.words and crossbar.bits):
-        raise CircuitError(f"{what}: it needs at least one word line and one bit line")
-    if crossbar.conductances.shape != crossbar.shape:
-        raise CircuitError(f"{what}: conductances are {crossbar.conductances.shape}, its lines are {crossbar.shape}")
-    if not 0 <= crossbar.g_min < crossbar.g_max <= _CONDUCTANCE_LIMIT:
-        low, high = show(crossbar.g_min, "S"), show(crossbar.g_max, "S")
-        raise CircuitError(f"{what}: bounds {low}…{high} must satisfy 0 ≤ g_min < g_max ≤ {_CONDUCTANCE_LIMIT:g} S")
+def _check_array(array: TrainableArray) -> None:
+    if not np.prod(array.shape):
+        wanted = "one word line and one bit line" if isinstance(array, Crossbar) else "one edge"
+        raise CircuitError(f"{array.title}: it needs at least {wanted}")
+    if array.conductances.shape != array.shape:
+        raise CircuitError(
+            f"{array.title}: conductances have shape {array.conductances.shape}, its cells {array.shape}"
+        )
+    if not 0 <= array.g_min < array.g_max <= _CONDUCTANCE_LIMIT:
+        low, high = show(array.g_min, "S"), show(array.g_max, "S")
+        raise CircuitError(
+            f"{array.title}: bounds {low}…{high} must satisfy 0 ≤ g_min < g_max ≤ {_CONDUCTANCE_LIMIT:g} S"
+        )
+    if isinstance(array, Edges):
+        _check_edges(array)
+    else:
+        _check_lines(array)
+    check_bounds(array, array.conductances)
+
+
+def _check_lines(crossbar: Crossbar) -> None:
     if shared := set(crossbar.words) & set(crossbar.bits):
-        raise CircuitError(f"{what}: line {min(shared)} is both a word line and a bit line")
+        raise CircuitError(f"{crossbar.title}: line {min(shared)} is both a word line and a bit line")
     for lines in (crossbar.words, crossbar.bits):
         if len(set(lines)) < len(lines):
-            raise CircuitError(f"{what}: line {next(n for n in lines if lines.count(n) > 1)} appears twice")
-    check_bounds(crossbar, crossbar.conductances)
+            raise CircuitError(f"{crossbar.title}: line {next(n for n in lines if lines.count(n) > 1)} appears twice")
 
 
-def check_bounds(crossbar: Crossbar, conductances: Array) -> None:
-    """Refuse conductances (S, ``[word, bit]``) that the array cannot hold.
+def _check_edges(edges: Edges) -> None:
+    if len(edges.a) != len(edges.b):
+        raise CircuitError(f"{edges.title}: {len(edges.a)} first ends and {len(edges.b)} second ends")
+    for k, (a, b) in enumerate(zip(edges.a, edges.b, strict=True)):
+        if a == b:
+            raise CircuitError(f"{edges.title}: both ends of edge {k} are at node {a}")
+
+
+def check_bounds(array: TrainableArray, conductances: Array) -> None:
+    """Refuse conductances (S, in the array's shape) that the array cannot hold.
 
     Raises:
         CircuitError: a value is not finite or outside g_min…g_max; the message names the cell.
     """
-    if conductances.shape != crossbar.shape:
-        raise CircuitError(
-            f"crossbar {crossbar.name}: conductances are {conductances.shape}, its lines are {crossbar.shape}"
-        )
-    fits = (conductances >= crossbar.g_min) & (conductances <= crossbar.g_max)  # NaN fits nowhere
+    if conductances.shape != array.shape:
+        raise CircuitError(f"{array.title}: conductances have shape {conductances.shape}, its cells {array.shape}")
+    fits = (conductances >= array.g_min) & (conductances <= array.g_max)  # NaN fits nowhere
     if fits.all():
         return
-    word, bit = np.argwhere(~fits)[0]
-    value = show(float(conductances[word, bit]), "S")
-    low, high = show(crossbar.g_min, "S"), show(crossbar.g_max, "S")
-    raise CircuitError(f"crossbar {crossbar.name}, cell [{word}, {bit}]: {value} is outside {low}…{high}")
+    position = tuple(np.argwhere(~fits)[0].tolist())
+    value = show(float(conductances[position]), "S")
+    low, high = show(array.g_min, "S"), show(array.g_max, "S")
+    raise CircuitError(f"{array.title}, cell {list(position)}: {value} is outside {low}…{high}")
 
 
 def _check_drivers(circuit: Circuit) -> None:
@@ -238,10 +273,10 @@ def _check_paths(circuit: Circuit) -> None:
     """Every node needs a DC path to ground; open cells and current sources are none."""
     index = {**circuit.node_index, GROUND: len(circuit.nodes)}
     pairs = [np.array([(index[a], index[b])]) for e in circuit.elements for a, b in _paths(e)]
-    for crossbar in circuit.crossbars:
-        words, bits = (np.array([index[n] for n in lines]) for lines in (crossbar.words, crossbar.bits))
-        open_or_not = np.argwhere(crossbar.conductances > 0)
-        pairs.append(np.column_stack([words[open_or_not[:, 0]], bits[open_or_not[:, 1]]]))
+    for array in circuit.arrays:
+        first, second = np.broadcast_arrays(*array.ends(index))
+        closed = array.conductances > 0
+        pairs.append(np.column_stack([first[closed], second[closed]]))
     edges = np.concatenate([np.zeros((0, 2), int), *pairs])
     graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(len(index), len(index)))
     _, label = connected_components(graph, directed=False)

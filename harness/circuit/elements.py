@@ -4,12 +4,13 @@ Names of elements and nodes are made of ``[A-Za-z0-9_]`` and are unique without 
 Voltages are in V, currents in A, conductances in S.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from harness.devices import DiodeModel
-from harness.measurement import Array
+from harness.measurement import Array, Index
 
 GROUND = "0"
 
@@ -92,17 +93,72 @@ class Crossbar:
     g_max: float
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def title(self) -> str:
+        """What messages call it."""
+        return f"crossbar {self.name}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
         """Word lines, bit lines."""
         return len(self.words), len(self.bits)
 
-    def cell(self, word: int, bit: int) -> str:
-        """The cell's name, as netlists write it."""
-        return f"{self.name}_{word}_{bit}"
+    def ends(self, index: Mapping[str, int]) -> tuple[Index, Index]:
+        """Numbers of the nodes at both ends of every cell, ``[words, 1]`` and ``[1, bits]``."""
+        return _numbers(self.words, index)[:, None], _numbers(self.bits, index)[None, :]
+
+    def cell(self, *position: int) -> str:
+        """The name of the cell [word, bit], as netlists write it."""
+        return "_".join([self.name, *map(str, position)])
 
     def with_conductances(self, conductances: Array) -> "Crossbar":
         """The same array programmed to other values (S, ``[word, bit]``)."""
-        return Crossbar(self.name, self.words, self.bits, np.array(conductances, float), self.g_min, self.g_max)
+        return replace(self, conductances=np.array(conductances, float))
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """Trainable conductances of a graph: one between each node of `a` and its partner in `b`.
+
+    A conductance of 0 S is an open edge.
+    """
+
+    name: str
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+    conductances: Array = field(repr=False)
+    """S, ``[edge]``; g_min ≤ g ≤ g_max."""
+    g_min: float
+    g_max: float
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"edges {self.name}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of edges."""
+        return (len(self.a),)
+
+    def ends(self, index: Mapping[str, int]) -> tuple[Index, Index]:
+        """Numbers of the nodes at both ends of every edge, ``[edges]`` each."""
+        return _numbers(self.a, index), _numbers(self.b, index)
+
+    def cell(self, *position: int) -> str:
+        """The name of the edge [k], as netlists write it."""
+        return "_".join([self.name, *map(str, position)])
+
+    def with_conductances(self, conductances: Array) -> "Edges":
+        """The same edges programmed to other values (S, ``[edge]``)."""
+        return replace(self, conductances=np.array(conductances, float))
+
+
+TrainableArray = Crossbar | Edges
+"""Elements whose conductances learning may change."""
+
+
+def _numbers(nodes: tuple[str, ...], index: Mapping[str, int]) -> Index:
+    return np.array([index[node] for node in nodes], dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -114,4 +170,4 @@ class Output:
     minus: str = GROUND
 
 
-Element = Resistor | Diode | VoltageSource | InputSource | CurrentSource | BidirectionalAmplifier | Crossbar
+Element = Resistor | Diode | VoltageSource | InputSource | CurrentSource | BidirectionalAmplifier | TrainableArray

@@ -11,10 +11,12 @@ Three steps, none of which approximates:
 set of conductances.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import coo_matrix, csc_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
@@ -23,9 +25,13 @@ from harness.circuit.circuit import Circuit
 from harness.circuit.elements import GROUND, CurrentSource, Diode, Resistor
 from harness.circuit.scaling import Scaling, scaling_of
 from harness.circuit.settling import Junctions, Network, Phase, Settling, unjoined
-from harness.devices.diode import GMIN
+from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
 from harness.errors import CircuitError
-from harness.measurement import Array, Drive, Index, Injection, Reading, Spring
+from harness.measurement import Array, Clamp, Drive, Index, Injection, Reading, Spring
+
+
+_MOST_DENSE = 3_000  # unknowns
+_FILLED = 1 / 6  # of a matrix; measured: sparse factors of a random graph with 1,000 nodes take twice as long as dense
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +52,7 @@ class ReducedCircuit:
     output_scale: float
     """Physical volts per reduced volt at the outputs; injected currents shrink by the same factor."""
     _way_back: "_WayBack"
+    _diodes: "_Diodes"
 
     @property
     def size(self) -> int:
@@ -68,10 +75,14 @@ class ReducedCircuit:
         shared: dict[int, tuple[Array, Array]] = {}
         phases = []
         for drive in drives:
-            inputs = drive.inputs
-            if id(inputs) not in shared:
+            inputs, slopes = drive.inputs, None
+            if drive.about is not None:
+                still = np.zeros((len(inputs), self.size)), np.zeros((len(inputs), len(self.rail)))
+                slopes = self._diodes.slopes(drive.about.all_nodes)
+            elif id(inputs) not in shared:
                 shared[id(inputs)] = self.current + inputs @ self.current_gain, self.rail + inputs @ self.rail_gain
-            phases.append(Phase(drive.phase, *shared[id(inputs)], *self._nudge(drive)))
+            currents, rails = shared[id(inputs)] if drive.about is None else still
+            phases.append(Phase(drive.phase, currents, rails, *self._nudge(drive), slopes))
         return Settling(self.network, tuple(phases))
 
     def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
@@ -79,20 +90,26 @@ class ReducedCircuit:
         pins: dict[int, Array] = {}
         found = []
         for k, drive in enumerate(drives):
-            if id(drive.inputs) not in pins:
-                pins[id(drive.inputs)] = self._way_back.pins(drive.inputs)
-            nodes = self._way_back.node_voltages(solved[:, k], drive.inputs, pins[id(drive.inputs)])
+            if drive.about is not None:
+                nodes = self._way_back.responses(solved[:, k])
+            else:
+                if id(drive.inputs) not in pins:
+                    pins[id(drive.inputs)] = self._way_back.pins(drive.inputs)
+                nodes = self._way_back.node_voltages(solved[:, k], drive.inputs, pins[id(drive.inputs)])
             found.append(Reading(self._way_back.output_voltages(nodes), nodes))
         return tuple(found)
 
-    def _nudge(self, drive: Drive) -> tuple[Array, float]:
-        """Pushed current (A, reduced, ``[batch, outputs]``) and spring (S)."""
+    def _nudge(self, drive: Drive) -> tuple[Array, float, Array | None]:
+        """Pushed current (A, reduced, ``[batch, outputs]``), spring (S) and clamped voltage (V, reduced)."""
+        nothing = np.zeros((len(drive.inputs), len(self.network.plus)))
         match drive.nudge:
             case Spring(conductance=beta, targets=targets):
-                return beta * targets / self.output_scale, beta
+                return beta * targets / self.output_scale, beta, None
             case Injection(current=amperes):
-                return amperes / self.output_scale, 0.0
-        return np.zeros((len(drive.inputs), len(self.network.plus))), 0.0
+                return amperes / self.output_scale, 0.0, None
+            case Clamp(volts=volts):
+                return nothing, 0.0, volts / self.output_scale
+        return nothing, 0.0, None
 
 
 class Reduction:
@@ -107,19 +124,27 @@ class Reduction:
         self.circuit = circuit
         self._scaling = scaling_of(circuit)
         self._index = {**circuit.node_index, GROUND: len(circuit.nodes)}
-        self._lines = [(self._at(c.words), self._at(c.bits)) for c in circuit.crossbars]
+        self._array_ends = [array.ends(self._index) for array in circuit.arrays]
         resistors = [e for e in circuit.elements if isinstance(e, Resistor)]
         self._ends = self._at([r.a for r in resistors]), self._at([r.b for r in resistors])
         self._fixed = np.array([r.conductance for r in resistors])
         self._sources = [e for e in circuit.elements if isinstance(e, CurrentSource)]
         self._names = _variable_names(circuit, self._scaling)
         self._diodes = [e for e in circuit.elements if isinstance(e, Diode)]
+        self._junction_slopes = _Diodes(
+            self._at([d.anode for d in self._diodes]),
+            self._at([d.cathode for d in self._diodes]),
+            np.array([d.model.saturation_current for d in self._diodes]),
+            np.array([d.model.emission for d in self._diodes]) * THERMAL_VOLTAGE,
+        )
         self._kept, self._interior = self._partition()
         self._plan_terminals()
-        closed, *_ = _eliminate(
-            self._system([np.full(c.shape, c.g_max) for c in circuit.crossbars]), self._kept, self._interior
-        )
+        closed_system = self._system([np.full(c.shape, c.g_max) for c in circuit.arrays])
+        inner = closed_system.sparse()[self._interior][:, self._interior]
+        self._dense = bool(len(self._interior)) and _Factors.fills_up(inner)
+        closed, *_ = _eliminate(closed_system, self._kept, self._interior, dense=self._dense)
         self._alone = unjoined(closed, self._junctions, (self._plus, self._minus))
+        self._last: tuple[Sequence[Array], ReducedCircuit] | None = None
 
     def reduce(self, conductances: Sequence[Array]) -> ReducedCircuit:
         """The reduced circuit for conductances (S, one ``[word, bit]`` per crossbar).
@@ -127,9 +152,19 @@ class Reduction:
         Raises:
             CircuitError: all cells that lead to a node are open, so that it floats; names the node.
         """
+        if self._last and self._last[0] is conductances:  # a chip's own tuple, whose arrays nobody can write to
+            return self._last[1]
+        reduced = self._reduced(conductances)
+        fixed = isinstance(conductances, tuple) and not any(g.flags.writeable for g in conductances)
+        self._last = (conductances, reduced) if fixed else None
+        return reduced
+
+    def _reduced(self, conductances: Sequence[Array]) -> ReducedCircuit:
         system = self._system(conductances)
         self._refuse_floating(system)
-        conductance, current, current_gain, elimination = _eliminate(system, self._kept, self._interior)
+        conductance, current, current_gain, elimination = _eliminate(
+            system, self._kept, self._interior, dense=self._dense
+        )
         return ReducedCircuit(
             names=tuple(self._names[k] for k in self._kept),
             network=Network(conductance, self._junctions, self._plus, self._minus, self._alone),
@@ -139,12 +174,16 @@ class Reduction:
             rail_gain=self._rail_gain,
             output_scale=self._output_scale,
             _way_back=_WayBack(self._scaling, self._kept, elimination, self._output_nodes),
+            _diodes=self._junction_slopes,
         )
 
     def _system(self, conductances: Sequence[Array]) -> "_System":
         system = _System(self._scaling, self.circuit.channels)
-        for (words, bits), cells in zip(self._lines, conductances, strict=True):
-            system.add_array(words, bits, cells)
+        for (first, second), cells in zip(self._array_ends, conductances, strict=True):
+            if cells.ndim == 2:
+                system.add_crossbar(first[:, 0], second[0], cells)
+            else:
+                system.add_edges(first, second, cells)
         system.add_edges(*self._ends, self._fixed)
         for source in self._sources:
             system.add_current(self._index[source.source], -source.amperes)
@@ -179,8 +218,8 @@ class Reduction:
         """Pairs of variables that some conductance joins, ``[edges, 2]``."""
         variable = self._scaling.variable
         pairs = [np.column_stack([variable[self._ends[0]], variable[self._ends[1]]])]
-        for words, bits in self._lines:
-            pairs.append(np.stack(np.meshgrid(variable[words], variable[bits], indexing="ij"), axis=-1).reshape(-1, 2))
+        for ends in self._array_ends:
+            pairs.append(np.stack(np.broadcast_arrays(*(variable[nodes] for nodes in ends)), axis=-1).reshape(-1, 2))
         edges = np.concatenate(pairs)
         return edges[(edges >= 0).all(axis=1) & (edges[:, 0] != edges[:, 1])]
 
@@ -241,7 +280,7 @@ class _System:
         nothing = np.zeros(0, np.intp)
         self._links = [(nothing, nothing, np.zeros(0))]
 
-    def add_array(self, words: Index, bits: Index, cells: Array) -> None:
+    def add_crossbar(self, words: Index, bits: Index, cells: Array) -> None:
         """A crossbar: cells (S, ``[word, bit]``) between word and bit nodes."""
         free = self._scaling.free
         w, b = free[words], free[bits]
@@ -259,8 +298,20 @@ class _System:
 
     def add_edges(self, first: Index, second: Index, conductance: Array) -> None:
         """Single conductances (S, ``[edges]``)."""
-        for a, b, g in zip(first, second, conductance, strict=True):
-            self.add_array(np.array([a]), np.array([b]), np.array([[g]]))
+        scaling, free = self._scaling, self._scaling.free
+        between = free[first] & free[second]
+        rows, columns = scaling.variable[first[between]], scaling.variable[second[between]]
+        self.diagonal += self._gathered(rows, conductance[between]) + self._gathered(columns, conductance[between])
+        self._links.append((rows, columns, conductance[between]))
+        for nodes, held in ((first, second), (second, first)):
+            chosen = np.flatnonzero(free[nodes] & ~free[held])
+            at, source = scaling.variable[nodes[chosen]], held[chosen]
+            self.diagonal += self._gathered(at, conductance[chosen])
+            drawn = conductance[chosen] / scaling.scale[nodes[chosen]]
+            self.current += self._gathered(at, scaling.held[source] * drawn)
+            follows = np.flatnonzero(scaling.channel[source] >= 0)
+            gained = scaling.gain[source[follows]] * drawn[follows]
+            np.add.at(self.current_gain, (scaling.channel[source[follows]], at[follows]), gained)
 
     def add_current(self, node: int, amperes: float) -> None:
         """A current (A) into a node."""
@@ -308,12 +359,41 @@ class _Elimination:
     transfer: Array
 
 
-def _eliminate(system: _System, kept: Index, interior: Index) -> tuple[Array, Array, Array, _Elimination | None]:
+class _Factors:
+    """A factored conductance matrix (S, ``[n, n]``): sparse or, where that fills up, by BLAS."""
+
+    def __init__(self, matrix: csr_matrix, *, dense: bool) -> None:
+        if dense:
+            factors = cho_factor(matrix.toarray(), overwrite_a=True, check_finite=False)
+            self.solve: Callable[[Array], Array] = partial(cho_solve, factors, check_finite=False)
+            self.fill = matrix.shape[0] ** 2
+        else:
+            sparse = splu(
+                csc_matrix(matrix),
+                permc_spec="MMD_AT_PLUS_A",
+                diag_pivot_thresh=0.0,
+                options={"SymmetricMode": True},
+            )
+            self.solve, self.fill = sparse.solve, sparse.nnz
+
+    @staticmethod
+    def fills_up(matrix: csr_matrix) -> bool:
+        """Whether sparse factors would be slower than dense ones, as those of random graphs are."""
+        size = matrix.shape[0]
+        return size <= _MOST_DENSE and _Factors(matrix, dense=False).fill > _FILLED * size**2
+
+
+def _eliminate(
+    system: _System, kept: Index, interior: Index, *, dense: bool = False
+) -> tuple[Array, Array, Array, _Elimination | None]:
     current, gain = system.current, system.current_gain
     if not len(interior):
         return system.dense(), current, gain, None
     matrix = system.sparse()
-    factors = splu(csc_matrix(matrix[interior][:, interior]))
+    try:
+        factors = _Factors(matrix[interior][:, interior], dense=dense)
+    except (RuntimeError, np.linalg.LinAlgError) as error:
+        raise CircuitError("a part of the circuit floats: every cell that leads to it is open (0 S)") from error
     across = matrix[interior][:, kept].toarray()
     elimination = _Elimination(
         interior, factors.solve(current[interior]), factors.solve(gain[:, interior].T.copy()).T, factors.solve(across).T
@@ -325,6 +405,22 @@ def _eliminate(system: _System, kept: Index, interior: Index) -> tuple[Array, Ar
         gain[:, kept] - elimination.current_gain @ across,
         elimination,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Diodes:
+    """Every diode of the full circuit; ends are numbers of nodes, ground's is the last."""
+
+    anode: Index
+    cathode: Index
+    saturation: Array
+    scale: Array
+
+    def slopes(self, nodes: Array) -> Array:
+        """Small-signal conductances (S, ``[batch, diodes]``) at node voltages (V, ``[batch, nodes]``)."""
+        volts = np.column_stack([nodes, np.zeros(len(nodes))])
+        _, slope = current_and_slope(volts[:, self.anode] - volts[:, self.cathode], self.saturation, self.scale)
+        return slope
 
 
 class _WayBack:
@@ -353,6 +449,17 @@ class _WayBack:
         free, voltages = np.flatnonzero(self._scaling.free[:-1]), pins.copy()
         voltages[:, free] = self._scaling.scale[free] * variables[:, self._scaling.variable[free]]
         return voltages
+
+    def responses(self, solved: Array) -> Array:
+        """V by which every node moves, ``[batch, nodes]``, while all sources stand still."""
+        variables = np.empty((len(solved), self._scaling.variables))
+        variables[:, self._kept] = solved
+        if part := self._elimination:
+            variables[:, part.variables] = -solved @ part.transfer
+        free = np.flatnonzero(self._scaling.free[:-1])
+        moved = np.zeros((len(solved), len(self._scaling.held) - 1))
+        moved[:, free] = self._scaling.scale[free] * variables[:, self._scaling.variable[free]]
+        return moved
 
     def output_voltages(self, nodes: Array) -> Array:
         grounded = np.column_stack([nodes, np.zeros(len(nodes))])

@@ -20,8 +20,10 @@ from harness.circuit.elements import (
     BidirectionalAmplifier,
     Crossbar,
     Diode,
+    Edges,
     InputSource,
     Resistor,
+    TrainableArray,
     VoltageSource,
 )
 from harness.errors import CircuitError
@@ -94,23 +96,36 @@ def scaling_of(circuit: Circuit) -> Scaling:
     return Scaling(variable, np.where(driven, 1.0, scale), held, channel, gain)
 
 
-def energy_scales(circuit: Circuit) -> tuple[float, ...]:
-    """Per crossbar (s_out / s)²: ΠA² over the amplifier stages between the crossbar and the outputs.
+def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
+    """Per trainable array (s_out / s)² of its cells: ΠA² over the amplifier stages between a cell and the outputs.
 
-    The factor by which the nudged energy differences of a crossbar must be multiplied (Kendall et al. 2020, §3).
+    The factor by which the nudged energy differences of a cell must be multiplied (Kendall et al. 2020, §3); arrays of
+    shape () where it is the same for the whole array.
 
     Raises:
         CircuitError: outputs lie behind unequal amplification, or an amplifier loop has no such factor.
     """
     scaling = scaling_of(circuit)
-    scale_of = dict(zip((*circuit.nodes, GROUND), scaling.scale, strict=True))
-    free = {node for node, is_free in zip(circuit.nodes, scaling.free, strict=False) if is_free}
-    at_outputs = {scale_of[node]: o.name for o in circuit.outputs for node in (o.plus, o.minus) if node in free}
+    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    at_outputs = {
+        float(scaling.scale[index[node]]): o.name
+        for o in circuit.outputs
+        for node in (o.plus, o.minus)
+        if scaling.free[index[node]]
+    }
     if len(at_outputs) > 1:
         raise CircuitError(f"outputs {' and '.join(at_outputs.values())} lie behind unequal amplification")
     top = next(iter(at_outputs), 1.0)
-    per_crossbar = [[scale_of[node] for node in nodes_of(crossbar) if node in free] for crossbar in circuit.crossbars]
-    return tuple((top / scales[0]) ** 2 if scales else 1.0 for scales in per_crossbar)
+    return tuple(_energy_scale(array, scaling, index, top) for array in circuit.arrays)
+
+
+def _energy_scale(array: TrainableArray, scaling: Scaling, index: dict[str, int], top: float) -> Array:
+    """Of every cell; between two held nodes, where no factor matters, it is 1."""
+    first, second = array.ends(index)
+    at = np.where(scaling.free[first], scaling.scale[first], scaling.scale[second])
+    held = ~(scaling.free[first] | scaling.free[second])
+    factors = np.where(held, 1.0, (top / at) ** 2)
+    return np.asarray(factors.flat[0]) if (factors == factors.flat[0]).all() else factors
 
 
 def _settle_driven(
@@ -173,6 +188,9 @@ def _reciprocal_links(
         if isinstance(element, (Resistor, Diode, Crossbar)):
             free = [index[n] for n in nodes_of(element) if not driven[index[n]]]
             yield from ((free[0], other) for other in free[1:])
+        elif isinstance(element, Edges):
+            pairs = zip(*(ends.tolist() for ends in element.ends(index)), strict=True)
+            yield from ((a, b) for a, b in pairs if not (driven[a] or driven[b]))
 
 
 def _components(count: int, links: Iterator[tuple[int, int]]) -> Index:

@@ -62,10 +62,21 @@ class Phase:
     """A into every output's plus node and out of its minus node, whatever its voltage, ``[batch, outputs]``."""
     spring: float
     """S between the nodes of every output, besides."""
+    clamped: Array | None = None
+    """V that every output is held at, ``[batch, outputs]``; None lets them move."""
+    slopes: Array | None = None
+    """S, ``[batch, diodes]``, of conductances that stand for the diodes in a small-signal phase."""
 
     def rows(self, chosen: slice) -> "Phase":
         """The phase of some samples."""
-        return replace(self, currents=self.currents[chosen], rails=self.rails[chosen], pushed=self.pushed[chosen])
+        return replace(
+            self,
+            currents=self.currents[chosen],
+            rails=self.rails[chosen],
+            pushed=self.pushed[chosen],
+            clamped=None if self.clamped is None else self.clamped[chosen],
+            slopes=None if self.slopes is None else self.slopes[chosen],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +100,15 @@ def unjoined(conductance: Array, diodes: Junctions, pairs: Sequence[Index]) -> I
     Args:
         conductance: S, ``[n, n]``, with every cell closed.
         diodes: their ends at two unknowns are left out, as is every end of `pairs`.
-        pairs: terminals of outputs.
+        pairs: terminals of outputs, which may be clamped.
     """
     size = len(conductance)
     joined = conductance != 0
     np.fill_diagonal(joined, False)
     barred = np.zeros(size, bool)
-    for first, second in ((diodes.anode, diodes.cathode), tuple(pairs)):
-        both = (first < size) & (second < size)
-        barred[first[both]] = barred[second[both]] = True
+    both = (diodes.anode < size) & (diodes.cathode < size)
+    for ends in (diodes.anode[both], diodes.cathode[both], *pairs):
+        barred[ends[ends < size]] = True
     alone = np.zeros(size, bool)
     for node in np.argsort(joined.sum(axis=1), kind="stable"):
         if not barred[node] and not (joined[node] & alone).any():

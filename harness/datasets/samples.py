@@ -47,6 +47,8 @@ class Split:
     test: Samples
     classes: tuple[str, ...]
     """One name per output."""
+    valued: bool = False
+    """Whether targets are values, not classes."""
 
     @property
     def channels(self) -> int:

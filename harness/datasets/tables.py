@@ -5,8 +5,8 @@ scikit-learn takes a second to import, so it is imported where it is used.
 # ruff: noqa: PLC0415
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,9 @@ class Table:
     """Hold out the same share of every class."""
     test_rows: int = 0
     """So many of the last rows are the set's own test rows."""
+    values: Array | None = None
+    """V that is wanted at the outputs, ``[rows, outputs]``, where rows have no classes; `labels` are all 0 then and
+    `classes` names the outputs."""
 
 
 def digits() -> Table:
@@ -65,41 +68,92 @@ def xor() -> Table:
     return Table(inputs, (inputs[:, 0] != inputs[:, 1]).astype(int), ("equal", "different"))
 
 
+def regression() -> Table:
+    """200 pairs of voltages between 0 and 1 V, and two mixtures of them that conductances to ground can make."""
+    inputs = np.random.default_rng(0).uniform(0, 1, (200, 2))
+    mixture = np.array([[0.15, 0.45], [0.5, 0.1]])
+    return _valued(inputs, inputs @ mixture, ("y0", "y1"))
+
+
+def allostery() -> Table:
+    """One task: a voltage between the source's two nodes shall appear, in part, between distant pairs of nodes."""
+    return _valued(np.array([[1.0, 0.0]]), np.array([[0.25, -0.2]]), ("target0", "target1"))
+
+
 def csv(path: Path, label: str) -> Table:
     """A CSV file with one row a sample: the column `label` holds the class, all others are numbers; standardised.
 
     Raises:
         DataError: the file, the column, a label or a number is missing, or there is nothing to tell apart.
     """
-    try:
-        frame = pd.read_csv(path, index_col=False, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise DataError(f"data file {path}: cannot be read as CSV ({error})") from error
-    if label not in frame.columns:
-        raise DataError(f"data file {path}: no column {label!r}; its columns are {', '.join(map(str, frame.columns))}")
-    if frame.empty or frame.shape[1] < 2:
-        raise DataError(f"data file {path}: it needs at least one row and one column of numbers besides {label!r}")
+    frame = _frame(path, (label,))
     if frame[label].isna().any():
         raise DataError(
             f"data file {path}: row {int(frame[label].isna().argmax()) + 1} of the data, column {label!r} is empty"
         )
-    numbers = frame.drop(columns=label).apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    if not np.isfinite(numbers).all():
-        row, column = np.argwhere(~np.isfinite(numbers))[0]
-        name = frame.columns.drop(label)[column]
-        raise DataError(f"data file {path}: row {row + 1} of the data, column {name!r} is no finite number")
+    numbers = _numbers(path, frame.drop(columns=label))
     codes, classes = pd.factorize(frame[label], sort=True)
     if len(classes) < 2:
         raise DataError(f"data file {path}: column {label!r} holds one class only, {classes[0]!r}")
     return Table(numbers, codes, tuple(map(str, classes)), standardise=True, stratify=True)
 
 
-BUILT_IN: dict[str, Callable[[], Table]] = {"digits": digits, "iris": iris, "wine": wine, "xor": xor}
+def csv_values(path: Path, values: Sequence[str]) -> Table:
+    """A CSV file of numbers with one row a sample: the columns `values` are wanted at the outputs, in V.
+
+    All other columns are inputs, standardised.
+
+    Raises:
+        DataError: the file, a column or a number is missing.
+    """
+    frame = _frame(path, values)
+    wanted = _numbers(path, frame[list(values)])
+    inputs = _numbers(path, frame.drop(columns=list(values)))
+    return replace(_valued(inputs, wanted, tuple(values)), standardise=True)
+
+
+def _frame(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A CSV file that has rows, the named columns, and others."""
+    try:
+        frame = pd.read_csv(path, index_col=False, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise DataError(f"data file {path}: cannot be read as CSV ({error})") from error
+    for name in columns:
+        if name not in frame.columns:
+            known = ", ".join(map(str, frame.columns))
+            raise DataError(f"data file {path}: no column {name!r}; its columns are {known}")
+    if frame.empty or frame.shape[1] <= len(columns):
+        besides = ", ".join(map(repr, columns))
+        raise DataError(f"data file {path}: it needs at least one row and one column of numbers besides {besides}")
+    return frame
+
+
+def _numbers(path: Path, frame: pd.DataFrame) -> Array:
+    numbers = frame.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    if not np.isfinite(numbers).all():
+        row, column = np.argwhere(~np.isfinite(numbers))[0]
+        name = frame.columns[column]
+        raise DataError(f"data file {path}: row {row + 1} of the data, column {name!r} is no finite number")
+    return numbers
+
+
+def _valued(inputs: Array, values: Array, names: tuple[str, ...]) -> Table:
+    return Table(inputs, np.zeros(len(inputs), np.intp), names, values=values)
+
+
+BUILT_IN: dict[str, Callable[[], Table]] = {
+    "digits": digits,
+    "iris": iris,
+    "wine": wine,
+    "xor": xor,
+    "regression": regression,
+    "allostery": allostery,
+}
 """The data sets that come with the package, by the name an experiment file gives."""
 
 
 def split(table: Table, *, held_out: float | None, seed: int, levels: tuple[float, float]) -> Split:
-    """Training and held-out rows with one-hot targets.
+    """Training and held-out rows with one-hot targets, or with the values that the table wants.
 
     Args:
         table: the rows.
@@ -111,13 +165,19 @@ def split(table: Table, *, held_out: float | None, seed: int, levels: tuple[floa
     Raises:
         DataError: a class has too few rows to be split.
     """
-    targets = np.full((len(table.labels), len(table.classes)), levels[0])
-    targets[np.arange(len(targets)), table.labels] = levels[1]
+    if table.values is None:
+        targets = np.full((len(table.labels), len(table.classes)), levels[0])
+        targets[np.arange(len(targets)), table.labels] = levels[1]
+    else:
+        targets = table.values
     train, test = _parts(table, held_out, seed)
     shown, held = table.features[train], table.features[test]
     centre, width = _scale(table, shown)
     return Split(
-        Samples(shown, targets[train], centre, width), Samples(held, targets[test], centre, width), table.classes
+        Samples(shown, targets[train], centre, width),
+        Samples(held, targets[test], centre, width),
+        table.classes,
+        valued=table.values is not None,
     )
 
 

@@ -24,10 +24,17 @@ class Cost(Protocol):
         """∂C/∂v of each sample, V, ``[batch, outputs]``."""
         ...
 
+    def score(self, outputs: Array, targets: Array) -> float:
+        """How good the outputs are, at most 1: the share of right classes, or R² where targets are values."""
+        ...
+
 
 @dataclass(frozen=True)
 class SquaredError:
     """C = ½ Σ (y − v)² over the outputs; its nudge is a spring of conductance β (Kendall et al. 2020, eq. 9)."""
+
+    classes: bool = True
+    """Whether targets mark a class; else they are values."""
 
     def values(self, outputs: Array, targets: Array) -> Array:
         """See `Cost`."""
@@ -37,6 +44,10 @@ class SquaredError:
     def slopes(self, outputs: Array, targets: Array) -> Array:
         """See `Cost`."""
         return outputs - targets
+
+    def score(self, outputs: Array, targets: Array) -> float:
+        """See `Cost`."""
+        return accuracy(outputs, targets) if self.classes else explained(outputs, targets)
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,10 @@ class SoftmaxCrossEntropy:
         """See `Cost`."""
         return np.asarray(self.temperature * (softmax(outputs / self.temperature, axis=1) - _distribution(targets)))
 
+    def score(self, outputs: Array, targets: Array) -> float:
+        """See `Cost`."""
+        return accuracy(outputs, targets)
+
 
 def _distribution(targets: Array) -> Array:
     above = targets - targets.min(axis=1, keepdims=True)
@@ -76,3 +91,10 @@ def _distribution(targets: Array) -> Array:
 def accuracy(outputs: Array, targets: Array) -> float:
     """The share of samples whose largest output is the one with the largest target."""
     return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())
+
+
+def explained(outputs: Array, targets: Array) -> float:
+    """R² over all outputs: 1 − Σ (y − v)² / Σ (y − ȳ)², with ȳ each output's mean, or 0 V of a single sample."""
+    centre = targets.mean(axis=0) if len(targets) > 1 else np.zeros(targets.shape[1])
+    spread = float(((targets - centre) ** 2).sum())
+    return 1 - float(((targets - outputs) ** 2).sum()) / max(spread, np.finfo(float).tiny)

@@ -15,15 +15,17 @@ from harness.circuit import (
     Crossbar,
     CurrentSource,
     Diode,
+    Edges,
     Element,
     InputSource,
     Output,
     Resistor,
+    TrainableArray,
     VoltageSource,
 )
 from harness.circuit.circuit import RESERVED
 from harness.devices import DiodeModel
-from harness.measurement import Array, Drive, Injection, Spring
+from harness.measurement import Array, Clamp, Drive, Injection, Spring
 from harness.netlist.settings import Tolerances, options
 from harness.units import spice_number
 
@@ -101,7 +103,10 @@ def _element(element: Element, inputs: Array) -> list[str]:
         case BidirectionalAmplifier():
             return _amplifier(element)
         case Crossbar():
-            return list(_cells(element))
+            pins = [(word, bit) for word in element.words for bit in element.bits]
+            return list(_cells(element, pins))
+        case Edges(a=a, b=b):
+            return list(_cells(element, list(zip(a, b, strict=True))))
 
 
 def _amplifier(amplifier: BidirectionalAmplifier) -> list[str]:
@@ -114,15 +119,16 @@ def _amplifier(amplifier: BidirectionalAmplifier) -> list[str]:
     ]
 
 
-def _cells(crossbar: Crossbar) -> Iterator[str]:
-    closed = np.argwhere(crossbar.conductances > 0).tolist()
-    ohms = (1 / crossbar.conductances[crossbar.conductances > 0]).tolist()
-    for (word, bit), resistance in zip(closed, ohms, strict=True):
-        yield f"r{crossbar.cell(word, bit)} {crossbar.words[word]} {crossbar.bits[bit]} {resistance!r}"
+def _cells(array: TrainableArray, pins: list[tuple[str, str]]) -> Iterator[str]:
+    """A resistor for every closed cell; `pins` of all cells, in the order in which the array stores them."""
+    positions = zip(*(axis.tolist() for axis in np.unravel_index(np.arange(len(pins)), array.shape)), strict=True)
+    for position, (a, b), conductance in zip(positions, pins, array.conductances.ravel().tolist(), strict=True):
+        if conductance > 0:
+            yield f"r{array.cell(*position)} {a} {b} {1 / conductance!r}"
 
 
 def _nudge(circuit: Circuit, drive: Drive, sample: int) -> Iterator[str]:
-    """β (y − v) as a transconductance and a source of β y; an injection as a source."""
+    """β (y − v) as a transconductance and a source of β y; an injection or a clamp as a source."""
     for k, output in enumerate(circuit.outputs):
         pins = f"{output.minus} {output.plus}"
         match drive.nudge:
@@ -132,6 +138,8 @@ def _nudge(circuit: Circuit, drive: Drive, sample: int) -> Iterator[str]:
                 yield f"i{RESERVED}nudge{k} {pins} {spice_number(beta * targets[sample, k])}"
             case Injection(current=amperes):
                 yield f"i{RESERVED}nudge{k} {pins} {spice_number(amperes[sample, k])}"
+            case Clamp(volts=volts):
+                yield f"v{RESERVED}nudge{k} {output.plus} {output.minus} {spice_number(volts[sample, k])}"
 
 
 def _drop(output: Output) -> str:

@@ -43,7 +43,7 @@ def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estima
     """The deck's lines; unknown k of the network is called ``n<k>``.
 
     Args:
-        settling: network, samples and phases.
+        settling: network, samples and phases, all of which are clamped or none, and all small-signal or none.
         tolerances: when ngspice takes a point for settled.
         klu: whether this ngspice knows the KLU solver.
         estimate: of the unknowns, V, ``[batch, phases, n]``; every sample then begins with a held point.
@@ -54,7 +54,7 @@ def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estima
     return [
         "* reduced network: one point per sample and phase",
         options(tolerances, klu=klu),
-        *diode_lines(network.diodes, terminals),
+        *_junctions(network.diodes, phases, terminals, table),
         *_clock(table),
         *rails,
         *conductance_lines(network.conductance),
@@ -115,6 +115,16 @@ def _clock(table: _Tables) -> list[str]:
         return [f"{SOURCE} idx 0 0"]
     phase = table.clock([float(STEP * d) for d in range(table.held, table.points)], 0.0)
     return [f"{SOURCE} idx 0 0", f"bphase phase 0 v={phase}", f"bsmp smp 0 v=(v(idx)-v(phase))/{table.points}"]
+
+
+def _junctions(diodes: Junctions, phases: Sequence[Phase], terminals: Sequence[str], table: _Tables) -> list[str]:
+    """The diodes or, in small-signal phases, what each of them conducts in each sample."""
+    slopes = [phase.slopes for phase in phases if phase.slopes is not None]
+    if not slopes:
+        return diode_lines(diodes, terminals)
+    ends = [(terminals[a], terminals[c]) for a, c in zip(diodes.anode, diodes.cathode, strict=True)]
+    values = enumerate(zip(ends, table(slopes), strict=True))
+    return [f"bd{k} {a} {c} i=({slope})*{_across(a, c)}" for k, ((a, c), slope) in values]
 
 
 def diode_lines(diodes: Junctions, terminals: Sequence[str]) -> list[str]:
@@ -220,6 +230,10 @@ def _nudges(
     The factor v(nudge) is β over its largest value, so that it is of the order of 1 V. With an estimate w of v⁺ − v⁻,
     the spring pulls with β w from the table and with β (v⁺ − v⁻ − w) besides, which is nothing when it is switched on.
     """
+    clamped = [phase.clamped for phase in phases if phase.clamped is not None]
+    if clamped:
+        pins = zip(network.plus, network.minus, table(clamped), strict=True)
+        return [f"by{k} {terminals[plus]} {terminals[minus]} v={volts}" for k, (plus, minus, volts) in enumerate(pins)]
     betas = [phase.spring for phase in phases]
     largest = max(map(abs, betas))
     if not largest and not any(phase.pushed.any() for phase in phases):
@@ -244,6 +258,9 @@ def _nudges(
 
 
 def _across(plus: str, minus: str) -> str:
+    """The voltage from one terminal to another, either of which may be ground."""
+    if plus == "0":
+        return f"(-v({minus}))"
     return f"v({plus})" if minus == "0" else f"(v({plus})-v({minus}))"
 
 

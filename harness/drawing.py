@@ -1,0 +1,323 @@
+"""Pictures of circuits: a graph of conductances with its pins, or crossbars in a row; equal circuits, equal bytes."""
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import matplotlib as mpl
+import networkx as nx
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from harness.circuit import (
+    GROUND,
+    BidirectionalAmplifier,
+    Circuit,
+    Crossbar,
+    CurrentSource,
+    Diode,
+    Edges,
+    Element,
+    InputSource,
+    Resistor,
+    VoltageSource,
+)
+from harness.circuit.circuit import nodes_of
+from harness.circuit.families import grid, periodic_grid
+from harness.circuit.graphs import GROUND_WORD, GraphEdge, graph_node
+from harness.errors import CircuitError
+from harness.measurement import Array
+
+_Places = dict[str, Array]
+"""Where each node is drawn, ``[2]``."""
+_Strokes = list[Array]
+"""Lines that together are one link, from its end a to its end b, ``[points, 2]`` each."""
+
+_LABELLED = 60  # nodes; with more of them, labels would lie upon each other
+_TIDY = 80  # nodes for which Kamada and Kawai's layout is quick
+_STUB = 0.42  # of the distance of neighbours: what is drawn of an edge that wraps round a torus
+_SHADES = LinearSegmentedColormap.from_list("shades", mpl.colormaps["viridis_r"](np.linspace(0.1, 1, 256)))
+_MARKS = {"input": ("s", "C0"), "rail": ("D", "C3"), "ground": ("v", "0.2"), "node": ("o", "0.7")}
+_COUNTED = {InputSource: "input pin", VoltageSource: "rail", Diode: "diode", Resistor: "resistor"}
+
+
+def draw_circuit(circuit: Circuit, *, title: str, format: Literal["png", "svg"] = "png") -> bytes:  # noqa: A002
+    """A circuit with its programmed conductances, as the bytes of a PNG or SVG file.
+
+    Where all arrays are crossbars, they are drawn as heat maps in a row, with what lies between them in words. Any
+    other circuit is drawn as a graph: in rows and columns where its nodes are those of `harness.circuit.graphs.grid`
+    or `periodic_grid` (whose wrapped edges are stubs at both ends), and with names of nodes up to 60 of them.
+
+    Raises:
+        CircuitError: there is nothing to draw.
+    """
+    layered = bool(circuit.arrays) and all(isinstance(array, Crossbar) for array in circuit.arrays)
+    with mpl.rc_context({"svg.hashsalt": "harness"}):
+        figure = _blocks(circuit) if layered else _graph(circuit)
+        figure.suptitle(title)
+        buffer = io.BytesIO()
+        if format == "svg":
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
+        else:
+            FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class _Link:
+    """One line of a graph: a trainable conductance with what lies in series with it, or a fixed part."""
+
+    a: str
+    b: str
+    siemens: float | None
+    """None for fixed parts."""
+    diodes: tuple[bool, ...] = ()
+    """Of each diode, whether it lets current pass from a to b."""
+    sensed: str = ""
+    """The node at which its current is read."""
+
+
+def _graph(circuit: Circuit) -> Figure:
+    links = list(_links(circuit))
+    if not links:
+        raise CircuitError(f"circuit {circuit.name}: it has no conductance to draw")
+    shape = _grid_shape(links)
+    places = _layout(links) if shape is None else _rows_and_columns(*shape)
+    strokes = _strokes(links, places, wrapped=shape is not None)
+    figure = Figure(figsize=(8.5, 7.5), layout="constrained")
+    axes = figure.subplots()
+    _draw_lines(figure, axes, links, strokes)
+    _draw_diodes(axes, links, strokes)
+    _draw_nodes(axes, circuit, places)
+    _draw_readings(axes, circuit, places, {link.sensed: line for link, line in zip(links, strokes, strict=True)})
+    if len(places) <= _LABELLED:
+        _draw_labels(axes, circuit, places)
+    axes.set_aspect("equal")
+    axes.margins(0.1)
+    axes.set_axis_off()
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _links(circuit: Circuit) -> Iterator[_Link]:
+    """Trainable conductances, then what `harness.circuit.graphs.free_graph` has not put in series with one."""
+    kinds = Resistor | Diode | CurrentSource | BidirectionalAmplifier
+    fixed: dict[str, Element] = {element.name: element for element in circuit.elements if isinstance(element, kinds)}
+    names = (*circuit.nodes, GROUND)
+    for array in circuit.arrays:
+        first, second = np.broadcast_arrays(*array.ends({node: k for k, node in enumerate(names)}))
+        for position, siemens in np.ndenumerate(array.conductances):
+            a, b = names[first[position]], names[second[position]]
+            one = isinstance(array, Edges)
+            yield _edge(a, b, float(siemens), position[0], fixed) if one else _Link(a, b, float(siemens))
+    for element in fixed.values():
+        a, b = nodes_of(element)
+        yield _Link(a, b, None, (True,) if isinstance(element, Diode) else ())
+
+
+def _edge(a: str, b: str, siemens: float, k: int, fixed: dict[str, Element]) -> _Link:
+    """Edge k of a free graph, with its diodes and its sense resistor, which leave `fixed`."""
+    diodes, end = [], b
+    for name in (f"d{k}f", f"d{k}b"):
+        match fixed.get(name):
+            case Diode(_, anode, cathode) if b == f"m{k}" and b in (anode, cathode):
+                diodes.append(anode == b)
+                end = cathode if anode == b else anode
+                del fixed[name]
+    match fixed.get(f"s{k}"):
+        case Resistor(_, near, far) if near == end == f"c{k}":
+            del fixed[f"s{k}"]
+            return _Link(a, far, siemens, tuple(diodes), near)
+    return _Link(a, end, siemens, tuple(diodes))
+
+
+def _grid_shape(links: Sequence[_Link]) -> tuple[int, int] | None:
+    """Rows and columns, if the links are those of a grid."""
+    pairs = {frozenset((link.a, link.b)) for link in links}
+    size = len({node for pair in pairs for node in pair})
+    for rows in (n for n in range(1, size) if size % n == 0):
+        shape = rows, size // rows
+        if pairs == _pairs(grid(*shape)) or (min(shape) >= 3 and pairs == _pairs(periodic_grid(*shape))):
+            return shape
+    return None
+
+
+def _pairs(edges: Sequence[GraphEdge]) -> set[frozenset[str]]:
+    return {frozenset((graph_node(edge.a), graph_node(edge.b))) for edge in edges}
+
+
+def _rows_and_columns(rows: int, columns: int) -> _Places:
+    return {graph_node(k): np.array([k % columns, -(k // columns)], float) for k in range(rows * columns)}
+
+
+def _layout(links: Sequence[_Link]) -> _Places:
+    graph: nx.Graph[str] = nx.Graph([(link.a, link.b) for link in links])
+    if len(graph) <= _TIDY and nx.is_connected(graph):
+        found = nx.kamada_kawai_layout(graph)
+    else:
+        found = nx.spring_layout(graph, seed=0, iterations=200)
+    return {node: np.asarray(place, float) for node, place in found.items()}
+
+
+def _strokes(links: Sequence[_Link], places: _Places, *, wrapped: bool) -> list[_Strokes]:
+    """Straight lines, bows where links are parallel, and two stubs for an edge that is `wrapped` round a torus."""
+    pairs = [frozenset((link.a, link.b)) for link in links]
+    together, before = Counter(pairs), Counter[frozenset[str]]()
+    found: list[_Strokes] = []
+    for link, pair in zip(links, pairs, strict=True):
+        a, b = places[link.a], places[link.b]
+        length = float(np.hypot(*(b - a)))
+        bend = (before[pair] - (together[pair] - 1) / 2) * (1 if link.a < link.b else -1)
+        before[pair] += 1
+        if wrapped and length > 1.5:
+            out = _STUB * (a - b) / length
+            found.append([np.array([a, a + out]), np.array([b - out, b])])
+        else:
+            found.append([_bow(a, b, bend)])
+    return found
+
+
+def _bow(a: Array, b: Array, bend: float) -> Array:
+    """A parabola from a to b, `bend` times a fifth of their distance off the straight line."""
+    if not bend:
+        return np.array([a, b])
+    at = np.linspace(0, 1, 15)[:, None]
+    across = np.array([a[1] - b[1], b[0] - a[0]])
+    return a + at * (b - a) + 0.8 * bend * at * (1 - at) * across
+
+
+def _draw_lines(figure: Figure, axes: Axes, links: Sequence[_Link], strokes: Sequence[_Strokes]) -> None:
+    lines = [(line, link.siemens) for link, parts in zip(links, strokes, strict=True) for line in parts]
+    fixed = [line for line, siemens in lines if siemens is None]
+    axes.add_collection(LineCollection(fixed, colors="0.5", linestyles="dashed", linewidths=0.8))
+    trained = [line for line, siemens in lines if siemens is not None]
+    if not trained:
+        return
+    values = np.array([siemens for _, siemens in lines if siemens is not None])
+    norm = Normalize(*((values.min(), values.max()) if np.ptp(values) else (0.0, values[0] or 1.0)))
+    widths = 0.8 + 3.2 * np.asarray(norm(values))
+    drawn = LineCollection(trained, array=values, cmap=_SHADES, norm=norm, linewidths=widths.tolist())
+    axes.add_collection(drawn)
+    figure.colorbar(drawn, ax=axes, label="conductance", format=EngFormatter("S"), shrink=0.8)
+
+
+def _draw_diodes(axes: Axes, links: Sequence[_Link], strokes: Sequence[_Strokes]) -> None:
+    """A triangle that points where the current passes; those of a pair point away from each other."""
+    label = "diode"
+    for link, parts in zip(links, strokes, strict=True):
+        for forward, share in zip(link.diodes, (0.5,) if len(link.diodes) == 1 else (0.63, 0.37), strict=False):
+            place, (x, y) = _along(parts[0], share)
+            angle = float(np.degrees(np.arctan2(y, x))) + (-90 if forward else 90)
+            axes.plot(*place, marker=(3, 0, angle), markersize=8, color="black", linestyle="none", label=label)
+            label = "_"
+
+
+def _along(line: Array, share: float) -> tuple[Array, Array]:
+    """The point at a share of a line's points, and the line's direction there."""
+    whole, part = divmod(share * (len(line) - 1), 1)
+    step = line[int(whole) + 1] - line[int(whole)]
+    return line[int(whole)] + part * step, step
+
+
+def _draw_nodes(axes: Axes, circuit: Circuit, places: _Places) -> None:
+    roles = dict.fromkeys(places, "node") | {node: "ground" for node in places if node == GROUND}
+    for element in circuit.elements:
+        match element:
+            case InputSource(_, node) if node in places:
+                roles[node] = "input"
+            case VoltageSource(_, node, volts) if node in places:
+                roles[node] = "rail" if volts else "ground"
+    for role, (marker, color) in _MARKS.items():
+        points = [places[node] for node in places if roles[node] == role]
+        if points:
+            size = 9 if len(places) <= _LABELLED else 5
+            axes.plot(*np.transpose(points), marker, color=color, markersize=size, label=role, zorder=3)
+
+
+def _draw_readings(axes: Axes, circuit: Circuit, places: _Places, sensed: dict[str, _Strokes]) -> None:
+    """Rings about the nodes of outputs, and dots on the edges whose current they read."""
+    rings: list[Array] = []
+    dots: list[Array] = []
+    for output in circuit.outputs:
+        if inner := next((node for node in (output.plus, output.minus) if node in sensed), None):
+            dots.append(_along(sensed[inner][-1], 0.75)[0])
+            if len(places) <= _LABELLED:
+                _write(axes, dots[-1], output.name)
+        else:
+            rings += [places[node] for node in (output.plus, output.minus) if node in places and node != GROUND]
+    for points, fill, size, label in ((rings, "none", 15, "output"), (dots, "white", 8, "output (current)")):
+        if points:
+            axes.plot(*np.transpose(points), "o", mfc=fill, mec="C1", mew=2, markersize=size, label=label, zorder=4)
+
+
+def _draw_labels(axes: Axes, circuit: Circuit, places: _Places) -> None:
+    """Names as the user gave them, with inputs, volts and outputs below."""
+    own = all(node.startswith("n") for node in places if node != GROUND)
+    notes = {node: [GROUND_WORD if node == GROUND else node[own:]] for node in places}
+    for element in circuit.elements:
+        match element:
+            case InputSource(name, node) if node in notes:
+                notes[node].append(name)
+            case VoltageSource(_, node, volts) if node in notes:
+                notes[node].append(f"{volts:g} V".replace("-", "−"))
+    for output in circuit.outputs:
+        if output.plus in notes and (output.minus in notes or output.minus == GROUND):
+            single = output.minus == GROUND
+            notes[output.plus].append(output.name if single else f"{output.name}+")
+            notes.get(output.minus if not single else "", []).append(f"{output.name}−")
+    for node, words in notes.items():
+        _write(axes, places[node], "\n".join([words[0], *([", ".join(words[1:])] if words[1:] else [])]))
+
+
+def _write(axes: Axes, place: Array, text: str) -> None:
+    box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
+    axes.annotate(text, tuple(place), (8, 7), textcoords="offset points", fontsize=8, bbox=box, zorder=5)
+
+
+def _blocks(circuit: Circuit) -> Figure:
+    """Crossbars from left to right as heat maps, and between them arrows with what is there."""
+    crossbars = [array for array in circuit.arrays if isinstance(array, Crossbar)]
+    figure = Figure(figsize=(2 + 4.4 * len(crossbars), 4.6), layout="constrained")
+    widths = [0.45, *(width for _ in crossbars for width in (1, 0.45))]
+    columns = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
+    lines = [(), *((crossbar.bits) for crossbar in crossbars)], [*(crossbar.words for crossbar in crossbars), ()]
+    for axes, bits, words in zip(columns[::2], *lines, strict=True):
+        _draw_gap(axes, _between(circuit, set(bits), set(words)))
+    for axes, crossbar in zip(columns[1::2], crossbars, strict=True):
+        image = axes.imshow(crossbar.conductances, aspect="auto", interpolation="nearest", cmap="viridis")
+        words_, bits_ = crossbar.shape
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(title=f"{crossbar.name}: {words_} words × {bits_} bits", xlabel="bit line", ylabel="word line")
+        figure.colorbar(image, ax=axes, orientation="horizontal", label="conductance", format=EngFormatter("S"))
+    return figure
+
+
+def _draw_gap(axes: Axes, words: Sequence[str]) -> None:
+    axes.set_axis_off()
+    axes.annotate("", (1, 0.5), (0, 0.5), xycoords="axes fraction", arrowprops={"arrowstyle": "-|>", "linewidth": 1.5})
+    axes.text(0.5, 0.53, "\n".join(words), ha="center", va="bottom", fontsize=9, transform=axes.transAxes)
+
+
+def _between(circuit: Circuit, bits: set[str], words: set[str]) -> list[str]:
+    """What touches the bit lines before a gap or the word lines after it, counted, in words."""
+    found: Counter[tuple[str, str]] = Counter()
+    for element in circuit.elements:
+        if (bits | words).isdisjoint(nodes_of(element)):
+            continue
+        if isinstance(element, BidirectionalAmplifier):
+            found["amplifier", f" of gain {element.gain:g}"] += 1
+        elif noun := _COUNTED.get(type(element)):
+            found[noun, ""] += 1
+    for output in circuit.outputs:
+        if output.plus in bits:
+            found["output" if output.minus == GROUND else "output pair", ""] += 1
+    return [f"{count} {noun}{'s' if count > 1 else ''}{more}" for (noun, more), count in found.items()]

@@ -1,0 +1,69 @@
+"""Voltages over every trainable cell, multiplied and summed over a batch: the one product that all rules need."""
+
+import numpy as np
+
+from harness.circuit import GROUND, Circuit, Edges
+from harness.circuit.scaling import energy_scales
+from harness.measurement import Array, Conductances, Index
+
+
+class Cells:
+    """The trainable cells of a circuit, by the nodes at their ends.
+
+    Raises:
+        CircuitError: amplifiers close a loop, so that no energy exists.
+    """
+
+    def __init__(self, circuit: Circuit) -> None:
+        index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+        self._ends = [tuple(nodes.ravel() for nodes in array.ends(index)) for array in circuit.arrays]
+        self._is_graph = [isinstance(array, Edges) for array in circuit.arrays]
+        self._scales = energy_scales(circuit)
+
+    def products(self, first: Array, second: Array, factor: float) -> Conductances:
+        """`factor` · ΠA² · Σ over the batch of Δp Δq for every cell (V²), from node voltages p and q.
+
+        ΠA² runs over the amplifier stages between a cell and the outputs (Kendall et al. 2020, §3).
+
+        Args:
+            first: p in V, ``[batch, nodes]``; the smaller one of the two where they differ much.
+            second: q in V, ``[batch, nodes]``.
+            factor: of any unit.
+        """
+        arrays = zip(self._ends, self._is_graph, self._scales, strict=True)
+        return tuple(
+            scale * _edge_products(first, second, ends, factor)
+            if is_graph
+            else _crossbar_products(first, second, ends, factor * scale)
+            for ends, is_graph, scale in arrays
+        )
+
+
+def _edge_products(first: Array, second: Array, ends: tuple[Index, ...], factor: float) -> Array:
+    p, q = ((_voltages(nodes, ends[0]) - _voltages(nodes, ends[1])) for nodes in (first, second))
+    return np.asarray(factor * np.einsum("se,se->e", p, q))
+
+
+def _crossbar_products(first: Array, second: Array, ends: tuple[Index, ...], factor: float | Array) -> Array:
+    """Without an array of every sample's every cell; `factor` is one number, or one for each cell."""
+    words, bits = ends
+    scale = float(factor) if np.ndim(factor) == 0 else 1.0
+    p_word, p_bit = _voltages(first, words), scale * _voltages(first, bits)
+    q_word, q_bit = _voltages(second, words), _voltages(second, bits)
+    total = np.matmul(q_word.T, -p_bit)
+    total += (p_bit * q_bit).sum(axis=0)
+    if p_word.any():  # input pins do not move between phases
+        p_word = scale * p_word
+        total += (p_word * q_word).sum(axis=0)[:, None]
+        total -= p_word.T @ q_bit
+    return np.asarray(total if np.ndim(factor) == 0 else factor * total)
+
+
+def _voltages(nodes: Array, lines: Index) -> Array:
+    """V of each line, ``[batch, lines]``; the index behind the last node is ground's."""
+    if lines.max() < nodes.shape[1]:
+        first, count = int(lines[0]), len(lines)
+        if np.array_equal(lines, np.arange(first, first + count)):
+            return nodes[:, first : first + count]  # a view: word lines are a network's most numerous nodes
+        return nodes[:, lines]
+    return np.column_stack([nodes, np.zeros(len(nodes))])[:, lines]

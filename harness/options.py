@@ -1,0 +1,83 @@
+"""Options that several commands take, and what they mean."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness.datasets.images import VARIABLE
+from harness.experiment import Experiment, SimulatorChoice
+from harness.runs import Run
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the experiment; may be repeated."
+)
+chip_option = click.option(
+    "--chip",
+    type=click.Choice(["ngspice", "nodal"]),
+    help="What simulates the network, instead of the experiment's choice.",
+)
+seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that run ngspice; results do not depend on it [default: one per core that may be used].",
+)
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Run ngspice on the workers of this Dask cluster, such as tcp://host:8786."
+)
+
+
+def _keep_data_folder(_: click.Context, __: click.Parameter, folder: str | None) -> None:
+    if folder:
+        os.environ[VARIABLE] = folder
+
+
+data_option = click.option(
+    "--data-dir",
+    envvar=VARIABLE,
+    show_envvar=True,
+    expose_value=False,
+    callback=_keep_data_folder,
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Where the files of mnist, fashion_mnist and kmnist lie [default: the user's cache, filled by a download].",
+)
+
+
+def with_overrides(given: Sequence[str], chip: str | None, seed: int | None) -> list[str]:
+    """What --set, --chip and --seed ask for, as overrides of an experiment."""
+    return [
+        *given,
+        *([f"chip.kind='{chip}'"] if chip else []),
+        *([f"training.seed={seed}"] if seed is not None else []),
+    ]
+
+
+def subject_of(source: str, overrides: Sequence[str]) -> tuple[Experiment, Run | None]:
+    """A run with its experiment, or an experiment alone."""
+    if (Path(source) / "manifest.json").is_file():
+        run = Run(Path(source))
+        if other := [o for o in overrides if not o.startswith("chip.")]:
+            raise click.UsageError(
+                f"{source} is a run, whose network and rows are as trained; only chip.* can be set, not {other[0]}"
+            )
+        return Experiment.from_file(run.experiment, overrides), run
+    return Experiment.load(source, overrides), None
+
+
+def simulators_for(subject: Experiment, workers: int | None, scheduler: str | None) -> SimulatorChoice:
+    """What --workers and --scheduler ask for."""
+    if scheduler is not None and workers is not None:
+        raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
+    if scheduler is not None and subject.settings.chip.kind != "ngspice":
+        raise click.UsageError(f"--scheduler is for ngspice; the {subject.settings.chip.kind} chip has no workers")
+    return SimulatorChoice(workers or _usable_cores(), scheduler)
+
+
+def _usable_cores() -> int:
+    """What this process may use, which a batch system may have limited."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
