@@ -20,7 +20,7 @@ from harness.errors import ExperimentError
 from harness.experiment import Experiment, SimulatorChoice
 from harness.measurement import Batch, Conductances, Drive, Reading
 from harness.netlist import resident
-from harness.settings import GraphSettings
+from harness.sections import GraphSettings
 
 SIZES = (*((1, hidden) for hidden in (50, 100, 200, 400, 800)), *((n, h) for n in (2, 3) for h in (50, 100, 200)))
 """(hidden layers, nodes of each) that `scaling` measures for a picture."""

@@ -19,10 +19,12 @@ from harness import bench as measure
 from harness import doctor as machine
 from harness.audit_command import audit
 from harness.checks import check_circuit
+from harness.circuit.perceptron import Perceptron
 from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.experiment import Experiment, packaged_experiments
 from harness.files import write_atomic
+from harness.importing import import_perceptron
 from harness.options import (
     chip_option,
     data_option,
@@ -36,10 +38,12 @@ from harness.options import (
     workers_option,
 )
 from harness.runs import Run, fresh_path
+from harness.studies import sweep
 from harness.terminal import (
     ERR,
     OUT,
     described,
+    print_agreement,
     print_checks,
     print_comparison,
     print_json,
@@ -168,6 +172,47 @@ def evaluate(run: Path, chip: str | None, workers: int | None, scheduler: str | 
         accuracy, loss = result[f"{part}_accuracy"], result[f"{part}_loss"]
         table.add_row(title, str(result[f"{part}_samples"]), f"{100 * accuracy:.2f} %", f"{loss:.5g}")
     OUT.print(table)
+
+
+@main.command("import-mlp")
+@click.argument("weights", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--into", "experiment", default="cascade-digits", show_default=True, help="Experiment of a cascade that takes it."
+)
+@click.option(
+    "--run", "folder", type=click.Path(path_type=Path), help="Run directory to make [default: runs/NAME-seedN]."
+)
+@set_option
+@chip_option
+@seed_option
+@data_option
+@workers_option
+@json_option
+def import_mlp(
+    weights: Path,
+    experiment: str,
+    folder: Path | None,
+    overrides: tuple[str, ...],
+    chip: str | None,
+    seed: int | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Program a trained ReLU perceptron into a cascade of resistor-diode stages, and compare the two.
+
+    WEIGHTS is an npz file with arrays weights_0 [inputs, outputs], biases_0, weights_1, … of a perceptron that was
+    trained on the experiment's inputs in volts. The run that is made begins with them: train --resume fine-tunes it.
+    """
+    perceptron = Perceptron.from_npz(weights)
+    subject = Experiment.load(experiment, with_overrides(overrides, chip, seed))
+    path = folder or fresh_path(RUNS, f"{subject.settings.name}-seed{subject.settings.training.seed}")
+    with ERR.status("comparing"):
+        run, found = import_perceptron(subject, perceptron, path, simulators=simulators_for(subject, workers, None))
+    if as_json:
+        print_json({"run": str(run.path), **asdict(found)})
+        return
+    print_agreement(found)
+    OUT.print(f"run directory: {run.path}\nnext: harness train --resume {run.path}")
 
 
 @main.command()
@@ -398,3 +443,4 @@ def _stop_on_signal() -> Iterator[Any]:
 
 
 main.add_command(audit)
+main.add_command(sweep)

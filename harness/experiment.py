@@ -1,11 +1,11 @@
-"""An experiment: settings made into objects. The only place that names concrete classes."""
+"""An experiment: its parts, and what is done with them."""
 
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from importlib import metadata, resources
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from harness import controller
+from harness.assembly import build_circuit, build_cost, build_rule, build_update, load_data
 from harness.chip.base import Chip
 from harness.chip.cluster import Cluster
 from harness.chip.ngspice import NgspiceChip
@@ -22,56 +23,29 @@ from harness.chip.nodal import NodalChip
 from harness.chip.pool import WorkerPool
 from harness.chip.session import open_session
 from harness.chip.worker import OneSimulator, Simulators
-from harness.circuit import CellRange, Circuit, deep_resistive_network, layered_network
-from harness.circuit.graphs import GraphEdge, read_edges
+from harness.circuit import (
+    Circuit,
+)
 from harness.controller import EpochDone, Evaluation, LearningRule, Plan, StepDone
-from harness.datasets import BUILT_IN, IMAGE_SETS, Split, csv, csv_values, load_images, split
-from harness.devices import DiodeModel
+from harness.datasets import Split
 from harness.errors import ExperimentError, RunError
 from harness.files import write_atomic
-from harness.learning import (
-    AnalyticalGradient,
-    CoupledLearning,
-    EquilibriumPropagation,
-    FiniteDifferences,
-    HardwareLinearization,
-    Largest,
-    Nudging,
-    SimultaneousPerturbation,
-    SubsetUpdate,
-    cells_of,
-    random_cells,
-)
-from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
-from harness.learning.subsets import Choice, read_masks
-from harness.learning.updates import SGD, Adam, Momentum, Schedule, UpdateRule
-from harness.measurement import Access
+from harness.learning.costs import Cost
+from harness.learning.updates import Schedule, UpdateRule
+from harness.measurement import Drive
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
 from harness.runs import LEDGER, Run
-from harness.settings import (
-    AdamSettings,
-    AnalyticalSettings,
-    CoupledSettings,
-    DifferencesSettings,
-    EquilibriumSettings,
+from harness.sections import (
     GraphSettings,
-    LayeredSettings,
-    LinearizationSettings,
-    MomentumSettings,
-    PerturbationSettings,
     RuleSettings,
-    Settings,
-    SGDSettings,
-    SubsetSettings,
-    merged,
-    read_settings,
 )
+from harness.settings import Settings, merged, read_settings
 
 _SHOWN = 10_000
 """Training rows that a finished run is evaluated on, at most: more would take minutes and tell nothing new."""
-_INITIAL, _SUBSET, _GRAPH = 2, 3, 4
-"""Streams of random numbers for initial conductances, chosen cells and edges (0 and 1 are the controller's)."""
+_GRID = 41
+"""Points of either input in the picture of a decision boundary."""
 
 
 @dataclass(frozen=True)
@@ -137,50 +111,12 @@ class Experiment:
     @cached_property
     def data(self) -> Split:
         """The samples, split and encoded into volts."""
-        wanted = self.settings.data
-        if wanted.file:
-            table = csv_values(wanted.file, wanted.values) if wanted.values else csv(wanted.file, wanted.label)
-        elif wanted.set in IMAGE_SETS:
-            table = load_images(IMAGE_SETS[wanted.set])
-        else:
-            table = BUILT_IN[wanted.set]()
-        return split(table, held_out=wanted.held_out, seed=self.settings.training.seed, levels=wanted.targets)
+        return load_data(self.settings)
 
     @cached_property
     def circuit(self) -> Circuit:
         """The network with its initial conductances."""
-        network, seed = self.settings.network, self.settings.training.seed
-        diode = network.diode and DiodeModel("dhidden", network.diode.saturation_current, network.diode.emission)
-        shared: dict[str, Any] = {
-            "cells": CellRange(network.g_unit, network.g_min, network.g_max),
-            "diode": diode,
-            "rng": np.random.default_rng([seed, _INITIAL]),
-            "input_gain": network.input_gain,
-        }
-        if isinstance(network, GraphSettings):
-            return self._graph(network, shared)
-        sizes = self.data.channels, network.hidden, len(self.data.classes)
-        shared["bias"] = network.bias
-        if isinstance(network, LayeredSettings):
-            return layered_network(*sizes, **shared, shift=network.shift, amplifier_gain=network.amplifier_gain)
-        return deep_resistive_network(*sizes, **shared)
-
-    def _graph(self, network: GraphSettings, shared: dict[str, Any]) -> Circuit:
-        """The free graph, whose pins must fit the data."""
-        for what, pins, wanted in (
-            ("inputs", network.inputs, self.data.channels),
-            ("outputs", network.outputs, len(self.data.classes)),
-        ):
-            if len(pins) != wanted:
-                raise ExperimentError(
-                    f"network.{what}: {len(pins)} for data set {self.settings.data.set}, which has {wanted}"
-                )
-        from harness.circuit.free import free_graph  # noqa: PLC0415 - networkx takes a quarter of a second to import
-
-        rng = np.random.default_rng([self.settings.training.seed, _GRAPH])
-        held: dict[str, Any] = {"inverted": network.inverted, "grounds": network.grounds, "rails": network.rails}
-        edges = _edges(network, rng)
-        return free_graph(edges, network.inputs, network.outputs, **shared, **held, sense=network.sense)
+        return build_circuit(self.settings, self.data)
 
     def warnings(self) -> list[str]:
         """What this experiment cannot reach: targets beyond the voltages that hold a free graph."""
@@ -194,10 +130,7 @@ class Experiment:
     @cached_property
     def cost(self) -> Cost:
         """What learning lowers."""
-        rule = self.settings.rule
-        if rule.cost == "squared-error":
-            return SquaredError(classes=not self.data.valued)
-        return SoftmaxCrossEntropy(rule.temperature)
+        return build_cost(self.settings.rule, self.data)
 
     @cached_property
     def rule(self) -> LearningRule:
@@ -206,60 +139,12 @@ class Experiment:
 
     def rule_for(self, circuit: Circuit, rule: RuleSettings) -> LearningRule:
         """A learning rule for a circuit of this experiment's kind."""
-        unit = self.settings.network.g_unit
-        match rule:
-            case EquilibriumSettings():
-                usual = Nudging.SPRING if rule.cost == "squared-error" else Nudging.CURRENT
-                options: dict[str, Any] = {"variant": rule.variant, "nudging": rule.nudging or usual}
-                return EquilibriumPropagation(circuit, self.cost, beta=rule.beta or 0.1 * unit, **options)
-            case CoupledSettings():
-                return CoupledLearning(circuit, self.cost, eta=rule.eta, variant=rule.variant)
-            case AnalyticalSettings():
-                unread = self.settings.chip.access is Access.OUTPUTS
-                twin = partial(NodalChip, circuit) if unread else None
-                return AnalyticalGradient(circuit, self.cost, form=rule.form, twin=twin)
-            case LinearizationSettings():
-                return HardwareLinearization(circuit, self.cost, gamma=rule.beta or 0.1 * unit)
-            case DifferencesSettings():
-                return FiniteDifferences(circuit, self.cost, step=rule.step * unit)
-            case PerturbationSettings():
-                return SimultaneousPerturbation(circuit, self.cost, step=rule.step * unit, draws=rule.draws)
+        return build_rule(self.settings, circuit, self.cost, rule)
 
     @cached_property
     def update(self) -> UpdateRule:
         """How a gradient becomes a change of conductance, of all cells or of a subset."""
-        whole, choice = self._update_of_all(), self._choice()
-        return whole if choice is None else SubsetUpdate(whole, choice)
-
-    def _update_of_all(self) -> UpdateRule:
-        """Rates count in the network's unit; coupled learning's directions are in V², all other gradients in V²/S."""
-        update, unit = self.settings.update, self.settings.network.g_unit
-        per_gradient = unit if isinstance(self.settings.rule, CoupledSettings) else unit**2
-        rates = update.rates * len(self.circuit.arrays) if len(update.rates) == 1 else update.rates
-        match update:
-            case SGDSettings():
-                return SGD(tuple(r * per_gradient for r in rates))
-            case MomentumSettings():
-                return Momentum(tuple(r * per_gradient for r in rates), update.momentum)
-            case AdamSettings():
-                moments = update.beta1, update.beta2, update.epsilon
-                return Adam(tuple(r * unit for r in rates), *moments, scale=unit / per_gradient)
-
-    def _choice(self) -> Choice | None:
-        """Which conductances are written; None for all."""
-        subset, seed = self.settings.subset, self.settings.training.seed
-        match subset:
-            case None:
-                return None
-            case SubsetSettings(choose="random"):
-                return random_cells(self.circuit, subset.fraction, np.random.default_rng([seed, _SUBSET]))
-            case SubsetSettings(choose="largest"):
-                return Largest(subset.fraction)
-            case SubsetSettings(choose="arrays"):
-                return cells_of(self.circuit, subset.arrays)
-            case SubsetSettings(file=Path() as file):
-                return read_masks(self.circuit, file)
-        raise AssertionError  # settings have refused a mask without a file
+        return build_update(self.settings, self.circuit)
 
     @property
     def plan(self) -> Plan:
@@ -430,6 +315,21 @@ class Experiment:
         write_atomic(run.path / "training.png", draw_training(steps, epochs, self.settings.name))
         arrays = zip(self.circuit.arrays, chip.conductances, strict=True)
         write_atomic(run.path / "conductances.png", draw_arrays([c.with_conductances(g) for c, g in arrays]))
+        if self.data.channels == 2 and len(self.data.classes) == 2 and not self.data.valued:
+            self._draw_boundary(run, chip)
+
+    def _draw_boundary(self, run: Run, chip: Chip) -> None:
+        """The decision boundary as the circuit sees it."""
+        from harness.plots import draw_boundary  # noqa: PLC0415 - as above
+
+        rows = self.data.test.batch(slice(None))
+        edges = 1.2 * np.abs(rows.inputs).max(axis=0)
+        across, up = (np.linspace(-edge, edge, _GRID) for edge in edges)
+        plane = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
+        (reading,) = chip.measure([Drive(plane)])
+        margin = (reading.outputs[:, 1] - reading.outputs[:, 0]).reshape(_GRID, _GRID)
+        picture = draw_boundary((across, up), margin, rows.inputs, rows.targets.argmax(axis=1), self.settings.name)
+        write_atomic(run.path / "boundary.png", picture)
 
     def _result(self, run: Run, train: Evaluation, evaluating: float) -> dict[str, Any]:
         _, epochs = run.tables()
@@ -451,26 +351,6 @@ class Experiment:
             "ngspice_share": sum(shares) / seconds if shares else None,
             **{name: sum(getattr(row, name) for row in epochs) for name in LEDGER},
         }
-
-
-def _edges(network: GraphSettings, rng: np.random.Generator) -> list[GraphEdge]:
-    """The edges of a graph, from a file or of a shape."""
-    from harness.circuit import families  # noqa: PLC0415 - as above
-
-    match network.shape:
-        case "file":
-            return read_edges(network.file or Path())
-        case "grid":
-            edges = families.grid(network.rows, network.columns)
-        case "periodic-grid":
-            edges = families.periodic_grid(network.rows, network.columns)
-        case "random-regular":
-            edges = families.random_regular(network.degree, network.nodes, rng)
-        case "complete":
-            edges = families.complete(network.nodes)
-        case "small-world":
-            edges = families.small_world(network.nodes, network.degree, network.rewiring, rng)
-    return [replace(edge, diode=network.edge_diode) for edge in edges]
 
 
 def packaged_experiments() -> dict[str, str]:

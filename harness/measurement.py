@@ -72,6 +72,9 @@ class Drive:
     about: "Reading | None" = None
     """The operating point of a small-signal phase, in which every diode is the conductance that it has there and all
     sources stand still: readings are then the small voltages by which the nudge moves the nodes."""
+    adjoint: bool = False
+    """For a small-signal phase: in the adjoint network, in which buffers and gyrators work backwards (Director & Rohrer
+    1969, IEEE Trans. Circuit Theory 16, 318). A reciprocal circuit is its own adjoint but for its amplifiers."""
 
 
 @dataclass(frozen=True, eq=False)

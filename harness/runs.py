@@ -9,7 +9,7 @@
     checkpoint.npz      where training stands; `harness train --resume` goes on from here
     conductances.npz    the trained conductances, one array per crossbar
     result.json         what the run reached; its presence says that the run is complete
-    training.png, conductances.png
+    training.png, conductances.png, boundary.png (of two inputs and two classes)
 
 Each file is replaced as a whole, never in part, and the directory appears under its name only when it is complete.
 """

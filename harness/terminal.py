@@ -19,6 +19,7 @@ from harness.checks import Check
 from harness.controller import EpochDone, StepDone
 from harness.experiment import Experiment, SimulatorChoice
 from harness.files import write_atomic
+from harness.importing import Agreement
 from harness.runs import Run
 
 ERR = Console(stderr=True, highlight=False, markup=False)  # no markup: paths are printed as they are
@@ -101,6 +102,17 @@ def print_comparison(found: Comparison) -> None:
         f"iterations per operating point at {found.microseconds_per_iteration:.0f} µs"
     )
     OUT.print(f"peak memory of a worker: {found.peak_worker_mb:.0f} MB")
+
+
+def print_agreement(found: Agreement) -> None:
+    """A cascade against the perceptron that it was made from."""
+    table = Table(f"on {found.samples} held-out rows", "perceptron", "circuit", "apart")
+    equal = f"{100 * found.predictions_equal:.2f} % equal"
+    accuracies = (f"{100 * value:.2f} %" for value in (found.perceptron_accuracy, found.circuit_accuracy))
+    table.add_row("predictions", *accuracies, equal)
+    apart = f"{found.mean_error:.3g} V, at most {found.largest_error:.3g} V"
+    table.add_row("outputs, root mean square", f"{found.signal:.3g} V", "", apart)
+    OUT.print(table)
 
 
 def print_scaling(points: Sequence[ScalingPoint], file: Path, name: str, as_json: bool) -> None:

@@ -15,15 +15,8 @@ from harness.errors import ExperimentError
 from harness.experiment import Experiment, packaged_experiments
 from harness.learning.equilibrium import Nudging
 from harness.learning.generalized import Variant
-from harness.settings import (
-    AnalyticalSettings,
-    CoupledSettings,
-    DeepResistiveSettings,
-    LayeredSettings,
-    Settings,
-    merged,
-    read_settings,
-)
+from harness.sections import AnalyticalSettings, CoupledSettings, DeepResistiveSettings, LayeredSettings
+from harness.settings import Settings, merged, read_settings
 
 TEXT = """\
 name = "small"
@@ -219,9 +212,14 @@ def assert_one_sentence(message: str, start: str, *parts: str) -> None:
         ("[rule]\n", "[chip]\nchunk = 0\n[rule]\n", 18, ["chip.chunk = 0", "must be at least 1 and at most 1024"]),
         ("[rule]\n", "input_gain = inf\n[rule]\n", 17, ["network.input_gain", "inf is not finite"]),
         ('name = "small"', 'name = "a b"', 1, ["name = 'a b'", "letters, digits, _ and -"]),
-        ('"xor"', '"minst"', 4, ["data.set = 'minst'", "must be 'digits', 'iris', 'wine', 'xor', 'regression',"]),
-        ('"layered"', '"layred"', 9, ["network.kind = 'layred'", "must be 'layered' or 'deep-resistive' or 'graph'"]),
-        ('"layered"', "3", 9, ["network.kind = 3", "must be 'layered' or 'deep-resistive' or 'graph'"]),
+        ('"xor"', '"minst"', 4, ["data.set = 'minst'", "must be 'digits', 'iris', 'wine', 'xor', 'moons',"]),
+        (
+            '"layered"',
+            '"layred"',
+            9,
+            ["network.kind = 'layred'", "must be 'layered' or 'deep-resistive' or 'equilibrium'"],
+        ),
+        ('"layered"', "3", 9, ["network.kind = 3", "must be 'layered' or 'deep-resistive' or 'equilibrium'"]),
         (
             "[rule]\n",
             '[rule]\nvariant = "odd"\n',

@@ -191,6 +191,8 @@ def check_drives(circuit: Circuit, drives: Sequence[Drive]) -> None:
                 _check_array(f"{drive.phase} phase: nudging currents", current, outputs)
             case Clamp(volts=volts):
                 _check_array(f"{drive.phase} phase: clamped voltages", volts, outputs)
+        if drive.adjoint and drive.about is None:
+            raise ChipError(f"{drive.phase} phase: an adjoint drive needs an operating point; give 'about'")
         if drive.about is not None:
             _check_array(f"{drive.phase} phase: operating point", drive.about.all_nodes, (batch, len(circuit.nodes)))
 

@@ -102,19 +102,19 @@ class _Solver:
 
     def settle(self, samples: Index, start: Array, tolerance: float, *, cold: bool) -> Array:
         """Unknowns (V, ``[samples, n]``) from a start of the same shape; a cold one is no prediction."""
-        across, cells, bridges = self._fixed.across, self._fixed.cells, self._fixed.bridges
+        into, out, cells, bridges = self._fixed.into, self._fixed.out, self._fixed.cells, self._fixed.bridges
         solved = np.empty_like(start)
         at, dense, alone = np.arange(len(samples)), start[:, self._dense], start[:, self._alone]
         junctions = bridges.voltages(dense, samples)
         predicted = np.full(len(samples), not cold)
         for _ in range(MAX_ITERATIONS):
             rows = samples[at]
-            alone, excess, slope = cells.solve(dense @ across.T, alone, predicted, rows)
+            alone, excess, slope = cells.solve(dense @ into.T, alone, predicted, rows)
             amperes, siemens = bridges.tangents(dense, junctions, rows)
-            residual = self._current[rows] - dense @ self._rest - amperes - (alone + excess / slope) @ across
+            residual = self._current[rows] - dense @ self._rest.T - amperes - (alone + excess / slope) @ out
             clamps = self._clamps and (self._clamps[0], self._clamps[1][rows] - dense @ self._clamps[0].T)
             step = bridges.solve(self._schur(slope), siemens, residual, clamps)
-            moved = (excess - step @ across.T) / slope
+            moved = (excess - step @ into.T) / slope
             dense, alone = dense + step, alone + moved
             reached = bridges.voltages(dense, rows)
             limited = bridges.limit(reached, junctions)
@@ -133,7 +133,7 @@ class _Solver:
         """Conductances (S, ``[samples, dense, dense]``) with the alone unknowns eliminated at their slopes (S)."""
         if self._fixed.products is not None:
             return self._rest - ((1 / slope) @ self._fixed.products).reshape(len(slope), *self._rest.shape)
-        return self._rest - (self._fixed.across.T / slope[:, None, :]) @ self._fixed.across
+        return self._rest - (self._fixed.out.T / slope[:, None, :]) @ self._fixed.into
 
 
 class _Fixed:
@@ -141,13 +141,16 @@ class _Fixed:
 
     def __init__(self, network: Network, phase: Phase, matrix: Array, current: Array) -> None:
         alone, dense = network.alone, np.setdiff1d(np.arange(network.size), network.alone)
-        self.across = np.ascontiguousarray(matrix[np.ix_(alone, dense)])
+        self.into = np.ascontiguousarray(matrix[np.ix_(alone, dense)])
+        """What dense unknowns do to alone ones, S, ``[alone, dense]``."""
+        self.out = np.ascontiguousarray(matrix[np.ix_(dense, alone)].T)
+        """What alone ones do to them, in the same shape; the same in reciprocal circuits."""
         self.cells = _Cells(network, phase, np.diagonal(matrix)[alone], current[:, alone])
         self.bridges = _Bridges(network, phase, dense)
         self.products: Array | None = None
-        """Of every pair in a row of `across`, ``[alone, dense · dense]``, unless that is too large."""
-        if self.across.size * len(dense) <= _BLOCK // 4:
-            self.products = (self.across[:, :, None] * self.across[:, None, :]).reshape(len(alone), len(dense) ** 2)
+        """Of every pair in a row of `out` and `into`, ``[alone, dense · dense]``, unless that is too large."""
+        if self.into.size * len(dense) <= _BLOCK // 4:
+            self.products = (self.out[:, :, None] * self.into[:, None, :]).reshape(len(alone), len(dense) ** 2)
 
 
 class _Cells:

@@ -12,7 +12,7 @@ from harness.chip.session import Session, SweepDeck, Unsettled, open_session
 from harness.chip.worker import OneSimulator, Settled, Simulators
 from harness.circuit import Circuit, ReducedCircuit, Reduction
 from harness.circuit.linearized import linearized
-from harness.errors import ConvergenceError
+from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Clamp, Drive, Reading
 from harness.netlist import full
 from harness.netlist.settings import Tolerances
@@ -66,8 +66,8 @@ class NgspiceChip(SimulatedChip):
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Neighbouring drives of one kind share a sweep: its deck has diodes or their slopes, clamps or none."""
         reduced = self._reduction.reduce(self.conductances)
-        alike = groupby(drives, lambda drive: (drive.about is not None, isinstance(drive.nudge, Clamp)))
-        return tuple(reading for _, group in alike for reading in self._sweep(reduced, list(group)))
+        kinds = groupby(drives, lambda drive: (drive.about is None, drive.adjoint, isinstance(drive.nudge, Clamp)))
+        return tuple(reading for _, group in kinds for reading in self._sweep(reduced, list(group)))
 
     def _sweep(self, reduced: ReducedCircuit, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         settling = reduced.settling(drives)
@@ -127,6 +127,8 @@ class FullNetlistChip(SimulatedChip):
         return tuple(self._settle_each(circuit, drive) for drive in drives)
 
     def _settle_each(self, circuit: Circuit, drive: Drive) -> Reading:
+        if drive.adjoint:
+            raise ChipError(f"{drive.phase} phase: the full netlist has no adjoint; take the reduced one")
         nodes = np.zeros((len(drive.inputs), len(circuit.nodes)))
         vectors = tuple(f"v({node.lower()})" for node in circuit.nodes)
         for sample in range(len(nodes)):

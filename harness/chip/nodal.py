@@ -5,6 +5,7 @@ ngspice solves (`harness.devices.diode`).
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from harness.chip import newton
@@ -27,4 +28,8 @@ class NodalChip(SimulatedChip):
 
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         reduced = self._reduction.reduce(self.conductances)
-        return reduced.readings(newton.settle(reduced.settling(drives), self._tolerance), drives)
+        readings: list[Reading] = []
+        for _, group in groupby(drives, lambda drive: drive.adjoint):  # whose network is the transposed one
+            alike = list(group)
+            readings += reduced.readings(newton.settle(reduced.settling(alike), self._tolerance), alike)
+        return tuple(readings)

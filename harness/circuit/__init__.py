@@ -4,24 +4,34 @@ from harness.circuit.circuit import Circuit, check_bounds
 from harness.circuit.elements import (
     GROUND,
     BidirectionalAmplifier,
+    Buffer,
     Crossbar,
     CurrentSource,
     Diode,
     Edges,
     Element,
+    Gyrator,
     InputSource,
     Output,
     Resistor,
     TrainableArray,
+    Transformer,
     VoltageSource,
 )
-from harness.circuit.networks import CellRange, deep_resistive_network, layered_network
+from harness.circuit.networks import (
+    CellRange,
+    deep_resistive_network,
+    equilibrium_network,
+    layered_network,
+    rectified_cascade,
+)
 from harness.circuit.reduction import ReducedCircuit, Reduction
 from harness.circuit.settling import Junctions, Network, Phase, Settling
 
 __all__ = [
     "GROUND",
     "BidirectionalAmplifier",
+    "Buffer",
     "CellRange",
     "Circuit",
     "Crossbar",
@@ -29,6 +39,7 @@ __all__ = [
     "Diode",
     "Edges",
     "Element",
+    "Gyrator",
     "InputSource",
     "Junctions",
     "Network",
@@ -39,8 +50,11 @@ __all__ = [
     "Resistor",
     "Settling",
     "TrainableArray",
+    "Transformer",
     "VoltageSource",
     "check_bounds",
     "deep_resistive_network",
+    "equilibrium_network",
     "layered_network",
+    "rectified_cascade",
 ]

@@ -12,15 +12,18 @@ from scipy.sparse.csgraph import connected_components
 from harness.circuit.elements import (
     GROUND,
     BidirectionalAmplifier,
+    Buffer,
     Crossbar,
     CurrentSource,
     Diode,
     Edges,
     Element,
+    Gyrator,
     InputSource,
     Output,
     Resistor,
     TrainableArray,
+    Transformer,
     VoltageSource,
 )
 from harness.devices import DiodeModel
@@ -117,8 +120,10 @@ def nodes_of(element: Element) -> tuple[str, ...]:
             return (element.node,)
         case CurrentSource():
             return element.source, element.sink
-        case BidirectionalAmplifier():
+        case BidirectionalAmplifier() | Buffer():
             return element.input, element.output
+        case Gyrator() | Transformer():
+            return element.a, element.b, element.c, element.d
         case Crossbar():
             return element.words + element.bits
         case Edges():
@@ -164,28 +169,61 @@ def _check_values(element: Element) -> None:
             _check_conductance(f"resistor {element.name}", element.conductance, smallest=0.0)
             if element.a == element.b:
                 raise CircuitError(f"resistor {element.name}: both ends are at node {element.a}")
-        case VoltageSource():
-            _check_finite(f"voltage source {element.name}", element.volts, "V")
-        case CurrentSource():
-            _check_finite(f"current source {element.name}", element.amperes, "A")
-        case InputSource():
-            _check_finite(f"input {element.name}: gain", element.gain, "V/V")
-            if element.channel < 0:
-                raise CircuitError(f"input {element.name}: channel {element.channel} must not be negative")
-        case BidirectionalAmplifier():
-            _check_finite(f"amplifier {element.name}: gain", element.gain, "V/V")
-            if element.gain <= 0:
-                raise CircuitError(f"amplifier {element.name}: gain {element.gain:g} must be above 0")
-        case Crossbar() | Edges():
-            _check_array(element)
         case Diode():
             if element.anode == element.cathode:
                 raise CircuitError(f"diode {element.name}: both ends are at node {element.anode}")
+        case Crossbar() | Edges():
+            _check_array(element)
+        case VoltageSource() | CurrentSource() | InputSource():
+            _check_source(element)
+        case BidirectionalAmplifier() | Buffer() | Gyrator() | Transformer():
+            _check_stage(element)
+
+
+def _check_source(source: VoltageSource | CurrentSource | InputSource) -> None:
+    match source:
+        case VoltageSource():
+            _check_finite(f"voltage source {source.name}", source.volts, "V")
+        case CurrentSource():
+            _check_finite(f"current source {source.name}", source.amperes, "A")
+        case InputSource():
+            _check_finite(f"input {source.name}: gain", source.gain, "V/V")
+            if source.channel < 0:
+                raise CircuitError(f"input {source.name}: channel {source.channel} must not be negative")
+
+
+def _check_stage(stage: BidirectionalAmplifier | Buffer | Gyrator | Transformer) -> None:
+    match stage:
+        case BidirectionalAmplifier():
+            _check_finite(f"amplifier {stage.name}: gain", stage.gain, "V/V")
+            if stage.gain <= 0:
+                raise CircuitError(f"amplifier {stage.name}: gain {stage.gain:g} must be above 0")
+        case Buffer():
+            _check_nonzero(f"buffer {stage.name}: gain", stage.gain, "V/V")
+        case Gyrator():
+            _check_nonzero(f"gyrator {stage.name}: conductance", stage.conductance, "S")
+            _check_ports_of(stage)
+        case Transformer():
+            _check_nonzero(f"transformer {stage.name}: ratio", stage.ratio, "V/V")
+            _check_ports_of(stage)
 
 
 def _check_finite(what: str, value: float, unit: str) -> None:
     if not np.isfinite(value):
         raise CircuitError(f"{what}: {value} {unit} is not finite")
+
+
+def _check_nonzero(what: str, value: float, unit: str) -> None:
+    _check_finite(what, value, unit)
+    if value == 0:
+        raise CircuitError(f"{what} must not be 0 {unit}")
+
+
+def _check_ports_of(element: Gyrator | Transformer) -> None:
+    for first, second in ((element.a, element.b), (element.c, element.d)):
+        if first == second:
+            kind = type(element).__name__.lower()
+            raise CircuitError(f"{kind} {element.name}: both pins of a port are at node {first}")
 
 
 def _check_conductance(what: str, value: float, smallest: float) -> None:
@@ -264,7 +302,7 @@ def driven_node(element: Element) -> str | None:
     match element:
         case VoltageSource() | InputSource():
             return element.node
-        case BidirectionalAmplifier():
+        case BidirectionalAmplifier() | Buffer():
             return element.output
     return None
 
@@ -294,8 +332,11 @@ def _paths(element: Element) -> Iterator[tuple[str, str]]:
             yield first, second
         case VoltageSource() | InputSource():
             yield element.node, GROUND
-        case BidirectionalAmplifier():
+        case BidirectionalAmplifier() | Buffer():
             yield element.output, GROUND
+        case Transformer():
+            yield element.a, element.b
+            yield element.c, element.d
 
 
 def _check_ports(circuit: Circuit) -> None:

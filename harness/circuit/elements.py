@@ -77,6 +77,47 @@ class BidirectionalAmplifier:
     gain: float
 
 
+@dataclass(frozen=True)
+class Buffer:
+    """Holds `output` at `gain` × the voltage of `input`, and draws no current from it: what joins stages of a cascade.
+
+    A negative gain inverts. No error returns through it: the circuit is not reciprocal (Chaffey 2025, §6).
+    """
+
+    name: str
+    input: str
+    output: str
+    gain: float
+
+
+@dataclass(frozen=True)
+class Gyrator:
+    """Two ports of which each turns the other's voltage into a current: i₁ = g v₂ and i₂ = −g v₁.
+
+    v₁ = v(a) − v(b) with i₁ into `a` and out of `b`, v₂ = v(c) − v(d) with i₂ into `c` and out of `d`. Lossless, not
+    reciprocal; g in S, of either sign (Tellegen 1948).
+    """
+
+    name: str
+    a: str
+    b: str
+    c: str
+    d: str
+    conductance: float
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """Two ports with v₁ = n v₂ and i₂ = −n i₁; ports as of `Gyrator`. Lossless and reciprocal, ideal down to DC."""
+
+    name: str
+    a: str
+    b: str
+    c: str
+    d: str
+    ratio: float
+
+
 @dataclass(frozen=True, eq=False)
 class Crossbar:
     """An array of trainable conductances between word lines and bit lines; one element however large it is.
@@ -170,4 +211,15 @@ class Output:
     minus: str = GROUND
 
 
-Element = Resistor | Diode | VoltageSource | InputSource | CurrentSource | BidirectionalAmplifier | TrainableArray
+Element = (
+    Resistor
+    | Diode
+    | VoltageSource
+    | InputSource
+    | CurrentSource
+    | BidirectionalAmplifier
+    | Buffer
+    | Gyrator
+    | Transformer
+    | TrainableArray
+)

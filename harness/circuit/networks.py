@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -9,8 +10,10 @@ from harness.circuit.circuit import Circuit
 from harness.circuit.elements import (
     GROUND,
     BidirectionalAmplifier,
+    Buffer,
     Crossbar,
     Diode,
+    Edges,
     Element,
     InputSource,
     Output,
@@ -100,8 +103,7 @@ def layered_network(
             elements += [
                 BidirectionalAmplifier(f"amp{layer}_{i}", h, a, amplifier_gain) for i, (h, a) in enumerate(pins)
             ]
-    pairs = tuple(Output(f"y{k}", f"o{k}p", f"o{k}n") for k in range(outputs))
-    return Circuit("layered", tuple(elements), pairs)
+    return Circuit("layered", tuple(elements), _pairs(outputs))
 
 
 def deep_resistive_network(
@@ -136,6 +138,96 @@ def deep_resistive_network(
     return Circuit("deep_resistive", tuple(elements), tuple(Output(f"y{k}", f"o{k}") for k in range(outputs)))
 
 
+def equilibrium_network(
+    channels: int,
+    hidden: int,
+    outputs: int,
+    *,
+    cells: CellRange,
+    diode: DiodeModel,
+    rng: np.random.Generator,
+    input_gain: float = 1.0,
+    bias: Sequence[float] = (),
+) -> Circuit:
+    """A resistor–diode equilibrium network (Chaffey 2025, arXiv 2509.13793): a ReLU monotone operator network.
+
+    Every hidden node has a diode from ground, which holds it at v ≥ 0, and a conductance to every other one; their
+    state is the fixed point of v = ReLU(W v + U x + b). Inputs are doubled as in `layered_network`; every output is a
+    pair of nodes that the second crossbar joins to the hidden ones.
+
+    Args and errors are those of `layered_network`; `bias` are the rails of both crossbars.
+    """
+    _check_sizes(channels, [hidden], outputs)
+    elements, words = _doubled_inputs(channels, input_gain)
+    nodes, (low, high) = [f"h{i}" for i in range(hidden)], _bias(bias, 1)
+    elements += _crossbar(1, words, nodes, low, cells, rng)
+    elements += [Diode(f"rect{i}", GROUND, node, diode) for i, node in enumerate(nodes)]
+    if hidden > 1:
+        first, second = (tuple(ends) for ends in zip(*combinations(nodes, 2), strict=True))
+        drawn = rng.uniform(0, 1, len(first)) * cells.unit / hidden
+        between = np.clip(drawn, cells.g_min, cells.g_max)
+        elements.append(Edges("lateral", first, second, between, cells.g_min, cells.g_max))
+    elements += _crossbar(2, nodes, _output_pairs(outputs), high, cells, rng)
+    return Circuit("equilibrium", tuple(elements), _pairs(outputs))
+
+
+def rectified_cascade(
+    channels: int,
+    hidden: Sequence[int],
+    outputs: int,
+    *,
+    cells: CellRange,
+    diode: DiodeModel,
+    rng: np.random.Generator,
+    input_gain: float = 1.0,
+    bias: Sequence[float] = (),
+    buffer_gain: Sequence[float] = (),
+    rectifier_rail: float = 0.0,
+) -> Circuit:
+    """A feed-forward cascade of resistor–diode stages joined by buffers (Chaffey 2025, §6).
+
+    Each hidden node has a diode from a rail, so that it takes max(0, mean of its word lines' voltages, weighted by
+    their cells), and two buffers of opposite gain that drive the next crossbar; outputs are single linear nodes. With
+    ideal diodes it computes a ReLU multilayer perceptron.
+
+    Args:
+        channels: number of input channels, each at two pins of opposite gain.
+        hidden: nodes of each hidden layer.
+        outputs: number of outputs.
+        cells: range and unit of the conductances.
+        diode: the model of all diodes.
+        rng: draws the initial conductances.
+        input_gain: V at the input pin per V of input.
+        bias: V of the rail pair ±V at each crossbar; default all ±1 V.
+        buffer_gain: of the buffers behind each hidden layer; default all 1.
+        rectifier_rail: V that the diodes' anodes are held at; near a diode's own drop it makes up for that.
+
+    Raises:
+        CircuitError: a size or a value is out of range.
+    """
+    _check_sizes(channels, hidden, outputs)
+    if buffer_gain and len(buffer_gain) != len(hidden):
+        raise CircuitError(f"buffer_gain: {len(buffer_gain)} values for {len(hidden)} hidden layers; give one for each")
+    elements, words = _doubled_inputs(channels, input_gain)
+    anode = GROUND
+    if rectifier_rail:
+        anode = "rectifier"
+        elements.append(VoltageSource("rectifier", anode, rectifier_rail))
+    gains = (*(buffer_gain or [1.0] * len(hidden)), 1.0)
+    volts = _bias(bias, len(hidden))
+    for layer, (size, rail, gain) in enumerate(zip((*hidden, outputs), volts, gains, strict=True), start=1):
+        is_output = layer > len(hidden)
+        bits = [f"o{k}" for k in range(size)] if is_output else [f"h{layer}_{i}" for i in range(size)]
+        elements += _crossbar(layer, words, bits, rail, cells, rng)
+        if not is_output:
+            elements += [Diode(f"rect{layer}_{i}", anode, node, diode) for i, node in enumerate(bits)]
+            words = [f"b{layer}_{i}{sign}" for sign in "pn" for i in range(size)]
+            signs = [gain] * size + [-gain] * size
+            pins = zip(words, bits * 2, signs, strict=True)
+            elements += [Buffer(f"buf{word[1:]}", node, word, signed) for word, node, signed in pins]
+    return Circuit("cascade", tuple(elements), tuple(Output(f"y{k}", f"o{k}") for k in range(outputs)))
+
+
 def _check_sizes(channels: int, hidden: Sequence[int], outputs: int) -> None:
     for what, size in (
         ("inputs", channels),
@@ -157,6 +249,10 @@ def _bias(bias: Sequence[float], hidden_layers: int) -> Sequence[float]:
 def _doubled_inputs(channels: int, gain: float) -> tuple[list[Element], list[str]]:
     pins = [(f"x{i}{sign}", i, factor) for sign, factor in (("p", gain), ("n", -gain)) for i in range(channels)]
     return [InputSource(node, node, channel, factor) for node, channel, factor in pins], [node for node, _, _ in pins]
+
+
+def _pairs(outputs: int) -> tuple[Output, ...]:
+    return tuple(Output(f"y{k}", f"o{k}p", f"o{k}n") for k in range(outputs))
 
 
 def _output_pairs(outputs: int) -> list[str]:

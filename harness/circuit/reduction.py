@@ -11,27 +11,22 @@ Three steps, none of which approximates:
 set of conductances.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import coo_matrix, csc_matrix, csr_matrix
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 
-from harness.circuit.circuit import Circuit
-from harness.circuit.elements import GROUND, CurrentSource, Diode, Resistor
+from harness.circuit.circuit import Circuit, nodes_of
+from harness.circuit.elements import GROUND, CurrentSource, Diode, Gyrator, Resistor, Transformer
+from harness.circuit.elimination import Elimination, Factors, eliminate
+from harness.circuit.equations import System
 from harness.circuit.scaling import Scaling, scaling_of
 from harness.circuit.settling import Junctions, Network, Phase, Settling, unjoined
 from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
 from harness.errors import CircuitError
 from harness.measurement import Array, Clamp, Drive, Index, Injection, Reading, Spring
-
-
-_MOST_DENSE = 3_000  # unknowns
-_FILLED = 1 / 6  # of a matrix; measured: sparse factors of a random graph with 1,000 nodes take twice as long as dense
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +57,19 @@ class ReducedCircuit:
     def output_conductance(self) -> float:
         """The smallest conductance (S) that any combination of outputs sees with all diodes blocking.
 
-        One over the largest eigenvalue of D G⁻¹ Dᵀ, D the outputs' incidence; infinite where no output can move.
+        One over the norm of D G⁻¹ Dᵀ, D the outputs' incidence; infinite where no output can move.
         """
         terminals = np.eye(self.size + len(self.rail))[:, : self.size]
         drop = terminals[self.network.plus] - terminals[self.network.minus]
         grounded = self.network.conductance + GMIN * np.eye(self.size)  # a node that only diodes hold
-        largest = float(np.linalg.eigvalsh(drop @ np.linalg.solve(grounded, drop.T))[-1])
+        largest = float(np.linalg.norm(drop @ np.linalg.solve(grounded, drop.T), 2))
         return 1 / largest if largest > 0 else np.inf
 
     def settling(self, drives: Sequence[Drive]) -> Settling:
-        """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays."""
+        """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays.
+
+        Adjoint drives, whose network is the transposed one, must be among themselves.
+        """
         shared: dict[int, tuple[Array, Array]] = {}
         phases = []
         for drive in drives:
@@ -83,6 +81,8 @@ class ReducedCircuit:
                 shared[id(inputs)] = self.current + inputs @ self.current_gain, self.rail + inputs @ self.rail_gain
             currents, rails = shared[id(inputs)] if drive.about is None else still
             phases.append(Phase(drive.phase, currents, rails, *self._nudge(drive), slopes))
+        if drives[0].adjoint:
+            return Settling(replace(self.network, conductance=self.network.conductance.T), tuple(phases))
         return Settling(self.network, tuple(phases))
 
     def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
@@ -90,7 +90,9 @@ class ReducedCircuit:
         pins: dict[int, Array] = {}
         found = []
         for k, drive in enumerate(drives):
-            if drive.about is not None:
+            if drive.adjoint:
+                nodes = self._way_back.adjoints(solved[:, k])
+            elif drive.about is not None:
                 nodes = self._way_back.responses(solved[:, k])
             else:
                 if id(drive.inputs) not in pins:
@@ -106,7 +108,8 @@ class ReducedCircuit:
             case Spring(conductance=beta, targets=targets):
                 return beta * targets / self.output_scale, beta, None
             case Injection(current=amperes):
-                return amperes / self.output_scale, 0.0, None
+                scale = 1 / self.output_scale if drive.adjoint else self.output_scale
+                return amperes / scale, 0.0, None
             case Clamp(volts=volts):
                 return nothing, 0.0, volts / self.output_scale
         return nothing, 0.0, None
@@ -128,8 +131,11 @@ class Reduction:
         resistors = [e for e in circuit.elements if isinstance(e, Resistor)]
         self._ends = self._at([r.a for r in resistors]), self._at([r.b for r in resistors])
         self._fixed = np.array([r.conductance for r in resistors])
+        self._gyrators = [(self._at(nodes_of(e)), e.conductance) for e in circuit.elements if isinstance(e, Gyrator)]
+        transformers = [e for e in circuit.elements if isinstance(e, Transformer)]
+        self._transformers = [(self._at(nodes_of(e)), e.ratio) for e in transformers]
         self._sources = [e for e in circuit.elements if isinstance(e, CurrentSource)]
-        self._names = _variable_names(circuit, self._scaling)
+        self._names = [*_variable_names(circuit, self._scaling), *(e.name for e in transformers)]
         self._diodes = [e for e in circuit.elements if isinstance(e, Diode)]
         self._junction_slopes = _Diodes(
             self._at([d.anode for d in self._diodes]),
@@ -139,10 +145,12 @@ class Reduction:
         )
         self._kept, self._interior = self._partition()
         self._plan_terminals()
-        closed_system = self._system([np.full(c.shape, c.g_max) for c in circuit.arrays])
+        rng = np.random.default_rng(0)  # no two cells alike: what buffers of opposite gain do must not cancel
+        closed_system = self._system([c.g_max * rng.uniform(0.5, 1, c.shape) for c in circuit.arrays])
         inner = closed_system.sparse()[self._interior][:, self._interior]
-        self._dense = bool(len(self._interior)) and _Factors.fills_up(inner)
-        closed, *_ = _eliminate(closed_system, self._kept, self._interior, dense=self._dense)
+        self._reciprocal = not (self._gyrators or self._scaling.copied.any())
+        self._factors = Factors.of(inner, reciprocal=self._reciprocal)
+        closed, *_ = self._eliminated(closed_system)
         self._alone = unjoined(closed, self._junctions, (self._plus, self._minus))
         self._last: tuple[Sequence[Array], ReducedCircuit] | None = None
 
@@ -162,9 +170,7 @@ class Reduction:
     def _reduced(self, conductances: Sequence[Array]) -> ReducedCircuit:
         system = self._system(conductances)
         self._refuse_floating(system)
-        conductance, current, current_gain, elimination = _eliminate(
-            system, self._kept, self._interior, dense=self._dense
-        )
+        conductance, current, current_gain, elimination = self._eliminated(system)
         return ReducedCircuit(
             names=tuple(self._names[k] for k in self._kept),
             network=Network(conductance, self._junctions, self._plus, self._minus, self._alone),
@@ -177,14 +183,21 @@ class Reduction:
             _diodes=self._junction_slopes,
         )
 
-    def _system(self, conductances: Sequence[Array]) -> "_System":
-        system = _System(self._scaling, self.circuit.channels)
+    def _eliminated(self, system: "System") -> "tuple[Array, Array, Array, Elimination | None]":
+        return eliminate(system, self._kept, self._interior, self._factors, reciprocal=self._reciprocal)
+
+    def _system(self, conductances: Sequence[Array]) -> "System":
+        system = System(self._scaling, self.circuit.channels, len(self._transformers))
         for (first, second), cells in zip(self._array_ends, conductances, strict=True):
             if cells.ndim == 2:
                 system.add_crossbar(first[:, 0], second[0], cells)
             else:
                 system.add_edges(first, second, cells)
         system.add_edges(*self._ends, self._fixed)
+        for pins, conductance in self._gyrators:
+            system.add_gyrator(pins, conductance)
+        for k, (pins, ratio) in enumerate(self._transformers):
+            system.add_transformer(k, pins, ratio)
         for source in self._sources:
             system.add_current(self._index[source.source], -source.amperes)
             system.add_current(self._index[source.sink], source.amperes)
@@ -198,8 +211,13 @@ class Reduction:
         variable = self._scaling.variable
         held = [n for d in self._diodes for n in (d.anode, d.cathode)]
         held += [n for o in self.circuit.outputs for n in (o.plus, o.minus)]
-        stays = np.zeros(self._scaling.variables, bool)
-        stays[variable[self._at(held)][self._scaling.free[self._at(held)]]] = True
+        held_at = self._at(held)
+        stays = np.zeros(self._scaling.variables + len(self._transformers), bool)
+        stays[variable[held_at][self._scaling.free[held_at]]] = True
+        stays[self._scaling.variables :] = True
+        ported = [pins for pins, _ in (*self._gyrators, *self._transformers)]
+        touched = variable[np.concatenate([np.zeros(0, np.intp), *ported])]
+        stays[touched[touched >= 0]] = True
         edges = np.unique(np.sort(self._variable_edges(), axis=1), axis=0)
         inner = ~stays
         between = edges[inner[edges].all(axis=1)]
@@ -229,6 +247,11 @@ class Reduction:
         rails: dict[tuple[int, float], int] = {}
 
         def terminal(node: int, scale: float) -> int:
+            if scaling.copied[node]:
+                name = self.circuit.nodes[node]
+                raise CircuitError(
+                    f"node {name}: a buffer holds it, so no diode or output may be there; take its input"
+                )
             if scaling.free[node]:
                 return kept[int(scaling.variable[node])]
             return len(kept) + rails.setdefault((node, scale), len(rails))
@@ -261,150 +284,12 @@ class Reduction:
         follows = np.flatnonzero(scaling.channel[nodes] >= 0)
         self._rail_gain[scaling.channel[nodes[follows]], follows] = scaling.gain[nodes[follows]] / scale[follows]
 
-    def _refuse_floating(self, system: "_System") -> None:
-        open_nodes = np.flatnonzero(system.diagonal <= 0)
+    def _refuse_floating(self, system: "System") -> None:
+        open_nodes = np.flatnonzero(system.diagonal[: self._scaling.variables] <= 0)
         with_diode = {self._scaling.variable[self._index[n]] for d in self._diodes for n in (d.anode, d.cathode)}
         for variable in open_nodes:
             if variable not in with_diode:
                 raise CircuitError(f"node {self._names[variable]} floats: every cell that leads to it is open (0 S)")
-
-
-class _System:
-    """Nodal equations over the free variables while elements are added."""
-
-    def __init__(self, scaling: Scaling, channels: int) -> None:
-        self._scaling = scaling
-        self.diagonal = np.zeros(scaling.variables)
-        self.current = np.zeros(scaling.variables)
-        self.current_gain = np.zeros((channels, scaling.variables))
-        nothing = np.zeros(0, np.intp)
-        self._links = [(nothing, nothing, np.zeros(0))]
-
-    def add_crossbar(self, words: Index, bits: Index, cells: Array) -> None:
-        """A crossbar: cells (S, ``[word, bit]``) between word and bit nodes."""
-        free = self._scaling.free
-        w, b = free[words], free[bits]
-        if not w.any() and b.all():  # no copy of the largest array
-            self._add_held(words, bits, cells)
-            return
-        if not w.all():
-            self._add_held(words[~w], bits[b], cells[np.ix_(~w, b)])
-        if not b.all():
-            self._add_held(bits[~b], words[w], cells[np.ix_(w, ~b)].T)
-        between = cells[np.ix_(w, b)]
-        rows, columns = self._scaling.variable[words[w]], self._scaling.variable[bits[b]]
-        self.diagonal += self._gathered(rows, between.sum(axis=1)) + self._gathered(columns, between.sum(axis=0))
-        self._links.append((np.repeat(rows, len(columns)), np.tile(columns, len(rows)), between.ravel()))
-
-    def add_edges(self, first: Index, second: Index, conductance: Array) -> None:
-        """Single conductances (S, ``[edges]``)."""
-        scaling, free = self._scaling, self._scaling.free
-        between = free[first] & free[second]
-        rows, columns = scaling.variable[first[between]], scaling.variable[second[between]]
-        self.diagonal += self._gathered(rows, conductance[between]) + self._gathered(columns, conductance[between])
-        self._links.append((rows, columns, conductance[between]))
-        for nodes, held in ((first, second), (second, first)):
-            chosen = np.flatnonzero(free[nodes] & ~free[held])
-            at, source = scaling.variable[nodes[chosen]], held[chosen]
-            self.diagonal += self._gathered(at, conductance[chosen])
-            drawn = conductance[chosen] / scaling.scale[nodes[chosen]]
-            self.current += self._gathered(at, scaling.held[source] * drawn)
-            follows = np.flatnonzero(scaling.channel[source] >= 0)
-            gained = scaling.gain[source[follows]] * drawn[follows]
-            np.add.at(self.current_gain, (scaling.channel[source[follows]], at[follows]), gained)
-
-    def add_current(self, node: int, amperes: float) -> None:
-        """A current (A) into a node."""
-        if self._scaling.free[node]:
-            self.current[self._scaling.variable[node]] += amperes / self._scaling.scale[node]
-
-    def _add_held(self, held: Index, nodes: Index, cells: Array) -> None:
-        """Cells (S, ``[held, node]``) from held nodes to free ones: conductance to ground and Norton current."""
-        scaling, at = self._scaling, self._scaling.variable[nodes]
-        self.diagonal += self._gathered(at, cells.sum(axis=0))
-        steady = np.flatnonzero(scaling.held[held])
-        self.current += self._gathered(at, scaling.held[held[steady]] @ cells[steady] / scaling.scale[nodes])
-        gained = np.asarray(scaling.gathering(held, len(self.current_gain)) @ cells, float) / scaling.scale[nodes]
-        if len(np.unique(at)) == len(at):
-            self.current_gain[:, at] += gained
-        else:
-            np.add.at(self.current_gain.T, at, gained.T)
-
-    def _gathered(self, variables: Index, values: Array) -> Array:
-        return np.bincount(variables, values, self._scaling.variables).astype(float)
-
-    def dense(self) -> Array:
-        """The conductance matrix (S), ``[n, n]``; links of a node to itself cancel."""
-        rows, columns, values = (np.concatenate(part) for part in zip(*self._links, strict=True))
-        size = len(self.diagonal)
-        half = np.bincount(rows * size + columns, values, size * size).reshape(size, size)
-        return np.diag(self.diagonal) - half - half.T
-
-    def sparse(self) -> csr_matrix:
-        """The same matrix for networks with many nodes."""
-        rows, columns, values = (np.concatenate(part) for part in zip(*self._links, strict=True))
-        size = len(self.diagonal)
-        half = coo_matrix((values, (rows, columns)), shape=(size, size)).tocsr()
-        diagonal = csr_matrix((self.diagonal, (np.arange(size), np.arange(size))), shape=(size, size))
-        return (diagonal - half - half.T).tocsr()
-
-
-@dataclass(frozen=True, eq=False)
-class _Elimination:
-    """Eliminated variables from kept ones: u_e = current + inputs @ current_gain − u_k @ transfer."""
-
-    variables: Index
-    current: Array
-    current_gain: Array
-    transfer: Array
-
-
-class _Factors:
-    """A factored conductance matrix (S, ``[n, n]``): sparse or, where that fills up, by BLAS."""
-
-    def __init__(self, matrix: csr_matrix, *, dense: bool) -> None:
-        if dense:
-            factors = cho_factor(matrix.toarray(), overwrite_a=True, check_finite=False)
-            self.solve: Callable[[Array], Array] = partial(cho_solve, factors, check_finite=False)
-            self.fill = matrix.shape[0] ** 2
-        else:
-            sparse = splu(
-                csc_matrix(matrix),
-                permc_spec="MMD_AT_PLUS_A",
-                diag_pivot_thresh=0.0,
-                options={"SymmetricMode": True},
-            )
-            self.solve, self.fill = sparse.solve, sparse.nnz
-
-    @staticmethod
-    def fills_up(matrix: csr_matrix) -> bool:
-        """Whether sparse factors would be slower than dense ones, as those of random graphs are."""
-        size = matrix.shape[0]
-        return size <= _MOST_DENSE and _Factors(matrix, dense=False).fill > _FILLED * size**2
-
-
-def _eliminate(
-    system: _System, kept: Index, interior: Index, *, dense: bool = False
-) -> tuple[Array, Array, Array, _Elimination | None]:
-    current, gain = system.current, system.current_gain
-    if not len(interior):
-        return system.dense(), current, gain, None
-    matrix = system.sparse()
-    try:
-        factors = _Factors(matrix[interior][:, interior], dense=dense)
-    except (RuntimeError, np.linalg.LinAlgError) as error:
-        raise CircuitError("a part of the circuit floats: every cell that leads to it is open (0 S)") from error
-    across = matrix[interior][:, kept].toarray()
-    elimination = _Elimination(
-        interior, factors.solve(current[interior]), factors.solve(gain[:, interior].T.copy()).T, factors.solve(across).T
-    )
-    reduced = matrix[kept][:, kept].toarray() - elimination.transfer @ across
-    return (
-        (reduced + reduced.T) / 2,
-        current[kept] - elimination.current @ across,
-        gain[:, kept] - elimination.current_gain @ across,
-        elimination,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -426,11 +311,12 @@ class _Diodes:
 class _WayBack:
     """From solved unknowns to every node voltage."""
 
-    def __init__(self, scaling: Scaling, kept: Index, elimination: _Elimination | None, output_nodes: Index) -> None:
+    def __init__(self, scaling: Scaling, kept: Index, elimination: Elimination | None, output_nodes: Index) -> None:
         self._scaling = scaling
         self._kept = kept
         self._elimination = elimination
         self._outputs = output_nodes
+        self._variables = len(kept) + (len(elimination.variables) if elimination else 0)
 
     def pins(self, inputs: Array) -> Array:
         """V of every node that sources hold, ``[batch, nodes]``; free nodes are left at 0."""
@@ -442,24 +328,36 @@ class _WayBack:
 
     def node_voltages(self, solved: Array, inputs: Array, pins: Array) -> Array:
         """V of every node, ``[batch, nodes]``, from the solved unknowns (V, ``[batch, n]``) and `pins`."""
-        variables = np.empty((len(solved), self._scaling.variables))
+        variables = np.empty((len(solved), self._variables))
         variables[:, self._kept] = solved
         if part := self._elimination:
             variables[:, part.variables] = part.current + inputs @ part.current_gain - solved @ part.transfer
-        free, voltages = np.flatnonzero(self._scaling.free[:-1]), pins.copy()
-        voltages[:, free] = self._scaling.scale[free] * variables[:, self._scaling.variable[free]]
+        moving, voltages = np.flatnonzero(self._scaling.unknown[:-1]), pins.copy()
+        voltages[:, moving] = self._scaling.scale[moving] * variables[:, self._scaling.variable[moving]]
         return voltages
 
     def responses(self, solved: Array) -> Array:
         """V by which every node moves, ``[batch, nodes]``, while all sources stand still."""
-        variables = np.empty((len(solved), self._scaling.variables))
-        variables[:, self._kept] = solved
-        if part := self._elimination:
-            variables[:, part.variables] = -solved @ part.transfer
-        free = np.flatnonzero(self._scaling.free[:-1])
+        moving, part = np.flatnonzero(self._scaling.unknown[:-1]), self._elimination
+        variables = self._completed(solved, part.transfer if part else None)
         moved = np.zeros((len(solved), len(self._scaling.held) - 1))
-        moved[:, free] = self._scaling.scale[free] * variables[:, self._scaling.variable[free]]
+        moved[:, moving] = self._scaling.scale[moving] * variables[:, self._scaling.variable[moving]]
         return moved
+
+    def adjoints(self, solved: Array) -> Array:
+        """V of every node of the adjoint network, ``[batch, nodes]``: 0 where sources, or buffers, hold the node."""
+        free, part = np.flatnonzero(self._scaling.free[:-1]), self._elimination
+        variables = self._completed(solved, part.adjoint_transfer if part else None)
+        found = np.zeros((len(solved), len(self._scaling.held) - 1))
+        found[:, free] = variables[:, self._scaling.variable[free]] / self._scaling.scale[free]
+        return found
+
+    def _completed(self, solved: Array, transfer: Array | None) -> Array:
+        variables = np.empty((len(solved), self._variables))
+        variables[:, self._kept] = solved
+        if self._elimination and transfer is not None:
+            variables[:, self._elimination.variables] = -solved @ transfer
+        return variables
 
     def output_voltages(self, nodes: Array) -> Array:
         grounded = np.column_stack([nodes, np.zeros(len(nodes))])

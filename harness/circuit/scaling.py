@@ -1,12 +1,13 @@
 """The change of variable that removes ideal sources and bidirectional amplifiers.
 
-Every node voltage is written v = s·u. An amplifier of gain A from `h` to `a` imposes v_a = A v_h, so with s_a = A s_h
+Every node voltage is written v = s·u. A buffer's output has its input's variable with s = gain × the input's, and no
+equation of its own. An amplifier of gain A from `h` to `a` imposes v_a = A v_h, so with s_a = A s_h
 both nodes share one variable u; Kirchhoff's law at every node divided by its s keeps the conductances as they are,
 because the backward gain 1/A makes the two halves add up. Conductances and diodes never join nodes of unequal s.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,9 +19,11 @@ from harness.circuit.circuit import Circuit, nodes_of
 from harness.circuit.elements import (
     GROUND,
     BidirectionalAmplifier,
+    Buffer,
     Crossbar,
     Diode,
     Edges,
+    Gyrator,
     InputSource,
     Resistor,
     TrainableArray,
@@ -28,6 +31,9 @@ from harness.circuit.elements import (
 )
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
+
+Stage = BidirectionalAmplifier | Buffer
+"""What holds one node at a multiple of another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +50,18 @@ class Scaling:
     """Input channel that a source follows; −1 for none."""
     gain: Array
     """V per V of that channel."""
+    copied: npt.NDArray[np.bool_]
+    """True where a buffer holds the node at a multiple of an unknown: currents into it are the buffer's."""
     _gatherings: dict[bytes, csr_matrix] = field(default_factory=dict)
 
     @property
     def free(self) -> npt.NDArray[np.bool_]:
-        """True where the voltage is an unknown."""
+        """True where the voltage is an unknown with an equation of its own."""
+        return (self.variable >= 0) & ~self.copied
+
+    @property
+    def unknown(self) -> npt.NDArray[np.bool_]:
+        """True where the voltage is a multiple of an unknown."""
         return self.variable >= 0
 
     def gathering(self, held: Index, channels: int) -> csr_matrix:
@@ -86,14 +99,45 @@ def scaling_of(circuit: Circuit) -> Scaling:
                 held[node] = source.volts
             else:
                 channel[node], gain[node] = source.channel, source.gain
-    amplifiers = _settle_driven(circuit, index, driven, held, channel, gain)
-    scale = _scales(circuit, index, driven, amplifiers)
-    merged = _components(count, ((index[a.input], index[a.output]) for a in amplifiers))
+    stages = _settle_driven(circuit, index, driven, held, channel, gain)
+    copies = _copies(stages, index)
+    copied = np.zeros(count, bool)
+    copied[[index[stage.output] for stage in copies]] = True
+    amplifiers = [stage for stage in stages if stage not in copies and isinstance(stage, BidirectionalAmplifier)]
+    scale = _scales(circuit, index, driven | copied, amplifiers)
+    for stage in copies:
+        scale[index[stage.output]] = stage.gain * scale[index[stage.input]]
+    merged = _components(count, ((index[stage.input], index[stage.output]) for stage in stages))
     variable = np.full(count, -1)
     _, first, inverse = np.unique(merged[~driven], return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))  # variables are numbered in the order in which their nodes appear
     variable[~driven] = order[inverse]
-    return Scaling(variable, np.where(driven, 1.0, scale), held, channel, gain)
+    return Scaling(variable, np.where(driven, 1.0, scale), held, channel, gain, copied)
+
+
+def _copies(stages: Sequence[Stage], index: dict[str, int]) -> list[Stage]:
+    """Buffers, and amplifiers behind them, each after the one that it listens to.
+
+    Raises:
+        CircuitError: buffers close a loop without anything between them.
+    """
+    held = {index[stage.output] for stage in stages if isinstance(stage, Buffer)}
+    while behind := [s for s in stages if index[s.input] in held and index[s.output] not in held]:
+        held |= {index[stage.output] for stage in behind}
+    waiting = [stage for stage in stages if index[stage.output] in held]
+    ordered: list[Stage] = []
+    while waiting:
+        ready = [s for s in waiting if index[s.input] not in {index[other.output] for other in waiting}]
+        if not ready:
+            raise CircuitError(f"buffer {waiting[0].name}: it listens to itself; put a conductance into the loop")
+        ordered += ready
+        waiting = [stage for stage in waiting if stage not in ready]
+    return ordered
+
+
+def is_reciprocal(circuit: Circuit) -> bool:
+    """Whether the circuit has an energy: no gyrators, and no buffers but behind ideal sources."""
+    return not (any(isinstance(e, Gyrator) for e in circuit.elements) or scaling_of(circuit).copied.any())
 
 
 def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
@@ -107,6 +151,18 @@ def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
     """
     scaling = scaling_of(circuit)
     index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    top = _output_scale(circuit, scaling, index)
+    return tuple(_energy_scale(array, scaling, index, top) for array in circuit.arrays)
+
+
+def node_scales(circuit: Circuit) -> Array:
+    """(s_out / s)² of every node, ``[nodes]``, which `energy_scales` gives for cells."""
+    scaling = scaling_of(circuit)
+    top = _output_scale(circuit, scaling, {**circuit.node_index, GROUND: len(circuit.nodes)})
+    return np.asarray((top / scaling.scale[:-1]) ** 2)
+
+
+def _output_scale(circuit: Circuit, scaling: Scaling, index: dict[str, int]) -> float:
     at_outputs = {
         float(scaling.scale[index[node]]): o.name
         for o in circuit.outputs
@@ -115,8 +171,7 @@ def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
     }
     if len(at_outputs) > 1:
         raise CircuitError(f"outputs {' and '.join(at_outputs.values())} lie behind unequal amplification")
-    top = next(iter(at_outputs), 1.0)
-    return tuple(_energy_scale(array, scaling, index, top) for array in circuit.arrays)
+    return next(iter(at_outputs), 1.0)
 
 
 def _energy_scale(array: TrainableArray, scaling: Scaling, index: dict[str, int], top: float) -> Array:
@@ -135,9 +190,9 @@ def _settle_driven(
     held: Array,
     channel: Index,
     gain: Array,
-) -> list[BidirectionalAmplifier]:
-    """Outputs of amplifiers behind ideal sources are held too; returns the other amplifiers."""
-    waiting = [e for e in circuit.elements if isinstance(e, BidirectionalAmplifier)]
+) -> list[Stage]:
+    """Outputs of amplifiers and buffers behind ideal sources are held too; returns the other ones."""
+    waiting = [e for e in circuit.elements if isinstance(e, (BidirectionalAmplifier, Buffer))]
     while ready := [a for a in waiting if driven[index[a.input]]]:
         for amplifier in ready:
             source, sink = index[amplifier.input], index[amplifier.output]

@@ -33,7 +33,8 @@ class Network:
     """
 
     conductance: Array
-    """S, ``[n, n]``, symmetric, with everything that leads to a held node on the diagonal."""
+    """S, ``[n, n]``, with everything that leads to a held node on the diagonal; symmetric in reciprocal circuits. A
+    transformer's row and column hold its equation."""
     diodes: Junctions
     plus: Index
     """Terminal of each output's plus node, ``[outputs]``."""
@@ -103,9 +104,10 @@ def unjoined(conductance: Array, diodes: Junctions, pairs: Sequence[Index]) -> I
         pairs: terminals of outputs, which may be clamped.
     """
     size = len(conductance)
-    joined = conductance != 0
+    joined = (conductance != 0) | (conductance.T != 0)
     np.fill_diagonal(joined, False)
-    barred = np.zeros(size, bool)
+    held = np.isin(np.arange(size), np.concatenate([diodes.anode, diodes.cathode]))
+    barred = (np.diagonal(conductance) <= 0) & ~held  # a transformer's equation
     both = (diodes.anode < size) & (diodes.cathode < size)
     for ends in (diodes.anode[both], diodes.cathode[both], *pairs):
         barred[ends[ends < size]] = True

@@ -68,6 +68,14 @@ def xor() -> Table:
     return Table(inputs, (inputs[:, 0] != inputs[:, 1]).astype(int), ("equal", "different"))
 
 
+def moons() -> Table:
+    """400 points on two interleaved half circles, standardised."""
+    from sklearn.datasets import make_moons
+
+    points, labels = make_moons(400, noise=0.15, random_state=0)
+    return Table(points, labels, ("upper", "lower"), standardise=True, stratify=True)
+
+
 def regression() -> Table:
     """200 pairs of voltages between 0 and 1 V, and two mixtures of them that conductances to ground can make."""
     inputs = np.random.default_rng(0).uniform(0, 1, (200, 2))
@@ -146,6 +154,7 @@ BUILT_IN: dict[str, Callable[[], Table]] = {
     "iris": iris,
     "wine": wine,
     "xor": xor,
+    "moons": moons,
     "regression": regression,
     "allostery": allostery,
 }

@@ -4,12 +4,13 @@ The topology and the programmed conductances are known to whoever programs them;
 without a second phase and without a replica. With L the conductance matrix of the free nodes and b_k the incidence of
 cell k (node form)
 
-    L λ = ∂C/∂v,    ∂C/∂g_k = −ΠA² (b_kᵀ v)(b_kᵀ λ),
+    Lᵀ λ = ∂C/∂v,    ∂C/∂g_k = −(b_kᵀ v)(b_kᵀ λ),
 
-for which one factorisation serves the whole batch. The cycle form (`harness.learning.cycles`) is the same gradient
-written with the projector onto the network's cycles. Both are exact for linear networks. A network with diodes is
-linear about its operating point: diodes count with their small-signal conductances, and the inner voltages that these
-depend on are read from the chip or, where it gives access to its outputs only, predicted by a digital twin.
+for which one factorisation serves the whole batch, in circuits with buffers and gyrators too. The cycle form
+(`harness.learning.cycles`) is the same gradient written with the projector onto the network's cycles. Both are exact
+for linear networks. A network with diodes is linear about its operating point: diodes count with their small-signal
+conductances, and the inner voltages that these depend on are read from the chip or, where it gives access to its
+outputs only, predicted by a digital twin.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,7 +62,7 @@ class KnownReadings:
 
 @final
 class AnalyticalGradient:
-    """The rule for circuits of conductances, diodes and bidirectional amplifiers; gradients in V²/S.
+    """The rule for every circuit; gradients in V²/S.
 
     Args:
         circuit: the topology (conductances in it are ignored).
@@ -93,8 +94,8 @@ class AnalyticalGradient:
         if self._cycles:
             return self._cycles.gradient(readings.conductances, readings.nodes, slopes)
         about = Reading(readings.free.outputs, readings.nodes)
-        responses = self._solved(readings.conductances, Drive(batch.inputs, Injection(slopes), "adjoint", about))
-        return self._cells.products(responses, readings.nodes, -1.0)
+        drive = Drive(batch.inputs, Injection(slopes), "adjoint", about, adjoint=True)
+        return self._cells.adjoint_products(self._solved(readings.conductances, drive), readings.nodes)
 
     def _operating_point(self, chip: Measurable, batch: Batch, free: Reading) -> Array:
         """V of every node, ``[batch, nodes]``."""

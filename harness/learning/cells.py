@@ -3,7 +3,7 @@
 import numpy as np
 
 from harness.circuit import GROUND, Circuit, Edges
-from harness.circuit.scaling import energy_scales
+from harness.circuit.scaling import energy_scales, node_scales
 from harness.measurement import Array, Conductances, Index
 
 
@@ -19,6 +19,24 @@ class Cells:
         self._ends = [tuple(nodes.ravel() for nodes in array.ends(index)) for array in circuit.arrays]
         self._is_graph = [isinstance(array, Edges) for array in circuit.arrays]
         self._scales = energy_scales(circuit)
+        self._node_scales = node_scales(circuit)
+
+    def adjoint_of(self, small: Array) -> Array:
+        """Adjoint voltages (V, ``[batch, nodes]``) of a reciprocal circuit from the small ones that were read in it."""
+        return small * self._node_scales
+
+    def adjoint_products(self, adjoint: Array, nodes: Array) -> Conductances:
+        """−Σ over the batch of Δv Δλ for every cell, from node voltages v and those of the adjoint network λ.
+
+        Args:
+            adjoint: λ in V, ``[batch, nodes]``.
+            nodes: v in V, ``[batch, nodes]``.
+        """
+        arrays = zip(self._ends, self._is_graph, strict=True)
+        return tuple(
+            (_edge_products if is_graph else _crossbar_products)(adjoint, nodes, ends, -1.0)
+            for ends, is_graph in arrays
+        )
 
     def products(self, first: Array, second: Array, factor: float) -> Conductances:
         """`factor` · ΠA² · Σ over the batch of Δp Δq for every cell (V²), from node voltages p and q.

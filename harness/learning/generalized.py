@@ -20,6 +20,7 @@ from typing import Protocol, final
 import numpy as np
 
 from harness.circuit import Circuit
+from harness.circuit.scaling import is_reciprocal
 from harness.errors import ExperimentError
 from harness.learning.cells import Cells
 from harness.measurement import Array, Batch, Conductances, Drive, Nudge, Reading
@@ -69,7 +70,7 @@ class Contrast(ABC):
         variant: which two strengths are compared.
 
     Raises:
-        ExperimentError: the strength is not above 0.
+        ExperimentError: the strength is not above 0, or the circuit is not reciprocal.
         CircuitError: amplifiers close a loop, so that no energy exists.
     """
 
@@ -79,6 +80,11 @@ class Contrast(ABC):
     """Whether the nudge depends on the free outputs, which must be read first."""
 
     def __init__(self, circuit: Circuit, strength: float, variant: Variant) -> None:
+        if not is_reciprocal(circuit):
+            raise ExperimentError(
+                f"circuit {circuit.name}: buffers or gyrators leave it no energy to contrast; "
+                "take analytical-gradient or hardware-linearization"
+            )
         self._strength, self._variant = strength, variant
         self._cells = Cells(circuit)
 

@@ -7,6 +7,10 @@ errors ∂C/∂v enter the outputs as currents γ ∂C/∂v, and the linear circ
 
 with Δv the free voltage over the conductance, Δλ the small one and ΠA² over the bidirectional amplifiers between it
 and the outputs, which make an amplified layer reciprocal in its own variables. Exact: γ scales the signal only.
+
+A cascade is not reciprocal, but its stages are: each is read in turn, from the last to the first, with the current that
+a stage draws from a buffer, times the buffer's gain, as the error of the stage before it. Settled at once, that is the
+adjoint network (Director & Rohrer 1969), in which gyrators work backwards too; ∂C/∂g = −Δv Δλ / γ in it.
 """
 
 from dataclasses import dataclass
@@ -15,10 +19,12 @@ from typing import final
 import numpy as np
 
 from harness.circuit import Circuit
+from harness.circuit.scaling import is_reciprocal
 from harness.errors import ExperimentError
 from harness.learning.cells import Cells
 from harness.learning.costs import Cost
 from harness.learning.generalized import Measurable
+from harness.learning.sources import rail_gradient
 from harness.measurement import Batch, Conductances, Drive, Injection, Reading
 
 
@@ -34,7 +40,7 @@ class LinearizedReadings:
 
 @final
 class HardwareLinearization:
-    """The rule for circuits of conductances, diodes and bidirectional amplifiers; gradients in V²/S.
+    """The rule for every circuit; gradients in V²/S.
 
     Args:
         circuit: the topology (conductances in it are ignored).
@@ -49,16 +55,25 @@ class HardwareLinearization:
     def __init__(self, circuit: Circuit, cost: Cost, *, gamma: float) -> None:
         if not gamma > 0:
             raise ExperimentError(f"hardware linearization: γ = {gamma:g} S must be above 0")
-        self._cost, self._gamma, self._cells = cost, gamma, Cells(circuit)
+        self._circuit, self._cost, self._gamma, self._cells = circuit, cost, gamma, Cells(circuit)
+        self._adjoint = not is_reciprocal(circuit)
 
     def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> LinearizedReadings:  # noqa: ARG002
         """Settle the free phase, then the small-signal one about it."""
         (free,) = chip.measure([Drive(batch.inputs)])
         errors = Injection(self._gamma * self._cost.slopes(free.outputs, batch.targets))
-        (small,) = chip.measure([Drive(batch.inputs, errors, "small-signal", about=free)])
+        (small,) = chip.measure([Drive(batch.inputs, errors, "small-signal", free, adjoint=self._adjoint)])
         return LinearizedReadings(batch, free, small)
+
+    def rail_gradient(self, readings: LinearizedReadings, conductances: Conductances) -> dict[str, float]:
+        """∂C/∂V of the batch's mean cost for every voltage source, V, by its name; conductances (S) as when read."""
+        factor = 1 / (self._gamma * len(readings.batch))
+        adjoint = readings.small.nodes if self._adjoint else self._cells.adjoint_of(readings.small.nodes)
+        return rail_gradient(self._circuit, conductances, readings.free.nodes, factor * adjoint)
 
     def gradient(self, readings: LinearizedReadings) -> Conductances:
         """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
         factor = -1 / (self._gamma * len(readings.batch))
+        if self._adjoint:
+            return self._cells.adjoint_products(-factor * readings.small.nodes, readings.free.nodes)
         return self._cells.products(readings.small.nodes, readings.free.nodes, factor)

@@ -11,16 +11,19 @@ import numpy as np
 from harness.circuit import (
     GROUND,
     BidirectionalAmplifier,
+    Buffer,
     Circuit,
     Crossbar,
     CurrentSource,
     Diode,
     Edges,
     Element,
+    Gyrator,
     InputSource,
     Output,
     Resistor,
     TrainableArray,
+    Transformer,
     VoltageSource,
 )
 from harness.circuit.circuit import RESERVED
@@ -102,6 +105,13 @@ def _element(element: Element, inputs: Array) -> list[str]:
             return [f"i{name} {source} {sink} {spice_number(amperes)}"]
         case BidirectionalAmplifier():
             return _amplifier(element)
+        case Buffer(name, source, output, gain):
+            return [f"e{name} {output} 0 {source} 0 {spice_number(gain)}"]
+        case Gyrator(name, a, b, c, d, conductance):
+            forward, back = spice_number(conductance), spice_number(-conductance)
+            return [f"g{name}_1 {a} {b} {c} {d} {forward}", f"g{name}_2 {c} {d} {a} {b} {back}"]
+        case Transformer():
+            return _transformer(element)
         case Crossbar():
             pins = [(word, bit) for word in element.words for bit in element.bits]
             return list(_cells(element, pins))
@@ -117,6 +127,14 @@ def _amplifier(amplifier: BidirectionalAmplifier) -> list[str]:
         f"v{inner} {inner} {amplifier.output} 0",
         f"f{name} {amplifier.input} 0 v{inner} {spice_number(1 / amplifier.gain)}",
     ]
+
+
+def _transformer(transformer: Transformer) -> list[str]:
+    """v₁ = n v₂ as a controlled source behind a sense, whose current × n leaves at the second port."""
+    name, inner = transformer.name, f"{RESERVED}{transformer.name}"
+    a, b, c, d = transformer.a, transformer.b, transformer.c, transformer.d
+    ratio = spice_number(transformer.ratio)
+    return [f"e{name} {inner} {b} {c} {d} {ratio}", f"v{inner} {a} {inner} 0", f"f{name} {d} {c} v{inner} {ratio}"]
 
 
 def _cells(array: TrainableArray, pins: list[tuple[str, str]]) -> Iterator[str]:

@@ -1,0 +1,209 @@
+"""Settings made into data, circuit, cost, learning rule and update.
+
+With `harness.experiment` the only place that names concrete classes.
+"""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.chip.nodal import NodalChip
+from harness.circuit import (
+    CellRange,
+    Circuit,
+    deep_resistive_network,
+    equilibrium_network,
+    layered_network,
+    rectified_cascade,
+)
+from harness.circuit.graphs import GraphEdge, read_edges
+from harness.controller import LearningRule
+from harness.datasets import BUILT_IN, IMAGE_SETS, Split, csv, csv_values, load_images, split
+from harness.devices import DiodeModel
+from harness.errors import ExperimentError
+from harness.learning import (
+    AnalyticalGradient,
+    CoupledLearning,
+    EquilibriumPropagation,
+    FiniteDifferences,
+    HardwareLinearization,
+    Largest,
+    Nudging,
+    SimultaneousPerturbation,
+    SubsetUpdate,
+    cells_of,
+    random_cells,
+)
+from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
+from harness.learning.subsets import Choice, read_masks
+from harness.learning.updates import SGD, Adam, Momentum, UpdateRule
+from harness.measurement import Access
+from harness.sections import (
+    AdamSettings,
+    AnalyticalSettings,
+    CascadeSettings,
+    CoupledSettings,
+    DifferencesSettings,
+    EquilibriumNetworkSettings,
+    EquilibriumSettings,
+    GraphSettings,
+    LayeredSettings,
+    LinearizationSettings,
+    MomentumSettings,
+    PerturbationSettings,
+    RuleSettings,
+    SGDSettings,
+    SubsetSettings,
+)
+from harness.settings import Settings
+
+_INITIAL, _SUBSET, _GRAPH = 2, 3, 4
+"""Streams of random numbers for initial conductances, chosen cells and edges (0 and 1 are the controller's)."""
+
+
+def load_data(settings: Settings) -> Split:
+    """The samples, split and encoded into volts."""
+    wanted = settings.data
+    if wanted.file:
+        table = csv_values(wanted.file, wanted.values) if wanted.values else csv(wanted.file, wanted.label)
+    elif wanted.set in IMAGE_SETS:
+        table = load_images(IMAGE_SETS[wanted.set])
+    else:
+        table = BUILT_IN[wanted.set]()
+    return split(table, held_out=wanted.held_out, seed=settings.training.seed, levels=wanted.targets)
+
+
+def build_circuit(settings: Settings, data: Split) -> Circuit:
+    """The network with its initial conductances, for data of so many channels and classes.
+
+    Raises:
+        ExperimentError: the pins of a free graph do not fit the data.
+        CircuitError: no such circuit exists.
+    """
+    network, seed = settings.network, settings.training.seed
+    diode = network.diode and DiodeModel("dhidden", network.diode.saturation_current, network.diode.emission)
+    shared: dict[str, Any] = {
+        "cells": CellRange(network.g_unit, network.g_min, network.g_max),
+        "diode": diode,
+        "rng": np.random.default_rng([seed, _INITIAL]),
+        "input_gain": network.input_gain,
+    }
+    if isinstance(network, GraphSettings):
+        return _graph(settings, data, network, shared)
+    sizes = data.channels, network.hidden, len(data.classes)
+    shared["bias"] = network.bias
+    match network:
+        case LayeredSettings():
+            return layered_network(*sizes, **shared, shift=network.shift, amplifier_gain=network.amplifier_gain)
+        case EquilibriumNetworkSettings():
+            return equilibrium_network(data.channels, network.hidden[0], len(data.classes), **shared)
+        case CascadeSettings():
+            shared |= {"buffer_gain": network.buffer_gain, "rectifier_rail": network.rectifier_rail}
+            return rectified_cascade(*sizes, **shared)
+    return deep_resistive_network(*sizes, **shared)
+
+
+def _graph(settings: Settings, data: Split, network: GraphSettings, shared: dict[str, Any]) -> Circuit:
+    """The free graph, whose pins must fit the data."""
+    for what, pins, wanted in (
+        ("inputs", network.inputs, data.channels),
+        ("outputs", network.outputs, len(data.classes)),
+    ):
+        if len(pins) != wanted:
+            raise ExperimentError(f"network.{what}: {len(pins)} for data set {settings.data.set}, which has {wanted}")
+    from harness.circuit.free import free_graph  # noqa: PLC0415 - networkx takes a quarter of a second to import
+
+    rng = np.random.default_rng([settings.training.seed, _GRAPH])
+    held: dict[str, Any] = {"inverted": network.inverted, "grounds": network.grounds, "rails": network.rails}
+    edges = _edges(network, rng)
+    return free_graph(edges, network.inputs, network.outputs, **shared, **held, sense=network.sense)
+
+
+def _edges(network: GraphSettings, rng: np.random.Generator) -> list[GraphEdge]:
+    """The edges of a graph, from a file or of a shape."""
+    from harness.circuit import families  # noqa: PLC0415 - as above
+
+    match network.shape:
+        case "file":
+            return read_edges(network.file or Path())
+        case "grid":
+            edges = families.grid(network.rows, network.columns)
+        case "periodic-grid":
+            edges = families.periodic_grid(network.rows, network.columns)
+        case "random-regular":
+            edges = families.random_regular(network.degree, network.nodes, rng)
+        case "complete":
+            edges = families.complete(network.nodes)
+        case "small-world":
+            edges = families.small_world(network.nodes, network.degree, network.rewiring, rng)
+    return [replace(edge, diode=network.edge_diode) for edge in edges]
+
+
+def build_cost(rule: RuleSettings, data: Split) -> Cost:
+    """What learning lowers."""
+    if rule.cost == "squared-error":
+        return SquaredError(classes=not data.valued)
+    return SoftmaxCrossEntropy(rule.temperature)
+
+
+def build_rule(settings: Settings, circuit: Circuit, cost: Cost, rule: RuleSettings) -> LearningRule:
+    """How a batch becomes a gradient."""
+    unit = settings.network.g_unit
+    match rule:
+        case EquilibriumSettings():
+            usual = Nudging.SPRING if rule.cost == "squared-error" else Nudging.CURRENT
+            options: dict[str, Any] = {"variant": rule.variant, "nudging": rule.nudging or usual}
+            return EquilibriumPropagation(circuit, cost, beta=rule.beta or 0.1 * unit, **options)
+        case CoupledSettings():
+            return CoupledLearning(circuit, cost, eta=rule.eta, variant=rule.variant)
+        case AnalyticalSettings():
+            unread = settings.chip.access is Access.OUTPUTS
+            twin = partial(NodalChip, circuit) if unread else None
+            return AnalyticalGradient(circuit, cost, form=rule.form, twin=twin)
+        case LinearizationSettings():
+            return HardwareLinearization(circuit, cost, gamma=rule.beta or 0.1 * unit)
+        case DifferencesSettings():
+            return FiniteDifferences(circuit, cost, step=rule.step * unit)
+        case PerturbationSettings():
+            return SimultaneousPerturbation(circuit, cost, step=rule.step * unit, draws=rule.draws)
+
+
+def build_update(settings: Settings, circuit: Circuit) -> UpdateRule:
+    """How a gradient becomes a change of conductance, of all cells or of a subset."""
+    whole, choice = _update_of_all(settings, circuit), _choice(settings, circuit)
+    return whole if choice is None else SubsetUpdate(whole, choice)
+
+
+def _update_of_all(settings: Settings, circuit: Circuit) -> UpdateRule:
+    """Rates count in the network's unit; coupled learning's directions are in V², all other gradients in V²/S."""
+    update, unit = settings.update, settings.network.g_unit
+    per_gradient = unit if isinstance(settings.rule, CoupledSettings) else unit**2
+    rates = update.rates * len(circuit.arrays) if len(update.rates) == 1 else update.rates
+    match update:
+        case SGDSettings():
+            return SGD(tuple(r * per_gradient for r in rates))
+        case MomentumSettings():
+            return Momentum(tuple(r * per_gradient for r in rates), update.momentum)
+        case AdamSettings():
+            moments = update.beta1, update.beta2, update.epsilon
+            return Adam(tuple(r * unit for r in rates), *moments, scale=unit / per_gradient)
+
+
+def _choice(settings: Settings, circuit: Circuit) -> Choice | None:
+    """Which conductances are written; None for all."""
+    subset, seed = settings.subset, settings.training.seed
+    match subset:
+        case None:
+            return None
+        case SubsetSettings(choose="random"):
+            return random_cells(circuit, subset.fraction, np.random.default_rng([seed, _SUBSET]))
+        case SubsetSettings(choose="largest"):
+            return Largest(subset.fraction)
+        case SubsetSettings(choose="arrays"):
+            return cells_of(circuit, subset.arrays)
+        case SubsetSettings(file=Path() as file):
+            return read_masks(circuit, file)
+    raise AssertionError  # settings have refused a mask without a file

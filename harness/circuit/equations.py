@@ -1,0 +1,133 @@
+"""The equations of a circuit's free variables, element by element."""
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
+
+from harness.circuit.scaling import Scaling
+from harness.measurement import Array, Index
+
+
+class System:
+    """Kirchhoff's current law over the free variables and each transformer's constraint, while elements are added.
+
+    The matrix is the diagonal less `_links` both ways, plus `_directed` (row, column, value): what buffers, gyrators
+    and transformers do one way or with another sign.
+    """
+
+    def __init__(self, scaling: Scaling, channels: int, transformers: int = 0) -> None:
+        self._scaling = scaling
+        self.size = scaling.variables + transformers
+        self.diagonal = np.zeros(self.size)
+        self.current = np.zeros(self.size)
+        self.current_gain = np.zeros((channels, self.size))
+        nothing = np.zeros(0, np.intp)
+        self._links = [(nothing, nothing, np.zeros(0))]
+        self._directed = [(nothing, nothing, np.zeros(0))]
+
+    def add_crossbar(self, words: Index, bits: Index, cells: Array) -> None:
+        """A crossbar: cells (S, ``[word, bit]``) between word and bit nodes."""
+        free = self._scaling.free
+        w, b = free[words], free[bits]
+        if not w.any() and b.all():  # no copy of the largest array
+            self._add_held(words, bits, cells)
+            return
+        if not w.all():
+            self._add_held(words[~w], bits[b], cells[np.ix_(~w, b)])
+        if not b.all():
+            self._add_held(bits[~b], words[w], cells[np.ix_(w, ~b)].T)
+        between = cells[np.ix_(w, b)]
+        rows, columns = self._scaling.variable[words[w]], self._scaling.variable[bits[b]]
+        self.diagonal += self._gathered(rows, between.sum(axis=1)) + self._gathered(columns, between.sum(axis=0))
+        self._links.append((np.repeat(rows, len(columns)), np.tile(columns, len(rows)), between.ravel()))
+
+    def add_edges(self, first: Index, second: Index, conductance: Array) -> None:
+        """Single conductances (S, ``[edges]``)."""
+        scaling, free = self._scaling, self._scaling.free
+        between = free[first] & free[second]
+        rows, columns = scaling.variable[first[between]], scaling.variable[second[between]]
+        self.diagonal += self._gathered(rows, conductance[between]) + self._gathered(columns, conductance[between])
+        self._links.append((rows, columns, conductance[between]))
+        for nodes, held in ((first, second), (second, first)):
+            chosen = np.flatnonzero(free[nodes] & ~free[held])
+            self.diagonal += self._gathered(scaling.variable[nodes[chosen]], conductance[chosen])
+            self._add_transfer(nodes[chosen], held[chosen], -conductance[chosen])
+
+    def add_gyrator(self, pins: Index, conductance: float) -> None:
+        """A gyrator with its conductance in S; pins are those of both ports."""
+        a, b, c, d = pins
+        rows, columns = np.array([a, a, b, b, c, c, d, d]), np.array([c, d, c, d, a, b, a, b])
+        self._add_transfer(rows, columns, conductance * np.array([1.0, -1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0]))
+
+    def add_transformer(self, number: int, pins: Index, ratio: float) -> None:
+        """A transformer: its current (in A per S) is one more unknown, its ratio one more equation."""
+        scaling, own = self._scaling, self._scaling.variables + number
+        weights = np.array([1.0, -1.0, -ratio, ratio])
+        free = scaling.free[pins]
+        rows = scaling.variable[pins[free]]
+        self._directed.append((rows, np.full(len(rows), own), weights[free] / scaling.scale[pins[free]]))
+        moving = scaling.unknown[pins]
+        columns, weighted = scaling.variable[pins[moving]], weights[moving] * scaling.scale[pins[moving]]
+        self._directed.append((np.full(len(columns), own), columns, weighted))
+        for node, weight in zip(pins[~moving].tolist(), weights[~moving].tolist(), strict=True):
+            self.current[own] -= weight * scaling.held[node]
+            if scaling.channel[node] >= 0:
+                self.current_gain[scaling.channel[node], own] -= weight * scaling.gain[node]
+
+    def add_current(self, node: int, amperes: float) -> None:
+        """A current (A) into a node."""
+        if self._scaling.free[node]:
+            self.current[self._scaling.variable[node]] += amperes / self._scaling.scale[node]
+
+    def _add_transfer(self, nodes: Index, others: Index, conductance: Array) -> None:
+        """Currents conductance · v(other) (S) out of free nodes, ``[transfers]``; other rows are nobody's equation."""
+        scaling, counted = self._scaling, self._scaling.free[nodes]
+        nodes, others, conductance = nodes[counted], others[counted], conductance[counted]
+        at, drawn = scaling.variable[nodes], conductance / scaling.scale[nodes]
+        moving = scaling.unknown[others]
+        entries = at[moving], scaling.variable[others[moving]], drawn[moving] * scaling.scale[others[moving]]
+        self._directed.append(entries)
+        self.current -= self._gathered(at[~moving], scaling.held[others[~moving]] * drawn[~moving])
+        follows = np.flatnonzero(~moving & (scaling.channel[others] >= 0))
+        gained = -scaling.gain[others[follows]] * drawn[follows]
+        np.add.at(self.current_gain, (scaling.channel[others[follows]], at[follows]), gained)
+
+    def _add_held(self, held: Index, nodes: Index, cells: Array) -> None:
+        """Cells (S, ``[held, node]``) from held or copied nodes to free ones: own conductances and currents."""
+        scaling, at = self._scaling, self._scaling.variable[nodes]
+        self.diagonal += self._gathered(at, cells.sum(axis=0))
+        if (copied := scaling.copied[held]).any():
+            rows, columns = np.tile(at, copied.sum()), np.repeat(scaling.variable[held[copied]], len(at))
+            ratios = scaling.scale[held[copied]][:, None] / scaling.scale[nodes]
+            self._directed.append((rows, columns, (-cells[copied] * ratios).ravel()))
+            held, cells = held[~copied], cells[~copied]
+        steady = np.flatnonzero(scaling.held[held])
+        self.current += self._gathered(at, scaling.held[held[steady]] @ cells[steady] / scaling.scale[nodes])
+        gained = np.asarray(scaling.gathering(held, len(self.current_gain)) @ cells, float) / scaling.scale[nodes]
+        if len(np.unique(at)) == len(at):
+            self.current_gain[:, at] += gained
+        else:
+            np.add.at(self.current_gain.T, at, gained.T)
+
+    def _gathered(self, variables: Index, values: Array) -> Array:
+        return np.bincount(variables, values, self.size).astype(float)
+
+    def dense(self) -> Array:
+        """The matrix (S), ``[n, n]``; links of a node to itself cancel."""
+        rows, columns, values = (np.concatenate(part) for part in zip(*self._links, strict=True))
+        half = np.bincount(rows * self.size + columns, values, self.size**2).reshape(self.size, self.size)
+        matrix = np.diag(self.diagonal) - half - half.T
+        if len(self._directed) > 1:
+            rows, columns, values = (np.concatenate(part) for part in zip(*self._directed, strict=True))
+            np.add.at(matrix, (rows, columns), values)
+        return matrix
+
+    def sparse(self) -> csr_matrix:
+        """The same matrix for networks with many nodes."""
+        shape = (self.size, self.size)
+        parts = (zip(*links, strict=True) for links in (self._links, self._directed))
+        half, directed = (
+            coo_matrix((values, (rows, columns)), shape=shape).tocsr()
+            for rows, columns, values in ([np.concatenate(part) for part in part] for part in parts)
+        )
+        diagonal = csr_matrix((self.diagonal, (np.arange(self.size), np.arange(self.size))), shape=shape)
+        return (diagonal - half - half.T + directed).tocsr()

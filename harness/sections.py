@@ -1,0 +1,379 @@
+"""The sections of an experiment file as validated settings; every key is documented here."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self, Union
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from harness.circuit.graphs import EdgeDiode
+from harness.learning.analytical import Form
+from harness.learning.equilibrium import Nudging
+from harness.learning.generalized import Variant
+from harness.measurement import Access
+from harness.problems import MismatchError, Unit
+from harness.units import show
+
+Volts = Annotated[float, Unit("V")]
+Siemens = Annotated[float, Unit("S")]
+Amperes = Annotated[float, Unit("A")]
+Seconds = Annotated[float, Unit("s")]
+Number = Annotated[float, Unit("")]
+Positive = Annotated[Number, Field(gt=0)]
+Whole = Annotated[int, Field(strict=True)]
+
+
+class Section(BaseModel):
+    """Frozen, and without keys that nobody reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DataSettings(Section):
+    """``[data]``: which rows, and what is wanted at the outputs."""
+
+    set: Literal[
+        "digits", "iris", "wine", "xor", "moons", "regression", "allostery", "mnist", "fashion_mnist", "kmnist", "csv"
+    ]
+    file: Path | None = None
+    """For ``csv``: the file; paths are relative to the experiment file."""
+    label: str = "label"
+    """For ``csv``: the column with the class."""
+    values: tuple[str, ...] = ()
+    """For ``csv``, instead of classes: columns with the voltages wanted at the outputs, V."""
+    held_out: Annotated[Number, Field(ge=0, lt=1)] | None = None
+    """Share of the rows that training never sees; 0 tests on the training rows.
+
+    Without it, the MNIST-like sets keep their own 10,000 test rows and the others hold out a fifth.
+    """
+    targets: tuple[Volts, Volts] = (0.0, 1.0)
+    """V of a wrong and of the right output."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.set == "csv" and self.file is None:
+            raise MismatchError("file", "set = 'csv' needs a file")
+        if self.set != "csv" and self.file is not None:
+            raise MismatchError("file", f"set = {self.set!r} has no file; only set = 'csv' has one")
+        wrong, right = self.targets
+        if not wrong < right:
+            order = f"the wrong output's {show(wrong, 'V')} must lie below the right one's {show(right, 'V')}"
+            raise MismatchError("targets", order)
+        return self
+
+
+class DiodeSettings(Section):
+    """``[network.diode]``."""
+
+    saturation_current: Annotated[Amperes, Field(gt=0, le=1)]
+    """I_s in A."""
+    emission: Annotated[Number, Field(ge=0.01, le=100)] = 2.0
+    """N."""
+
+
+class _Network(Section):
+    g_unit: Annotated[Siemens, Field(gt=0, le=1e3)]
+    """g₀ in S, in which fresh cells and learning rates count: a crossbar's cells are max(0, U(−1, 1)) g₀ / √fan-in, a
+    graph's edges U(0.1, 1) g₀."""
+    g_min: Annotated[Siemens, Field(ge=0)] = 0.0
+    """Smallest conductance of a cell, S; 0 is an open cell."""
+    g_max: Annotated[Siemens, Field(gt=0, le=1e6)]
+    """Largest conductance of a cell, S."""
+    input_gain: Positive = 1.0
+    """V at the input pins per V of input."""
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if not self.g_min < self.g_max:
+            raise MismatchError("g_min", f"{show(self.g_min, 'S')} must lie below g_max, {show(self.g_max, 'S')}")
+        return self
+
+    @property
+    def arrays(self) -> int:
+        """Number of trainable arrays."""
+        return 1
+
+
+class _Crossbars(_Network):
+    hidden: tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...]
+    """Nodes of each hidden layer."""
+    bias: tuple[Annotated[Volts, Field(ge=0)], ...] = ()
+    """V of the rail pair ±V at each crossbar; 0 for none."""
+    diode: DiodeSettings
+
+    @model_validator(mode="after")
+    def _one_bias_each(self) -> Self:
+        crossbars = len(self.hidden) + 1
+        if self.bias and len(self.bias) != crossbars:
+            count = f"{len(self.bias)} values for {crossbars} crossbars"
+            raise MismatchError("bias", f"{count}; give one for each, 0 for none")
+        return self
+
+    @property
+    def arrays(self) -> int:
+        """Number of crossbars."""
+        return len(self.hidden) + 1
+
+
+class LayeredSettings(_Crossbars):
+    """``[network]`` with ``kind = "layered"``: Kendall's network."""
+
+    kind: Literal["layered"]
+    amplifier_gain: Positive = 4.0
+    """A of the bidirectional amplifiers; 1 for none."""
+    shift: tuple[Volts, Volts] = (-1.0, 1.0)
+    """V of the lower and the upper shift source."""
+
+    @model_validator(mode="after")
+    def _shifts(self) -> Self:
+        low, high = self.shift
+        if not low < high:
+            order = f"the lower source's {show(low, 'V')} must lie below the upper one's {show(high, 'V')}"
+            raise MismatchError("shift", order)
+        return self
+
+
+class DeepResistiveSettings(_Crossbars):
+    """``[network]`` with ``kind = "deep-resistive"``: Scellier's network."""
+
+    kind: Literal["deep-resistive"]
+
+
+class EquilibriumNetworkSettings(_Crossbars):
+    """``[network]`` with ``kind = "equilibrium"``: Chaffey's resistor–diode equilibrium network, one hidden layer."""
+
+    kind: Literal["equilibrium"]
+
+    @model_validator(mode="after")
+    def _one_layer(self) -> Self:
+        if len(self.hidden) != 1:
+            raise MismatchError("hidden", f"{len(self.hidden)} layers; an equilibrium network has one")
+        return self
+
+    @property
+    def arrays(self) -> int:
+        """Two crossbars, and the conductances between hidden nodes."""
+        return 3 if self.hidden[0] > 1 else 2
+
+
+class CascadeSettings(_Crossbars):
+    """``[network]`` with ``kind = "cascade"``: resistor–diode stages joined by buffers."""
+
+    kind: Literal["cascade"]
+    buffer_gain: tuple[Number, ...] = ()
+    """Of the buffers behind each hidden layer; all 1 without it."""
+    rectifier_rail: Volts = 0.0
+    """V that the diodes' anodes are held at."""
+
+    @model_validator(mode="after")
+    def _one_gain_each(self) -> Self:
+        if self.buffer_gain and len(self.buffer_gain) != len(self.hidden):
+            raise MismatchError("buffer_gain", f"{len(self.buffer_gain)} values for {len(self.hidden)} hidden layers")
+        return self
+
+
+Node = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
+class GraphSettings(_Network):
+    """``[network]`` with ``kind = "graph"``: a free graph of conductances."""
+
+    kind: Literal["graph"]
+    shape: Literal["file", "grid", "periodic-grid", "random-regular", "complete", "small-world"]
+    """Where its edges come from; nodes of all but ``file`` are called 0, 1, …, row by row in grids."""
+    file: Path | None = None
+    """For ``file``: CSV with columns a, b and, if wanted, conductance and diode (none, forward, backward, both)."""
+    rows: Annotated[Whole, Field(ge=1, le=1000)] = 6
+    """For grids."""
+    columns: Annotated[Whole, Field(ge=1, le=1000)] = 6
+    """For grids."""
+    nodes: Annotated[Whole, Field(ge=2, le=100_000)] = 16
+    """For the other shapes."""
+    degree: Annotated[Whole, Field(ge=2, le=1000)] = 4
+    """Edges of every node: for ``random-regular`` and, before rewiring, ``small-world``."""
+    rewiring: Annotated[Number, Field(ge=0, le=1)] = 0.1
+    """For ``small-world``: probability that an edge is moved."""
+    edge_diode: EdgeDiode = EdgeDiode.NONE
+    """In series with every conductance (a file says it for each edge)."""
+    inputs: tuple[Node, ...]
+    """The node that each input channel holds."""
+    inverted: tuple[Node, ...] = ()
+    """Nodes that hold the negative of each channel, for networks that need both signs."""
+    outputs: tuple[str, ...]
+    """``"A"`` for a node's voltage, ``"A-B"`` for a drop, ``"i(A-B)"`` for an edge's current, in V over `sense`."""
+    grounds: tuple[Node, ...] = ()
+    """Nodes held at 0 V."""
+    rails: dict[Node, Volts] = {}
+    """Nodes held at other voltages, V."""
+    sense: Annotated[float, Unit("Ohm"), Field(gt=0)] | None = None
+    """Ω in series with an edge whose current is read."""
+    diode: DiodeSettings | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.shape == "file" and self.file is None:
+            raise MismatchError("file", "shape = 'file' needs a file")
+        if self.edge_diode is not EdgeDiode.NONE and self.diode is None:
+            raise MismatchError("edge_diode", f"{self.edge_diode.value!r} needs a section [network.diode]")
+        if self.inverted and len(self.inverted) != len(self.inputs):
+            raise MismatchError("inverted", f"{len(self.inverted)} nodes for {len(self.inputs)} inputs")
+        return self
+
+
+class _Rule(Section):
+    cost: Literal["squared-error", "softmax-cross-entropy"] = "squared-error"
+    temperature: Annotated[Volts, Field(gt=0)] = 1.0
+    """For softmax cross-entropy: V per unit of logit."""
+
+
+class EquilibriumSettings(_Rule):
+    """``[rule]`` with ``kind = "equilibrium-propagation"``."""
+
+    kind: Literal["equilibrium-propagation"]
+    beta: Annotated[Siemens | None, Field(gt=0)] = None
+    """Nudging strength at the physical outputs, S; a tenth of g_unit without it."""
+    variant: Variant = Variant.CENTERED
+    nudging: Nudging | None = None
+    """Spring for squared error and current for other costs without it."""
+
+    @model_validator(mode="after")
+    def _springs(self) -> Self:
+        if self.nudging is Nudging.SPRING and self.cost != "squared-error":
+            raise MismatchError("nudging", f"springs are for squared error, not {self.cost}; write nudging = 'current'")
+        return self
+
+
+class CoupledSettings(_Rule):
+    """``[rule]`` with ``kind = "coupled-learning"``."""
+
+    kind: Literal["coupled-learning"]
+    eta: Annotated[Number, Field(gt=0)] = 0.1
+    """η, the share of the way to the target that outputs are clamped at; above 1 overclamps."""
+    variant: Variant = Variant.ONE_SIDED
+
+
+class AnalyticalSettings(_Rule):
+    """``[rule]`` with ``kind = "analytical-gradient"``."""
+
+    kind: Literal["analytical-gradient"]
+    form: Form = Form.NODE
+
+
+class LinearizationSettings(_Rule):
+    """``[rule]`` with ``kind = "hardware-linearization"``."""
+
+    kind: Literal["hardware-linearization"]
+    beta: Annotated[Siemens | None, Field(gt=0)] = None
+    """γ, S: A of injected current per V of error, a tenth of g_unit without it; exact at any value."""
+
+
+class DifferencesSettings(_Rule):
+    """``[rule]`` with ``kind = "finite-differences"``."""
+
+    kind: Literal["finite-differences"]
+    step: Positive = 1e-3
+    """By which every cell is moved up and down, in g_unit."""
+
+
+class PerturbationSettings(_Rule):
+    """``[rule]`` with ``kind = "simultaneous-perturbation"``."""
+
+    kind: Literal["simultaneous-perturbation"]
+    step: Positive = 1e-3
+    """By which every cell is moved up or down, in g_unit."""
+    draws: Annotated[Whole, Field(ge=1, le=1_000_000)] = 1
+    """Random directions whose estimates are averaged."""
+
+
+class SubsetSettings(Section):
+    """``[subset]``: which conductances are written; without the section, all."""
+
+    choose: Literal["random", "largest", "arrays", "mask"]
+    """At random once; those with the largest gradients in each step; whole arrays; or as a file says."""
+    fraction: Annotated[Number, Field(ge=0, le=1)] = 1.0
+    """For ``random`` and ``largest``: share of each array's cells."""
+    arrays: tuple[str, ...] = ()
+    """For ``arrays``: their names."""
+    file: Path | None = None
+    """For ``mask``: an npz file with an array of zeros and ones for each trainable array, by its name."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.choose == "arrays" and not self.arrays:
+            raise MismatchError("arrays", "choose = 'arrays' needs the names of arrays")
+        if self.choose == "mask" and self.file is None:
+            raise MismatchError("file", "choose = 'mask' needs a file")
+        return self
+
+
+class _Update(Section):
+    rates: tuple[Annotated[Number, Field(ge=0)], ...]
+    """One learning rate per crossbar, or one for all: in g_unit²/V² for sgd and momentum, in g_unit for adam."""
+    decay: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    """Factor on the rates from epoch to epoch."""
+    to_zero: Annotated[bool, Field(strict=True)] = False
+    """Rates fall in a straight line, from step to step, to nothing at the end of the training."""
+
+
+class SGDSettings(_Update):
+    """``[update]`` with ``kind = "sgd"``."""
+
+    kind: Literal["sgd"]
+
+
+class MomentumSettings(_Update):
+    """``[update]`` with ``kind = "momentum"``."""
+
+    kind: Literal["momentum"]
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+
+
+class AdamSettings(_Update):
+    """``[update]`` with ``kind = "adam"``."""
+
+    kind: Literal["adam"]
+    beta1: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[Number, Field(ge=0, lt=1)] = 0.999
+    epsilon: Positive = 1e-8
+    """In units of V²/g_unit."""
+
+
+class TrainingSettings(Section):
+    """``[training]``."""
+
+    epochs: Annotated[Whole, Field(ge=1, le=1_000_000)]
+    batch: Annotated[Whole, Field(ge=1, le=1_000_000)]
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    """Of the split, the initial conductances, the order of the samples and the signs of the nudge."""
+
+
+class ChipSettings(Section):
+    """``[chip]``: what the network is simulated with."""
+
+    kind: Literal["ngspice", "nodal"] = "ngspice"
+    reltol: Annotated[Number, Field(gt=0, lt=1e-3)] = 1e-6
+    vntol: Annotated[Volts, Field(gt=0, lt=1e-3)] = 1e-9
+    abstol: Annotated[Amperes, Field(gt=0, lt=1e-6)] = 1e-12
+    chunk: Annotated[Whole, Field(ge=1, le=1024)] = 32
+    """Samples per sweep: the portion that one worker takes; the last bits of results depend on it."""
+    access: Access = Access.NODES
+    """What learning rules may read."""
+    settling_time: Annotated[Seconds, Field(gt=0)] | None = None
+    """s that every phase takes, for the energy that runs record; without it energy is not counted."""
+
+
+RuleSettings = Union[  # noqa: UP007
+    EquilibriumSettings,
+    CoupledSettings,
+    AnalyticalSettings,
+    LinearizationSettings,
+    DifferencesSettings,
+    PerturbationSettings,
+]
+NetworkSettings = Union[  # noqa: UP007
+    LayeredSettings,
+    DeepResistiveSettings,
+    EquilibriumNetworkSettings,
+    CascadeSettings,
+    GraphSettings,
+]
+UpdateSettings = Union[SGDSettings, MomentumSettings, AdamSettings]  # noqa: UP007
