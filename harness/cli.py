@@ -1,13 +1,8 @@
 """The command line: parse, call, print. Results go to stdout, progress and logs to stderr."""
 
-import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 import click
@@ -26,6 +21,7 @@ from harness.experiment import Experiment, packaged_experiments
 from harness.files import write_atomic
 from harness.importing import import_perceptron
 from harness.options import (
+    RUNS,
     chip_option,
     data_option,
     json_option,
@@ -50,9 +46,8 @@ from harness.terminal import (
     print_result,
     print_scaling,
     progress,
+    stop_on_signal,
 )
-
-RUNS = Path("runs")
 
 
 class _Group(click.Group):
@@ -138,7 +133,7 @@ def train(
     else:
         about = described(subject, simulators)
         ERR.print(f"training {subject.settings.name} in {run.path} ({about})", soft_wrap=True)
-        with _stop_on_signal() as stopped, progress(subject) as watch:
+        with stop_on_signal() as stopped, progress(subject) as watch:
             result = subject.train(run, watch=watch, stop=stopped, simulators=simulators)
     if result is None:
         ERR.print(f"stopped with a checkpoint; go on with: harness train --resume {run.path}", soft_wrap=True)
@@ -256,16 +251,24 @@ def export(source: str, file: Path, sample: int, overrides: tuple[str, ...], as_
 @data_option
 @json_option
 def show(source: str, file: Path, overrides: tuple[str, ...], seed: int | None, as_json: bool) -> None:
-    """Draw the network: a graph with its pins and conductances, or its crossbars in a row."""
-    from harness.drawing import draw_circuit  # noqa: PLC0415 - matplotlib takes a second to import
+    """Draw the network: a graph with its pins and conductances, or its crossbars in a row.
+
+    `harness show activations` draws what diodes, antiparallel pairs, shelves and square-law transistors make of the
+    voltage behind a resistor.
+    """
+    from harness.drawing import draw_activations, draw_circuit  # noqa: PLC0415 - matplotlib takes a second to import
 
     forms: dict[str, Literal["png", "svg"]] = {".png": "png", ".svg": "svg"}
     if (form := forms.get(file.suffix.lower())) is None:
         raise click.UsageError(f"--to {file}: write a name that ends in .png or .svg")
     _refuse_missing_folder(file)
-    subject, run = subject_of(source, with_overrides(overrides, None, seed))
-    circuit = subject.trained(run) if run else subject.circuit
-    write_atomic(file, draw_circuit(circuit, title=subject.settings.name, format=form))
+    if source == "activations":
+        picture = draw_activations(format=form)
+    else:
+        subject, run = subject_of(source, with_overrides(overrides, None, seed))
+        circuit = subject.trained(run) if run else subject.circuit
+        picture = draw_circuit(circuit, title=subject.settings.name, format=form)
+    write_atomic(file, picture)
     if as_json:
         print_json({"file": str(file)})
     else:
@@ -420,26 +423,6 @@ def _fresh_run(subject: Experiment) -> Run:
         except RunError:
             if not path.exists():
                 raise
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[Any]:
-    """A question that SIGINT and SIGTERM answer with True; a second one ends the process at once."""
-    received: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        if received:  # an exception could be lost in a callback of ngspice's
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        received.append(number)
-        os.write(2, b"\nstopping after this batch; once more ends at once\n")  # printing could interrupt a print
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 main.add_command(audit)

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,6 +33,8 @@ from harness.circuit import (
 from harness.circuit.circuit import nodes_of
 from harness.circuit.families import grid, periodic_grid
 from harness.circuit.graphs import GROUND_WORD, GraphEdge, graph_node
+from harness.devices.diode import THERMAL_VOLTAGE
+from harness.devices.resolvents import AntiparallelPair, Junction, SquareLaw, ZenerShelf
 from harness.errors import CircuitError
 from harness.measurement import Array
 
@@ -42,6 +44,7 @@ _Strokes = list[Array]
 """Lines that together are one link, from its end a to its end b, ``[points, 2]`` each."""
 
 _LABELLED = 60  # nodes; with more of them, labels would lie upon each other
+_OHMS = 1e5  # behind the devices whose activations are drawn
 _TIDY = 80  # nodes for which Kamada and Kawai's layout is quick
 _STUB = 0.42  # of the distance of neighbours: what is drawn of an edge that wraps round a torus
 _SHADES = LinearSegmentedColormap.from_list("shades", mpl.colormaps["viridis_r"](np.linspace(0.1, 1, 256)))
@@ -63,12 +66,41 @@ def draw_circuit(circuit: Circuit, *, title: str, format: Literal["png", "svg"] 
     with mpl.rc_context({"svg.hashsalt": "harness"}):
         figure = _blocks(circuit) if layered else _graph(circuit)
         figure.suptitle(title)
-        buffer = io.BytesIO()
-        if format == "svg":
-            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
-        else:
-            FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
-        return buffer.getvalue()
+        return _bytes(figure, format)
+
+
+def draw_activations(*, format: Literal["png", "svg"] = "png") -> bytes:  # noqa: A002
+    """What devices make of a voltage behind a resistor of 100 kΩ: the activations of nodes that have them.
+
+    A diode from ground is a rectifier, soft by N V_T; the antiparallel pair a logarithm; its relative with rails, and
+    the shelf, clip; the square-law transistor bends above its threshold (`harness.devices.resolvents`).
+    """
+    diode = Junction(1e-11, 2 * THERMAL_VOLTAGE)
+    devices: dict[str, Callable[[Array], Array]] = {
+        "diode from ground (10 pA, N = 2)": lambda w: -diode.activation(-w, _OHMS),
+        "antiparallel pair": lambda w: AntiparallelPair(1e-11, diode.scale).activation(w, _OHMS),
+        "pair between rails ±1 V": lambda w: AntiparallelPair(1e-11, diode.scale, -1.0, 1.0).activation(w, _OHMS),
+        "shelf ±1.5 V": lambda w: ZenerShelf(-1.5, 1.5).activation(w, _OHMS),
+        "square law (100 µA/V², 0.5 V)": lambda w: SquareLaw(1e-4, 0.5).activation(w, _OHMS),
+    }
+    with mpl.rc_context({"svg.hashsalt": "harness"}):
+        figure = Figure(figsize=(6, 5), layout="constrained")
+        axes, volts = figure.subplots(), np.linspace(-3, 3, 401)
+        for name, activation in devices.items():
+            axes.plot(volts, activation(volts), label=name)
+        axes.set(xlabel="voltage behind 100 kΩ (V)", ylabel="voltage of the node (V)", title="activations")
+        axes.grid(alpha=0.3)
+        axes.legend()
+        return _bytes(figure, format)
+
+
+def _bytes(figure: Figure, form: Literal["png", "svg"]) -> bytes:
+    buffer = io.BytesIO()
+    if form == "svg":
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    else:
+        FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True)

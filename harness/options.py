@@ -10,6 +10,9 @@ from harness.datasets.images import VARIABLE
 from harness.experiment import Experiment, SimulatorChoice
 from harness.runs import Run
 
+RUNS = Path("runs")
+"""Where runs and sweeps go that nobody gave a place."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the experiment; may be repeated."

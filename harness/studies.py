@@ -1,12 +1,9 @@
 """Commands that train an experiment many times: parse, call, print."""
 
-import os
-import signal
 import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -19,11 +16,10 @@ from rich.table import Column, Table
 from harness import sweep as sweeps
 from harness.errors import ExperimentError
 from harness.experiment import Experiment
-from harness.options import chip_option, data_option, json_option, set_option, simulators_for, with_overrides
+from harness.options import RUNS, chip_option, data_option, json_option, set_option, simulators_for, with_overrides
 from harness.runs import fresh_path
-from harness.terminal import ERR, OUT, print_json
+from harness.terminal import ERR, OUT, print_json, stop_on_signal
 
-RUNS = Path("runs")
 _WIDTH = 500  # at most: lines that run over a narrow terminal are better than names cut short
 
 
@@ -80,7 +76,7 @@ def sweep(
         opened = sweeps.Sweep.create(folder or fresh_path(RUNS, f"{points[0].settings.name}-sweep"), points)
     workers = simulators_for(Experiment(opened.points[0].settings), workers, None).workers
     ERR.print(f"sweeping {opened.name} in {opened.path} ({len(opened.points)} points, {workers} at a time)")
-    with _stop_on_signal() as stopped, _progress(opened) as watch:
+    with stop_on_signal() as stopped, _progress(opened) as watch:
         table = sweeps.run(opened, workers=workers, watch=watch, stop=stopped)
     if as_json:
         print_json({"directory": str(opened.path), "points": _rows(table)})
@@ -179,23 +175,3 @@ def _exit_unless_complete(table: pd.DataFrame, opened: sweeps.Sweep) -> None:
     else:
         return
     sys.exit(1)
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """A question that SIGINT and SIGTERM answer with True; a second one ends the process, and its workers, at once."""
-    received: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        if received:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        received.append(number)
-        os.write(2, b"\nstopping after the batches under way; once more ends at once\n")
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

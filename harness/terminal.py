@@ -1,11 +1,14 @@
 """What the command line shows: tables and results on stdout, progress on stderr."""
 
 import json
+import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -158,3 +161,23 @@ def print_checks(checks: Sequence[Check], more: dict[str, Any], as_json: bool, *
 def print_json(content: dict[str, Any]) -> None:
     """One object on stdout."""
     click.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """A question that SIGINT and SIGTERM answer with True; a second one ends the process at once."""
+    received: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if received:  # an exception could be lost in a callback of ngspice's
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        received.append(number)
+        os.write(2, b"\nstopping after this batch; once more ends at once\n")  # printing could interrupt a print
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -194,7 +194,10 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeyp
     assert result.stderr.startswith("harness: ")
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "export", "check", "doctor", "list"])
+@pytest.mark.parametrize(
+    "command",
+    ["train", "evaluate", "export", "check", "doctor", "list", "show", "audit", "sweep", "bench", "import-mlp"],
+)
 def test_every_command_explains_itself(command: str) -> None:
     shown = CliRunner().invoke(main, [command, "--help"], prog_name="harness").stdout
     assert shown.startswith("Usage: harness")
@@ -225,3 +228,30 @@ diode = { saturation_current = "10 pA" }
     assert reached["test_accuracy"] >= 0.8
     evaluated = CliRunner().invoke(main, ["evaluate", str(tmp_path / reached["run"]), "--json"])
     assert json.loads(evaluated.stdout)["test_accuracy"] == reached["test_accuracy"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_networks_and_activations_are_drawn(tmp_path: Path, suffix: str) -> None:
+    start = b"\x89PNG" if suffix == "png" else b"<?xml"
+    seen = set()
+    for source in ("xor-graph", "digits", "activations"):
+        file = tmp_path / f"{source}.{suffix}"
+        result = CliRunner().invoke(main, ["show", source, "--to", str(file)])
+        assert result.exit_code == 0, result.output
+        assert file.read_bytes().startswith(start)
+        seen.add(file.read_bytes())
+    assert len(seen) == 3
+
+
+def test_a_picture_needs_a_name_that_says_which_kind() -> None:
+    result = CliRunner().invoke(main, ["show", "xor", "--to", "graph.gif"])
+    assert result.exit_code == 2
+    assert "write a name that ends in .png or .svg" in result.stderr
+
+
+def test_targets_that_no_graph_can_reach_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    far = ["--set", 'data.targets=["0 V", "7 V"]', "--set", "training.epochs=1", "--chip", "nodal"]
+    result = CliRunner().invoke(main, ["train", "xor-graph", *far])
+    assert result.exit_code == 0
+    assert re.search(r"warning: output y0: the target 7 V of sample \d lies outside -4 V…4 V", result.stderr)

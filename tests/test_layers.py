@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "datasets": GROUND_FLOOR,
     "runs": GROUND_FLOOR | {"learning"},
     "plots": GROUND_FLOOR | {"circuit", "runs"},
-    "drawing": GROUND_FLOOR | {"circuit"},
+    "drawing": GROUND_FLOOR | {"devices", "circuit"},
     "problems": GROUND_FLOOR,
     "assembly": GROUND_FLOOR
     | {"devices", "circuit", "chip", "learning", "datasets", "controller", "sections", "settings"},

@@ -42,7 +42,7 @@ from harness.circuit.splitting import forward_backward, peaceman_rachford
 from harness.devices import DiodeModel
 from harness.devices.diode import THERMAL_VOLTAGE
 from harness.devices.resolvents import AntiparallelPair, Junction, SquareLaw, ZenerShelf
-from harness.errors import CircuitError, ConvergenceError, HarnessError
+from harness.errors import CircuitError, ConvergenceError
 from harness.measurement import Array, Drive
 from tests.conftest import scellier
 
@@ -667,11 +667,20 @@ def test_sharp_diodes_settle_at_the_fixed_point_and_miss_it_in_proportion_to_n_v
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_sharp_diodes_settle_at_the_fixed_point_with_gyrators_and_transformers(name: str) -> None:
-    try:
-        NodalChip(OTHERS[name](REAL))
-    except (HarnessError, NotImplementedError) as refusal:
-        pytest.skip(f"NodalChip refuses {name}: {refusal}")
     assert_error_falls_linearly(OTHERS[name])
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize("diodes", [5, 50, 200])
+def test_sharp_diodes_in_ngspice_settle_at_the_fixed_point(diodes: int) -> None:
+    W, U, b, alpha, _ = monotone_parameters(diodes, 2, 5, positive=False, skew=False)
+    near = DiodeModel("near", 1e-6, 0.01)
+    chip = circuit_of(W, U, b, alpha=alpha, unit=1.0, diode=near, input_gain=5.0)
+    u = rng(4).normal(size=(4, 2)) * 60
+    network = network_of(chip)
+    ideal = network.outputs(peaceman_rachford(network, u), u)
+    (reading,) = NgspiceChip(chip).measure([Drive(u)])
+    assert np.abs(reading.outputs - ideal).max() <= 1e-3 * np.abs(ideal).max()
 
 
 # Resolvents
