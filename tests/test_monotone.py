@@ -31,13 +31,13 @@ from harness.circuit import (
 from harness.circuit.monotone import (
     MonotoneNetwork,
     Variable,
-    circuit_of,
     cocoercivity,
     contracting_step,
     equilibrated,
     network_of,
     require_monotone,
 )
+from harness.circuit.realization import circuit_of
 from harness.circuit.splitting import forward_backward, peaceman_rachford
 from harness.devices import DiodeModel
 from harness.devices.diode import THERMAL_VOLTAGE

@@ -98,19 +98,14 @@ def free_graph(
     if not edges:
         raise CircuitError(f"circuit {name}: its graph has no edges")
     nodes = tuple(dict.fromkeys(node for edge in edges for node in (edge.a, edge.b)))
-    shown = [("input", "x", input_gain, inputs), ("inverted input", "xn", -input_gain, inverted)]
-    pins = [
-        _Pin(f"{role} {k}", node, InputSource(f"{prefix}{k}", graph_node(node), k, gain))
-        for role, prefix, gain, names in shown
-        for k, node in enumerate(map(str, names))
-    ]
-    driven = [pin.node for pin in pins]
-    pins += _constant_pins(grounds, rails or {})
+    driven = _driven_pins("input", "x", inputs, input_gain)
+    driven += _driven_pins("inverted input", "xn", inverted, -input_gain)
+    pins = [*driven, *_constant_pins(grounds, rails or {})]
     holders = _holders(pins, nodes)
     conductances = _programmed(edges, cells, rng)
     _check_held(edges, nodes, holders)
     reads = [_read(k, str(spec).strip(), edges, nodes) for k, spec in enumerate(outputs)]
-    _check_reads(reads, _moved(edges, holders, driven), holders)
+    _check_reads(reads, _moved(edges, holders, [pin.node for pin in driven]), holders)
     sensed = {read.edge: _sense(read, sense) for read in reads if read.edge is not None}
     second, fixed = [], list[Element]()
     for k, edge in enumerate(edges):
@@ -121,6 +116,11 @@ def free_graph(
     weights = Edges(WEIGHTS, first, tuple(second), conductances, cells.g_min, cells.g_max)
     ports = tuple(_output(k, read, edges) for k, read in enumerate(reads))
     return Circuit(name, (*(pin.source for pin in pins), weights, *fixed), ports)
+
+
+def _driven_pins(role: str, prefix: str, nodes: Sequence[str | int], gain: float) -> list[_Pin]:
+    sources = ((node, InputSource(f"{prefix}{k}", graph_node(node), k, gain)) for k, node in enumerate(nodes))
+    return [_Pin(f"{role} {source.channel}", str(node), source) for node, source in sources]
 
 
 def _constant_pins(grounds: Sequence[str | int], rails: Mapping[str, float] | Mapping[int, float]) -> list[_Pin]:
