@@ -819,3 +819,9 @@ def test_resolvents_solve_their_equation(name: str, w: Array, ohms: float) -> No
 def test_devices_out_of_range_are_refused(made: Callable[[], object], message: str) -> None:
     with pytest.raises(CircuitError, match=message):
         made()
+
+
+def test_an_operator_that_is_not_monotone_is_refused_with_its_eigenvalue() -> None:
+    W = np.array([[0.0, 2.0], [2.0, 0.0]])
+    with pytest.raises(CircuitError, match=r"smallest eigenvalue of \(H \+ Hᵀ\)/2 is -1 and must not be below 0"):
+        circuit_of(W, np.zeros((2, 1)), np.zeros(2), alpha=1.0, unit=1e-3, diode=REAL)

@@ -18,6 +18,7 @@ from harness.circuit.elements import (
     Output,
     Transformer,
 )
+from harness.circuit.monotone import MonotoneNetwork, require_monotone
 from harness.devices import DiodeModel
 from harness.errors import CircuitError
 from harness.measurement import Array
@@ -82,14 +83,18 @@ def circuit_of(
         name: of the circuit.
 
     Raises:
-        CircuitError: shapes do not fit, α, `unit` or `input_gain` is not above 0, or an entry of H would need a
-            negative conductance or a part that is not allowed; the message names the entry.
+        CircuitError: shapes do not fit, α, `unit` or `input_gain` is not above 0, the operator is not monotone (with
+            its smallest eigenvalue), or an entry of H would need a negative conductance or a part that is not allowed
+            (with the entry).
     """
     _check_parameters(W, U, b)
     for what, value in (("α", alpha), ("unit (S)", unit), ("input gain", input_gain)):
         if not 0 < value < np.inf:
             raise CircuitError(f"circuit {name}: {what} {value:g} must be finite and above 0")
-    siemens = unit * (np.eye(len(W)) - W) / alpha
+    operator = (np.eye(len(W)) - W) / alpha
+    outputs = np.eye(len(W)), np.zeros_like(U), np.zeros(len(W))
+    require_monotone(MonotoneNetwork(operator, -U / alpha, -b / alpha, *outputs))
+    siemens = unit * operator
     drive, amperes = unit / alpha * U / input_gain, unit / alpha * b
     parts = _parts(siemens, drive, amperes, gyrators=gyrators, transformers=transformers)
     hidden = range(len(W))
