@@ -124,7 +124,7 @@ def _graph(settings: Settings, data: Split, network: GraphSettings, shared: dict
 
 def _edges(network: GraphSettings, rng: np.random.Generator) -> list[GraphEdge]:
     """The edges of a graph, from a file or of a shape."""
-    from harness.circuit import families  # noqa: PLC0415 - as above
+    from harness.circuit import families  # noqa: PLC0415 - networkx is slow to import
 
     match network.shape:
         case "file":

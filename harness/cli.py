@@ -46,6 +46,7 @@ from harness.terminal import (
     print_result,
     print_scaling,
     progress,
+    scored,
     stop_on_signal,
 )
 
@@ -162,10 +163,10 @@ def evaluate(run: Path, chip: str | None, workers: int | None, scheduler: str | 
     if as_json:
         print_json(result)
         return
-    table = Table("rows", "samples", "accuracy", "loss (V²)")
+    table = Table("rows", "samples", subject.score, "loss (V²)")
     for part, title in (("train", "training"), ("test", "held out")):
         accuracy, loss = result[f"{part}_accuracy"], result[f"{part}_loss"]
-        table.add_row(title, str(result[f"{part}_samples"]), f"{100 * accuracy:.2f} %", f"{loss:.5g}")
+        table.add_row(title, str(result[f"{part}_samples"]), scored(accuracy, subject.score), f"{loss:.5g}")
     OUT.print(table)
 
 

@@ -118,11 +118,16 @@ class Experiment:
         """The network with its initial conductances."""
         return build_circuit(self.settings, self.data)
 
+    @property
+    def score(self) -> str:
+        """What stands under accuracy: the share of right classes, or R² where targets are values."""
+        return "R²" if self.data.valued else "accuracy"
+
     def warnings(self) -> list[str]:
         """What this experiment cannot reach: targets beyond the voltages that hold a free graph."""
         if not isinstance(self.settings.network, GraphSettings) or self.settings.rule.cost != "squared-error":
             return []
-        from harness.circuit.free import unreachable_targets  # noqa: PLC0415 - as above
+        from harness.circuit.free import unreachable_targets  # noqa: PLC0415 - networkx is slow to import
 
         rows = self.data.train.batch(slice(None))
         return unreachable_targets(self.circuit, rows.inputs, rows.targets)
@@ -320,7 +325,7 @@ class Experiment:
 
     def _draw_boundary(self, run: Run, chip: Chip) -> None:
         """The decision boundary as the circuit sees it."""
-        from harness.plots import draw_boundary  # noqa: PLC0415 - as above
+        from harness.plots import draw_boundary  # noqa: PLC0415 - so is matplotlib
 
         rows = self.data.test.batch(slice(None))
         edges = 1.2 * np.abs(rows.inputs).max(axis=0)
@@ -339,6 +344,7 @@ class Experiment:
         return {
             "experiment": self.settings.name,
             "seed": self.settings.training.seed,
+            "score": self.score,
             "test_accuracy": epochs[-1].test_accuracy,
             "train_accuracy": train.accuracy,
             "test_loss": epochs[-1].test_loss,

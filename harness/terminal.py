@@ -43,7 +43,7 @@ def described(subject: Experiment, simulators: SimulatorChoice) -> str:
 @contextmanager
 def progress(subject: Experiment) -> Iterator[Any]:
     """A bar over the batches of each epoch, and a line for every finished one (for every n-th of very many)."""
-    told = max(1, subject.plan.epochs // 25)
+    told, kind = max(1, subject.plan.epochs // 25), subject.score
     batches = -(-len(subject.data.train) // subject.plan.batch)
     columns = (TextColumn("epoch {task.fields[epoch]}/" + str(subject.plan.epochs)), BarColumn(), MofNCompleteColumn())
     with Progress(
@@ -63,7 +63,7 @@ def progress(subject: Experiment) -> Iterator[Any]:
             share = "" if row.ngspice_share is None else f", {100 * row.ngspice_share:.0f} % in ngspice"
             bar.console.print(
                 f"epoch {row.epoch:>3}/{subject.plan.epochs}  loss {row.train_loss:.4g} V²  "
-                f"training {100 * row.train_accuracy:.2f} %  held out {100 * row.test_accuracy:.2f} %  "
+                f"training {scored(row.train_accuracy, kind)}  held out {scored(row.test_accuracy, kind)}  "
                 f"({row.samples_per_second:.0f} samples/s{share})",
                 soft_wrap=True,
             )
@@ -71,11 +71,16 @@ def progress(subject: Experiment) -> Iterator[Any]:
         yield watch
 
 
+def scored(value: float, kind: str) -> str:
+    """An accuracy or an R², as people read it."""
+    return f"{100 * value:.2f} %" if kind == "accuracy" else f"{value:.5f}"
+
+
 def print_result(run: Run, result: dict[str, Any]) -> None:
     """What a training reached, and what to do next."""
-    OUT.print(
-        f"test accuracy {100 * result['test_accuracy']:.2f} %, training accuracy {100 * result['train_accuracy']:.2f} %"
-    )
+    kind = result["score"]
+    test, training = (scored(result[f"{rows}_accuracy"], kind) for rows in ("test", "train"))
+    OUT.print(f"test {kind} {test}, training {kind} {training}")
     OUT.print(
         f"{result['epochs']} epochs in {result['seconds']:.1f} s, {result['train_samples_per_second']:.0f} samples/s"
     )
