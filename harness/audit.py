@@ -17,6 +17,7 @@ from harness.chip.base import Chip
 from harness.chip.ngspice import NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.circuit.circuit import Circuit, nodes_of
+from harness.circuit.scaling import is_reciprocal
 from harness.controller import LearningRule
 from harness.errors import ChipError, CircuitError
 from harness.learning import CoupledLearning, EquilibriumPropagation, Nudging, Variant
@@ -140,7 +141,7 @@ def audit_gradients(
     Args:
         subject: what is audited.
         ngspice: also on the chip that ngspice simulates.
-        curves: also how errors depend on β, on η and, in ngspice, on reltol.
+        curves: also how errors depend on β, on η and, in ngspice, on reltol, where the circuit has an energy.
         tell: is told what is being done.
 
     Raises:
@@ -156,16 +157,18 @@ def audit_gradients(
     probed = probed_cells(circuit, subject.cells, np.random.default_rng(subject.seed))
     differences = Truth("finite differences", finite_differences(circuit, cost, batch, probed, step=_STEP), probed)
     yield from differences.compare("adjoint", "nodal", circuit, adjoint.gradient)
-    limit = Truth("its own limit", coupled_limit(nodal.chip, cost, batch))
-    directions = [limit, replace(adjoint, any_scale=True), replace(differences, any_scale=True)]
+    reciprocal = is_reciprocal(circuit)
+    directions = [replace(adjoint, any_scale=True), replace(differences, any_scale=True)]
+    if reciprocal:
+        directions.insert(0, Truth("its own limit", coupled_limit(nodal.chip, cost, batch)))
     for bench in benches:
         for name, rule in applicable_rules(subject):
             tell(f"{name} on {bench.name}")
             against = directions if isinstance(rule, CoupledLearning) else [adjoint, differences]
             yield from audit_rule(subject, name, rule, bench, against)
-    if curves:
+    if curves and reciprocal:
         tell("curves")
-        yield from _strength_curves(subject, nodal.chip, adjoint, limit)
+        yield from _strength_curves(subject, nodal.chip, adjoint, directions[0])
         yield from (_tolerance_curve(subject, adjoint) for _ in benches[1:])
 
 
@@ -188,20 +191,27 @@ def audit_rule(
 
 def applicable_rules(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
     """Every rule that takes the circuit and its cost, with a label that stays the same from version to version."""
-    circuit, cost, beta, step = subject.circuit, subject.cost, subject.beta, subject.step
+    circuit, cost, step = subject.circuit, subject.cost, subject.step
+    if is_reciprocal(circuit):
+        yield from _rules_of_energy(subject)
+    for form in learning.Form:
+        with suppress(CircuitError):  # the cycle form takes neither amplifiers nor large circuits
+            yield f"analytical-gradient {form}", learning.AnalyticalGradient(circuit, cost, form=form)
+    yield "hardware-linearization", learning.HardwareLinearization(circuit, cost, gamma=subject.beta)
+    if sum(g.size for g in circuit.conductances) <= _MOST_CELLS:
+        yield "finite-differences", learning.FiniteDifferences(circuit, cost, step=step)
+    yield "simultaneous-perturbation", learning.SimultaneousPerturbation(circuit, cost, step=step, draws=_DRAWS)
+
+
+def _rules_of_energy(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
+    """Those that contrast states, which only reciprocal circuits allow."""
+    circuit, cost, beta = subject.circuit, subject.cost, subject.beta
     for nudging in Nudging if isinstance(cost, learning.SquaredError) else (Nudging.CURRENT,):
         for variant in Variant:
             rule = EquilibriumPropagation(circuit, cost, beta=beta, variant=variant, nudging=nudging)
             yield f"equilibrium-propagation {variant} {nudging}", rule
     for variant in Variant:
         yield f"coupled-learning {variant}", CoupledLearning(circuit, cost, eta=subject.eta, variant=variant)
-    for form in learning.Form:
-        with suppress(CircuitError):  # the cycle form takes neither amplifiers nor large circuits
-            yield f"analytical-gradient {form}", learning.AnalyticalGradient(circuit, cost, form=form)
-    yield "hardware-linearization", learning.HardwareLinearization(circuit, cost, gamma=beta)
-    if sum(g.size for g in circuit.conductances) <= _MOST_CELLS:
-        yield "finite-differences", learning.FiniteDifferences(circuit, cost, step=step)
-    yield "simultaneous-perturbation", learning.SimultaneousPerturbation(circuit, cost, step=step, draws=_DRAWS)
 
 
 def coupled_limit(chip: Chip, cost: learning.Cost, batch: Batch) -> Conductances:

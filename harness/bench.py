@@ -18,7 +18,7 @@ from harness.circuit import Circuit, Reduction, Settling
 from harness.controller import train_step
 from harness.errors import ExperimentError
 from harness.experiment import Experiment, SimulatorChoice
-from harness.measurement import Batch, Conductances, Drive, Reading
+from harness.measurement import Batch, Clamp, Conductances, Drive, Reading
 from harness.netlist import resident
 from harness.sections import GraphSettings
 
@@ -179,12 +179,12 @@ def evaluation_speed(experiment: Experiment, chip: Chip, seconds: float) -> floa
 
 def resident_speed(experiment: Experiment, conductances: Conductances) -> float:
     """Samples per second of the reduced circuit loaded once, its sources altered for each phase of each sample."""
-    settling = _settling(experiment, conductances, _RESIDENT_SAMPLES)
+    settling, phases = _settling(experiment, conductances, _RESIDENT_SAMPLES)
     session = open_session()
     lines = resident.resident_lines(settling, experiment.tolerances, klu=session.has_klu)
     began = time.perf_counter()
     session.operate(lines, resident.vectors(settling), resident.alterations(settling))
-    return len(settling) / (time.perf_counter() - began)
+    return len(settling) / (time.perf_counter() - began) * len(settling.phases) / phases
 
 
 def full_netlist_speed(experiment: Experiment, conductances: Conductances) -> float:
@@ -258,12 +258,16 @@ class _Recorder(NodalChip):
         return super().measure(drives)
 
 
-def _settling(experiment: Experiment, conductances: Conductances, samples: int) -> Settling:
-    """The phases that the rule asks for, for the first samples of an epoch."""
+def _settling(experiment: Experiment, conductances: Conductances, samples: int) -> tuple[Settling, int]:
+    """The phases that the rule asks for, for the first samples of an epoch, and their number.
+
+    Clamped and small-signal phases, which need a deck of another kind, only count in the number.
+    """
     recorder = _Recorder(experiment.circuit)
     recorder.program(conductances)
     experiment.rule.measure(recorder, next(_batches(experiment, samples)), _rng(experiment))
-    return Reduction(experiment.circuit).reduce(conductances).settling(recorder.drives)
+    plain = [d for d in recorder.drives if d.about is None and not isinstance(d.nudge, Clamp)]
+    return Reduction(experiment.circuit).reduce(conductances).settling(plain), len(recorder.drives)
 
 
 def _batches(experiment: Experiment, size: int | None = None) -> Iterator[Batch]:

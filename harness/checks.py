@@ -16,14 +16,18 @@ from harness.circuit import (
     CurrentSource,
     Diode,
     Edges,
+    Gyrator,
     Reduction,
     Resistor,
+    Transformer,
 )
-from harness.circuit.circuit import driven_node
+from harness.circuit.circuit import driven_node, nodes_of
+from harness.circuit.scaling import is_reciprocal
+from harness.controller import LearningRule
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.learning.costs import Cost
 from harness.learning.equilibrium import EquilibriumPropagation, Nudging
-from harness.learning.generalized import Variant
+from harness.learning.linearization import HardwareLinearization
 from harness.measurement import Array, Batch, Conductances, Drive, Index, Injection
 from harness.netlist.settings import Tolerances
 
@@ -101,7 +105,7 @@ def check_circuit(
     yield from _gradient_checks(circuit, cost, batch, beta, rng)
     if ngspice:
         tell("gradient in ngspice")
-        rule = EquilibriumPropagation(circuit, cost, beta=beta, nudging=Nudging.CURRENT)
+        _, rule = _rule(circuit, cost, beta)
         ours, theirs = (_gradient(rule, c, batch) for c in (NgspiceChip(circuit, tolerances=tolerances), nodal))
         for array, a, b in zip(circuit.arrays, ours, theirs, strict=True):
             yield Check(f"gradient of {array.name}: ngspice against nodal", _relative(a, b), 1e-2, "relative")
@@ -140,17 +144,23 @@ def finite_differences(
 def _gradient_checks(
     circuit: Circuit, cost: Cost, batch: Batch, beta: float, rng: np.random.Generator
 ) -> Iterator[Check]:
-    """Centered equilibrium propagation with a small nudge against finite differences, per crossbar."""
+    """Centered equilibrium propagation with a small nudge, or linearization, against finite differences, per array."""
     moved = inside(circuit)
     cells = [rng.integers(0, array.shape, (_PROBED_CELLS, len(array.shape))) for array in circuit.arrays]
     truth = finite_differences(moved, cost, batch, cells)
-    rule = EquilibriumPropagation(moved, cost, beta=1e-3 * beta, variant=Variant.CENTERED, nudging=Nudging.CURRENT)
+    name, rule = _rule(moved, cost, 1e-3 * beta)
     gradient = _gradient(rule, NodalChip(moved, tolerance=1e-10), batch)
     for array, chosen, ours, theirs in zip(circuit.arrays, cells, gradient, truth, strict=True):
         value = _relative(ours[tuple(chosen.T)], theirs)
-        yield Check(
-            f"gradient of {array.name}: equilibrium propagation against finite differences", value, 1e-5, "relative"
-        )
+        yield Check(f"gradient of {array.name}: {name} against finite differences", value, 1e-5, "relative")
+
+
+def _rule(circuit: Circuit, cost: Cost, beta: float) -> tuple[str, EquilibriumPropagation | HardwareLinearization]:
+    """What reads a circuit's gradient: a centered nudge, or where there is no energy a small-signal phase."""
+    if is_reciprocal(circuit):
+        nudged = EquilibriumPropagation(circuit, cost, beta=beta, nudging=Nudging.CURRENT)
+        return "equilibrium propagation", nudged
+    return "hardware linearization", HardwareLinearization(circuit, cost, gamma=beta)
 
 
 def inside(circuit: Circuit) -> Circuit:
@@ -162,7 +172,7 @@ def inside(circuit: Circuit) -> Circuit:
     return circuit.with_conductances(moved)
 
 
-def _gradient(rule: EquilibriumPropagation, chip: Chip, batch: Batch) -> Conductances:
+def _gradient(rule: LearningRule, chip: Chip, batch: Batch) -> Conductances:
     return rule.gradient(rule.measure(chip, batch, np.random.default_rng(0)))
 
 
@@ -184,6 +194,8 @@ def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
     Args:
         circuit: with the conductances under which the nodes were read.
         nodes: V, ``[batch, nodes]``, of a free phase.
+
+    What a transformer draws cannot be told from voltages: its pins are left out.
     """
     index = {**circuit.node_index, GROUND: len(circuit.nodes)}
     volts = np.column_stack([nodes, np.zeros(len(nodes))])
@@ -218,6 +230,10 @@ def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
                 current, _ = current_and_slope(over, np.array(model.saturation_current), scale)
                 add(index[anode], -current)
                 add(index[cathode], current)
+            case Gyrator(_, a, b, c, d, conductance):
+                drop_1, drop_2 = (volts[:, index[p]] - volts[:, index[q]] for p, q in ((a, b), (c, d)))
+                for node, current in ((a, -drop_2), (b, drop_2), (c, drop_1), (d, -drop_1)):
+                    add(index[node], conductance * current)
             case CurrentSource(_, source, sink, amperes):
                 add(index[source], np.full(len(volts), -amperes))
                 add(index[sink], np.full(len(volts), amperes))
@@ -227,5 +243,6 @@ def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
         if isinstance(element, BidirectionalAmplifier):
             add(index[element.input], net[:, index[element.output]] / element.gain)
     held = {driven_node(e) for e in circuit.elements} | {GROUND}
+    held |= {node for e in circuit.elements if isinstance(e, Transformer) for node in nodes_of(e)}
     free = [k for node, k in index.items() if node not in held]
     return float(np.abs(net[:, free]).max(initial=0.0) / max(size.max(), np.finfo(float).tiny))

@@ -315,3 +315,19 @@ def test_samples_and_cells_are_as_many_as_asked_for() -> None:
     assert [len(cells) for cells in probed_cells(AMPLIFIED, one.cells, np.random.default_rng(0))] == [3, 3, 3]
     few = replace(one, batch=random_batch(AMPLIFIED, samples=1))
     assert worst(list(audit_gradients(few, ngspice=False, curves=False)), "adjoint", "finite differences") < 1e-8
+
+
+def test_a_cascade_is_audited_by_the_rules_that_take_it(tmp_path: Path) -> None:
+    arguments = ["audit", "moons", "--chip", "nodal", "--set", "network.hidden=[3, 3]", "--json"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["gradients"]
+    assert {row["rule"].split()[0] for row in rows} == {
+        "adjoint",
+        "analytical-gradient",
+        "hardware-linearization",
+        "finite-differences",
+        "simultaneous-perturbation",
+    }
+    exact = [row for row in rows if row["rule"] in ("adjoint", "hardware-linearization")]
+    assert all(row["relative_error"] < 1e-7 for row in exact)

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "sections": GROUND_FLOOR | {"circuit", "learning", "problems"},
     "settings": GROUND_FLOOR | {"problems", "sections"},
     "controller": GROUND_FLOOR | {"chip", "learning", "datasets", "runs"},
-    "checks": GROUND_FLOOR | {"devices", "circuit", "netlist", "chip", "learning"},
+    "checks": GROUND_FLOOR | {"devices", "circuit", "netlist", "chip", "learning", "controller"},
     "doctor": GROUND_FLOOR | {"devices", "circuit", "chip", "checks"},
     "experiment": GROUND_FLOOR
     | {"circuit", "netlist", "chip", "learning", "datasets", "runs", "plots", "sections", "settings", "controller"}

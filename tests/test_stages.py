@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from harness.checks import check_circuit, kirchhoff_residual
 from harness.chip.ngspice import FullNetlistChip, NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.circuit import (
@@ -29,6 +30,7 @@ from harness.learning import (
     SquaredError,
 )
 from harness.measurement import Drive, Spring
+from harness.netlist.settings import Tolerances
 from tests.conftest import DIODE, random_batch
 from tests.test_rules import assert_close, gradient_of, truth
 
@@ -214,3 +216,20 @@ def test_the_full_netlist_says_that_it_has_no_adjoint() -> None:
     batch = random_batch(circuit)
     with pytest.raises(ChipError, match="small-signal phase: the full netlist has no adjoint; take the reduced one"):
         gradient_of(HardwareLinearization(circuit, COST, gamma=1e-2), FullNetlistChip(circuit), batch)
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS)
+def test_kirchhoffs_law_holds_at_the_nodes_of_stages(circuit: Circuit) -> None:
+    """With currents written down element by element; a transformer's own are not known."""
+    batch = random_batch(circuit)
+    (reading,) = NodalChip(circuit, tolerance=1e-11).measure([Drive(batch.inputs)])
+    assert kirchhoff_residual(circuit, reading.nodes) < 1e-9
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS[:3])
+def test_checks_read_gradients_of_circuits_without_energy_by_linearization(circuit: Circuit) -> None:
+    batch = random_batch(circuit)
+    options = {"beta": 1e-2, "tolerances": Tolerances(), "rng": np.random.default_rng(0), "ngspice": False}
+    checks = {c.name: c for c in check_circuit(circuit, COST, batch, **options)}
+    name = f"gradient of {circuit.arrays[0].name}: hardware linearization against finite differences"
+    assert checks[name].passed
