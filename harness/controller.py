@@ -134,6 +134,7 @@ def training(
             began, simulated, asked = time.perf_counter(), chip.simulator_seconds, chip.ledger
             batch = data.train.batch(order[step * plan.batch : (step + 1) * plan.batch])
             rng = np.random.default_rng([plan.seed, _STEP, epoch, step])
+            chip.occasion([epoch, step])
             scaled = update.scaled(plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs))
             state, record = train_step(chip, rule, scaled, cost, position.update, batch, rng)
             position = Position(
@@ -149,6 +150,7 @@ def training(
             )
             yield StepDone(position, _step_row(position, record))
         began = time.perf_counter()
+        chip.occasion([epoch, batches])
         test = evaluate(chip, cost, data.test)
         spent = time.perf_counter() - began
         row = _epoch_row(position, len(data.train), test, spent, simulated=chip.simulator_seconds is not None)

@@ -18,6 +18,7 @@ from harness import controller
 from harness.assembly import build_circuit, build_cost, build_rule, build_update, load_data
 from harness.chip.base import Chip
 from harness.chip.cluster import Cluster
+from harness.chip.imperfect import ImperfectChip, PinErrors
 from harness.chip.ngspice import NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.chip.pool import WorkerPool
@@ -171,6 +172,11 @@ class Experiment:
             NgspiceMissing: the experiment wants ngspice and the machine has none.
             ChipError: the chosen cluster cannot be used.
         """
+        errors = PinErrors(**self.settings.imperfect.model_dump())
+        chip = self._simulated_chip(simulators)
+        return chip if errors.ideal else ImperfectChip(chip, errors, seed=self.settings.training.seed)
+
+    def _simulated_chip(self, simulators: SimulatorChoice) -> Chip:
         chip = self.settings.chip
         shared: dict[str, Any] = {"access": chip.access, "settling_time": chip.settling_time}
         if chip.kind == "nodal":

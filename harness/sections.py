@@ -346,6 +346,31 @@ class TrainingSettings(Section):
     """Of the split, the initial conductances, the order of the samples and the signs of the nudge."""
 
 
+class ImperfectSettings(Section):
+    """``[imperfect]``: what the chip's pins and cells do wrong (`harness.chip.imperfect.PinErrors`)."""
+
+    dac_bits: Annotated[Whole, Field(ge=1, le=24)] | None = None
+    """Of every input channel, over ±`dac_range`."""
+    dac_range: Annotated[Volts, Field(gt=0)] = 1.0
+    """V before the input gain."""
+    dac_noise: Annotated[Volts, Field(ge=0)] = 0.0
+    """V before the input gain, standard deviation, per cycle."""
+    adc_bits: Annotated[Whole, Field(ge=1, le=24)] | None = None
+    """Of what reads outputs and inner nodes, over ±`adc_range`."""
+    adc_range: Annotated[Volts, Field(gt=0)] = 1.0
+    """V."""
+    read_noise: Annotated[Volts, Field(ge=0)] = 0.0
+    """V, standard deviation, per cycle."""
+    mismatch: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Fraction, per device, by which the twin network of nudged phases differs."""
+    update_bias: Annotated[Siemens, Field(ge=0)] = 0.0
+    """S that every write adds, with a sign per device."""
+    programming_noise: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Fraction of a cell's range, per cycle."""
+    levels: Annotated[Whole, Field(ge=2, le=2**24)] | None = None
+    """Conductances that a cell can hold."""
+
+
 class ChipSettings(Section):
     """``[chip]``: what the network is simulated with."""
 

@@ -14,6 +14,7 @@ from harness.problems import MismatchError, Names, explain, line_of
 from harness.sections import (
     ChipSettings,
     DataSettings,
+    ImperfectSettings,
     NetworkSettings,
     RuleSettings,
     Section,
@@ -35,6 +36,7 @@ class Settings(Section):
     subset: SubsetSettings | None = None
     training: TrainingSettings
     chip: ChipSettings = ChipSettings()
+    imperfect: ImperfectSettings = ImperfectSettings()
 
     @field_validator("rule", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ from harness.checks import check_circuit, kirchhoff_residual
 from harness.chip.ngspice import FullNetlistChip, NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.circuit import (
+    BidirectionalAmplifier,
     Buffer,
     Circuit,
     Crossbar,
@@ -27,6 +28,7 @@ from harness.learning import (
     CoupledLearning,
     EquilibriumPropagation,
     HardwareLinearization,
+    Nudging,
     SquaredError,
 )
 from harness.measurement import Drive, Spring
@@ -233,3 +235,19 @@ def test_checks_read_gradients_of_circuits_without_energy_by_linearization(circu
     checks = {c.name: c for c in check_circuit(circuit, COST, batch, **options)}
     name = f"gradient of {circuit.arrays[0].name}: hardware linearization against finite differences"
     assert checks[name].passed
+
+
+def test_a_transformer_behind_an_amplifier_counts_with_its_gain() -> None:
+    """Equilibrium propagation before the amplifier needs the factor A² that the transformer carries on."""
+    elements = (
+        InputSource("x", "x", 0, 1.0),
+        Edges("w", ("x", "h", "t"), ("h", "0", "o"), np.array([0.5, 0.3, 0.7]), 1e-3, 10.0),
+        BidirectionalAmplifier("amp", "h", "a", 2.0),
+        Transformer("turn", "a", "0", "t", "0", -1.5),
+        Resistor("load", "o", "0", 0.4),
+    )
+    circuit = Circuit("amplified", elements, (Output("y", "o"),))
+    batch = random_batch(circuit)
+    chip = NodalChip(circuit)
+    rule = EquilibriumPropagation(circuit, COST, beta=1e-4, nudging=Nudging.CURRENT)
+    assert_close(gradient_of(rule, chip, batch), truth(circuit, batch), 1e-6)

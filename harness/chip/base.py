@@ -60,6 +60,10 @@ class Chip(Protocol):
         """Time spent inside a simulator's analyses so far, s; None where there is no simulator."""
         ...
 
+    def occasion(self, numbers: Sequence[int]) -> None:
+        """Say which step of which epoch begins, so that a chip's random imperfections can be repeated."""
+        ...
+
     def program(self, conductances: Sequence[Array]) -> None:
         """Set every conductance (S).
 
@@ -114,6 +118,10 @@ class SimulatedChip(ABC):
     @property
     def simulator_seconds(self) -> float | None:  # noqa: D102 - said once, on the protocol
         return None
+
+    def occasion(self, numbers: Sequence[int]) -> None:  # noqa: ARG002
+        """See `Chip.occasion`; nothing is random here."""
+        return
 
     def program(self, conductances: Sequence[Array]) -> None:  # noqa: D102
         for array, values in zip(self.circuit.arrays, conductances, strict=True):

@@ -25,6 +25,7 @@ import numpy as np
 from harness.chip.messages import Verdict, telling, worst
 from harness.errors import NgspiceMissing, SimulatorError
 from harness.measurement import Array
+from harness.units import spice_number
 
 _LIBRARIES = ("libngspice.so.0", "libngspice.so", "libngspice.0.dylib", "libngspice.dylib")
 _FIRST_KLU_VERSION = 42
@@ -109,6 +110,33 @@ class Session:
             self._command("remcirc")
         return np.array(points)
 
+    def transient(self, lines: Sequence[str], vectors: Sequence[str], step: float, stop: float) -> tuple[Array, Array]:
+        """Analyse a deck in time, from 0 to `stop` (s) in steps of at most `step` (s).
+
+        Returns the time (s, ``[points]``), whose steps are the simulator's, and V (A for currents) there,
+        ``[points, vectors]``.
+
+        Raises:
+            SimulatorError: ngspice refused the deck, or stopped early, or its answer is incomplete or not finite.
+        """
+        try:
+            self._binding.clear_output()
+            self._load(lines)
+            started = time.perf_counter()
+            self._command(f"tran {spice_number(step)} {spice_number(stop)} 0 {spice_number(step)}")
+            self.analysis_seconds += time.perf_counter() - started
+            said = tuple(self._binding._stderr)
+            if worst(said) is not Verdict.NOTE:
+                raise SimulatorError("ngspice failed in a transient analysis", log=telling(said), deck=_save(lines))
+            values = self._vectors(["time", *vectors], self._length("time"), "tran", lines)
+        finally:
+            self._command("destroy all")
+            self._command("remcirc")
+        if values.shape[1] < 2 or not abs(values[0, -1] - stop) <= 1e-6 * stop:
+            reached = f"{values[0, -1]:g} of {stop:g} s" if values.size else "no point"
+            raise SimulatorError(f"ngspice's transient analysis reached {reached}", deck=_save(lines))
+        return values[0], np.ascontiguousarray(values[1:].T)
+
     def linear_solver(self) -> str:
         """The sparse solver that ngspice says it uses; versions that say nothing have Sparse 1.3 only."""
         option = (".options klu",) if self.has_klu else ()
@@ -161,7 +189,11 @@ class Session:
         return int(found.group(1)) if found else 0
 
     def _points_done(self, deck: SweepDeck) -> int:
-        vector = self._api.ngGet_Vec_Info(f"{self._plot()}.{deck.vectors[0]}".encode("ascii"))
+        return self._length(deck.vectors[0])
+
+    def _length(self, name: str) -> int:
+        """Points of a vector of the current plot; 0 if there is none."""
+        vector = self._api.ngGet_Vec_Info(f"{self._plot()}.{name}".encode("ascii"))
         return 0 if vector == self._ffi.NULL else int(vector.v_length)
 
     def _vectors(self, names: Sequence[str], points: int, kind: str, lines: Sequence[str]) -> Array:

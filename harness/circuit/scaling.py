@@ -27,6 +27,7 @@ from harness.circuit.elements import (
     InputSource,
     Resistor,
     TrainableArray,
+    Transformer,
     VoltageSource,
 )
 from harness.errors import CircuitError
@@ -238,9 +239,12 @@ def _scales(
 def _reciprocal_links(
     circuit: Circuit, index: dict[str, int], driven: npt.NDArray[np.bool_]
 ) -> Iterator[tuple[int, int]]:
-    """Pairs of free nodes that one conductance or diode joins (a crossbar joins all its free lines)."""
+    """Pairs of free nodes that one conductance or diode joins (a crossbar joins all its free lines).
+
+    A transformer joins its ports too: between unequal scales it would not be reciprocal in the scaled variables.
+    """
     for element in circuit.elements:
-        if isinstance(element, (Resistor, Diode, Crossbar)):
+        if isinstance(element, (Resistor, Diode, Crossbar, Transformer)):
             free = [index[n] for n in nodes_of(element) if not driven[index[n]]]
             yield from ((free[0], other) for other in free[1:])
         elif isinstance(element, Edges):

@@ -1,0 +1,187 @@
+"""The exponential update law fitted to measured pulse curves from a CSV file.
+
+Columns ``pulse`` (a rising count), ``conductance`` (S, a number or a text such as ``12.5 µS``) and ``direction``
+(``up`` or ``down``), one row a pulse, in the order of measurement; other columns are ignored. Rows of one direction in
+a sequence are one curve, which is taken to run over the whole range.
+"""
+
+import csv
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from harness.devices.pulses import ExponentialStep, PulseCurves
+from harness.errors import DataError, UnitError
+from harness.measurement import Array
+from harness.units import parse, show
+
+COLUMNS = ("pulse", "conductance", "direction")
+_STEEPEST = 30.0
+_FEWEST = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Consecutive pulses of one direction."""
+
+    up: bool
+    pulses: Array
+    """Counted from 0 at the curve's first row, ``[rows]``."""
+    conductances: Array
+    """S, ``[rows]``."""
+    rows: tuple[int, ...]
+    """Lines of the file, the header being 1."""
+
+
+@dataclass(frozen=True)
+class PulseFit:
+    """The fitted law and how well it fits."""
+
+    response: ExponentialStep
+    rms_error: float
+    """Of all rows, as a fraction of the fitted range."""
+    cycle_to_cycle: float
+    """rms difference of measured and fitted steps, as a fraction of the range; read noise is in it."""
+
+
+def read_curves(path: Path, noise: float = 0.1) -> tuple[Curve, ...]:
+    """Read a file; a step against its direction of more than `noise` (a fraction of the whole range) is refused.
+
+    Raises:
+        DataError: the file, a column or a value is missing or wrong; names row and column.
+    """
+    curves = _split(path, _rows(path))
+    span = np.ptp(np.concatenate([curve.conductances for curve in curves]))
+    if not span > 0:
+        raise DataError(f"{path}: column conductance never changes; nothing can be fitted")
+    for curve in curves:
+        _check_direction(path, curve, noise * float(span))
+    return curves
+
+
+def fit(path: Path, noise: float = 0.1) -> PulseFit:
+    """Fit g_min, g_max and both curvatures to every row of a file by least squares; see `read_curves`.
+
+    The pulses of a whole range are the longest curve's, in either direction.
+
+    Raises:
+        DataError: see `read_curves`; or a direction is missing, or has no curve of four rows.
+    """
+    curves = read_curves(path, noise)
+    most = tuple(max((float(c.pulses[-1]) for c in curves if c.up is up), default=0.0) for up in (True, False))
+    for name, up in (("up", True), ("down", False)):
+        if max((c.pulses.size for c in curves if c.up is up), default=0) < _FEWEST:
+            raise DataError(f"{path}: column direction: no run of {_FEWEST} rows {name}; measure both directions")
+    levels = np.concatenate([curve.conductances for curve in curves])
+    low, span = float(levels.min()), float(np.ptp(levels))
+
+    def misfit(unknowns: Array) -> Array:
+        return (_predicted(curves, most, unknowns) * span + low - levels) / span
+
+    bounds = ([-low / span, 0.1, -_STEEPEST, -_STEEPEST], [1.0, 10.0, _STEEPEST, _STEEPEST])
+    best = least_squares(misfit, [0.0, 1.0, 1.0, 1.0], bounds=bounds)
+    bottom, height, curvature_up, curvature_down = (float(x) for x in best.x)
+    g_min = max(low + span * bottom, 0.0)
+    response = ExponentialStep(g_min, g_min + span * height, most[0], most[1], curvature_up, curvature_down)
+    return PulseFit(response, float(np.sqrt(np.mean(best.fun**2))) / height, _scatter(curves, best.fun) / height)
+
+
+def measured_response(path: Path, noise: float = 0.0) -> PulseCurves:
+    """The first measured curve of each direction as a table, without a fit; levels must rise and fall strictly.
+
+    Raises:
+        DataError: see `read_curves`; or a direction is missing.
+        CircuitError: two levels are out of order.
+    """
+    curves = read_curves(path, noise)
+    up = next((curve.conductances for curve in curves if curve.up), None)
+    down = next((curve.conductances for curve in curves if not curve.up), None)
+    if up is None or down is None:
+        raise DataError(f"{path}: column direction: one direction is missing; measure both")
+    return PulseCurves(up, down)
+
+
+def _predicted(curves: tuple[Curve, ...], most: tuple[float, ...], unknowns: Array) -> Array:
+    """Conductances in units of the measured span above its lowest level, all curves in a row."""
+    bottom, height, curvature_up, curvature_down = unknowns
+    parts = []
+    for curve in curves:
+        way = _way(curve.pulses / most[0 if curve.up else 1], curvature_up if curve.up else curvature_down)
+        parts.append(bottom + height * (way if curve.up else 1 - way))
+    return np.concatenate(parts)
+
+
+def _way(share: Array, curvature: float) -> Array:
+    return share if abs(curvature) < 1e-9 else np.expm1(-curvature * share) / np.expm1(-curvature)
+
+
+def _scatter(curves: tuple[Curve, ...], misfit: Array) -> float:
+    ends = np.cumsum([curve.pulses.size for curve in curves])[:-1]
+    steps = np.concatenate([np.diff(part) for part in np.split(misfit, ends)])
+    return float(np.sqrt(np.mean(steps**2))) if steps.size else 0.0
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a CSV file ({error})") from error
+    reader = csv.DictReader(text.splitlines())
+    names = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = names
+    for column in COLUMNS:
+        if column not in names:
+            raise DataError(f"{path}: no column {column}; a file has the columns {', '.join(COLUMNS)}")
+    rows = []
+    for row in reader:
+        values = {column: (row[column] or "").strip() for column in COLUMNS}
+        for column, value in values.items():
+            if not value:
+                raise DataError(f"{path}: row {reader.line_num}, column {column}: no value")
+        rows.append((reader.line_num, values))
+    if len(rows) < 2:
+        raise DataError(f"{path}: {len(rows)} rows of data are fewer than 2")
+    return rows
+
+
+def _split(path: Path, rows: list[tuple[int, dict[str, str]]]) -> tuple[Curve, ...]:
+    parsed = [_parsed(path, line, values) for line, values in rows]
+    for (line, _), before, after in zip(rows[1:], parsed[:-1], parsed[1:], strict=True):
+        if before[2] == after[2] and not after[0] > before[0]:
+            raise DataError(f"{path}: row {line}, column pulse: {after[0]:g} does not follow {before[0]:g}; count up")
+    starts = [0, *(i for i in range(1, len(parsed)) if parsed[i][2] != parsed[i - 1][2]), len(parsed)]
+    curves = []
+    for begin, end in pairwise(starts):
+        pulses = np.array([row[0] for row in parsed[begin:end]])
+        levels = np.array([row[1] for row in parsed[begin:end]])
+        lines = tuple(line for line, _ in rows[begin:end])
+        curves.append(Curve(parsed[begin][2], pulses - pulses[0], levels, lines))
+    return tuple(curves)
+
+
+def _parsed(path: Path, line: int, values: dict[str, str]) -> tuple[float, float, bool]:
+    numbers = []
+    for column, unit in (("pulse", ""), ("conductance", "S")):
+        try:
+            numbers.append(parse(values[column], unit))
+        except UnitError as error:
+            raise DataError(f"{path}: row {line}, column {column}: {error}") from error
+    if not numbers[1] >= 0:
+        raise DataError(f"{path}: row {line}, column conductance: {show(numbers[1], 'S')} is below 0 S")
+    direction = values["direction"].casefold()
+    if direction not in ("up", "down"):
+        raise DataError(f"{path}: row {line}, column direction: {values['direction']!r} must be up or down")
+    return numbers[0], numbers[1], direction == "up"
+
+
+def _check_direction(path: Path, curve: Curve, most: float) -> None:
+    steps = np.diff(curve.conductances) * (1 if curve.up else -1)
+    if steps.size and steps.min() < -most:
+        worst = int(np.argmin(steps))
+        step = f"{show(-steps[worst], 'S')} {'down' if curve.up else 'up'}"
+        where = f"row {curve.rows[worst + 1]}, column conductance"
+        limit = f"more than the {show(most, 'S')} allowed as noise"
+        raise DataError(f"{path}: {where}: {step} in a run {'up' if curve.up else 'down'}, {limit}")
