@@ -3,9 +3,10 @@
 Three steps, none of which approximates:
 
 1. an ideal source behind conductances is a Norton source: 157,000 cells become 200 elements;
-2. bidirectional amplifiers vanish by a change of variable (`harness.circuit.scaling`);
-3. a linear part that touches neither a diode nor an output is eliminated by its Schur complement (Kron reduction),
-   wherever that leaves no more conductances than before.
+2. bidirectional amplifiers and buffers vanish by a change of variable (`harness.circuit.scaling`), gyrators and
+   transformers are entries of the matrix (`harness.circuit.equations`);
+3. a linear part that touches neither a diode nor an output is eliminated by its Schur complement (Kron reduction,
+   `harness.circuit.elimination`), wherever that leaves no more conductances than before.
 
 `Reduction` does the work that depends on the topology alone, once; `Reduction.reduce` does the arithmetic for one
 set of conductances.
