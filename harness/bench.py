@@ -22,11 +22,12 @@ from harness.measurement import Batch, Clamp, Conductances, Drive, Reading
 from harness.netlist import resident
 from harness.sections import GraphSettings
 
-SIZES = (*((1, hidden) for hidden in (50, 100, 200, 400, 800)), *((n, h) for n in (2, 3) for h in (50, 100, 200)))
+SIZES = (*((1, hidden) for hidden in (50, 100, 200, 400, 800)), *((n, h) for n in (2, 3) for h in (50, 100, 150)))
 """(hidden layers, nodes of each) that `scaling` measures for a picture."""
 FITTED_FROM = 100
 """Hidden nodes from which an exponent is fitted; below, what does not depend on their number shows."""
 _PRACTICE = 60  # steps
+_PATIENCE = 10.0  # s for practice, at most: deep networks are slow
 _WARM_UP = 2  # steps
 _RESIDENT_SAMPLES = 32
 
@@ -84,9 +85,17 @@ def practised(experiment: Experiment) -> Conductances:
     rest of the training.
     """
     with experiment.replace({"chip.kind": "nodal"}).open_chip() as chip:
-        for _ in zip(range(_PRACTICE), _training(experiment, chip), strict=False):
-            pass
+        _run(_training(experiment, chip), _PRACTICE, _PATIENCE)
         return chip.conductances
+
+
+def _run(steps: Iterator[float], most: int, seconds: float) -> None:
+    """So many steps, or fewer where they take too long; at least one."""
+    spent = 0.0
+    for _, took in zip(range(most), steps, strict=False):
+        spent += took
+        if spent > seconds:
+            break
 
 
 def compare(
@@ -144,8 +153,7 @@ def compare(
 def training_speed(experiment: Experiment, chip: Chip, seconds: float) -> Speed:
     """Training steps from the chip's conductances on, for at least that long; the median step counts."""
     steps = _training(experiment, chip)
-    for _ in zip(range(_WARM_UP), steps, strict=False):
-        pass
+    _run(steps, _WARM_UP, seconds)
     simulated, spent = chip.simulator_seconds or 0.0, [next(steps)]
     while sum(spent) < seconds:
         spent.append(next(steps))

@@ -230,7 +230,10 @@ def _read_position(file: Path) -> Position:
     with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
         crossbars = range(sum(name.startswith("g_") for name in saved.files))
         slots = tuple(tuple(saved[f"u_{s}_{k}"] for k in crossbars) for s in range(int(saved["slots"])))
-        numbers = {name: saved[name].item() for name in _POSITION_NUMBERS}
+        kept = [
+            name for name in _POSITION_NUMBERS if name in saved.files or name not in LEDGER
+        ]  # older runs count less
+        numbers = {name: saved[name].item() for name in kept}
         update = UpdateState(int(saved["update_steps"]), slots)
         return Position(tuple(saved[f"g_{k}"] for k in crossbars), update, **numbers)
 
@@ -258,8 +261,9 @@ def _read(path: Path, kind: type) -> list[Any]:
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     readers = {HEADINGS.get(f.name, f.name): (f.name, int if f.type is int else float) for f in fields(kind)}
     rows = frame.to_dict(orient="records")
+    found = {heading: reader for heading, reader in readers.items() if heading in frame or reader[0] not in LEDGER}
     return [
-        kind(**{name: read(row[heading]) if row[heading] else None for heading, (name, read) in readers.items()})
+        kind(**{name: read(row[heading]) if row[heading] else None for heading, (name, read) in found.items()})
         for row in rows
     ]
 

@@ -17,7 +17,7 @@ from harness.controller import EpochDone, StepDone
 from harness.errors import RunError
 from harness.files import write_atomic
 from harness.learning.updates import UpdateState
-from harness.runs import EpochRow, Position, StepRow, fresh_path
+from harness.runs import LEDGER, EpochRow, Position, StepRow, fresh_path, npz
 
 SHORT = ["chip.kind=nodal", "training.epochs=3", "training.batch=25"]
 
@@ -196,6 +196,21 @@ def test_a_position_survives_the_round_trip(tmp_path: Path) -> None:
     for a, b in zip((*after.conductances, *after.update.slots[1]), (*g, *before.update.slots[1]), strict=True):
         np.testing.assert_array_equal(a, b)
     assert run.tables()[1] == [row]
+
+
+def test_a_checkpoint_from_before_the_ledger_is_read_with_zeros(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", "", {})
+    before = Position((np.ones((2, 2)),), UpdateState(), 3, 4, phases=7, energy=1.5)
+    run.save(before, [], [EpochRow(3, 0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, None, phases=7)])
+    file = run.path / "checkpoint.npz"
+    with np.load(file) as saved:
+        write_atomic(file, npz({name: saved[name] for name in saved.files if name not in LEDGER}))
+    table = pd.read_csv(run.path / "epochs.csv").drop(columns=["phases settled", "energy dissipated (J)"])
+    table.to_csv(run.path / "epochs.csv", index=False)
+    after = run.position()
+    assert after is not None
+    assert (after.epoch, after.step, after.phases, after.energy) == (3, 4, 0, 0.0)
+    assert run.tables()[1][0].phases == 0
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
