@@ -232,7 +232,7 @@ def _read_position(file: Path) -> Position:
         slots = tuple(tuple(saved[f"u_{s}_{k}"] for k in crossbars) for s in range(int(saved["slots"])))
         kept = [
             name for name in _POSITION_NUMBERS if name in saved.files or name not in LEDGER
-        ]  # older runs count less
+        ]  # else an older run
         numbers = {name: saved[name].item() for name in kept}
         update = UpdateState(int(saved["update_steps"]), slots)
         return Position(tuple(saved[f"g_{k}"] for k in crossbars), update, **numbers)
