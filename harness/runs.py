@@ -230,9 +230,7 @@ def _read_position(file: Path) -> Position:
     with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
         crossbars = range(sum(name.startswith("g_") for name in saved.files))
         slots = tuple(tuple(saved[f"u_{s}_{k}"] for k in crossbars) for s in range(int(saved["slots"])))
-        kept = [
-            name for name in _POSITION_NUMBERS if name in saved.files or name not in LEDGER
-        ]  # else an older run
+        kept = [name for name in _POSITION_NUMBERS if name in saved.files or name not in LEDGER]  # else an older run
         numbers = {name: saved[name].item() for name in kept}
         update = UpdateState(int(saved["update_steps"]), slots)
         return Position(tuple(saved[f"g_{k}"] for k in crossbars), update, **numbers)
