@@ -138,7 +138,7 @@ class Reduction:
         self._sources = [e for e in circuit.elements if isinstance(e, CurrentSource)]
         self._names = [*_variable_names(circuit, self._scaling), *(e.name for e in transformers)]
         self._diodes = [e for e in circuit.elements if isinstance(e, Diode)]
-        self._junction_slopes = _Diodes(
+        self._diode_table = _Diodes(
             self._at([d.anode for d in self._diodes]),
             self._at([d.cathode for d in self._diodes]),
             np.array([d.model.saturation_current for d in self._diodes]),
@@ -156,7 +156,7 @@ class Reduction:
         self._last: tuple[Sequence[Array], ReducedCircuit] | None = None
 
     def reduce(self, conductances: Sequence[Array]) -> ReducedCircuit:
-        """The reduced circuit for conductances (S, one ``[word, bit]`` per crossbar).
+        """The reduced circuit for conductances (S, one array per trainable array).
 
         Raises:
             CircuitError: all cells that lead to a node are open, so that it floats; names the node.
@@ -181,7 +181,7 @@ class Reduction:
             rail_gain=self._rail_gain,
             output_scale=self._output_scale,
             _way_back=_WayBack(self._scaling, self._kept, elimination, self._output_nodes),
-            _diodes=self._junction_slopes,
+            _diodes=self._diode_table,
         )
 
     def _eliminated(self, system: "System") -> "tuple[Array, Array, Array, Elimination | None]":

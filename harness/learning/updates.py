@@ -1,7 +1,7 @@
 """Update rules: from ∂C/∂g to the change of conductance that is asked of the chip.
 
 Each is a frozen value with explicit state, so that a run can be stopped and resumed bit for bit. Rates are one per
-crossbar; how they fall over a training is a `Schedule`.
+trainable array; how they fall over a training is a `Schedule`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from harness.measurement import Array, Conductances
 
 @dataclass(frozen=True, eq=False)
 class UpdateState:
-    """What an update rule remembers: the number of steps, and slots of arrays shaped like the crossbars."""
+    """What an update rule remembers: the number of steps, and slots of arrays shaped like the conductances."""
 
     steps: int = 0
     slots: tuple[Conductances, ...] = ()
@@ -65,7 +65,7 @@ class SGD:
     """Δg = −η ∂C/∂g, with η in S²/V²."""
 
     rates: tuple[float, ...]
-    """η of each crossbar at the start, S²/V²."""
+    """η of each trainable array at the start, S²/V²."""
 
     def __post_init__(self) -> None:
         _check_rates(self.rates)
@@ -86,7 +86,7 @@ class Momentum:
     """u ← μ u + ∂C/∂g, Δg = −η u (Polyak's heavy ball), with η in S²/V²."""
 
     rates: tuple[float, ...]
-    """η of each crossbar at the start, S²/V²."""
+    """η of each trainable array at the start, S²/V²."""
     momentum: float = 0.9
     """μ."""
 
@@ -115,7 +115,7 @@ class Adam:
     """
 
     rates: tuple[float, ...]
-    """η of each crossbar at the start, S."""
+    """η of each trainable array at the start, S."""
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
