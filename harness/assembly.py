@@ -20,6 +20,9 @@ from harness.circuit import (
     rectified_cascade,
 )
 from harness.circuit.graphs import GraphEdge, read_edges
+from harness.circuit.lines import AmplifierErrors, Leakage, LineResistance, SourceErrors
+from harness.circuit.temperature import Temperature
+from harness.circuit.variation import CellDefects, ConductanceSpread, DiodeMismatch, Variation
 from harness.controller import LearningRule
 from harness.datasets import BUILT_IN, IMAGE_SETS, Split, csv, csv_values, load_images, split
 from harness.devices import DiodeModel
@@ -140,6 +143,23 @@ def _edges(network: GraphSettings, rng: np.random.Generator) -> list[GraphEdge]:
         case "small-world":
             edges = families.small_world(network.nodes, network.degree, network.rewiring, rng)
     return [replace(edge, diode=network.edge_diode) for edge in edges]
+
+
+def build_variation(settings: Settings) -> Variation:
+    """How the chip's circuit differs from the drawn one."""
+    given = settings.variation
+    return Variation(
+        spread=ConductanceSpread(given.spread, given.spread_law),
+        defects=CellDefects(given.stuck_at_min, given.stuck_at_max, given.open_cells),
+        diodes=DiodeMismatch(given.diode_saturation_current, given.diode_emission),
+        sources=SourceErrors(given.source_offset, given.source_gain),
+        leakage=Leakage(given.leakage),
+        amplifiers=AmplifierErrors(given.amplifier_gain, given.amplifier_layer_gain, given.amplifier_offset),
+        lines=LineResistance(given.line_word, given.line_bit),
+        temperature=Temperature(
+            given.temperature, given.cell_temperature_coefficient, given.resistor_temperature_coefficient
+        ),
+    )
 
 
 def build_cost(rule: RuleSettings, data: Split) -> Cost:

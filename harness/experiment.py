@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from harness import controller
-from harness.assembly import build_circuit, build_cost, build_rule, build_update, load_data
+from harness.assembly import build_circuit, build_cost, build_rule, build_update, build_variation, load_data
 from harness.chip.base import Chip
 from harness.chip.cluster import Cluster
 from harness.chip.imperfect import ImperfectChip, PinErrors
@@ -23,6 +23,7 @@ from harness.chip.ngspice import NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.chip.pool import WorkerPool
 from harness.chip.session import open_session
+from harness.chip.varied import VariedChip
 from harness.chip.worker import OneSimulator, Simulators
 from harness.circuit import (
     Circuit,
@@ -33,7 +34,7 @@ from harness.errors import ExperimentError, RunError
 from harness.files import write_atomic
 from harness.learning.costs import Cost
 from harness.learning.updates import Schedule, UpdateRule
-from harness.measurement import Drive
+from harness.measurement import Access, Drive
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
 from harness.runs import LEDGER, Run
@@ -172,16 +173,23 @@ class Experiment:
             NgspiceMissing: the experiment wants ngspice and the machine has none.
             ChipError: the chosen cluster cannot be used.
         """
-        errors = PinErrors(**self.settings.imperfect.model_dump())
-        chip = self._simulated_chip(simulators)
-        return chip if errors.ideal else ImperfectChip(chip, errors, seed=self.settings.training.seed)
+        errors, variation = PinErrors(**self.settings.imperfect.model_dump()), build_variation(self.settings)
+        access, seed = self.settings.chip.access, self.settings.specimen
+        chip: Chip
+        if variation.absent:
+            chip = self._simulated_chip(self.circuit, simulators, access)
+        else:
+            chip = VariedChip(
+                self.circuit, variation, seed, lambda made: self._simulated_chip(made, simulators), access=access
+            )
+        return chip if errors.ideal else ImperfectChip(chip, errors, seed=seed)
 
-    def _simulated_chip(self, simulators: SimulatorChoice) -> Chip:
+    def _simulated_chip(self, circuit: Circuit, simulators: SimulatorChoice, access: Access = Access.NODES) -> Chip:
         chip = self.settings.chip
-        shared: dict[str, Any] = {"access": chip.access, "settling_time": chip.settling_time}
+        shared: dict[str, Any] = {"access": access, "settling_time": chip.settling_time}
         if chip.kind == "nodal":
-            return NodalChip(self.circuit, **shared)
-        return NgspiceChip(self.circuit, simulators=simulators.open(self.tolerances), chunk=chip.chunk, **shared)
+            return NodalChip(circuit, **shared)
+        return NgspiceChip(circuit, simulators=simulators.open(self.tolerances), chunk=chip.chunk, **shared)
 
     @contextmanager
     def open_chip(self, simulators: SimulatorChoice = HERE) -> Iterator[Chip]:

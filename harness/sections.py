@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, Union
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.circuit.graphs import EdgeDiode
+from harness.circuit.lines import Law
 from harness.learning.analytical import Form
 from harness.learning.equilibrium import Nudging
 from harness.learning.generalized import Variant
@@ -17,6 +18,7 @@ Volts = Annotated[float, Unit("V")]
 Siemens = Annotated[float, Unit("S")]
 Amperes = Annotated[float, Unit("A")]
 Seconds = Annotated[float, Unit("s")]
+Ohms = Annotated[float, Unit("Ohm")]
 Number = Annotated[float, Unit("")]
 Positive = Annotated[Number, Field(gt=0)]
 Whole = Annotated[int, Field(strict=True)]
@@ -204,7 +206,7 @@ class GraphSettings(_Network):
     """Nodes held at 0 V."""
     rails: dict[Node, Volts] = {}
     """Nodes held at other voltages, V."""
-    sense: Annotated[float, Unit("Ohm"), Field(gt=0)] | None = None
+    sense: Annotated[Ohms, Field(gt=0)] | None = None
     """Ω in series with an edge whose current is read."""
     diode: DiodeSettings | None = None
 
@@ -346,6 +348,52 @@ class TrainingSettings(Section):
     """Of the split, the initial conductances, the order of the samples and the signs of the nudge."""
 
 
+class VariationSettings(Section):
+    """``[variation]``: how the circuit that was made differs from the one that was drawn (`harness.circuit.variation`).
+
+    Learning knows the drawn one: it programs the drawn circuit's conductances and reads its nodes. Fractions are
+    relative standard deviations from device to device.
+    """
+
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] | None = None
+    """Which of all chips that could be made, in `[imperfect]` and `[programming]` too; training.seed without it."""
+    spread: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Of every cell's conductance, a factor of its own."""
+    spread_law: Law = Law.LOG_NORMAL
+    stuck_at_min: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Probability that a cell is stuck at g_min."""
+    stuck_at_max: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Probability that a cell is stuck at g_max."""
+    open_cells: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Probability that a cell is open."""
+    diode_saturation_current: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Of every diode's I_s, log-normal."""
+    diode_emission: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Of every diode's N, normal."""
+    source_offset: Annotated[Volts, Field(ge=0)] = 0.0
+    """Standard deviation of every bias and shift source, V."""
+    source_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Of every input pin's gain."""
+    leakage: Annotated[Siemens, Field(ge=0, le=1e6)] = 0.0
+    """From every node that nothing holds to ground, S."""
+    amplifier_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Of every amplifier's gain."""
+    amplifier_layer_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Of the gain that all amplifiers of a layer share."""
+    amplifier_offset: Annotated[Volts, Field(ge=0)] = 0.0
+    """Standard deviation of every amplifier's input offset, V."""
+    line_word: Annotated[Ohms, Field(ge=0, le=1e9)] = 0.0
+    """Ω of every segment of a word line; 0 for none."""
+    line_bit: Annotated[Ohms, Field(ge=0, le=1e9)] = 0.0
+    """Ω of every segment of a bit line; 0 for none."""
+    temperature: Annotated[Number, Field(ge=-100, le=300)] = 27.0
+    """°C of everything; 27 is nominal."""
+    cell_temperature_coefficient: Number = 0.0
+    """TC1 of the cells' resistance, 1/K."""
+    resistor_temperature_coefficient: Number = 0.0
+    """TC1 of other resistors, 1/K."""
+
+
 class ImperfectSettings(Section):
     """``[imperfect]``: what the chip's pins and cells do wrong (`harness.chip.imperfect.PinErrors`)."""
 
@@ -363,6 +411,10 @@ class ImperfectSettings(Section):
     """V, standard deviation, per cycle."""
     mismatch: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Fraction, per device, by which the twin network of nudged phases differs."""
+    drift: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Fraction of g − g_min that every cell has lost when nudged phases settle, after the free one."""
+    decay: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Fraction of g − g_min that every cell forgets from one write to the next."""
     update_bias: Annotated[Siemens, Field(ge=0)] = 0.0
     """S that every write adds, with a sign per device."""
     programming_noise: Annotated[Number, Field(ge=0, lt=1)] = 0.0

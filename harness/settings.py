@@ -21,6 +21,7 @@ from harness.sections import (
     SubsetSettings,
     TrainingSettings,
     UpdateSettings,
+    VariationSettings,
 )
 
 
@@ -36,6 +37,7 @@ class Settings(Section):
     subset: SubsetSettings | None = None
     training: TrainingSettings
     chip: ChipSettings = ChipSettings()
+    variation: VariationSettings = VariationSettings()
     imperfect: ImperfectSettings = ImperfectSettings()
 
     @field_validator("rule", mode="before")
@@ -50,6 +52,11 @@ class Settings(Section):
             count = f"{len(self.update.rates)} rates for {arrays} crossbars"
             raise MismatchError("update.rates", f"{count}; give one for each, or one for all")
         return self
+
+    @property
+    def specimen(self) -> int:
+        """Seed of what differs from chip to chip and from device to device."""
+        return self.training.seed if self.variation.seed is None else self.variation.seed
 
     @property
     def beta(self) -> float:

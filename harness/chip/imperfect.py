@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from harness.chip.base import Chip, Ledger
-from harness.circuit import Circuit
+from harness.circuit import Circuit, TrainableArray
 from harness.errors import ChipError
 from harness.measurement import Array, Conductances, Drive, Reading
 from harness.units import show
@@ -42,6 +42,10 @@ class PinErrors:
     """V, standard deviation of every voltage that is read, drawn anew for every phase (per cycle)."""
     mismatch: float = 0.0
     """Fraction, standard deviation per device: nudged phases settle in a twin network whose cells differ so much."""
+    drift: float = 0.0
+    """Fraction of g − g_min that every cell has lost when nudged phases settle; it comes back before the next step."""
+    decay: float = 0.0
+    """Fraction of g − g_min that every cell forgets from one write to the next (aihwkit: 1 / lifetime)."""
     update_bias: float = 0.0
     """S that every write adds to a cell, with a sign of its own per device (Dillavou et al. 2025)."""
     programming_noise: float = 0.0
@@ -73,6 +77,8 @@ _STRENGTHS = {
     "dac_noise": "V",
     "read_noise": "V",
     "mismatch": "",
+    "drift": "",
+    "decay": "",
     "update_bias": "S",
     "programming_noise": "",
 }
@@ -124,7 +130,7 @@ class ImperfectChip:
         errors, before = self._errors, self.conductances
         reached = []
         for k, (array, g, change) in enumerate(zip(self.circuit.arrays, before, wanted, strict=True)):
-            asked = g + change
+            asked = g + change - errors.decay * (g - array.g_min)
             if errors.programming_noise:
                 spread = errors.programming_noise * (array.g_max - array.g_min)
                 asked = np.where(change != 0, asked + spread * self._rng["programming"].normal(size=g.shape), asked)
@@ -136,7 +142,7 @@ class ImperfectChip:
     def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """See `Chip.measure`."""
         driven = [self._driven(drive) for drive in drives]
-        if self._errors.mismatch and any(drive.nudge is not None for drive in drives):
+        if (self._errors.mismatch or self._errors.drift) and any(drive.nudge is not None for drive in drives):
             settled = self._measured_in_twins(driven)
         else:
             settled = self._chip.measure(driven)
@@ -166,7 +172,7 @@ class ImperfectChip:
         """Free phases in the chip, nudged ones in its twin."""
         own, readings = self.conductances, dict[int, Reading]()
         pairs = zip(own, self._twin, self.circuit.arrays, strict=True)
-        twin = [np.clip(g * (1 + self._errors.mismatch * e), a.g_min, a.g_max) for g, e, a in pairs]
+        twin = [self._twin_of(*pair) for pair in pairs]
         for conductances, nudged in ((own, False), (twin, True)):
             chosen = [k for k, drive in enumerate(drives) if (drive.nudge is not None) == nudged]
             if chosen:
@@ -175,6 +181,11 @@ class ImperfectChip:
                 readings.update(zip(chosen, found, strict=True))
         self._chip.program(own)
         return tuple(readings[k] for k in range(len(drives)))
+
+    def _twin_of(self, conductances: Array, differences: Array, array: TrainableArray) -> Array:
+        """S of the cells in which nudged phases settle."""
+        own = conductances - self._errors.drift * (conductances - array.g_min)
+        return np.clip(own * (1 + self._errors.mismatch * differences), array.g_min, array.g_max)
 
     def _read(self, reading: Reading) -> Reading:
         """What the read-out makes of a reading; pins that sources hold are known and not read."""

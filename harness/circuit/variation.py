@@ -18,6 +18,7 @@ import numpy.typing as npt
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import Diode, TrainableArray
 from harness.circuit.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors, check_amount
+from harness.circuit.temperature import Temperature
 from harness.devices import DiodeModel
 from harness.errors import CircuitError
 from harness.measurement import Array, Conductances
@@ -222,6 +223,18 @@ class Variation:
     leakage: Leakage = field(default_factory=Leakage)
     amplifiers: AmplifierErrors = field(default_factory=AmplifierErrors)
     lines: LineResistance = field(default_factory=LineResistance)
+    temperature: Temperature = field(default_factory=Temperature)
+
+    @property
+    def without_faults(self) -> "Variation":
+        """The same with cells that become what they are programmed to."""
+        return replace(self, spread=ConductanceSpread(), defects=CellDefects())
+
+    @property
+    def absent(self) -> bool:
+        """Whether every strength is 0."""
+        usual = Variation()
+        return replace(self, spread=replace(self.spread, law=usual.spread.law)) == usual
 
 
 def vary(circuit: Circuit, settings: Variation, seed: int) -> Circuit:
@@ -242,7 +255,8 @@ def vary(circuit: Circuit, settings: Variation, seed: int) -> Circuit:
     varied = settings.sources.apply(varied, streams[3])
     varied = settings.leakage.apply(varied, streams[4])
     varied = settings.amplifiers.apply(varied, streams[5])
-    return settings.lines.apply(varied, streams[6])
+    varied = settings.lines.apply(varied, streams[6])
+    return settings.temperature.apply(varied, streams[7])
 
 
 def faults_of(circuit: Circuit, settings: Variation, seed: int) -> tuple[CellFaults, ...]:
