@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.chip.nodal import NodalChip
+from harness.chip.programming import Mode, Programming
 from harness.circuit import (
     CellRange,
     Circuit,
@@ -21,11 +22,16 @@ from harness.circuit import (
 )
 from harness.circuit.graphs import GraphEdge, read_edges
 from harness.circuit.lines import AmplifierErrors, Leakage, LineResistance, SourceErrors
+from harness.circuit.nonlinearity import CellNonlinearity
 from harness.circuit.temperature import Temperature
 from harness.circuit.variation import CellDefects, ConductanceSpread, DiodeMismatch, Variation
 from harness.controller import LearningRule
 from harness.datasets import BUILT_IN, IMAGE_SETS, Split, csv, csv_values, load_images, split
 from harness.devices import DiodeModel
+from harness.devices.measured import fit
+from harness.devices.presets import preset
+from harness.devices.pulses import ExponentialStep, LinearStep, SoftBounds, curvature_of_label
+from harness.devices.writing import Device, device_of, measured_device
 from harness.errors import ExperimentError
 from harness.learning import (
     AnalyticalGradient,
@@ -40,6 +46,7 @@ from harness.learning import (
     cells_of,
     random_cells,
 )
+from harness.learning.accumulation import AccumulatedUpdate
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
 from harness.learning.subsets import Choice, read_masks
 from harness.learning.updates import SGD, Adam, Momentum, UpdateRule
@@ -57,6 +64,7 @@ from harness.sections import (
     LinearizationSettings,
     MomentumSettings,
     PerturbationSettings,
+    ProgrammingSettings,
     RuleSettings,
     SGDSettings,
     SubsetSettings,
@@ -159,7 +167,44 @@ def build_variation(settings: Settings) -> Variation:
         temperature=Temperature(
             given.temperature, given.cell_temperature_coefficient, given.resistor_temperature_coefficient
         ),
+        nonlinearity=CellNonlinearity(given.cell_sinh, given.cell_cubic),
     )
+
+
+def build_programming(settings: Settings) -> Programming | None:
+    """How cells are written by pulses; None where they are written exactly.
+
+    Raises:
+        DataError: a file of measured pulses is wrong.
+    """
+    given = settings.programming
+    if given is None:
+        return None
+    device = _device(given)
+    changes: dict[str, Any] = {"ratio": given.on_off_ratio or device.ratio}
+    if given.range == "array":
+        changes["ratio"] = None
+    for name in ("device_to_device", "cycle_to_cycle"):
+        if getattr(given, name) is not None:
+            changes[name] = getattr(given, name)
+    numbers = {name: getattr(given, name) for name in ("max_pulses", "tolerance", "threshold", "refresh_at")}
+    said = {name: value for name, value in numbers.items() if value is not None}
+    return Programming(replace(device, **changes), Mode(given.mode), pairs=given.pairs, **said)
+
+
+def _device(given: ProgrammingSettings) -> Device:
+    """Published, measured, or of a law over 0…1."""
+    if given.device is not None:
+        return device_of(preset(given.device))
+    if given.file is not None:
+        return measured_device(given.file.stem, fit(given.file))
+    pulses, labels = given.pulses or 1.0, (given.nonlinearity_up or 0.0, given.nonlinearity_down or 0.0)
+    match given.law:
+        case "linear":
+            return Device("linear", LinearStep(0.0, 1.0, 1 / pulses, 1 / pulses))
+        case "soft-bounds":
+            return Device("soft-bounds", SoftBounds(0.0, 1.0, 1 / pulses, 1 / pulses))
+    return Device("exponential", ExponentialStep(0.0, 1.0, pulses, pulses, *map(curvature_of_label, labels)))
 
 
 def build_cost(rule: RuleSettings, data: Split) -> Cost:
@@ -178,7 +223,7 @@ def build_rule(settings: Settings, circuit: Circuit, cost: Cost, rule: RuleSetti
             options: dict[str, Any] = {"variant": rule.variant, "nudging": rule.nudging or usual}
             return EquilibriumPropagation(circuit, cost, beta=rule.beta or 0.1 * unit, **options)
         case CoupledSettings():
-            return CoupledLearning(circuit, cost, eta=rule.eta, variant=rule.variant)
+            return CoupledLearning(circuit, cost, eta=rule.eta, variant=rule.variant, normalized=rule.normalized)
         case AnalyticalSettings():
             unread = settings.chip.access is Access.OUTPUTS
             twin = partial(NodalChip, circuit) if unread else None
@@ -192,9 +237,11 @@ def build_rule(settings: Settings, circuit: Circuit, cost: Cost, rule: RuleSetti
 
 
 def build_update(settings: Settings, circuit: Circuit) -> UpdateRule:
-    """How a gradient becomes a change of conductance, of all cells or of a subset."""
+    """How a gradient becomes a change of conductance, of all cells or of a subset, at once or in portions."""
     whole, choice = _update_of_all(settings, circuit), _choice(settings, circuit)
-    return whole if choice is None else SubsetUpdate(whole, choice)
+    update: UpdateRule = whole if choice is None else SubsetUpdate(whole, choice)
+    portion = settings.update.accumulate * settings.network.g_unit
+    return AccumulatedUpdate(update, portion) if portion else update
 
 
 def _update_of_all(settings: Settings, circuit: Circuit) -> UpdateRule:

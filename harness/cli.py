@@ -3,7 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import numpy as np
@@ -16,6 +16,7 @@ from harness.audit_command import audit
 from harness.checks import check_circuit
 from harness.circuit.perceptron import Perceptron
 from harness.datasets import BUILT_IN, IMAGE_SETS
+from harness.device_commands import devices, draw_device, picture_form
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.experiment import Experiment, packaged_experiments
 from harness.files import write_atomic
@@ -33,6 +34,7 @@ from harness.options import (
     with_overrides,
     workers_option,
 )
+from harness.regress_command import regress
 from harness.runs import Run, fresh_path
 from harness.studies import sweep
 from harness.terminal import (
@@ -239,7 +241,8 @@ def export(source: str, file: Path, sample: int, overrides: tuple[str, ...], as_
 
 
 @main.command()
-@click.argument("source", metavar="RUN|EXPERIMENT")
+@click.argument("source", metavar="RUN|EXPERIMENT|activations|device")
+@click.argument("device", required=False, metavar="[NAME]")
 @click.option(
     "--to",
     "file",
@@ -251,19 +254,26 @@ def export(source: str, file: Path, sample: int, overrides: tuple[str, ...], as_
 @seed_option
 @data_option
 @json_option
-def show(source: str, file: Path, overrides: tuple[str, ...], seed: int | None, as_json: bool) -> None:
+def show(
+    source: str, device: str | None, file: Path, overrides: tuple[str, ...], seed: int | None, as_json: bool
+) -> None:
     """Draw the network: a graph with its pins and conductances, or its crossbars in a row.
 
     `harness show activations` draws what diodes, antiparallel pairs, shelves and square-law transistors make of the
     voltage behind a resistor.
+
+    `harness show device NAME` draws what write pulses do to a published device, with bands for its scatter, to a device
+    of one's own (NAME is a CSV file) or to a memristor model, and the model's current under a sine; `harness devices
+    list` has the names.
     """
     from harness.drawing import draw_activations, draw_circuit  # noqa: PLC0415 - matplotlib takes a second to import
 
-    forms: dict[str, Literal["png", "svg"]] = {".png": "png", ".svg": "svg"}
-    if (form := forms.get(file.suffix.lower())) is None:
-        raise click.UsageError(f"--to {file}: write a name that ends in .png or .svg")
-    _refuse_missing_folder(file)
-    if source == "activations":
+    form = picture_form(file)
+    if (device is None) == (source == "device"):
+        raise click.UsageError("a NAME belongs to harness show device NAME; see harness devices list")
+    if device is not None:
+        picture = draw_device(device, form)
+    elif source == "activations":
         picture = draw_activations(format=form)
     else:
         subject, run = subject_of(source, with_overrides(overrides, None, seed))
@@ -427,4 +437,6 @@ def _fresh_run(subject: Experiment) -> Run:
 
 
 main.add_command(audit)
+main.add_command(devices)
+main.add_command(regress)
 main.add_command(sweep)

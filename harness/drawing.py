@@ -66,7 +66,7 @@ def draw_circuit(circuit: Circuit, *, title: str, format: Literal["png", "svg"] 
     with mpl.rc_context({"svg.hashsalt": "harness"}):
         figure = _blocks(circuit) if layered else _graph(circuit)
         figure.suptitle(title)
-        return _bytes(figure, format)
+        return as_bytes(figure, format)
 
 
 def draw_activations(*, format: Literal["png", "svg"] = "png") -> bytes:  # noqa: A002
@@ -91,10 +91,11 @@ def draw_activations(*, format: Literal["png", "svg"] = "png") -> bytes:  # noqa
         axes.set(xlabel="voltage behind 100 kΩ (V)", ylabel="voltage of the node (V)", title="activations")
         axes.grid(alpha=0.3)
         axes.legend()
-        return _bytes(figure, format)
+        return as_bytes(figure, format)
 
 
-def _bytes(figure: Figure, form: Literal["png", "svg"]) -> bytes:
+def as_bytes(figure: Figure, form: Literal["png", "svg"]) -> bytes:
+    """A picture's file; equal figures, equal bytes."""
     buffer = io.BytesIO()
     if form == "svg":
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]

@@ -15,19 +15,30 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from harness import controller
-from harness.assembly import build_circuit, build_cost, build_rule, build_update, build_variation, load_data
+from harness.assembly import (
+    build_circuit,
+    build_cost,
+    build_programming,
+    build_rule,
+    build_update,
+    build_variation,
+    load_data,
+)
 from harness.chip.base import Chip
 from harness.chip.cluster import Cluster
 from harness.chip.imperfect import ImperfectChip, PinErrors
-from harness.chip.ngspice import NgspiceChip
+from harness.chip.ngspice import FullSweepChip, NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.chip.pool import WorkerPool
+from harness.chip.programming import ProgrammedChip, clipped_cells
 from harness.chip.session import open_session
+from harness.chip.unreduced import UnreducedNodalChip
 from harness.chip.varied import VariedChip
 from harness.chip.worker import OneSimulator, Simulators
 from harness.circuit import (
     Circuit,
 )
+from harness.circuit.nonlinearity import nonlinear_arrays
 from harness.controller import EpochDone, Evaluation, LearningRule, Plan, StepDone
 from harness.datasets import Split
 from harness.errors import ExperimentError, RunError
@@ -81,30 +92,31 @@ class Experiment:
     settings: Settings
 
     @classmethod
-    def load(cls, name: str, overrides: Sequence[str] = ()) -> "Experiment":
+    def load(cls, name: str, overrides: Sequence[str] = (), *, swept: Sequence[str] = ()) -> "Experiment":
         """A packaged experiment by name, or one's own by the path of its TOML file.
 
         Args:
             name: such as ``"digits"`` or ``"my/experiment.toml"``.
             overrides: ``key=value`` texts, as the command line's ``--set`` takes them.
+            swept: likewise, see `read_settings`.
 
         Raises:
             ExperimentError: there is no such experiment, or a key or value in it is wrong.
         """
-        if name in packaged_experiments():
+        if name in _packaged_names():
             text = (resources.files("harness") / "experiments" / f"{name}.toml").read_text()
-            return cls(read_settings(text, f"experiment {name}", overrides))
-        return cls.from_file(Path(name), overrides)
+            return cls(read_settings(text, f"experiment {name}", overrides, swept=swept))
+        return cls.from_file(Path(name), overrides, swept=swept)
 
     @classmethod
-    def from_file(cls, path: Path, overrides: Sequence[str] = ()) -> "Experiment":
+    def from_file(cls, path: Path, overrides: Sequence[str] = (), *, swept: Sequence[str] = ()) -> "Experiment":
         """An experiment from a TOML file; see `load`."""
         try:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
-            known = ", ".join(packaged_experiments())
+            known = ", ".join(_packaged_names())
             raise ExperimentError(f"no experiment {str(path)!r}: neither a readable file nor one of {known}") from error
-        return cls(read_settings(text, str(path), overrides, path.parent))
+        return cls(read_settings(text, str(path), overrides, path.parent, swept=swept))
 
     def replace(self, changes: Mapping[str, Any]) -> "Experiment":
         """The experiment with dotted keys changed: ``replace({"training.epochs": 3})``."""
@@ -126,7 +138,15 @@ class Experiment:
         return "R²" if self.data.valued else "accuracy"
 
     def warnings(self) -> list[str]:
-        """What this experiment cannot reach: targets beyond the voltages that hold a free graph."""
+        """What this experiment cannot reach: conductances that devices cannot hold, targets beyond a graph's rails."""
+        return self._cells_lost() + self._targets_lost()
+
+    def _cells_lost(self) -> list[str]:
+        programming = build_programming(self.settings)
+        return [] if programming is None else clipped_cells(self.circuit, programming.device)
+
+    def _targets_lost(self) -> list[str]:
+        """Targets beyond the voltages that hold a free graph."""
         if not isinstance(self.settings.network, GraphSettings) or self.settings.rule.cost != "squared-error":
             return []
         from harness.circuit.free import unreachable_targets  # noqa: PLC0415 - networkx is slow to import
@@ -182,13 +202,19 @@ class Experiment:
             chip = VariedChip(
                 self.circuit, variation, seed, lambda made: self._simulated_chip(made, simulators), access=access
             )
-        return chip if errors.ideal else ImperfectChip(chip, errors, seed=seed)
+        if not errors.ideal:
+            chip = ImperfectChip(chip, errors, seed=seed)
+        programming = build_programming(self.settings)
+        return chip if programming is None else ProgrammedChip(chip, programming, seed=seed)
 
     def _simulated_chip(self, circuit: Circuit, simulators: SimulatorChoice, access: Access = Access.NODES) -> Chip:
         chip = self.settings.chip
         shared: dict[str, Any] = {"access": access, "settling_time": chip.settling_time}
+        curved = bool(nonlinear_arrays(circuit))  # which no reduction takes
         if chip.kind == "nodal":
-            return NodalChip(circuit, **shared)
+            return UnreducedNodalChip(circuit, **shared) if curved else NodalChip(circuit, **shared)
+        if curved:
+            return FullSweepChip(circuit, tolerances=self.tolerances, chunk=chip.chunk, **shared)
         return NgspiceChip(circuit, simulators=simulators.open(self.tolerances), chunk=chip.chunk, **shared)
 
     @contextmanager
@@ -273,6 +299,7 @@ class Experiment:
         watch: Callable[[StepDone | EpochDone], None] = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
         simulators: SimulatorChoice = HERE,
+        pictures: bool = True,
     ) -> dict[str, Any] | None:
         """Train in a run directory, from its last checkpoint if it has one.
 
@@ -281,6 +308,7 @@ class Experiment:
             watch: sees every step and epoch.
             stop: asked after every batch; training ends with a checkpoint when it says True.
             simulators: how many ngspices, and where; no result depends on it.
+            pictures: whether they are drawn, which takes seconds.
 
         Returns:
             What the run reached, as in its ``result.json``; None when it was stopped.
@@ -292,7 +320,8 @@ class Experiment:
         with run.locked(), self.open_chip(simulators) as chip:
             parts = (chip, self.rule, self.update, self.cost, self.data, self.plan, run)
             complete = controller.train(*parts, watch=watch, stop=stop)
-            self._draw(run, chip)
+            if pictures:
+                self._draw(run, chip)
             if not complete:
                 return None
             began = time.perf_counter()
@@ -375,9 +404,12 @@ class Experiment:
 
 def packaged_experiments() -> dict[str, str]:
     """The experiments that come with the package: name and description, by name."""
+    return {name: _description(name) for name in _packaged_names()}
+
+
+def _packaged_names() -> list[str]:
     files = (resources.files("harness") / "experiments").iterdir()
-    found = sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
-    return {name: _description(name) for name in found}
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
 def _description(name: str) -> str:

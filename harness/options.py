@@ -78,9 +78,9 @@ def simulators_for(subject: Experiment, workers: int | None, scheduler: str | No
         raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
     if scheduler is not None and subject.settings.chip.kind != "ngspice":
         raise click.UsageError(f"--scheduler is for ngspice; the {subject.settings.chip.kind} chip has no workers")
-    return SimulatorChoice(workers or _usable_cores(), scheduler)
+    return SimulatorChoice(workers or usable_cores(), scheduler)
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     """What this process may use, which a batch system may have limited."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,20 +4,15 @@ import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
-from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
 from harness.circuit import Edges, TrainableArray
 from harness.measurement import Array, Index
 from harness.runs import EpochRow, StepRow
 
 _SMOOTHED = 25  # batches in the running mean of the loss
-_WIDE = 30  # ratio of swept numbers beyond which their axis is logarithmic
-_COLOURS = 10  # in matplotlib's own cycle
 
 
 def draw_training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], title: str) -> bytes:
@@ -41,7 +36,7 @@ def draw_training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], title: s
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)
         axes.legend()
-    return _png(figure)
+    return png(figure)
 
 
 def draw_arrays(arrays: Sequence[TrainableArray]) -> bytes:
@@ -59,7 +54,7 @@ def draw_arrays(arrays: Sequence[TrainableArray]) -> bytes:
             axis.set_major_locator(MaxNLocator(integer=True))
         axes.set(title=f"{array.name}: {words} × {bits}", xlabel="bit line", ylabel="word line")
         figure.colorbar(image, ax=axes, label=f"conductance ({unit})")
-    return _png(figure)
+    return png(figure)
 
 
 def draw_boundary(axes_volts: tuple[Array, Array], margin: Array, points: Array, classes: Index, title: str) -> bytes:
@@ -82,7 +77,7 @@ def draw_boundary(axes_volts: tuple[Array, Array], margin: Array, points: Array,
         axes.plot(*chosen.T, "o", color=colour, markeredgecolor="white", markersize=5)
     figure.colorbar(shown, ax=axes, label="second output − first output (V)")
     axes.set(xlabel="first input (V)", ylabel="second input (V)", title=title)
-    return _png(figure)
+    return png(figure)
 
 
 def draw_scaling(lines: Mapping[str, Mapping[int, float]], title: str) -> bytes:
@@ -97,7 +92,7 @@ def draw_scaling(lines: Mapping[str, Mapping[int, float]], title: str) -> bytes:
     axes.set(xlabel="nodes of each hidden layer", ylabel="training, ms a sample on one core", title=title)
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    return _png(figure)
+    return png(figure)
 
 
 def draw_audit(
@@ -121,46 +116,11 @@ def draw_audit(
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     figure.axes[0].set_title(title)
-    return _png(figure)
+    return png(figure)
 
 
-def draw_sweep(frame: pd.DataFrame, keys: Sequence[str], title: str) -> bytes:
-    """Test accuracy against the first swept number (the first key if all are text), a line for each of the others'.
-
-    Args:
-        frame: a row for each point: columns `keys`, ``seed`` and ``test_accuracy``, which is missing where it failed.
-        keys: the swept ones, or none; over seeds, a line is the mean, and bars reach from the worst to the best.
-        title: of the picture.
-    """
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    numbers = [key for key in [*keys, "seed"] if is_numeric_dtype(frame[key])]
-    across = next((key for key in numbers if key != "seed"), [*keys, "seed"][0])
-    at, ticks = (frame[across], None) if across in numbers else pd.factorize(frame[across])
-    drawn = frame.assign(at=at, percent=100 * frame["test_accuracy"]).dropna(subset="percent")
-    others = [key for key in keys if key != across]
-    lines = list(drawn.groupby(others, sort=False)) if others else [((), drawn)]
-    if len(lines) > _COLOURS:
-        axes.set_prop_cycle(color=colormaps["viridis"](np.linspace(0, 0.95, len(lines))))
-    for values, rows in lines:
-        percent = rows.groupby("at")["percent"].agg(["mean", "min", "max"])
-        bars = np.array([percent["mean"] - percent["min"], percent["max"] - percent["mean"]])
-        label = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in zip(others, values, strict=True))
-        axes.errorbar(percent.index, percent["mean"], bars if bars.any() else None, fmt="o-", capsize=3, label=label)
-    if others and lines:
-        figure.legend(loc="outside right upper", fontsize=8)
-    if ticks is not None:
-        axes.set_xticks(range(len(ticks)), labels=list(ticks))
-    elif at.min() > 0 and at.max() > _WIDE * at.min():
-        axes.set_xscale("log")
-    elif is_integer_dtype(at):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel=across, ylabel="test accuracy (%)", title=title)
-    axes.grid(alpha=0.3)
-    return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """A figure as a file."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
     return buffer.getvalue()

@@ -69,6 +69,11 @@ class EpochRow:
     conductances_written: int = 0
     energy: float = 0.0
     """J; 0 without a settling time."""
+    pulses: int = 0
+    """0 without a section ``[programming]``."""
+    reads_to_verify: int = 0
+    write_energy: float = 0.0
+    """J; 0 where the device's pulses are not known."""
 
 
 HEADINGS = {
@@ -88,9 +93,21 @@ HEADINGS = {
     "voltages_set": "voltages set",
     "conductances_written": "conductances written",
     "energy": "energy dissipated (J)",
+    "pulses": "write pulses",
+    "reads_to_verify": "reads to verify",
+    "write_energy": "write energy (J)",
 }
 """Columns of the tables that are not called like their field."""
-LEDGER = ("phases", "nodes_read", "voltages_set", "conductances_written", "energy")
+LEDGER = (
+    "phases",
+    "nodes_read",
+    "voltages_set",
+    "conductances_written",
+    "energy",
+    "pulses",
+    "reads_to_verify",
+    "write_energy",
+)
 """Columns, and numbers of a `Position`, that count what was asked of the chip."""
 
 
@@ -118,6 +135,10 @@ class Position:
     voltages_set: int = 0
     conductances_written: int = 0
     energy: float = 0.0
+    """J."""
+    pulses: int = 0
+    reads_to_verify: int = 0
+    write_energy: float = 0.0
     """J."""
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.circuit.graphs import EdgeDiode
 from harness.circuit.lines import Law
+from harness.errors import CircuitError
 from harness.learning.analytical import Form
 from harness.learning.equilibrium import Nudging
 from harness.learning.generalized import Variant
@@ -251,6 +252,8 @@ class CoupledSettings(_Rule):
     eta: Annotated[Number, Field(gt=0)] = 0.1
     """η, the share of the way to the target that outputs are clamped at; above 1 overclamps."""
     variant: Variant = Variant.ONE_SIDED
+    normalized: Annotated[bool, Field(strict=True)] = True
+    """Whether the contrast is divided by η; without it, η scales the update, as in a circuit that does not divide."""
 
 
 class AnalyticalSettings(_Rule):
@@ -314,6 +317,8 @@ class _Update(Section):
     """Factor on the rates from epoch to epoch."""
     to_zero: Annotated[bool, Field(strict=True)] = False
     """Rates fall in a straight line, from step to step, to nothing at the end of the training."""
+    accumulate: Annotated[Number, Field(ge=0)] = 0.0
+    """Changes are summed, and written in whole multiples of this, in g_unit; 0 writes them at once."""
 
 
 class SGDSettings(_Update):
@@ -392,6 +397,106 @@ class VariationSettings(Section):
     """TC1 of the cells' resistance, 1/K."""
     resistor_temperature_coefficient: Number = 0.0
     """TC1 of other resistors, 1/K."""
+    cell_sinh: Annotated[Volts, Field(ge=1e-3, le=1e6)] | None = None
+    """V₀ in V of cells with i = g V₀ sinh(v / V₀); settled unreduced, as cells of any curve are."""
+    cell_cubic: Annotated[Volts, Field(ge=1e-3, le=1e6)] | None = None
+    """V₀ in V of cells with i = g v (1 + (v / V₀)²) instead."""
+
+    @model_validator(mode="after")
+    def _one_curve(self) -> Self:
+        if self.cell_sinh is not None and self.cell_cubic is not None:
+            raise MismatchError("cell_cubic", "cell_sinh says already how the cells' current grows; give one of them")
+        return self
+
+
+class ProgrammingSettings(Section):
+    """``[programming]``: cells are written by pulses of a device (`harness.chip.programming`); else exactly.
+
+    Fractions are of the range that the device has in the network.
+    """
+
+    device: str | None = None
+    """A published device by name (`harness.devices.presets`)."""
+    file: Path | None = None
+    """Instead, measured pulses as CSV (`harness.devices.measured`), to which the exponential law is fitted."""
+    law: Literal["linear", "soft-bounds", "exponential"] | None = None
+    """Instead, a law: equal steps, steps in proportion to the way left, or NeuroSim's exponential curve."""
+    pulses: Annotated[Number, Field(ge=1, le=1e9)] | None = None
+    """For a law: pulses over the range; of soft bounds, as their first step would need."""
+    nonlinearity_up: Annotated[Number, Field(ge=-9, le=9)] | None = None
+    """For the exponential law: NeuroSim's label, above 0 where steps shrink on the way; 0 without it."""
+    nonlinearity_down: Annotated[Number, Field(ge=-9, le=9)] | None = None
+    """The same downwards, above 0 where steps shrink."""
+    on_off_ratio: Annotated[Number, Field(gt=1)] | None = None
+    """g_max over the smallest conductance of a cell; without it that of the device where it is known."""
+    range: Literal["array", "ratio"] | None = None
+    """Cells reach over g_min…g_max, or from g_max over the on/off ratio; where that is known, the latter without it."""
+    mode: Literal["open-loop", "fixed-step", "stochastic", "verify"] = "open-loop"
+    """Pulses as the law needs them; one by the sign; at random, right in the mean; or until a read is near enough."""
+    max_pulses: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
+    """For one cell in one write; 100 without it."""
+    tolerance: Annotated[Number, Field(gt=0, le=1)] | None = None
+    """For ``verify``: fraction within which a cell is near enough; 0.01 without it."""
+    threshold: Annotated[Number, Field(ge=0, le=1)] | None = None
+    """For ``fixed-step``: fraction that a wanted change must exceed; 0 without it."""
+    device_to_device: Annotated[Number, Field(ge=0, le=10)] | None = None
+    """Of a device's steps, standard deviation; without it as published or measured, or none."""
+    cycle_to_cycle: Annotated[Number, Field(ge=0, le=10)] | None = None
+    """Of one pulse, standard deviation as a fraction of the range; without it as published or measured, or none."""
+    pairs: Annotated[bool, Field(strict=True)] = False
+    """Cells are pulsed up only: where one is to lose, its partner in a differential pair gains."""
+    refresh_at: Annotated[Number, Field(ge=1e-6, le=0.9)] | None = None
+    """For pairs: fraction below g_max where a pair is reset and written anew; 0.1 without it."""
+
+    @model_validator(mode="after")
+    def _one_device(self) -> Self:
+        given = [name for name in ("device", "file", "law") if getattr(self, name) is not None]
+        if not given:
+            raise MismatchError("device", "give a device, a file of measured pulses, or a law")
+        if len(given) > 1:
+            raise MismatchError(given[1], f"{given[0]} says already what the cells are; give one of them")
+        if self.device is not None:
+            self._check_device(self.device)
+        return self
+
+    @model_validator(mode="after")
+    def _law_of_one_s_own(self) -> Self:
+        for name in ("pulses", "nonlinearity_up", "nonlinearity_down"):
+            if self.law is None and getattr(self, name) is not None:
+                raise MismatchError(name, "belongs to a law; a device and a file have their own")
+            if self.law not in (None, "exponential") and name != "pulses" and getattr(self, name) is not None:
+                raise MismatchError(name, f"law = {self.law!r} has none; only law = 'exponential' has")
+        if self.law is not None and self.pulses is None:
+            raise MismatchError("pulses", f"law = {self.law!r} needs the number of pulses over the range")
+        if self.range == "array" and self.on_off_ratio is not None:
+            raise MismatchError("on_off_ratio", "range = 'array' leaves it out; write range = 'ratio'")
+        if self.range == "ratio" and self.law is not None and self.on_off_ratio is None:
+            raise MismatchError("on_off_ratio", "range = 'ratio' needs it: a law has no conductances of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_of_modes(self) -> Self:
+        for name, mode in (("tolerance", "verify"), ("threshold", "fixed-step")):
+            if getattr(self, name) is not None and self.mode != mode:
+                raise MismatchError(name, f"belongs to mode = {mode!r}, not {self.mode!r}")
+        if self.max_pulses is not None and self.mode == "fixed-step":
+            raise MismatchError("max_pulses", "mode = 'fixed-step' writes with one pulse")
+        if self.refresh_at is not None and not self.pairs:
+            raise MismatchError("refresh_at", "only differential pairs are refreshed; write pairs = true")
+        if self.nonlinearity_down is not None and self.pairs:
+            raise MismatchError("nonlinearity_down", "pairs are pulsed up only; leave it out")
+        return self
+
+    def _check_device(self, name: str) -> None:
+        from harness.devices.presets import Preset, preset  # noqa: PLC0415 - its fits take a while to import
+
+        try:
+            found = preset(name)
+        except CircuitError as error:
+            raise MismatchError("device", str(error)) from error
+        unknown = isinstance(found, Preset) and (found.g_min is None or found.g_max is None)
+        if self.range == "ratio" and unknown and self.on_off_ratio is None:
+            raise MismatchError("on_off_ratio", f"range = 'ratio' needs it: the source of {name} gives no conductances")
 
 
 class ImperfectSettings(Section):

@@ -16,6 +16,7 @@ from harness.sections import (
     DataSettings,
     ImperfectSettings,
     NetworkSettings,
+    ProgrammingSettings,
     RuleSettings,
     Section,
     SubsetSettings,
@@ -38,6 +39,7 @@ class Settings(Section):
     training: TrainingSettings
     chip: ChipSettings = ChipSettings()
     variation: VariationSettings = VariationSettings()
+    programming: ProgrammingSettings | None = None
     imperfect: ImperfectSettings = ImperfectSettings()
 
     @field_validator("rule", mode="before")
@@ -68,7 +70,9 @@ class Settings(Section):
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
-def read_settings(text: str, source: str, overrides: Sequence[str] = (), folder: Path = Path()) -> Settings:
+def read_settings(
+    text: str, source: str, overrides: Sequence[str] = (), folder: Path = Path(), *, swept: Sequence[str] = ()
+) -> Settings:
     """Settings from the text of an experiment file.
 
     Args:
@@ -76,6 +80,7 @@ def read_settings(text: str, source: str, overrides: Sequence[str] = (), folder:
         source: what to call the text in errors.
         overrides: ``key=value`` with a dotted key, values as in TOML (quotes around text may be left out).
         folder: where relative paths in the text start; those in overrides start in the working directory.
+        swept: overrides behind the option that they came from, such as ``--over rule.beta=1 uS``.
 
     Raises:
         ExperimentError: syntax, keys or values are wrong; names line, key, value, bound and the nearest right key.
@@ -85,10 +90,10 @@ def read_settings(text: str, source: str, overrides: Sequence[str] = (), folder:
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{source}: not valid TOML: {error}") from error
     changes: dict[Names, str] = {}
-    for override in overrides:
+    for override in (*(f"--set {override}" for override in overrides), *swept):
         path, value = _read_override(override)
-        _change(content, path, value, f"--set {override}")
-        changes[path] = f"--set {override}"
+        _change(content, path, value, override)
+        changes[path] = override
 
     def where(path: Names) -> str:
         if (change := _change_of(path, changes)) is not None:
@@ -120,17 +125,17 @@ def _validated(content: dict[str, Any], where: Callable[[Names], str], folder: C
     return settings.model_copy(
         update={
             name: section.model_copy(update={"file": (folder((name, "file")) / section.file).resolve()})
-            for name in ("data", "network", "subset")
+            for name in ("data", "network", "subset", "programming")
             if getattr(section := getattr(settings, name), "file", None) is not None
         }
     )
 
 
 def _read_override(override: str) -> tuple[Names, Any]:
-    key, equals, value = override.partition("=")
+    key, equals, value = override.partition(" ")[2].partition("=")
     path = tuple(part.strip() for part in key.split("."))
     if not (equals and all(path)):
-        raise ExperimentError(f"--set {override}: write key=value, such as training.epochs=3")
+        raise ExperimentError(f"{override}: write key=value, such as training.epochs=3")
     try:
         return path, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

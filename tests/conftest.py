@@ -8,22 +8,13 @@ import pytest
 from harness.chip.base import Chip
 from harness.chip.ngspice import FullNetlistChip, NgspiceChip
 from harness.chip.nodal import NodalChip
-from harness.chip.varied import VariedChip
 from harness.circuit import Circuit, deep_resistive_network, layered_network
-from harness.circuit.lines import LineResistance
 from harness.circuit.networks import CellRange
-from harness.circuit.variation import ConductanceSpread, Variation
 from harness.devices import DiodeModel
 from harness.measurement import Batch
 
 DIODE = DiodeModel("dtest", 1e-6, 2.0)
 CELLS = CellRange(1.0, 1e-3, 10.0)
-
-
-def varied_chip(circuit: Circuit) -> VariedChip:
-    """A chip whose cells differ from the drawn ones, at the ends of resistive lines."""
-    variation = Variation(spread=ConductanceSpread(0.1), lines=LineResistance(1e-3, 2e-3))
-    return VariedChip(circuit, variation, 0, NodalChip)
 
 
 MakeChip = Callable[[Circuit], Chip]
@@ -47,14 +38,14 @@ def random_batch(circuit: Circuit, samples: int = 3, seed: int = 1) -> Batch:
     return Batch(rng.normal(size=(samples, circuit.channels)), rng.normal(size=(samples, len(circuit.outputs))))
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(NodalChip, id="nodal"),
-        pytest.param(varied_chip, id="varied"),
-        pytest.param(NgspiceChip, id="ngspice", marks=pytest.mark.ngspice),
-        pytest.param(FullNetlistChip, id="full-netlist", marks=pytest.mark.ngspice),
-    ]
-)
+SOLVERS = [
+    pytest.param(NodalChip, id="nodal"),
+    pytest.param(NgspiceChip, id="ngspice", marks=pytest.mark.ngspice),
+    pytest.param(FullNetlistChip, id="full-netlist", marks=pytest.mark.ngspice),
+]
+
+
+@pytest.fixture(params=SOLVERS)
 def make_chip(request: pytest.FixtureRequest) -> MakeChip:
     """Every kind of chip, by a function from circuit to chip."""
     return request.param

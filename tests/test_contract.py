@@ -3,12 +3,37 @@
 import numpy as np
 import pytest
 
+from harness.chip.ngspice import FullSweepChip
+from harness.chip.nodal import NodalChip
+from harness.chip.unreduced import UnreducedNodalChip
+from harness.chip.varied import VariedChip
 from harness.circuit import Circuit
+from harness.circuit.lines import LineResistance
+from harness.circuit.variation import ConductanceSpread, Variation
 from harness.errors import ChipError, CircuitError
 from harness.measurement import Drive, Injection, Spring
-from tests.conftest import MakeChip, kendall, random_batch, scellier
+from tests.conftest import SOLVERS, MakeChip, kendall, random_batch, scellier
 
 CIRCUITS = [pytest.param(kendall([4]), id="kendall"), pytest.param(scellier([4, 3]), id="scellier")]
+
+
+def varied_chip(circuit: Circuit) -> VariedChip:
+    """A chip whose cells differ from the drawn ones, at the ends of resistive lines."""
+    variation = Variation(spread=ConductanceSpread(0.1), lines=LineResistance(1e-3, 2e-3))
+    return VariedChip(circuit, variation, 0, NodalChip)
+
+
+@pytest.fixture(
+    params=[
+        *SOLVERS,
+        pytest.param(UnreducedNodalChip, id="unreduced"),
+        pytest.param(FullSweepChip, id="full-sweep", marks=pytest.mark.ngspice),
+        pytest.param(varied_chip, id="varied"),
+    ]
+)
+def make_chip(request: pytest.FixtureRequest) -> MakeChip:
+    """Every kind of chip, by a function from circuit to chip."""
+    return request.param
 
 
 def drives_of(circuit: Circuit, samples: int = 3) -> list[Drive]:

@@ -23,10 +23,12 @@ MAY_IMPORT = {
     "runs": GROUND_FLOOR | {"learning"},
     "plots": GROUND_FLOOR | {"circuit", "runs"},
     "drawing": GROUND_FLOOR | {"devices", "circuit"},
+    "device_drawing": GROUND_FLOOR | {"devices", "drawing"},
+    "device_commands": GROUND_FLOOR | {"devices", "device_drawing", "options", "terminal"},
     "problems": GROUND_FLOOR,
     "assembly": GROUND_FLOOR
     | {"devices", "circuit", "chip", "learning", "datasets", "controller", "sections", "settings"},
-    "sections": GROUND_FLOOR | {"circuit", "learning", "problems"},
+    "sections": GROUND_FLOOR | {"devices", "circuit", "learning", "problems"},
     "settings": GROUND_FLOOR | {"problems", "sections"},
     "controller": GROUND_FLOOR | {"chip", "learning", "datasets", "runs"},
     "checks": GROUND_FLOOR | {"devices", "circuit", "netlist", "chip", "learning", "controller"},
@@ -40,13 +42,24 @@ MAY_IMPORT = {
     "audit": GROUND_FLOOR | {"circuit", "netlist", "chip", "learning", "checks", "controller"},
     "audit_command": GROUND_FLOOR | {"audit", "checks", "experiment", "options", "plots", "runs", "terminal"},
     "options": GROUND_FLOOR | {"datasets", "experiment", "runs"},
-    "sweep": GROUND_FLOOR | {"experiment", "plots", "runs", "settings"},
-    "studies": GROUND_FLOOR | {"experiment", "options", "runs", "sweep", "terminal"},
+    "points": GROUND_FLOOR | {"experiment", "settings"},
+    "deployment": GROUND_FLOOR | {"experiment", "points", "runs"},
+    "jobs": GROUND_FLOOR | {"controller", "experiment", "runs", "settings"},
+    "executors": GROUND_FLOOR | {"jobs"},
+    "remote": GROUND_FLOOR | {"chip", "executors", "jobs"},
+    "sweep_plots": {"plots"},
+    "sweep": GROUND_FLOOR
+    | {"deployment", "executors", "jobs", "points", "remote", "runs", "settings", "sweep_plots"},
+    "studies": GROUND_FLOOR | {"deployment", "options", "points", "runs", "sweep", "terminal"},
+    "regress": GROUND_FLOOR
+    | {"chip", "learning", "controller", "experiment", "problems", "runs", "sections", "settings"},
+    "regress_command": GROUND_FLOOR | {"experiment", "options", "regress", "terminal"},
     "cli": GROUND_FLOOR
     | {
         "audit_command",
         "bench",
         "checks",
+        "device_commands",
         "drawing",
         "doctor",
         "datasets",
@@ -54,6 +67,7 @@ MAY_IMPORT = {
         "experiment",
         "importing",
         "options",
+        "regress_command",
         "runs",
         "studies",
         "terminal",
@@ -96,9 +110,9 @@ def test_only_the_session_knows_pyspice(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES)
-def test_only_the_cluster_knows_dask(path: Path) -> None:
+def test_only_clusters_know_dask(path: Path) -> None:
     uses = any(module.split(".")[0] in {"dask", "distributed"} for module in imported_modules(path))
-    assert uses == (path == HARNESS / "chip" / "cluster.py")
+    assert uses == (path in {HARNESS / "chip" / "cluster.py", HARNESS / "remote.py"})
 
 
 def test_the_controller_sees_the_protocol_and_no_concrete_chip() -> None:

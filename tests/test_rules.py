@@ -7,6 +7,7 @@ import pytest
 
 from harness.checks import finite_differences
 from harness.chip.base import Ledger
+from harness.chip.imperfect import ImperfectChip, PinErrors
 from harness.chip.ngspice import FullNetlistChip, NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.circuit import Circuit, Crossbar, Diode, Edges, InputSource, Output, Resistor, VoltageSource
@@ -456,3 +457,30 @@ def test_the_full_netlist_knows_edges() -> None:
     batch = random_batch(circuit)
     ours, theirs = (chip.measure([Drive(batch.inputs)])[0] for chip in (FullNetlistChip(circuit), NodalChip(circuit)))
     np.testing.assert_allclose(ours.nodes, theirs.nodes, atol=1e-6)
+
+
+def test_without_normalization_overclamping_scales_the_direction() -> None:
+    circuit = kendall([4])
+    batch, chip, rng = random_batch(circuit), NodalChip(circuit), np.random.default_rng(0)
+    for variant, span in ((Variant.ONE_SIDED, 3.0), (Variant.CENTERED, 6.0)):
+        rules = [CoupledLearning(circuit, COST, eta=3.0, variant=variant, normalized=n) for n in (True, False)]
+        divided, plain = (rule.gradient(rule.measure(chip, batch, rng)) for rule in rules)
+        for ours, theirs in zip(plain, divided, strict=True):
+            np.testing.assert_allclose(ours, span * theirs)
+
+
+def test_a_bias_of_every_write_sets_an_error_floor_that_overclamping_lowers() -> None:
+    cell = Edges("g", ("a",), ("b",), np.array([1.0]), 0.01, 100.0)
+    circuit = Circuit(
+        "divider", (InputSource("x", "a", 0, 1.0), cell, Resistor("r", "b", "0", 1.0)), (Output("y", "b"),)
+    )
+    batch, errors = Batch(np.array([[1.0]]), np.array([[0.6]])), []
+    for eta in (1.0, 4.0):
+        chip = ImperfectChip(NodalChip(circuit), PinErrors(update_bias=1e-4), seed=0)
+        rule = CoupledLearning(circuit, COST, eta=eta, variant=Variant.CENTERED, normalized=False)
+        for _ in range(400):
+            readings = rule.measure(chip, batch, np.random.default_rng(0))
+            chip.adjust([-0.5 * slope for slope in rule.gradient(readings)])
+        errors.append(float(readings.free.outputs[0, 0] - 0.6))
+    assert abs(errors[0]) > 1e-4
+    assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.01)

@@ -26,6 +26,12 @@ class Ledger:
     conductances_written: int = 0
     energy: float = 0.0
     """J dissipated in the network while it settled, over all phases but small-signal ones."""
+    pulses: int = 0
+    """Write pulses; 0 where writing is not modelled (`harness.chip.programming`)."""
+    reads_to_verify: int = 0
+    """Cells read between write pulses."""
+    write_energy: float = 0.0
+    """J of the write pulses; 0 where the device's are not known."""
 
     def __add__(self, other: "Ledger") -> "Ledger":
         return Ledger(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
@@ -130,9 +136,7 @@ class SimulatedChip(ABC):
 
     def adjust(self, wanted: Sequence[Array]) -> Conductances:  # noqa: D102
         before = self.conductances
-        for array, change in zip(self.circuit.arrays, wanted, strict=True):
-            if not np.isfinite(change).all():
-                raise ChipError(f"{array.title}: a wanted change is not finite; lower the learning rate or the nudge")
+        check_changes(self.circuit, wanted)
         pairs = zip(self.circuit.arrays, before, wanted, strict=True)
         self.conductances = tuple(_frozen(np.clip(g + change, c.g_min, c.g_max)) for c, g, change in pairs)
         written = tuple(new - old for new, old in zip(self.conductances, before, strict=True))
@@ -176,6 +180,17 @@ class _Tally:
     def __call__(self) -> None:
         self._chip.ledger += Ledger(nodes_read=max(0, self._count))
         self._count = 0
+
+
+def check_changes(circuit: Circuit, wanted: Sequence[Array]) -> None:
+    """Refuse changes of conductance (S, one array per trainable array) that cannot be asked for.
+
+    Raises:
+        ChipError: a change is not finite; names the array.
+    """
+    for array, change in zip(circuit.arrays, wanted, strict=True):
+        if not np.isfinite(change).all():
+            raise ChipError(f"{array.title}: a wanted change is not finite; lower the learning rate or the nudge")
 
 
 def check_drives(circuit: Circuit, drives: Sequence[Drive]) -> None:

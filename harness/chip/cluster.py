@@ -1,7 +1,8 @@
 """Many ngspices on many machines: the workers of a Dask cluster, be they started by hand, by Slurm or in a cloud.
 
-The only module that imports Dask, and only where it is used. Everything that a task needs goes with it as an argument:
-what a worker holds is lost when it is killed. Tasks and answers are pickled here, so that Dask has only bytes to carry.
+Dask is imported only where it is used: here, and for the points of sweeps in `harness.remote`. Everything that a task
+needs goes with it as an argument: what a worker holds is lost when it is killed. Tasks and answers are pickled here, so
+that Dask has only bytes to carry.
 """
 
 import asyncio
@@ -41,13 +42,14 @@ class Software:
     numpy: str
 
     @classmethod
-    def here(cls) -> "Software":
+    def here(cls, *, simulator: bool = True) -> "Software":
         """Those of this process.
 
         Raises:
-            NgspiceMissing: libngspice cannot be loaded.
+            NgspiceMissing: libngspice is wanted and cannot be loaded.
         """
-        return cls(metadata.version("harness"), open_session().version_text, metadata.version("numpy"))
+        ngspice = open_session().version_text if simulator else "unused"
+        return cls(metadata.version("harness"), ngspice, metadata.version("numpy"))
 
 
 class Cluster:
@@ -70,9 +72,11 @@ class Cluster:
         self._tolerances = tolerances
         self._address = address
         self._software = Software.here()
-        self._client = _connect(address)
+        self._client = connect(address)
         try:
-            self.workers = self._check_workers()
+            self.workers = check_workers(self._client, address, self._software)
+            with failures_named(address), unwarned():
+                self._client.register_plugin(_ngspice_plugin())
         except BaseException:
             self.close()
             raise
@@ -86,64 +90,69 @@ class Cluster:
             SimulatorError: ngspice or the cluster failed.
         """
         requests = [pickle.dumps(Task(k, settling, self._tolerances)) for k, settling in enumerate(settlings)]
-        with self._failures_named(), _unwarned():
+        with failures_named(self._address), unwarned():
             futures = [self._client.submit(_reply, request, pure=False) for request in requests]
             replies: list[_Reply] = [pickle.loads(reply) for reply in self._client.gather(futures)]  # noqa: S301 - ours
             self.workers = max(1, len(self._client.nthreads()))
         for reply in replies:
-            self._check_software(reply.worker, reply.software)
+            _check_software(reply.worker, reply.software, self._software)
         return all_settled([reply.answer for reply in replies])
 
     def close(self) -> None:
         """Leave the cluster, which goes on without us."""
-        with suppress(Exception), _unwarned():  # it may be gone already
+        with suppress(Exception), unwarned():  # it may be gone already
             self._client.unregister_worker_plugin(_PLUGIN)
         self._client.close()
 
-    def _check_workers(self) -> int:
-        """How many there are, if all are as they should be."""
-        with self._failures_named(), _unwarned():
-            try:
-                self._client.wait_for_workers(1, timeout=_SECONDS_TO_FIRST_WORKER)
-            except TimeoutError as error:
-                raise ChipError(
-                    f"the Dask scheduler at {self._address} has no workers; "
-                    f"start some with 'dask worker {self._address} --nthreads 1'"
-                ) from error
-            threads: dict[str, int] = self._client.nthreads()
-            found: dict[str, Any] = self._client.run(_software, on_error="return")
-        for worker, software in found.items():
-            if threads.get(worker, 1) > 1:
-                raise ChipError(
-                    f"worker {worker} has {threads[worker]} threads, but ngspice is one per process; start it with "
-                    f"'dask worker {self._address} --nworkers {threads[worker]} --nthreads 1'"
-                )
-            self._check_software(worker, software)
-        with self._failures_named(), _unwarned():
-            self._client.register_plugin(_ngspice_plugin())
-        return len(found)
 
-    def _check_software(self, worker: str, found: Software | Exception) -> None:
-        if isinstance(found, NgspiceMissing):
-            raise NgspiceMissing(f"worker {worker}: {found}")
-        if isinstance(found, Exception):
-            raise ChipError(f"worker {worker} cannot run harness {self._software.harness}: {found!r}") from found
-        for name, version in asdict(self._software).items():
-            if (other := getattr(found, name)) != version:
-                raise ChipError(
-                    f"worker {worker} has {name} {other} and this process {name} {version}, which may give other bits; "
-                    "install the same version everywhere"
-                )
+def check_workers(client: Any, address: str, wanted: Software) -> int:
+    """How many workers a cluster has, if all are as they should be.
 
-    @contextmanager
-    def _failures_named(self) -> Iterator[None]:
-        """What goes wrong in Dask is one sentence of ours."""
+    Raises:
+        ChipError: there are none, or one has several threads or other versions than are wanted.
+        NgspiceMissing: ngspice is wanted, and a worker cannot load it.
+    """
+    with failures_named(address), unwarned():
         try:
-            yield
-        except HarnessError:
-            raise
-        except (Exception, asyncio.CancelledError) as error:
-            raise SimulatorError(f"the Dask cluster at {self._address} failed: {str(error) or repr(error)}") from error
+            client.wait_for_workers(1, timeout=_SECONDS_TO_FIRST_WORKER)
+        except TimeoutError as error:
+            raise ChipError(
+                f"the Dask scheduler at {address} has no workers; start some with 'dask worker {address} --nthreads 1'"
+            ) from error
+        threads: dict[str, int] = client.nthreads()
+        found: dict[str, Any] = client.run(_software, wanted.ngspice != "unused", on_error="return")
+    for worker, software in found.items():
+        if threads.get(worker, 1) > 1:
+            raise ChipError(
+                f"worker {worker} has {threads[worker]} threads, but ngspice is one per process; start it with "
+                f"'dask worker {address} --nworkers {threads[worker]} --nthreads 1'"
+            )
+        _check_software(worker, software, wanted)
+    return len(found)
+
+
+def _check_software(worker: str, found: Software | Exception, wanted: Software) -> None:
+    if isinstance(found, NgspiceMissing):
+        raise NgspiceMissing(f"worker {worker}: {found}")
+    if isinstance(found, Exception):
+        raise ChipError(f"worker {worker} cannot run harness {wanted.harness}: {found!r}") from found
+    for name, version in asdict(wanted).items():
+        if (other := getattr(found, name)) != version:
+            raise ChipError(
+                f"worker {worker} has {name} {other} and this process {name} {version}, which may give other bits; "
+                "install the same version everywhere"
+            )
+
+
+@contextmanager
+def failures_named(address: str) -> Iterator[None]:
+    """What goes wrong in Dask is one sentence of ours."""
+    try:
+        yield
+    except HarnessError:
+        raise
+    except (Exception, asyncio.CancelledError) as error:
+        raise SimulatorError(f"the Dask cluster at {address} failed: {str(error) or repr(error)}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +166,7 @@ class _Reply:
 
 def _reply(request: bytes) -> bytes:
     """What a worker does with a task."""
-    from distributed import get_worker  # noqa: PLC0415 - see `_connect`
+    from distributed import get_worker  # noqa: PLC0415 - see `connect`
 
     with _one_at_a_time:
         answer = perform(pickle.loads(request))  # noqa: S301 - from `Cluster.settle`
@@ -182,12 +191,12 @@ def _ngspice_plugin() -> Any:
     return Ngspice()
 
 
-def _software() -> Software:
+def _software(simulator: bool) -> Software:
     with _one_at_a_time:
-        return Software.here()
+        return Software.here(simulator=simulator)
 
 
-def _connect(address: str) -> Any:
+def connect(address: str) -> Any:
     """A client of the scheduler.
 
     Raises:
@@ -209,7 +218,7 @@ def _connect(address: str) -> Any:
     try:
         with ThreadPoolExecutor(1) as other:  # a notebook has an event loop in its own thread
             other.submit(lambda: asyncio.run(knock())).result()
-        with _unwarned():
+        with unwarned():
             return Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False, name="harness")
     except (OSError, ValueError) as error:
         raise ChipError(
@@ -225,7 +234,7 @@ def _silence() -> None:
 
 
 @contextmanager
-def _unwarned() -> Iterator[None]:
+def unwarned() -> Iterator[None]:
     """Dask's advice on sizes of tasks and versions of its parts is not for our users."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -286,15 +286,22 @@ class _Bridges:
         return np.asarray(np.linalg.solve(matrix, residual[:, :, None])[:, :, 0], float)
 
     def limit(self, new: Array, old: Array) -> Array:
-        """Junction voltages (V) at most a logarithmic step above the old ones, as SPICE's ``pnjlim`` does."""
-        scale = self._scale
-        large = (new > self._critical) & (np.abs(new - old) > 2 * scale)
-        if not large.any():
-            return new
-        grown = 1 + (new - old) / scale
-        from_on = np.where(grown > 0, old + scale * np.log(np.maximum(grown, 1e-300)), self._critical)
-        from_off = scale * np.log(np.maximum(new, 1e-300) / scale)
-        return np.where(large, np.where(old > 0, from_on, from_off), new)
+        """See `limited`."""
+        return limited(new, old, self._scale, self._critical)
+
+
+def limited(new: Array, old: Array, scale: Array, critical: Array) -> Array:
+    """Junction voltages (V) at most a logarithmic step above the old ones, as SPICE's ``pnjlim`` does.
+
+    `scale` is N V_T and `critical` the voltage above which steps are limited, V; all arrays broadcast together.
+    """
+    large = (new > critical) & (np.abs(new - old) > 2 * scale)
+    if not large.any():
+        return new
+    grown = 1 + (new - old) / scale
+    from_on = np.where(grown > 0, old + scale * np.log(np.maximum(grown, 1e-300)), critical)
+    from_off = scale * np.log(np.maximum(new, 1e-300) / scale)
+    return np.where(large, np.where(old > 0, from_on, from_off), new)
 
 
 def _rank_among_equals(values: Index) -> Index:

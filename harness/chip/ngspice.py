@@ -1,6 +1,6 @@
-"""The chips that ngspice simulates: the reduced circuit for training, the full netlist as its witness."""
+"""The chips that ngspice simulates: the reduced circuit, and the full netlist as its witness or where it must be."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -13,8 +13,8 @@ from harness.chip.worker import OneSimulator, Settled, Simulators
 from harness.circuit import Circuit, ReducedCircuit, Reduction
 from harness.circuit.linearized import linearized
 from harness.errors import ChipError, ConvergenceError
-from harness.measurement import Clamp, Drive, Reading
-from harness.netlist import full
+from harness.measurement import Array, Clamp, Drive, Reading
+from harness.netlist import full, full_sweep, sweep
 from harness.netlist.settings import Tolerances
 
 CHUNK = 32
@@ -117,6 +117,7 @@ class FullNetlistChip(SimulatedChip):
         super().__init__(circuit, **shared)
         self._tolerances = tolerances or Tolerances()
         self._session: Session = open_session()
+        self._vectors = tuple(f"v({node.lower()})" for node in circuit.nodes)
 
     @property
     def simulator_seconds(self) -> float:  # noqa: D102
@@ -130,12 +131,11 @@ class FullNetlistChip(SimulatedChip):
         if drive.adjoint:
             raise ChipError(f"{drive.phase} phase: the full netlist has no adjoint; take the reduced one")
         nodes = np.zeros((len(drive.inputs), len(circuit.nodes)))
-        vectors = tuple(f"v({node.lower()})" for node in circuit.nodes)
         for sample in range(len(nodes)):
             shown = circuit if drive.about is None else linearized(circuit, drive.about.all_nodes[sample])
             lines = full.operating_point_lines(shown, drive, sample, self._tolerances, klu=self._session.has_klu)
             try:
-                nodes[sample] = self._session.sweep(SweepDeck(tuple(lines), full.SWEPT, 1, vectors))[0]
+                nodes[sample] = self._session.sweep(SweepDeck(tuple(lines), full.SWEPT, 1, self._vectors))[0]
             except Unsettled as stop:
                 raise ConvergenceError(
                     "ngspice found no operating point",
@@ -144,7 +144,59 @@ class FullNetlistChip(SimulatedChip):
                     log=stop.log,
                     deck=stop.deck,
                 ) from stop
+        return self._read(nodes)
+
+    def _read(self, nodes: Array) -> Reading:
         ground = np.zeros(len(nodes))
-        columns = {node: nodes[:, k] for k, node in enumerate(circuit.nodes)}
-        drops = [columns[o.plus] - columns.get(o.minus, ground) for o in circuit.outputs]
+        columns = {node: nodes[:, k] for k, node in enumerate(self.circuit.nodes)}
+        drops = [columns[o.plus] - columns.get(o.minus, ground) for o in self.circuit.outputs]
         return Reading(np.column_stack(drops), nodes)
+
+
+class FullSweepChip(FullNetlistChip):
+    """A `Chip` that ngspice solves without any reduction, chunks of a batch with all their phases each in one sweep.
+
+    For circuits that cannot be reduced (cells with a curve), many times faster than one netlist per phase; small-signal
+    phases have a netlist per sample. It settles in this process. `chunk` as in `NgspiceChip`.
+    """
+
+    def __init__(
+        self, circuit: Circuit, *, tolerances: Tolerances | None = None, chunk: int = CHUNK, **shared: Any
+    ) -> None:
+        super().__init__(circuit, tolerances=tolerances, **shared)
+        self._chunk = chunk
+
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        circuit = self.circuit.with_conductances(self.conductances)
+        readings: list[Reading] = []
+        for (still, _), group in groupby(
+            drives, lambda drive: (drive.about is not None, isinstance(drive.nudge, Clamp))
+        ):
+            alike = list(group)
+            readings += [self._settle_each(circuit, d) for d in alike] if still else self._sweep(circuit, alike)
+        return tuple(readings)
+
+    def _sweep(self, circuit: Circuit, drives: Sequence[Drive]) -> Iterator[Reading]:
+        samples = len(drives[0].inputs)
+        nodes = np.zeros((samples, len(drives), len(circuit.nodes)))
+        for first in range(0, samples, self._chunk):
+            chunk = slice(first, min(first + self._chunk, samples))
+            nodes[chunk] = self._sweep_chunk(circuit, drives, chunk).reshape(-1, *nodes.shape[1:])
+        return (self._read(nodes[:, k]) for k in range(len(drives)))
+
+    def _sweep_chunk(self, circuit: Circuit, drives: Sequence[Drive], chunk: slice) -> Array:
+        """V of every node, ``[points, nodes]``."""
+        lines = full_sweep.full_sweep_lines(circuit, drives, chunk, self._tolerances, klu=self._session.has_klu)
+        points = len(drives) * (chunk.stop - chunk.start)
+        deck = SweepDeck(tuple(lines), full.SWEPT, points, self._vectors, sweep.STEP)
+        try:
+            return self._session.sweep(deck)
+        except Unsettled as stop:
+            sample, phase = divmod(stop.point, len(drives))
+            raise ConvergenceError(
+                "ngspice found no operating point",
+                sample=chunk.start + sample,
+                phase=drives[phase].phase,
+                log=stop.log,
+                deck=stop.deck,
+            ) from stop

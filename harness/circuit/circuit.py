@@ -196,10 +196,12 @@ def _check_stage(stage: BidirectionalAmplifier | Buffer | Gyrator | Transformer)
     match stage:
         case BidirectionalAmplifier():
             _check_finite(f"amplifier {stage.name}: gain", stage.gain, "V/V")
+            _check_finite(f"amplifier {stage.name}: offset", stage.offset, "V")
             if stage.gain <= 0:
                 raise CircuitError(f"amplifier {stage.name}: gain {stage.gain:g} must be above 0")
         case Buffer():
             _check_nonzero(f"buffer {stage.name}: gain", stage.gain, "V/V")
+            _check_finite(f"buffer {stage.name}: offset", stage.offset, "V")
         case Gyrator():
             _check_nonzero(f"gyrator {stage.name}: conductance", stage.conductance, "S")
             _check_ports_of(stage)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from harness.devices import DiodeModel
+from harness.devices import LINEAR_CELLS, CellLaw, DiodeModel
 from harness.measurement import Array, Index
 
 GROUND = "0"
@@ -66,7 +66,7 @@ class CurrentSource:
 
 @dataclass(frozen=True)
 class BidirectionalAmplifier:
-    """Holds `output` at `gain` × the voltage of `input`, and draws 1/`gain` of the output's current from `input`.
+    """Holds `output` at `gain` × (v(input) + `offset`), and draws 1/`gain` of the output's current from `input`.
 
     Kendall et al. 2020, §3: signals grow forward, error currents shrink backward.
     """
@@ -75,11 +75,13 @@ class BidirectionalAmplifier:
     input: str
     output: str
     gain: float
+    offset: float = 0.0
+    """V, referred to the input."""
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Holds `output` at `gain` × the voltage of `input`, and draws no current from it: what joins stages of a cascade.
+    """Holds `output` at `gain` × (v(input) + `offset`), and draws no current: what joins stages of a cascade.
 
     A negative gain inverts. No error returns through it: the circuit is not reciprocal (Chaffey 2025, §6).
     """
@@ -88,6 +90,8 @@ class Buffer:
     input: str
     output: str
     gain: float
+    offset: float = 0.0
+    """V, referred to the input."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,8 @@ class Crossbar:
     """S, ``[word, bit]``; g_min ≤ g ≤ g_max."""
     g_min: float
     g_max: float
+    law: CellLaw = LINEAR_CELLS
+    """How the current of every cell follows its voltage."""
 
     @property
     def title(self) -> str:
@@ -170,6 +176,8 @@ class Edges:
     """S, ``[edge]``; g_min ≤ g ≤ g_max."""
     g_min: float
     g_max: float
+    law: CellLaw = LINEAR_CELLS
+    """How the current of every edge follows its voltage."""
 
     @property
     def title(self) -> str:

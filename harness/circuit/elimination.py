@@ -11,23 +11,32 @@ from scipy.sparse import csc_matrix, csr_matrix
 from scipy.sparse.linalg import SuperLU, splu
 
 from harness.circuit.equations import System
+from harness.circuit.fronts import Fronts
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
 
 _MOST_DENSE = 3_000  # unknowns
 _FILLED = 1 / 6  # of a matrix; measured: sparse factors of a random graph with 1,000 nodes take twice as long as dense
+Solve = Callable[..., Array]
+"""Solves for columns; that of `Factors.GENERAL` with ``trans="T"`` for the transposed matrix too."""
 
 
 @dataclass(frozen=True, eq=False)
 class Elimination:
-    """Eliminated variables from kept ones: u_e = current + inputs @ current_gain − u_k @ transfer."""
+    """Eliminated variables from kept ones: u_e = standing(inputs) − u_k @ transfer."""
 
     variables: Index
-    current: Array
-    current_gain: Array
     transfer: Array
     adjoint_transfer: Array
     """The same of the transposed equations."""
+    _current: Array
+    _current_gain: csr_matrix | Array
+    _solve: Solve
+
+    def standing(self, inputs: Array) -> Array:
+        """V of the eliminated variables while all kept ones are at 0 V, ``[batch, variables]``."""
+        currents = self._current + inputs @ self._current_gain
+        return self._solve(currents.T.copy()).T if currents.any() else currents
 
 
 class Factors(StrEnum):
@@ -47,8 +56,8 @@ class Factors(StrEnum):
             return cls.GENERAL
         return cls.DENSE if 0 < size <= _MOST_DENSE and _factored(matrix).nnz > _FILLED * size**2 else cls.SPARSE
 
-    def solver(self, matrix: csr_matrix) -> Callable[..., Array]:
-        """Solves for columns; the general one with ``trans="T"`` for the transposed matrix too.
+    def solver(self, matrix: csr_matrix) -> Solve:
+        """What solves for columns.
 
         Raises:
             RuntimeError, LinAlgError: the matrix is singular.
@@ -67,7 +76,7 @@ def _factored(matrix: csr_matrix) -> SuperLU:
 
 
 def eliminate(
-    system: System, kept: Index, interior: Index, factors: Factors, *, reciprocal: bool
+    system: System, kept: Index, interior: Index, factors: Factors | Fronts, *, reciprocal: bool
 ) -> tuple[Array, Array, Array, Elimination | None]:
     """What is left of a system.
 
@@ -77,23 +86,34 @@ def eliminate(
     Raises:
         CircuitError: the interior floats.
     """
-    current, gain = system.current, system.current_gain
+    gain = _dense(system.current_gain(kept))
     if not len(interior):
-        return system.dense(), current, gain, None
+        return system.dense(), system.current, gain, None
     matrix = system.sparse()
+    inside, outside = matrix[interior], matrix[kept]
     try:
-        solve = factors.solver(matrix[interior][:, interior])
+        solve = _solver(inside[:, interior], factors)
     except (RuntimeError, np.linalg.LinAlgError) as error:
         raise CircuitError("a part of the circuit floats: every cell that leads to it is open (0 S)") from error
-    across, back = matrix[interior][:, kept].toarray(), matrix[kept][:, interior].toarray()
-    transfer = solve(across).T
-    adjoint = transfer if reciprocal else solve(back.T.copy(), trans="T").T
-    gained = solve(gain[:, interior].T.copy()).T
-    elimination = Elimination(interior, solve(current[interior]), gained, transfer, adjoint)
-    reduced = matrix[kept][:, kept].toarray() - back @ transfer.T
+    back = outside[:, interior]
+    transfer = solve(inside[:, kept].toarray()).T
+    adjoint = transfer
+    if not reciprocal:
+        across = back.T.toarray()
+        adjoint = (solve(across, trans="T") if factors is Factors.GENERAL else solve(across)).T
+    reduced = outside[:, kept].toarray() - back @ transfer.T
+    current, gained = system.current[interior], system.current_gain(interior)
     return (
         (reduced + reduced.T) / 2 if reciprocal else reduced,
-        current[kept] - back @ elimination.current,
-        gain[:, kept] - gained @ back.T,
-        elimination,
+        system.current[kept] - adjoint @ current,
+        gain - gained @ adjoint.T,
+        Elimination(interior, transfer, adjoint, current, gained, solve),
     )
+
+
+def _solver(matrix: csr_matrix, factors: Factors | Fronts) -> Solve:
+    return factors.factored(matrix).solve if isinstance(factors, Fronts) else factors.solver(matrix)
+
+
+def _dense(matrix: csr_matrix | Array) -> Array:
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()

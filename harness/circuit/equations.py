@@ -1,5 +1,7 @@
 """The equations of a circuit's free variables, element by element."""
 
+from typing import Any
+
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
@@ -10,16 +12,18 @@ from harness.measurement import Array, Index
 class System:
     """Kirchhoff's current law over the free variables and each transformer's constraint, while elements are added.
 
-    The matrix is the diagonal less `_links` both ways, plus `_directed` (row, column, value): what buffers, gyrators
-    and transformers do one way or with another sign.
+    The matrix is the diagonal less `_links` both ways, plus `_directed` (row, column, value): what buffers, gyrators,
+    transformers and amplifiers of unequal gains do one way, or with another sign or size.
     """
 
     def __init__(self, scaling: Scaling, channels: int, transformers: int = 0) -> None:
         self._scaling = scaling
+        self._shifted = bool(scaling.constant[scaling.free].any())
         self.size = scaling.variables + transformers
         self.diagonal = np.zeros(self.size)
         self.current = np.zeros(self.size)
-        self.current_gain = np.zeros((channels, self.size))
+        self._channels = channels
+        self._gains: list[tuple[Index, Array | csr_matrix]] = []
         nothing = np.zeros(0, np.intp)
         self._links = [(nothing, nothing, np.zeros(0))]
         self._directed = [(nothing, nothing, np.zeros(0))]
@@ -38,7 +42,7 @@ class System:
         between = cells[np.ix_(w, b)]
         rows, columns = self._scaling.variable[words[w]], self._scaling.variable[bits[b]]
         self.diagonal += self._gathered(rows, between.sum(axis=1)) + self._gathered(columns, between.sum(axis=0))
-        self._links.append((np.repeat(rows, len(columns)), np.tile(columns, len(rows)), between.ravel()))
+        self._link(np.repeat(words[w], len(columns)), np.tile(bits[b], len(rows)), between.ravel())
 
     def add_edges(self, first: Index, second: Index, conductance: Array) -> None:
         """Single conductances (S, ``[edges]``)."""
@@ -46,10 +50,11 @@ class System:
         between = free[first] & free[second]
         rows, columns = scaling.variable[first[between]], scaling.variable[second[between]]
         self.diagonal += self._gathered(rows, conductance[between]) + self._gathered(columns, conductance[between])
-        self._links.append((rows, columns, conductance[between]))
+        self._link(first[between], second[between], conductance[between])
         for nodes, held in ((first, second), (second, first)):
             chosen = np.flatnonzero(free[nodes] & ~free[held])
             self.diagonal += self._gathered(scaling.variable[nodes[chosen]], conductance[chosen])
+            self._add_own(nodes[chosen], conductance[chosen])
             self._add_transfer(nodes[chosen], held[chosen], -conductance[chosen])
 
     def add_gyrator(self, pins: Index, conductance: float) -> None:
@@ -68,15 +73,36 @@ class System:
         moving = scaling.unknown[pins]
         columns, weighted = scaling.variable[pins[moving]], weights[moving] * scaling.scale[pins[moving]]
         self._directed.append((np.full(len(columns), own), columns, weighted))
-        for node, weight in zip(pins[~moving].tolist(), weights[~moving].tolist(), strict=True):
-            self.current[own] -= weight * scaling.held[node]
+        for node, weight in zip(pins.tolist(), weights.tolist(), strict=True):
+            self.current[own] -= weight * scaling.constant[node]
             if scaling.channel[node] >= 0:
-                self.current_gain[scaling.channel[node], own] -= weight * scaling.gain[node]
+                gained = np.array([-weight * scaling.gain[node]])
+                self._add_gains(np.array([own]), scaling.channel[[node]], gained)
 
     def add_current(self, node: int, amperes: float) -> None:
         """A current (A) into a node."""
         if self._scaling.free[node]:
             self.current[self._scaling.variable[node]] += amperes / self._scaling.scale[node]
+
+    def _link(self, first: Index, second: Index, conductance: Array) -> None:
+        """What single conductances (S) between free nodes are besides the diagonal."""
+        scaling = self._scaling
+        rows, columns = scaling.variable[first], scaling.variable[second]
+        if scaling.uneven:
+            ratio = scaling.scale[second] / scaling.scale[first]
+            self._directed += [(rows, columns, -conductance * ratio), (columns, rows, -conductance / ratio)]
+        else:
+            self._links.append((rows, columns, conductance))
+        if self._shifted:
+            flowing = conductance * (scaling.constant[first] - scaling.constant[second])
+            self.current -= self._gathered(rows, flowing / scaling.scale[first])
+            self.current += self._gathered(columns, flowing / scaling.scale[second])
+
+    def _add_own(self, nodes: Index, conductance: Array) -> None:
+        """Currents that the constant voltages of free nodes drive out of them through conductances (S, ``[nodes]``)."""
+        if self._shifted:
+            flowing = conductance * self._scaling.constant[nodes] / self._scaling.scale[nodes]
+            self.current -= self._gathered(self._scaling.variable[nodes], flowing)
 
     def _add_transfer(self, nodes: Index, others: Index, conductance: Array) -> None:
         """Currents conductance · v(other) (S) out of free nodes, ``[transfers]``; other rows are nobody's equation."""
@@ -86,27 +112,44 @@ class System:
         moving = scaling.unknown[others]
         entries = at[moving], scaling.variable[others[moving]], drawn[moving] * scaling.scale[others[moving]]
         self._directed.append(entries)
-        self.current -= self._gathered(at[~moving], scaling.held[others[~moving]] * drawn[~moving])
+        self.current -= self._gathered(at, scaling.constant[others] * drawn)
         follows = np.flatnonzero(~moving & (scaling.channel[others] >= 0))
         gained = -scaling.gain[others[follows]] * drawn[follows]
-        np.add.at(self.current_gain, (scaling.channel[others[follows]], at[follows]), gained)
+        self._add_gains(at[follows], scaling.channel[others[follows]], gained)
 
     def _add_held(self, held: Index, nodes: Index, cells: Array) -> None:
         """Cells (S, ``[held, node]``) from held or copied nodes to free ones: own conductances and currents."""
         scaling, at = self._scaling, self._scaling.variable[nodes]
-        self.diagonal += self._gathered(at, cells.sum(axis=0))
+        total = cells.sum(axis=0)
+        self.diagonal += self._gathered(at, total)
+        self._add_own(nodes, total)
+        steady = np.flatnonzero(scaling.constant[held])
+        self.current += self._gathered(at, scaling.constant[held[steady]] @ cells[steady] / scaling.scale[nodes])
         if (copied := scaling.copied[held]).any():
             rows, columns = np.tile(at, copied.sum()), np.repeat(scaling.variable[held[copied]], len(at))
             ratios = scaling.scale[held[copied]][:, None] / scaling.scale[nodes]
             self._directed.append((rows, columns, (-cells[copied] * ratios).ravel()))
             held, cells = held[~copied], cells[~copied]
-        steady = np.flatnonzero(scaling.held[held])
-        self.current += self._gathered(at, scaling.held[held[steady]] @ cells[steady] / scaling.scale[nodes])
-        gained = np.asarray(scaling.gathering(held, len(self.current_gain)) @ cells, float) / scaling.scale[nodes]
-        if len(np.unique(at)) == len(at):
-            self.current_gain[:, at] += gained
-        else:
-            np.add.at(self.current_gain.T, at, gained.T)
+        gained = np.asarray(scaling.gathering(held, self._channels) @ cells, float) / scaling.scale[nodes]
+        self._gains.append((at, gained))
+
+    def _add_gains(self, variables: Index, channels: Index, gains: Array) -> None:
+        """Currents (A/V) into variables from a channel each."""
+        if len(variables):
+            entries = gains, (channels, np.arange(len(variables)))
+            self._gains.append((variables, csr_matrix(entries, shape=(self._channels, len(variables)))))
+
+    def current_gain(self, variables: Index) -> csr_matrix | Array:
+        """Current (A/V) that every channel drives into some variables, ``[channels, variables]``."""
+        place = np.full(self.size, -1)
+        place[variables] = np.arange(len(variables))
+        total: Any = csr_matrix((self._channels, len(variables)))
+        for at, gains in self._gains:
+            chosen = np.flatnonzero(place[at] >= 0)
+            if len(chosen):
+                entries = np.ones(len(chosen)), (chosen, place[at[chosen]])
+                total = total + gains @ csr_matrix(entries, shape=(len(at), len(variables)))
+        return total if isinstance(total, csr_matrix) else np.asarray(total, float)
 
     def _gathered(self, variables: Index, values: Array) -> Array:
         return np.bincount(variables, values, self.size).astype(float)
@@ -118,7 +161,9 @@ class System:
         matrix = np.diag(self.diagonal) - half - half.T
         if len(self._directed) > 1:
             rows, columns, values = (np.concatenate(part) for part in zip(*self._directed, strict=True))
-            np.add.at(matrix, (rows, columns), values)
+            flat = matrix.ravel()
+            np.add.at(flat, rows * self.size + columns, values)
+            matrix = flat.reshape(matrix.shape)
         return matrix
 
     def sparse(self) -> csr_matrix:

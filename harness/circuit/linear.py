@@ -40,20 +40,23 @@ def _solved(matrix: Array, currents: Array, network: Network, phase: Phase) -> A
     return clamped_solution(matrix, currents, held, wanted)
 
 
-def clamped_solution(matrix: Array, currents: Array, held: Array, wanted: Array) -> Array:
-    """x with matrix · x + heldᵀ · i = currents for whatever i makes held · x = wanted (V).
+def clamped_solution(
+    matrix: Array, currents: Array, held: Array, wanted: Array, push: Array | None = None
+) -> Array:
+    """x with matrix · x + push · i = currents for whatever i makes held · x = wanted (V).
 
     Args:
         matrix: S, ``[..., n, n]``.
         currents: A, ``[..., n, columns]``.
         held: incidence of the clamps, ``[clamps, n]``.
         wanted: V, ``[..., clamps, columns]``.
+        push: where the currents i enter, ``[n, clamps]``; heldᵀ if it is not given.
     """
     size, clamps = matrix.shape[-1], len(held)
     unit = float(np.abs(matrix).max(initial=0.0)) or 1.0  # rows and columns of one size: no digits are lost
     bordered = np.zeros((*matrix.shape[:-2], size + clamps, size + clamps))
     bordered[..., :size, :size] = matrix
-    bordered[..., :size, size:] = unit * held.T
+    bordered[..., :size, size:] = unit * (held.T if push is None else push)
     bordered[..., size:, :size] = unit * held
     right = np.concatenate([currents, unit * wanted], axis=-2)
     return np.asarray(np.linalg.solve(bordered, right)[..., :size, :])

@@ -13,7 +13,7 @@ so that the current of cell [w, b] crosses b + 1 segments of its word line and (
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -29,10 +29,9 @@ from harness.circuit.elements import (
     Element,
     InputSource,
     Resistor,
-    Transformer,
     VoltageSource,
 )
-from harness.circuit.scaling import energy_scales, scaling_of
+from harness.circuit.scaling import scaling_of
 from harness.errors import CircuitError
 from harness.measurement import Array
 from harness.units import show
@@ -116,7 +115,7 @@ class LineResistance:
             segments += _segments(f"{crossbar.name}_rb", chains, self.bit)
         first, second = (tuple(node for row in mesh for node in row) for mesh in (near, far))
         cells = crossbar.conductances.reshape(-1)
-        return [Edges(crossbar.name, first, second, cells, crossbar.g_min, crossbar.g_max), *segments]
+        return [Edges(crossbar.name, first, second, cells, crossbar.g_min, crossbar.g_max, crossbar.law), *segments]
 
 
 def check_amount(what: str, value: float, unit: str, most: float = math.inf) -> None:
@@ -240,7 +239,7 @@ class AmplifierErrors:
     layer_gain: float = 0.0
     """The same, drawn once for all `BidirectionalAmplifier` between the same two levels of amplification: a layer."""
     offset: float = 0.0
-    """Standard deviation of every `Buffer`'s input offset, V, normal, per device."""
+    """Standard deviation of every input-referred offset, V, normal, per device."""
 
     def __post_init__(self) -> None:
         check_amount("amplifier errors: gain", self.gain, "", 1.0)
@@ -248,11 +247,10 @@ class AmplifierErrors:
         check_amount("amplifier errors: offset", self.offset, "V")
 
     def apply(self, circuit: Circuit, rng: np.random.Generator) -> Circuit:
-        """The circuit with its stages.
+        """The circuit with its stages; unequal gains within a layer leave it without an energy (`energy_scales`).
 
         Raises:
-            CircuitError: gains leave the circuit without an energy (`energy_scales`), or bidirectional amplifiers
-                would need offsets.
+            CircuitError: a bidirectional amplifier's gain was drawn at or below 0.
         """
         stages = [e for e in circuit.elements if isinstance(e, (BidirectionalAmplifier, Buffer))]
         layers = _layers(circuit) if stages else {}
@@ -261,45 +259,16 @@ class AmplifierErrors:
         offsets = self.offset * rng.standard_normal(len(stages))
         if not stages or not (self.gain or self.layer_gain or self.offset):
             return circuit
-        gains = {s.name: s.gain * float(f) for s, f in zip(stages, own, strict=True)}
-        gains |= {name: gains[name] * float(shared[layer]) for name, layer in layers.items()}
-        circuit = self._amplified(circuit, gains)
-        return self._shifted(circuit, {s.name: float(v) for s, v in zip(stages, offsets, strict=True)})
+        errors = iter(zip(own.tolist(), offsets.tolist(), strict=True))
 
-    def _amplified(self, circuit: Circuit, gains: Mapping[str, float]) -> Circuit:
-        if not (self.gain or self.layer_gain):
-            return circuit
-        elements = (
-            replace(e, gain=gains[e.name]) if isinstance(e, (BidirectionalAmplifier, Buffer)) else e
-            for e in circuit.elements
-        )
-        varied = replace(circuit, elements=tuple(elements))
-        try:
-            energy_scales(varied)
-        except CircuitError as error:
-            raise CircuitError(
-                f"amplifier errors: gain {self.gain:g} gives circuit {circuit.name} no energy, because bidirectional "
-                f"amplifiers that join the same parts must have one gain ({error}); set gain = 0 and use layer_gain"
-            ) from error
-        return varied
+        def erring(element: Element) -> Element:
+            if not isinstance(element, (BidirectionalAmplifier, Buffer)):
+                return element
+            factor, offset = next(errors)
+            common = float(shared[layers[element.name]]) if element.name in layers else 1.0
+            return replace(element, gain=element.gain * factor * common, offset=element.offset + offset)
 
-    def _shifted(self, circuit: Circuit, offsets: Mapping[str, float]) -> Circuit:
-        """Behind each buffer a transformer 1 : 1 whose other port a rail holds: a floating source of gain · offset."""
-        if not self.offset:
-            return circuit
-        if amplifier := next((e for e in circuit.elements if isinstance(e, BidirectionalAmplifier)), None):
-            raise CircuitError(
-                f"amplifier errors: offset {show(self.offset, 'V')} cannot be given to bidirectional amplifier "
-                f"{amplifier.name}, whose circuit would need floating sources; set offset = 0"
-            )
-        taken = {node.casefold() for node in circuit.nodes}
-        elements: list[Element] = []
-        for element in circuit.elements:
-            if isinstance(element, Buffer):
-                elements += _with_offset(element, element.gain * offsets[element.name], taken)
-            else:
-                elements.append(element)
-        return replace(circuit, elements=tuple(elements))
+        return replace(circuit, elements=tuple(map(erring, circuit.elements)))
 
 
 def _layers(circuit: Circuit) -> dict[str, int]:
@@ -310,14 +279,3 @@ def _layers(circuit: Circuit) -> dict[str, int]:
     amplifiers = [e for e in circuit.elements if isinstance(e, BidirectionalAmplifier)]
     levels = [(float(scale[index[a.input]]), float(scale[index[a.output]])) for a in amplifiers]
     return {a.name: numbers.setdefault(level, len(numbers)) for a, level in zip(amplifiers, levels, strict=True)}
-
-
-def _with_offset(buffer: Buffer, volts: float, taken: set[str]) -> list[Element]:
-    """The buffer, and v(output) = what it holds + `volts`."""
-    raw, rail = f"{buffer.name}_raw", f"{buffer.name}_os"
-    claim_nodes(f"buffer {buffer.name}", (raw, rail), taken)
-    return [
-        replace(buffer, output=raw),
-        VoltageSource(f"{buffer.name}_offset", rail, volts),
-        Transformer(f"{buffer.name}_shift", buffer.output, raw, rail, GROUND, 1.0),
-    ]

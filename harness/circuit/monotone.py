@@ -38,6 +38,7 @@ from harness.circuit.elements import (
     Transformer,
     VoltageSource,
 )
+from harness.circuit.nonlinearity import refuse_nonlinear
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
 
@@ -284,6 +285,7 @@ def _linear_part(circuit: Circuit) -> _Linear:
 
 
 def _refuse_cascades(circuit: Circuit) -> None:
+    refuse_nonlinear(circuit)
     for e in circuit.elements:
         if not isinstance(e, _PARTS):
             kind = {BidirectionalAmplifier: "amplifier", Buffer: "buffer"}.get(type(e), type(e).__name__.lower())

@@ -4,12 +4,13 @@ import numpy as np
 
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import GROUND, Diode, Resistor
+from harness.devices import CellLaw
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.measurement import Array, Conductances, Index
 
 
 def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Array:
-    """W in all conductances and diodes of every sample, Σ g Δv² + Σ i v, ``[batch]``.
+    """W in all cells, resistors and diodes of every sample, Σ i v, ``[batch]``.
 
     Args:
         circuit: the full circuit; its own programmed conductances are ignored.
@@ -21,7 +22,9 @@ def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Ar
     watts = np.zeros(len(nodes))
     for array, g in zip(circuit.arrays, conductances, strict=True):
         first, second = array.ends(index)
-        if g.ndim == 2:
+        if not array.law.linear:
+            watts += [_in_curved(array.law, row[first] - row[second], g) for row in volts]
+        elif g.ndim == 2:
             watts += _in_crossbar(volts[:, first[:, 0]], volts[:, second[0]], g)
         else:
             watts += (volts[:, first] - volts[:, second]) ** 2 @ g
@@ -33,6 +36,10 @@ def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Ar
     saturation = np.array([d.model.saturation_current for d in diodes])
     current, _ = current_and_slope(over, saturation, np.array([d.model.emission for d in diodes]) * THERMAL_VOLTAGE)
     return watts + (current * over).sum(axis=1)
+
+
+def _in_curved(law: CellLaw, over: Array, g: Array) -> float:
+    return float(np.sum(g * law.current_and_slope(over)[0] * over))
 
 
 def _in_crossbar(words: Array, bits: Array, g: Array) -> Array:

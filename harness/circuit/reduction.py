@@ -6,7 +6,7 @@ Three steps, none of which approximates:
 2. bidirectional amplifiers and buffers vanish by a change of variable (`harness.circuit.scaling`), gyrators and
    transformers are entries of the matrix (`harness.circuit.equations`);
 3. a linear part that touches neither a diode nor an output is eliminated by its Schur complement (Kron reduction,
-   `harness.circuit.elimination`), wherever that leaves no more conductances than before.
+   `harness.circuit.elimination`), wherever that leaves less to solve (`harness.circuit.partition`).
 
 `Reduction` does the work that depends on the topology alone, once; `Reduction.reduce` does the arithmetic for one
 set of conductances.
@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from harness.circuit.circuit import Circuit, nodes_of
 from harness.circuit.elements import GROUND, CurrentSource, Diode, Gyrator, Resistor, Transformer
 from harness.circuit.elimination import Elimination, Factors, eliminate
 from harness.circuit.equations import System
+from harness.circuit.fronts import Fronts, fronts_of
+from harness.circuit.nonlinearity import refuse_nonlinear
+from harness.circuit.partition import eliminated
 from harness.circuit.scaling import Scaling, scaling_of
 from harness.circuit.settling import Junctions, Network, Phase, Settling, unjoined
 from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
@@ -88,7 +89,7 @@ class ReducedCircuit:
 
     def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """What every drive makes visible, from the solved unknowns (V, ``[batch, drives, n]``)."""
-        pins: dict[int, Array] = {}
+        standing: dict[int, Array] = {}
         found = []
         for k, drive in enumerate(drives):
             if drive.adjoint:
@@ -96,9 +97,9 @@ class ReducedCircuit:
             elif drive.about is not None:
                 nodes = self._way_back.responses(solved[:, k])
             else:
-                if id(drive.inputs) not in pins:
-                    pins[id(drive.inputs)] = self._way_back.pins(drive.inputs)
-                nodes = self._way_back.node_voltages(solved[:, k], drive.inputs, pins[id(drive.inputs)])
+                if id(drive.inputs) not in standing:
+                    standing[id(drive.inputs)] = self._way_back.standing(drive.inputs)
+                nodes = standing[id(drive.inputs)] + self._way_back.responses(solved[:, k])
             found.append(Reading(self._way_back.output_voltages(nodes), nodes))
         return tuple(found)
 
@@ -123,8 +124,10 @@ class Reduction:
         """Plan the elimination.
 
         Raises:
-            CircuitError: amplifiers close a loop, or outputs lie behind unequal amplification.
+            CircuitError: stages close a loop of their own, a diode or an output pair joins nodes behind unequal gains
+                or offsets, outputs lie behind unequal amplification, or cells are not linear.
         """
+        refuse_nonlinear(circuit)
         self.circuit = circuit
         self._scaling = scaling_of(circuit)
         self._index = {**circuit.node_index, GROUND: len(circuit.nodes)}
@@ -148,9 +151,8 @@ class Reduction:
         self._plan_terminals()
         rng = np.random.default_rng(0)  # no two cells alike: what buffers of opposite gain do must not cancel
         closed_system = self._system([c.g_max * rng.uniform(0.5, 1, c.shape) for c in circuit.arrays])
-        inner = closed_system.sparse()[self._interior][:, self._interior]
-        self._reciprocal = not (self._gyrators or self._scaling.copied.any())
-        self._factors = Factors.of(inner, reciprocal=self._reciprocal)
+        self._reciprocal = self._scaling.reciprocal and not self._gyrators
+        self._factors = self._factoring(closed_system)
         closed, *_ = self._eliminated(closed_system)
         self._alone = unjoined(closed, self._junctions, (self._plus, self._minus))
         self._last: tuple[Sequence[Array], ReducedCircuit] | None = None
@@ -172,9 +174,10 @@ class Reduction:
         system = self._system(conductances)
         self._refuse_floating(system)
         conductance, current, current_gain, elimination = self._eliminated(system)
+        alone = self._alone[np.diagonal(conductance)[self._alone] >= 0]  # a loop of stages can make one negative
         return ReducedCircuit(
             names=tuple(self._names[k] for k in self._kept),
-            network=Network(conductance, self._junctions, self._plus, self._minus, self._alone),
+            network=Network(conductance, self._junctions, self._plus, self._minus, alone),
             current=current,
             current_gain=current_gain,
             rail=self._rail,
@@ -183,6 +186,18 @@ class Reduction:
             _way_back=_WayBack(self._scaling, self._kept, elimination, self._output_nodes),
             _diodes=self._diode_table,
         )
+
+    def _factoring(self, system: System) -> Factors | Fronts:
+        """How the interior shall be factored: lines are looked for among resistors, the cells' neighbours."""
+        rows = system.sparse()[self._interior]
+        inner, position = rows[:, self._interior], np.full(system.size, -1)
+        position[self._interior] = np.arange(len(self._interior))
+        if not (inner - inner.T).nnz:
+            segments = position[np.column_stack([self._scaling.variable[ends] for ends in self._ends])]
+            touched = rows[:, self._kept].getnnz(axis=1) > 0
+            if fronts := fronts_of(inner, segments[(segments >= 0).all(axis=1)], touched):
+                return fronts
+        return Factors.of(inner, reciprocal=self._reciprocal)
 
     def _eliminated(self, system: "System") -> "tuple[Array, Array, Array, Elimination | None]":
         return eliminate(system, self._kept, self._interior, self._factors, reciprocal=self._reciprocal)
@@ -208,7 +223,7 @@ class Reduction:
         return np.array([self._index[node] for node in nodes], dtype=np.intp)
 
     def _partition(self) -> tuple[Index, Index]:
-        """Variables that stay, and those that a Schur complement removes without adding conductances."""
+        """Variables that stay, and those that a Schur complement removes (`harness.circuit.partition`)."""
         variable = self._scaling.variable
         held = [n for d in self._diodes for n in (d.anode, d.cathode)]
         held += [n for o in self.circuit.outputs for n in (o.plus, o.minus)]
@@ -220,18 +235,8 @@ class Reduction:
         touched = variable[np.concatenate([np.zeros(0, np.intp), *ported])]
         stays[touched[touched >= 0]] = True
         edges = np.unique(np.sort(self._variable_edges(), axis=1), axis=0)
-        inner = ~stays
-        between = edges[inner[edges].all(axis=1)]
-        shape = (len(stays), len(stays))
-        graph = coo_matrix((np.ones(len(between)), (between[:, 0], between[:, 1])), shape=shape)
-        _, part = connected_components(graph, directed=False)
-        for label in np.unique(part[inner]):
-            members = inner & (part == label)
-            touching = edges[members[edges].any(axis=1)]
-            boundary = len(np.unique(touching[~members[touching]]))
-            if boundary * (boundary - 1) // 2 > len(touching):
-                stays |= members
-        return np.flatnonzero(stays), np.flatnonzero(~stays)
+        gone = eliminated(edges, stays)
+        return np.flatnonzero(~gone), np.flatnonzero(gone)
 
     def _variable_edges(self) -> Index:
         """Pairs of variables that some conductance joins, ``[edges, 2]``."""
@@ -243,11 +248,14 @@ class Reduction:
         return edges[(edges >= 0).all(axis=1) & (edges[:, 0] != edges[:, 1])]
 
     def _plan_terminals(self) -> None:
-        """Number the terminals of diodes and outputs: kept unknowns first, then one rail per held node and scale."""
-        scaling, kept = self._scaling, {int(v): i for i, v in enumerate(self._kept)}
-        rails: dict[tuple[int, float], int] = {}
+        """Number the terminals of diodes and outputs: kept unknowns first, then one rail per held node and frame.
 
-        def terminal(node: int, scale: float) -> int:
+        A frame is the scale and the constant voltage of the free node at the other end.
+        """
+        scaling, kept = self._scaling, {int(v): i for i, v in enumerate(self._kept)}
+        rails: dict[tuple[int, float, float], int] = {}
+
+        def terminal(node: int, frame: tuple[float, float]) -> int:
             if scaling.copied[node]:
                 name = self.circuit.nodes[node]
                 raise CircuitError(
@@ -255,14 +263,12 @@ class Reduction:
                 )
             if scaling.free[node]:
                 return kept[int(scaling.variable[node])]
-            return len(kept) + rails.setdefault((node, scale), len(rails))
-
-        def common_scale(first: int, second: int) -> float:
-            return float(scaling.scale[first] if scaling.free[first] else scaling.scale[second])
+            return len(kept) + rails.setdefault((node, *frame), len(rails))
 
         ends = [(self._index[d.anode], self._index[d.cathode]) for d in self._diodes]
-        scales = [common_scale(*pair) for pair in ends]
-        at = [[terminal(node, s) for node in pair] for pair, s in zip(ends, scales, strict=True)]
+        frames = [self._frame(f"diode {d.name}", pair) for d, pair in zip(self._diodes, ends, strict=True)]
+        scales = [scale for scale, _ in frames]
+        at = [[terminal(node, frame) for node in pair] for pair, frame in zip(ends, frames, strict=True)]
         anode, cathode = np.array(at, dtype=np.intp).reshape(-1, 2).T
         self._junctions = Junctions(
             anode,
@@ -271,19 +277,31 @@ class Reduction:
             np.array([d.model.emission / s for d, s in zip(self._diodes, scales, strict=True)]),
         )
         pins = [(self._index[o.plus], self._index[o.minus]) for o in self.circuit.outputs]
-        out_scales = {common_scale(*pair) for pair in pins}
+        frames = [self._frame(f"output {o.name}", pair) for o, pair in zip(self.circuit.outputs, pins, strict=True)]
+        out_scales = {scale for scale, _ in frames}
         if len(out_scales) > 1:
             raise CircuitError(f"circuit {self.circuit.name}: its outputs lie behind unequal amplification")
         self._output_scale = out_scales.pop()
-        self._plus = np.array([terminal(plus, self._output_scale) for plus, _ in pins], dtype=np.intp)
-        self._minus = np.array([terminal(minus, self._output_scale) for _, minus in pins], dtype=np.intp)
+        self._plus = np.array([terminal(plus, f) for (plus, _), f in zip(pins, frames, strict=True)], dtype=np.intp)
+        self._minus = np.array([terminal(minus, f) for (_, minus), f in zip(pins, frames, strict=True)], dtype=np.intp)
         self._output_nodes = np.array(pins, dtype=np.intp)
-        nodes = np.array([node for node, _ in rails], dtype=np.intp)
-        scale = np.array([s for _, s in rails])
-        self._rail = scaling.held[nodes] / scale
+        nodes = np.array([node for node, *_ in rails], dtype=np.intp)
+        scale, constant = (np.array([frame[k] for _, *frame in rails]) for k in (0, 1))
+        self._rail = (scaling.constant[nodes] - constant) / scale
         self._rail_gain = np.zeros((self.circuit.channels, len(nodes)))
         follows = np.flatnonzero(scaling.channel[nodes] >= 0)
         self._rail_gain[scaling.channel[nodes[follows]], follows] = scaling.gain[nodes[follows]] / scale[follows]
+
+    def _frame(self, what: str, pair: tuple[int, int]) -> tuple[float, float]:
+        """Scale (V/V) and constant voltage (V) that the free nodes of a pair have in common."""
+        scaling = self._scaling
+        frames = {(float(scaling.scale[n]), float(scaling.constant[n])) for n in pair if scaling.free[n]}
+        if len(frames) > 1:
+            ends = " and ".join(self.circuit.nodes[node] for node in pair)
+            raise CircuitError(
+                f"{what}: its nodes {ends} lie behind amplifiers of unequal gain or offset; take amplifiers' inputs"
+            )
+        return next(iter(frames), (1.0, 0.0))
 
     def _refuse_floating(self, system: "System") -> None:
         open_nodes = np.flatnonzero(system.diagonal[: self._scaling.variables] <= 0)
@@ -319,50 +337,48 @@ class _WayBack:
         self._outputs = output_nodes
         self._variables = len(kept) + (len(elimination.variables) if elimination else 0)
 
-    def pins(self, inputs: Array) -> Array:
-        """V of every node that sources hold, ``[batch, nodes]``; free nodes are left at 0."""
+    def standing(self, inputs: Array) -> Array:
+        """V of every node while all unknowns that are left are at 0 V, ``[batch, nodes]``."""
         scaling, follows = self._scaling, np.flatnonzero(self._scaling.channel[:-1] >= 0)
-        voltages = np.empty((len(inputs), len(scaling.held) - 1))
-        voltages[:] = scaling.held[:-1]
-        voltages[:, follows] = scaling.gain[follows] * inputs[:, scaling.channel[follows]]
-        return voltages
-
-    def node_voltages(self, solved: Array, inputs: Array, pins: Array) -> Array:
-        """V of every node, ``[batch, nodes]``, from the solved unknowns (V, ``[batch, n]``) and `pins`."""
-        variables = np.empty((len(solved), self._variables))
-        variables[:, self._kept] = solved
+        voltages = np.empty((len(scaling.constant) - 1, len(inputs)))
+        voltages[:] = scaling.constant[:-1, None]
+        voltages[follows] += scaling.gain[follows, None] * inputs.T[scaling.channel[follows]]
         if part := self._elimination:
-            variables[:, part.variables] = part.current + inputs @ part.current_gain - solved @ part.transfer
-        moving, voltages = np.flatnonzero(self._scaling.unknown[:-1]), pins.copy()
-        voltages[:, moving] = self._scaling.scale[moving] * variables[:, self._scaling.variable[moving]]
-        return voltages
+            variables = np.zeros((self._variables, len(inputs)))
+            variables[part.variables] = part.standing(inputs).T
+            moving = np.flatnonzero(scaling.unknown[:-1])
+            voltages[moving] += scaling.scale[moving, None] * variables[scaling.variable[moving]]
+        return voltages.T
 
     def responses(self, solved: Array) -> Array:
         """V by which every node moves, ``[batch, nodes]``, while all sources stand still."""
         moving, part = np.flatnonzero(self._scaling.unknown[:-1]), self._elimination
         variables = self._completed(solved, part.transfer if part else None)
-        moved = np.zeros((len(solved), len(self._scaling.held) - 1))
-        moved[:, moving] = self._scaling.scale[moving] * variables[:, self._scaling.variable[moving]]
-        return moved
+        moved = np.zeros((len(self._scaling.constant) - 1, len(solved)))
+        moved[moving] = self._scaling.scale[moving, None] * variables[self._scaling.variable[moving]]
+        return moved.T
 
     def adjoints(self, solved: Array) -> Array:
         """V of every node of the adjoint network, ``[batch, nodes]``: 0 where sources, or buffers, hold the node."""
         free, part = np.flatnonzero(self._scaling.free[:-1]), self._elimination
         variables = self._completed(solved, part.adjoint_transfer if part else None)
-        found = np.zeros((len(solved), len(self._scaling.held) - 1))
-        found[:, free] = variables[:, self._scaling.variable[free]] / self._scaling.scale[free]
-        return found
+        found = np.zeros((len(self._scaling.constant) - 1, len(solved)))
+        found[free] = variables[self._scaling.variable[free]] / self._scaling.scale[free, None]
+        return found.T
 
     def _completed(self, solved: Array, transfer: Array | None) -> Array:
-        variables = np.empty((len(solved), self._variables))
-        variables[:, self._kept] = solved
+        """V of all variables while all sources stand still, ``[variables, batch]``."""
+        variables = np.empty((self._variables, len(solved)))
+        variables[self._kept] = solved.T
         if self._elimination and transfer is not None:
-            variables[:, self._elimination.variables] = -solved @ transfer
+            variables[self._elimination.variables] = transfer.T @ -solved.T
         return variables
 
     def output_voltages(self, nodes: Array) -> Array:
-        grounded = np.column_stack([nodes, np.zeros(len(nodes))])
-        return grounded[:, self._outputs[:, 0]] - grounded[:, self._outputs[:, 1]]
+        """V of every output, ``[batch, outputs]``."""
+        plus, minus = self._outputs.T
+        volts = [np.where(pins < nodes.shape[1], nodes[:, pins % nodes.shape[1]], 0.0) for pins in (plus, minus)]
+        return volts[0] - volts[1]
 
 
 def _variable_names(circuit: Circuit, scaling: Scaling) -> list[str]:

@@ -1,13 +1,18 @@
 """The change of variable that removes ideal sources and bidirectional amplifiers.
 
-Every node voltage is written v = s·u. A buffer's output has its input's variable with s = gain × the input's, and no
-equation of its own. An amplifier of gain A from `h` to `a` imposes v_a = A v_h, so with s_a = A s_h
-both nodes share one variable u; Kirchhoff's law at every node divided by its s keeps the conductances as they are,
-because the backward gain 1/A makes the two halves add up. Conductances and diodes never join nodes of unequal s.
+Every node voltage is written v = s·u + c. A buffer's output has its input's variable with s = gain × the input's, and
+no equation of its own. An amplifier of gain A and input offset o from `h` to `a` imposes v_a = A (v_h + o), so with
+s_a = A s_h and c_a = A (c_h + o) both nodes share one variable u. Kirchhoff's law at every node is divided by its s:
+the backward gain 1/A then makes the two halves of an amplifier's equation add up, conductances stay as they are, and
+all that the c do is to drive constant currents.
+
+Where amplifiers that join the same two parts of a circuit have equal gains, conductances and diodes only join nodes of
+equal s, and the matrix is symmetric: there is an energy. Where they have not, a conductance g from s₁ to s₂ couples the
+two equations by g s₂/s₁ one way and by g s₁/s₂ the other, which is as exact, but not reciprocal.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,14 +50,16 @@ class Scaling:
     """Index of the node's variable u; −1 where an ideal source holds it."""
     scale: Array
     """s in V/V; 1 where an ideal source holds the node."""
-    held: Array
-    """V that an ideal source holds, besides the input's part."""
+    constant: Array
+    """c in V: what an ideal source holds besides the input's part, and what offsets add where the voltage is free."""
     channel: Index
     """Input channel that a source follows; −1 for none."""
     gain: Array
     """V per V of that channel."""
     copied: npt.NDArray[np.bool_]
     """True where a buffer holds the node at a multiple of an unknown: currents into it are the buffer's."""
+    uneven: str
+    """Which amplifier closes a loop of what gain other than 1; empty where s is the same all over every part."""
     _gatherings: dict[bytes, csr_matrix] = field(default_factory=dict)
 
     @property
@@ -75,6 +82,11 @@ class Scaling:
         return self._gatherings[key]
 
     @property
+    def reciprocal(self) -> bool:
+        """Whether stages let errors back as they let signals through."""
+        return not (self.uneven or self.copied.any())
+
+    @property
     def variables(self) -> int:
         """Number of unknowns."""
         return int(self.variable.max(initial=-1)) + 1
@@ -84,11 +96,11 @@ def scaling_of(circuit: Circuit) -> Scaling:
     """The change of variable for a circuit.
 
     Raises:
-        CircuitError: amplifiers close a loop whose gain is not 1, so no such change exists; names an amplifier.
+        CircuitError: stages close a loop without anything between them; names one.
     """
     count = len(circuit.nodes) + 1
     index = {**circuit.node_index, GROUND: count - 1}
-    held, gain = np.zeros(count), np.zeros(count)
+    constant, gain = np.zeros(count), np.zeros(count)
     channel = np.full(count, -1)
     driven = np.zeros(count, bool)
     driven[-1] = True
@@ -97,48 +109,53 @@ def scaling_of(circuit: Circuit) -> Scaling:
             node = index[source.node]
             driven[node] = True
             if isinstance(source, VoltageSource):
-                held[node] = source.volts
+                constant[node] = source.volts
             else:
                 channel[node], gain[node] = source.channel, source.gain
-    stages = _settle_driven(circuit, index, driven, held, channel, gain)
-    copies = _copies(stages, index)
+    stages = _in_order(_settle_driven(circuit, index, driven, constant, channel, gain))
     copied = np.zeros(count, bool)
-    copied[[index[stage.output] for stage in copies]] = True
-    amplifiers = [stage for stage in stages if stage not in copies and isinstance(stage, BidirectionalAmplifier)]
-    scale = _scales(circuit, index, driven | copied, amplifiers)
-    for stage in copies:
-        scale[index[stage.output]] = stage.gain * scale[index[stage.input]]
-    merged = _components(count, ((index[stage.input], index[stage.output]) for stage in stages))
+    for stage in stages:  # buffers, and amplifiers behind them
+        copied[index[stage.output]] = isinstance(stage, Buffer) or copied[index[stage.input]]
+    amplifiers = [stage for stage in stages if not copied[index[stage.output]]]
+    scale, uneven = _scales(circuit, index, driven | copied, amplifiers)
+    for stage in stages:
+        near, far = index[stage.input], index[stage.output]
+        if uneven or copied[far]:
+            scale[far] = stage.gain * scale[near]
+        constant[far] = stage.gain * (constant[near] + stage.offset)
+    links = [(index[stage.input], index[stage.output]) for stage in stages]
+    merged = _components(count, np.array(links, dtype=np.intp).reshape(-1, 2))
     variable = np.full(count, -1)
     _, first, inverse = np.unique(merged[~driven], return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))  # variables are numbered in the order in which their nodes appear
     variable[~driven] = order[inverse]
-    return Scaling(variable, np.where(driven, 1.0, scale), held, channel, gain, copied)
+    return Scaling(variable, np.where(driven, 1.0, scale), constant, channel, gain, copied, uneven)
 
 
-def _copies(stages: Sequence[Stage], index: dict[str, int]) -> list[Stage]:
-    """Buffers, and amplifiers behind them, each after the one that it listens to.
+def _in_order(stages: Sequence[Stage]) -> list[Stage]:
+    """Every stage after the one that it listens to.
 
     Raises:
-        CircuitError: buffers close a loop without anything between them.
+        CircuitError: stages close a loop without anything between them.
     """
-    held = {index[stage.output] for stage in stages if isinstance(stage, Buffer)}
-    while behind := [s for s in stages if index[s.input] in held and index[s.output] not in held]:
-        held |= {index[stage.output] for stage in behind}
-    waiting = [stage for stage in stages if index[stage.output] in held]
-    ordered: list[Stage] = []
+    waiting, ordered = list(stages), list[Stage]()
     while waiting:
-        ready = [s for s in waiting if index[s.input] not in {index[other.output] for other in waiting}]
+        outputs = {stage.output for stage in waiting}
+        ready = [stage for stage in waiting if stage.input not in outputs]
         if not ready:
-            raise CircuitError(f"buffer {waiting[0].name}: it listens to itself; put a conductance into the loop")
+            kind = "buffer" if isinstance(waiting[0], Buffer) else "amplifier"
+            raise CircuitError(f"{kind} {waiting[0].name}: it listens to itself; put a conductance into the loop")
         ordered += ready
-        waiting = [stage for stage in waiting if stage not in ready]
+        waiting = [stage for stage in waiting if stage.input in outputs]
     return ordered
 
 
 def is_reciprocal(circuit: Circuit) -> bool:
-    """Whether the circuit has an energy: no gyrators, and no buffers but behind ideal sources."""
-    return not (any(isinstance(e, Gyrator) for e in circuit.elements) or scaling_of(circuit).copied.any())
+    """Whether the circuit has an energy: no gyrators, no buffers but behind ideal sources, no unequal amplifiers.
+
+    Amplifiers must have one gain where they join the same two parts of a circuit; a crossbar joins all its free lines.
+    """
+    return scaling_of(circuit).reciprocal and not any(isinstance(e, Gyrator) for e in circuit.elements)
 
 
 def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
@@ -148,9 +165,9 @@ def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
     shape () where it is the same for the whole array.
 
     Raises:
-        CircuitError: outputs lie behind unequal amplification, or an amplifier loop has no such factor.
+        CircuitError: outputs lie behind unequal amplification, or unequal gains leave the circuit without an energy.
     """
-    scaling = scaling_of(circuit)
+    scaling = _with_energy(circuit)
     index = {**circuit.node_index, GROUND: len(circuit.nodes)}
     top = _output_scale(circuit, scaling, index)
     return tuple(_energy_scale(array, scaling, index, top) for array in circuit.arrays)
@@ -158,9 +175,18 @@ def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
 
 def node_scales(circuit: Circuit) -> Array:
     """(s_out / s)² of every node, ``[nodes]``, which `energy_scales` gives for cells."""
-    scaling = scaling_of(circuit)
+    scaling = _with_energy(circuit)
     top = _output_scale(circuit, scaling, {**circuit.node_index, GROUND: len(circuit.nodes)})
     return np.asarray((top / scaling.scale[:-1]) ** 2)
+
+
+def _with_energy(circuit: Circuit) -> Scaling:
+    scaling = scaling_of(circuit)
+    if scaling.uneven:
+        raise CircuitError(
+            f"{scaling.uneven}, so that circuit {circuit.name} has no energy; give amplifiers of a layer one gain"
+        )
+    return scaling
 
 
 def _output_scale(circuit: Circuit, scaling: Scaling, index: dict[str, int]) -> float:
@@ -188,7 +214,7 @@ def _settle_driven(
     circuit: Circuit,
     index: dict[str, int],
     driven: npt.NDArray[np.bool_],
-    held: Array,
+    constant: Array,
     channel: Index,
     gain: Array,
 ) -> list[Stage]:
@@ -198,7 +224,8 @@ def _settle_driven(
         for amplifier in ready:
             source, sink = index[amplifier.input], index[amplifier.output]
             driven[sink], channel[sink] = True, channel[source]
-            held[sink], gain[sink] = amplifier.gain * held[source], amplifier.gain * gain[source]
+            constant[sink] = amplifier.gain * (constant[source] + amplifier.offset)
+            gain[sink] = amplifier.gain * gain[source]
         waiting = [a for a in waiting if a not in ready]
     return waiting
 
@@ -207,9 +234,13 @@ def _scales(
     circuit: Circuit,
     index: dict[str, int],
     driven: npt.NDArray[np.bool_],
-    amplifiers: list[BidirectionalAmplifier],
-) -> Array:
-    """s of every node: 1 in the domain that appears first, × A from domain to domain along the amplifiers."""
+    amplifiers: Sequence[Stage],
+) -> tuple[Array, str]:
+    """s of every node: 1 in the domain that appears first, × A from domain to domain along the amplifiers.
+
+    Returns:
+        s of the domains, which amplifiers' outputs cannot all have where there is a text: `Scaling.uneven`.
+    """
     domain = _components(len(driven), _reciprocal_links(circuit, index, driven))
     ratios: dict[int, list[tuple[int, float, str]]] = {}
     for amplifier in amplifiers:
@@ -217,6 +248,7 @@ def _scales(
         ratios.setdefault(near, []).append((far, amplifier.gain, amplifier.name))
         ratios.setdefault(far, []).append((near, 1 / amplifier.gain, amplifier.name))
     scale: dict[int, float] = {}
+    uneven = ""
     for start in map(int, domain):
         if start in scale:
             continue
@@ -229,31 +261,30 @@ def _scales(
                 if there not in scale:
                     scale[there] = wanted
                     queue.append(there)
-                elif not np.isclose(scale[there], wanted, rtol=1e-12):
-                    raise CircuitError(
-                        f"amplifier {name}: it closes a loop of gain {wanted / scale[there]:g}; only 1 is possible"
-                    )
-    return np.array([scale[int(d)] for d in domain])
+                elif not (uneven or np.isclose(scale[there], wanted, rtol=1e-12)):
+                    uneven = f"amplifier {name}: it closes a loop of gain {wanted / scale[there]:g}"
+    return np.array([scale[int(d)] for d in domain]), uneven
 
 
-def _reciprocal_links(
-    circuit: Circuit, index: dict[str, int], driven: npt.NDArray[np.bool_]
-) -> Iterator[tuple[int, int]]:
-    """Pairs of free nodes that one conductance or diode joins (a crossbar joins all its free lines).
+def _reciprocal_links(circuit: Circuit, index: dict[str, int], driven: npt.NDArray[np.bool_]) -> Index:
+    """Pairs of free nodes that one conductance or diode joins (a crossbar joins all its free lines), ``[pairs, 2]``.
 
     A transformer joins its ports too: between unequal scales it would not be reciprocal in the scaled variables.
     """
+    singles = [nodes_of(e) for e in circuit.elements if isinstance(e, (Resistor, Diode))]
+    pairs = [np.array([(index[a], index[b]) for a, b in singles], dtype=np.intp).reshape(-1, 2)]
     for element in circuit.elements:
-        if isinstance(element, (Resistor, Diode, Crossbar, Transformer)):
-            free = [index[n] for n in nodes_of(element) if not driven[index[n]]]
-            yield from ((free[0], other) for other in free[1:])
-        elif isinstance(element, Edges):
-            pairs = zip(*(ends.tolist() for ends in element.ends(index)), strict=True)
-            yield from ((a, b) for a, b in pairs if not (driven[a] or driven[b]))
+        if isinstance(element, Edges):
+            pairs.append(np.column_stack(element.ends(index)))
+        elif isinstance(element, (Crossbar, Transformer)):
+            free = [index[node] for node in nodes_of(element) if not driven[index[node]]]
+            pairs.append(np.array([(free[0], other) for other in free[1:]], dtype=np.intp).reshape(-1, 2))
+    joined = np.concatenate(pairs)
+    return joined[~driven[joined].any(axis=1)]
 
 
-def _components(count: int, links: Iterator[tuple[int, int]]) -> Index:
-    edges = np.array(list(links), dtype=np.intp).reshape(-1, 2)
+def _components(count: int, edges: Index) -> Index:
+    """A label for every node, the same for those that edges (``[edges, 2]``) join."""
     graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     label: Index = connected_components(graph, directed=False)[1].astype(np.intp)
     return label

@@ -4,9 +4,10 @@ All randomness here is device to device: drawn once for a chip, the same in ever
 deviations. What changes from cycle to cycle (programming noise, read noise) belongs to the chip's wrapper, and so does
 learning on faulty cells: learning adjusts programmed conductances, `CellFaults` says what they become.
 
-Left out, because elements cannot say it exactly: offsets of bidirectional amplifiers (a floating source inside a scaled
-domain, where `energy_scales` would be wrong), unequal gains of amplifiers that join the same parts of a circuit (no
-change of variable makes that circuit reciprocal; refused), and offsets of input pins (`InputSource` has a gain only).
+Unequal gains of bidirectional amplifiers that join the same parts of a circuit leave it without an energy: such a
+circuit can be solved and measured, but rules that want its energy take the ideal one (`energy_scales`).
+
+Left out: offsets of input pins (`InputSource` has a gain only).
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import Diode, TrainableArray
 from harness.circuit.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors, check_amount
+from harness.circuit.nonlinearity import CellNonlinearity
 from harness.circuit.temperature import Temperature
 from harness.devices import DiodeModel
 from harness.errors import CircuitError
@@ -224,6 +226,7 @@ class Variation:
     amplifiers: AmplifierErrors = field(default_factory=AmplifierErrors)
     lines: LineResistance = field(default_factory=LineResistance)
     temperature: Temperature = field(default_factory=Temperature)
+    nonlinearity: CellNonlinearity = field(default_factory=CellNonlinearity)
 
     @property
     def without_faults(self) -> "Variation":
@@ -256,7 +259,8 @@ def vary(circuit: Circuit, settings: Variation, seed: int) -> Circuit:
     varied = settings.leakage.apply(varied, streams[4])
     varied = settings.amplifiers.apply(varied, streams[5])
     varied = settings.lines.apply(varied, streams[6])
-    return settings.temperature.apply(varied, streams[7])
+    varied = settings.temperature.apply(varied, streams[7])
+    return settings.nonlinearity.apply(varied, streams[8])
 
 
 def faults_of(circuit: Circuit, settings: Variation, seed: int) -> tuple[CellFaults, ...]:

@@ -1,16 +1,17 @@
 """Published devices as data, with their source, for `harness.devices.pulses`.
 
-What a figure was checked against is in `verified`; a field named in `unverified` comes from memory of the NeuroSim
-benchmark table (Chen, Peng & Yu, MLP+NeuroSim manual V2/V3, and Chen & Yu 2018) or of the paper, and should be looked
-up before it is quoted. Papers rarely publish device-to-device spread: None means not published, not none.
+What a device's figures were checked against is in `verified`; a field named in `unverified` comes from memory and
+should be looked up before it is quoted. Papers rarely publish device-to-device spread: None means not published, not
+none.
 """
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 
 import numpy as np
 
-from harness.devices.pulses import ExponentialStep, PulseCurves, WritePulse, curvature_of_label
+from harness.devices.pulses import ExponentialStep, PulseCurves, WritePulse, curvature_of_label, label_of_curvature
 from harness.errors import CircuitError
 from harness.units import show
 
@@ -115,222 +116,224 @@ class Potentiometer:
         return PulseCurves(falling[::-1].copy(), falling)
 
 
-_FIGURES = ("g_min", "g_max", "pulses_up", "pulses_down", "nonlinearity_up", "nonlinearity_down", "cycle_to_cycle")
+_FIT = "NeuroSim's fit, one full potentiation and depression"
+_JERRY = "the table of devices in Jerry et al. 2017, IEDM, 139"
+_MELISO = "MELISO's device file"
 
-AG_A_SI = Preset(
-    name="Ag:a-Si",
-    device_type=DeviceType.RRAM,
-    paper="Jo et al., Nano Lett. 10(4), 1297",
-    year=2010,
-    g_min=3.0769e-9,
-    g_max=3.8462e-8,
-    pulses_up=97,
-    pulses_down=100,
-    nonlinearity_up=2.4,
-    nonlinearity_down=4.88,
-    cycle_to_cycle=0.035,
-    device_to_device=None,
-    up=WritePulse(3.2, 300e-6),
-    down=WritePulse(-2.8, 300e-6),
-    energy=None,
-    fit_range="NeuroSim's fit, one full potentiation and depression",
-    verified="MLP+NeuroSim's RealDevice (conductances, pulses, counts); MELISO+ table (labels, cycle-to-cycle)",
-)
-ALOX_HFO2 = Preset(
-    name="AlOx/HfO2",
-    device_type=DeviceType.RRAM,
-    paper="Woo et al., IEEE Electron Device Lett. 37(8), 994",
-    year=2016,
-    g_min=1.34e-5,
-    g_max=5.92e-5,
-    pulses_up=40,
-    pulses_down=40,
-    nonlinearity_up=1.94,
-    nonlinearity_down=0.61,
-    cycle_to_cycle=0.05,
-    device_to_device=None,
-    up=WritePulse(0.9, 100e-6),
-    down=WritePulse(-1.0, 100e-6),
-    energy=None,
-    fit_range="NeuroSim's fit, one full potentiation and depression",
-    verified="MELISO+ table (conductances, counts, labels, cycle-to-cycle)",
-    unverified=("up", "down"),
-)
-TAOX_HFOX = Preset(
-    name="TaOx/HfOx",
-    device_type=DeviceType.RRAM,
-    paper="Wu et al., Symp. VLSI Technology, 103",
-    year=2018,
-    g_min=1e-6,
-    g_max=1e-5,
-    pulses_up=128,
-    pulses_down=128,
-    nonlinearity_up=0.04,
-    nonlinearity_down=0.63,
-    cycle_to_cycle=0.037,
-    device_to_device=None,
-    up=WritePulse(1.6, 50e-9),
-    down=WritePulse(-1.6, 50e-9),
-    energy=None,
-    fit_range="NeuroSim's fit, one full potentiation and depression",
-    verified="MELISO+ table (conductances, counts, labels, cycle-to-cycle) and text (50 ns)",
-    unverified=("paper", "up", "down"),
-)
-EPIRAM = Preset(
-    name="EpiRAM Ag:SiGe",
-    device_type=DeviceType.RRAM,
-    paper="Choi et al., Nat. Mater. 17, 335",
-    year=2018,
-    g_min=2.46e-7,
-    g_max=1.23e-5,
-    pulses_up=256,
-    pulses_down=256,
-    nonlinearity_up=0.5,
-    nonlinearity_down=0.5,
-    cycle_to_cycle=0.02,
-    device_to_device=None,
-    up=WritePulse(5.0, 5e-6),
-    down=WritePulse(-3.0, 5e-6),
-    energy=None,
-    fit_range="NeuroSim's fit, one full potentiation and depression; NeuroSim's own table has 64 states, MELISO+ 256",
-    verified="MELISO+ table (conductances, counts, labels, cycle-to-cycle)",
-    unverified=("paper", "up", "down", "pulses_up", "pulses_down"),
-)
-TAOX_TIO2 = Preset(
-    name="TaOx/TiO2",
-    device_type=DeviceType.RRAM,
-    paper="Gao et al., Nanotechnology 26(45), 455204",
-    year=2015,
-    g_min=1e-7,
-    g_max=2e-7,
-    pulses_up=102,
-    pulses_down=102,
-    nonlinearity_up=0.66,
-    nonlinearity_down=0.69,
-    cycle_to_cycle=0.01,
-    device_to_device=None,
-    up=WritePulse(3.0, 40e-3),
-    down=WritePulse(-3.0, 10e-3),
-    energy=None,
-    fit_range="NeuroSim's fit, one full potentiation and depression; cycle-to-cycle is an upper limit (<1 %)",
-    verified="Chen & Yu 2018 (paper, on/off ratio about 2)",
-    unverified=(*_FIGURES, "up", "down"),
-)
-PCMO = Preset(
-    name="PCMO",
-    device_type=DeviceType.RRAM,
-    paper="Park et al., IEDM, 625",
-    year=2013,
-    g_min=1 / (23e6 * 6.84),
-    g_max=1 / 23e6,
-    pulses_up=50,
-    pulses_down=50,
-    nonlinearity_up=3.68,
-    nonlinearity_down=6.76,
-    cycle_to_cycle=0.01,
-    device_to_device=None,
-    up=WritePulse(-2.0, 1e-3),
-    down=WritePulse(2.0, 1e-3),
-    energy=None,
-    fit_range="NeuroSim's fit, one full potentiation and depression; cycle-to-cycle is an upper limit (<1 %)",
-    verified="Chen & Yu 2018 (paper)",
-    unverified=(*_FIGURES, "up", "down"),
-)
-GST = Preset(
-    name="GST",
-    device_type=DeviceType.PCM,
-    paper="Kuzum et al., Nano Lett. 12(5), 2179",
-    year=2012,
-    g_min=1.072e-5,
-    g_max=2.123e-4,
-    pulses_up=100,
-    pulses_down=100,
-    nonlinearity_up=0.105,
-    nonlinearity_down=-2.4,
-    cycle_to_cycle=0.015,
-    device_to_device=None,
-    up=WritePulse(0.7, 6e-6),
-    down=None,
-    energy=None,
-    fit_range="NeuroSim's fit; the pulses are staircases, the width and amplitude an average",
-    verified="users of NeuroSim (conductances); Chen & Yu 2018 (paper)",
-    unverified=("pulses_up", "pulses_down", "nonlinearity_up", "nonlinearity_down", "cycle_to_cycle", "up"),
-)
-HZO_FEFET = Preset(
-    name="HZO FeFET",
-    device_type=DeviceType.FEFET,
-    paper="Jerry et al., IEDM, 139",
-    year=2017,
-    g_min=3.973e-8,
-    g_max=1.788e-6,
-    pulses_up=32,
-    pulses_down=32,
-    nonlinearity_up=1.75,
-    nonlinearity_down=-1.46,
-    cycle_to_cycle=0.005,
-    device_to_device=None,
-    up=WritePulse(3.65, 75e-9),
-    down=WritePulse(-2.95, 75e-9),
-    energy=None,
-    fit_range="scheme 3: amplitudes grow from pulse to pulse, the volts here are averages; cycle-to-cycle is a limit",
-    verified="the paper (32 states, 75 ns, labels 1.75 and 1.46 of equal sign, ratio 45); NeuroSim's users (g)",
-    unverified=("cycle_to_cycle", "up", "down"),
-)
-LI_ECRAM = Preset(
-    name="Li ECRAM",
-    device_type=DeviceType.ECRAM,
-    paper="Tang et al., IEDM, 13.1",
-    year=2018,
-    g_min=None,
-    g_max=None,
-    pulses_up=1020.661,
-    pulses_down=1019.505,
-    nonlinearity_up=0.253336,
-    nonlinearity_down=1.548524,
-    cycle_to_cycle=0.3 * 0.002 / 2,
-    device_to_device=0.1,
-    up=None,
-    down=None,
-    energy=1e-15,
-    fit_range="aihwkit's LinearStep fit over its weight range, converted; the energy is projected for 100 nm devices",
-    verified="aihwkit's EcRamPresetDevice (steps, slopes, spreads); the abstract (1000 states, 1 fJ projected)",
-)
-CMOS_CAPACITOR = Preset(
-    name="CMOS capacitor",
-    device_type=DeviceType.CAPACITOR,
-    paper="Li et al., Symp. VLSI Technology, 25",
-    year=2018,
-    g_min=None,
-    g_max=None,
-    pulses_up=400.334,
-    pulses_down=400.334,
-    nonlinearity_up=0.12635,
-    nonlinearity_down=0.12635,
-    cycle_to_cycle=0.3 * 0.005 / 2,
-    device_to_device=0.1,
-    up=None,
-    down=None,
-    energy=None,
-    fit_range="aihwkit's LinearStep fit over its weight range, converted, without the leak of the capacitor",
-    verified="aihwkit's CapacitorPresetDevice (steps, slopes, spreads)",
-    unverified=("paper",),
-)
+
+def _fitted(
+    name: str,
+    device_type: DeviceType,
+    paper: str,
+    year: int,
+    *,
+    siemens: tuple[float, float],
+    pulses: tuple[int, int],
+    labels: tuple[float, float],
+    scatter: float,
+    up: tuple[float, float],
+    down: tuple[float, float] | None,
+    fit_range: str = _FIT,
+    verified: str,
+    unverified: tuple[str, ...] = (),
+) -> Preset:
+    """A row of NeuroSim's benchmark: g_min and g_max (S), pulses, labels, σ of a pulse, V and s of both pulses."""
+    both = WritePulse(*up), None if down is None else WritePulse(*down)
+    figures = (*siemens, *pulses, *labels, scatter, None, *both, None)
+    return Preset(name, device_type, paper, year, *figures, fit_range, verified, unverified)
+
+
+def _linear_step(
+    name: str,
+    device_type: DeviceType,
+    paper: str,
+    year: int,
+    *,
+    step: float,
+    weights: tuple[float, float],
+    slopes: tuple[float, float],
+    scatter: float,
+    spread: float,
+    energy: float | None = None,
+    fit_range: str,
+    verified: str,
+) -> Preset:
+    """A row of aihwkit: ``dw_min``, ``w_min`` and ``w_max``, ``gamma_up`` and ``_down``, ``dw_min_std`` and ``_dtod``.
+
+    Its steps dw (1 − γ w / w_max) up and dw (1 + γ w / |w_min|) down fall linearly with the weight: they are
+    `ExponentialStep`'s, with ν = ln(first / last step) and P = (w_max / γ dw) ν.
+    """
+    (low, high), (up, down) = weights, slopes
+    bent = float(np.log((1 - up * low / high) / (1 - up))), float(np.log((1 - down * high / low) / (1 - down)))
+    pulses = high / (up * step) * bent[0], -low / (down * step) * bent[1]
+    labels = label_of_curvature(bent[0]), label_of_curvature(bent[1])
+    sigmas = scatter * step / (high - low), spread
+    return Preset(
+        name, device_type, paper, year, None, None, *pulses, *labels, *sigmas, None, None, energy, fit_range, verified
+    )
+
+
 PRESETS = (
-    AG_A_SI,
-    ALOX_HFO2,
-    TAOX_HFOX,
-    EPIRAM,
-    TAOX_TIO2,
-    PCMO,
-    GST,
-    HZO_FEFET,
-    LI_ECRAM,
-    CMOS_CAPACITOR,
+    _fitted(
+        "Ag:a-Si",
+        DeviceType.RRAM,
+        "Jo et al., Nano Lett. 10(4), 1297",
+        2010,
+        siemens=(3.0769e-9, 3.8462e-8),
+        pulses=(97, 100),
+        labels=(2.4, 4.88),
+        scatter=0.035,
+        up=(3.2, 300e-6),
+        down=(-2.8, 300e-6),
+        verified=f"RealDevice in MLP+NeuroSim V3.0's Cell.cpp; {_JERRY}",
+    ),
+    _fitted(
+        "AlOx/HfO2",
+        DeviceType.RRAM,
+        "Woo et al., IEEE Electron Device Lett. 37(8), 994",
+        2016,
+        siemens=(1.3357e-5, 5.9172e-5),
+        pulses=(40, 40),
+        labels=(1.94, 0.61),
+        scatter=0.05,
+        up=(0.9, 100e-6),
+        down=(-1.0, 100e-6),
+        verified=f"{_JERRY}; {_MELISO}",
+    ),
+    _fitted(
+        "TaOx/HfOx",
+        DeviceType.RRAM,
+        "Wu et al., Symp. VLSI Technology, A methodology to improve linearity of analog RRAM",
+        2018,
+        siemens=(1e-6, 1e-5),
+        pulses=(128, 128),
+        labels=(0.04, 0.63),
+        scatter=0.037,
+        up=(1.6, 50e-9),
+        down=(-1.6, 50e-9),
+        verified=f"{_MELISO}; the abstract (100 kΩ, ratio 10, 50 ns)",
+    ),
+    _fitted(
+        "EpiRAM Ag:SiGe",
+        DeviceType.RRAM,
+        "Choi et al., Nat. Mater. 17(4), 335",
+        2018,
+        siemens=(2.4593e-7, 1.23457e-5),
+        pulses=(256, 256),
+        labels=(0.5, 0.5),
+        scatter=0.02,
+        up=(5.0, 5e-6),
+        down=(-3.0, 5e-6),
+        fit_range=f"{_FIT}; MELISO's paper (ICONS 2024) has 64 pulses, its device file 256",
+        verified=f"{_MELISO}; its paper's table (ratio, labels, cycle-to-cycle)",
+    ),
+    _fitted(
+        "TaOx/TiO2",
+        DeviceType.RRAM,
+        "Gao et al., Nanotechnology 26(45), 455204",
+        2015,
+        siemens=(1e-7, 2e-7),
+        pulses=(102, 102),
+        labels=(0.66, 0.69),
+        scatter=0.01,
+        up=(3.0, 40e-3),
+        down=(-3.0, 10e-3),
+        fit_range=f"{_FIT}; Chen, Peng & Yu 2018 have labels 1.85 and 1.79; cycle-to-cycle is an upper limit (<1 %)",
+        verified=f"{_JERRY}; Chen, Peng & Yu 2018, IEEE Trans. CAD 37(12), table I (all but the labels and pulses)",
+    ),
+    _fitted(
+        "PCMO",
+        DeviceType.RRAM,
+        "Park et al., IEDM, 625",
+        2013,
+        siemens=(1 / (23e6 * 6.84), 1 / 23e6),
+        pulses=(50, 50),
+        labels=(3.68, 6.76),
+        scatter=0.01,
+        up=(-2.0, 1e-3),
+        down=(2.0, 1e-3),
+        fit_range=f"{_FIT}; cycle-to-cycle is an upper limit (<1 %)",
+        verified=f"{_JERRY}; Chen, Peng & Yu 2018, IEEE Trans. CAD 37(12), table I",
+    ),
+    _fitted(
+        "GST",
+        DeviceType.PCM,
+        "Kuzum et al., Nano Lett. 12(5), 2179",
+        2012,
+        siemens=(1.072e-5, 2.123e-4),
+        pulses=(100, 100),
+        labels=(0.105, -2.4),
+        scatter=0.015,
+        up=(0.7, 6e-6),
+        down=None,
+        fit_range="NeuroSim's fit; the pulses are staircases, the width and amplitude an average",
+        verified="users of NeuroSim (conductances); Chen & Yu 2018 (paper)",
+        unverified=("pulses_up", "pulses_down", "nonlinearity_up", "nonlinearity_down", "cycle_to_cycle", "up"),
+    ),
+    _fitted(
+        "HZO FeFET",
+        DeviceType.FEFET,
+        "Jerry et al., IEDM, 139",
+        2017,
+        siemens=(1 / (559.28e3 * 45), 1 / 559.28e3),
+        pulses=(32, 32),
+        labels=(1.75, -1.46),
+        scatter=0.005,
+        up=(3.65, 75e-9),
+        down=(-2.95, 75e-9),
+        fit_range="scheme 3: amplitudes grow from pulse to pulse, the volts are averages; cycle-to-cycle is a limit",
+        verified="the paper: its table and text (labels of equal sign, asymmetry 0.29)",
+    ),
+    _linear_step(
+        "Li ECRAM",
+        DeviceType.ECRAM,
+        "Tang et al., IEDM, 13.1",
+        2018,
+        step=0.002,
+        weights=(-0.8276, 1.1724),
+        slopes=(0.1153, 0.5085),
+        scatter=0.3,
+        spread=0.1,
+        energy=1e-15,
+        fit_range="aihwkit's LinearStep fit over its weight range, converted; the energy is projected to 100 nm",
+        verified="aihwkit's EcRamPresetDevice; the abstract (1000 states, 1 fJ projected)",
+    ),
+    _linear_step(
+        "Metal-oxide ECRAM",
+        DeviceType.ECRAM,
+        "Kim et al., IEDM",
+        2019,
+        step=2.8214e-4,
+        weights=(-0.8286, 1.1714),
+        slopes=(0.4152, 0.7342),
+        scatter=2.0,
+        spread=0.1,
+        fit_range="aihwkit's LinearStep fit over its weight range, converted",
+        verified="aihwkit's EcRamMOPresetDevice (its source names the paper as IEDM 2019)",
+    ),
+    _linear_step(
+        "CMOS capacitor",
+        DeviceType.CAPACITOR,
+        "Li et al., Symp. VLSI Technology, 25",
+        2018,
+        step=0.005,
+        weights=(-1.0, 1.0),
+        slopes=(0.05, 0.05),
+        scatter=0.3,
+        spread=0.1,
+        fit_range="aihwkit's LinearStep fit over its weight range, converted, without the leak of the capacitor",
+        verified="aihwkit's CapacitorPresetDevice; the paper's bibliographic record",
+    ),
 )
 
+_AD5272_MADE = (20e3, 50e3, 100e3)
+_MCP4251_MADE = (5e3, 10e3, 50e3, 100e3)
 _ANALOG = "Analog Devices, AD5272/AD5274 data sheet"
-_MICROCHIP = "Microchip, MCP413X/415X/423X/425X data sheet DS22060"
-_AD_CHECKED = "the maker's forum (R_ab, 1024 positions, step sizes, 35 Ω typical wiper, 1 % in performance mode)"
+_MICROCHIP = "Microchip, MCP413X/415X/423X/425X data sheet DS22060B"
+_AD_CHECKED = (
+    "page 1 (R_ab, 1024 positions, 1 % in performance mode); the maker's forum on table 1 (35 Ω typical wiper)"
+)
+_MCP_CHECKED = "page 5 (R_ab ±20 %, 257 taps, R_ab/256 a step, 75 Ω typical wiper)"
 
 
 def ad5272(end_to_end: float) -> Potentiometer:
@@ -339,7 +342,7 @@ def ad5272(end_to_end: float) -> Potentiometer:
     Raises:
         CircuitError: a resistance that is not made.
     """
-    _check_made("AD5272", end_to_end, (20e3, 50e3, 100e3))
+    _check_made("AD5272", end_to_end, _AD5272_MADE)
     return Potentiometer(f"AD5272-{end_to_end / 1e3:g}", 1024, 1024, end_to_end, 35.0, 0.01, _ANALOG, _AD_CHECKED)
 
 
@@ -349,23 +352,29 @@ def mcp4251(end_to_end: float) -> Potentiometer:
     Raises:
         CircuitError: a resistance that is not made.
     """
-    _check_made("MCP4251", end_to_end, (5e3, 10e3, 50e3, 100e3))
-    name, checked = f"MCP4251-{end_to_end / 1e3:g}", "the maker's design guide (R_ab variants, 257 steps)"
-    return Potentiometer(name, 257, 256, end_to_end, 75.0, 0.2, _MICROCHIP, checked, ("wiper", "tolerance"))
-
-
-def find_preset(name: str) -> Preset:
-    """The preset of that name, whatever its case.
-
-    Raises:
-        CircuitError: there is none; says which there are.
-    """
-    for preset in PRESETS:
-        if preset.name.casefold() == name.casefold():
-            return preset
-    raise CircuitError(f"no device preset {name!r}; there are {', '.join(preset.name for preset in PRESETS)}")
+    _check_made("MCP4251", end_to_end, _MCP4251_MADE)
+    return Potentiometer(f"MCP4251-{end_to_end / 1e3:g}", 257, 256, end_to_end, 75.0, 0.2, _MICROCHIP, _MCP_CHECKED)
 
 
 def _check_made(name: str, ohms: float, made: tuple[float, ...]) -> None:
     if ohms not in made:
         raise CircuitError(f"{name}: {show(ohms, 'Ω')} is not made; there are {', '.join(show(r, 'Ω') for r in made)}")
+
+
+POTENTIOMETERS = (*map(ad5272, _AD5272_MADE), *map(mcp4251, _MCP4251_MADE))
+
+
+def preset(name: str) -> Preset | Potentiometer:
+    """The published device of that name, whatever its case.
+
+    Raises:
+        CircuitError: there is none; suggests the nearest and says which there are.
+    """
+    devices: tuple[Preset | Potentiometer, ...] = (*PRESETS, *POTENTIOMETERS)
+    known = {device.name.casefold(): device for device in devices}
+    if (found := known.get(name.strip().casefold())) is not None:
+        return found
+    near = get_close_matches(name.strip().casefold(), known, n=1)
+    meant = f"; did you mean {known[near[0]].name!r}?" if near else ""
+    there = ", ".join(device.name for device in known.values())
+    raise CircuitError(f"no device preset {name!r}{meant} (there are {there})")

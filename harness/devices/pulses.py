@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 
-from harness.devices.memristors import Memristor, after_pulse
+from harness.devices.switching import Memristor, after_pulse
 from harness.errors import CircuitError
 from harness.measurement import Array
 from harness.units import show
@@ -157,10 +157,11 @@ class ExponentialStep:
         """See `PulseResponse`; any number of pulses at once, exactly."""
         count = signed(pulses)
         span = self.g_max - self.g_min
-        way = np.clip((conductance - self.g_min) / span, 0.0, 1.0)
-        up = _along(way, np.maximum(count, 0) / self.pulses_up, self.curvature_up)
-        down = 1 - _along(1 - way, np.maximum(-count, 0) / self.pulses_down, self.curvature_down)
-        moved = np.clip(self.g_min + span * np.where(count > 0, up, down), self.g_min, self.g_max)
+        way, rising = np.clip((conductance - self.g_min) / span, 0.0, 1.0), count > 0
+        share = np.abs(count) / np.where(rising, self.pulses_up, self.pulses_down)
+        curvature = np.where(rising, self.curvature_up, self.curvature_down)
+        after = _along(np.where(rising, way, 1 - way), share, curvature)
+        moved = np.clip(self.g_min + span * np.where(rising, after, 1 - after), self.g_min, self.g_max)
         return np.where(count == 0, conductance, moved)
 
 
@@ -194,9 +195,11 @@ class PulseCurves:
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:
         """See `PulseResponse`; a cell beyond the end of a curve stays where it is."""
         count = signed(pulses)
-        up = np.maximum(_walk(self.up, conductance, np.maximum(count, 0)), conductance)
-        falling = self.down[::-1]
-        down = np.minimum(_walk(falling, conductance, np.minimum(count, 0)), conductance)
+        up = down = conductance
+        if (count > 0).any():
+            up = np.maximum(_walk(self.up, conductance, np.maximum(count, 0)), conductance)
+        if (count < 0).any():
+            down = np.minimum(_walk(self.down[::-1], conductance, np.minimum(count, 0)), conductance)
         return np.where(count == 0, conductance, np.where(count > 0, up, down))
 
 
@@ -286,20 +289,31 @@ class Spread:
             return self.response.pulse(conductance, pulses)
         if self.factors is not None and conductance.shape != self.factors.shape:
             raise CircuitError(f"spread: cells {conductance.shape} are not the devices drawn, {self.factors.shape}")
-        count = np.broadcast_to(signed(pulses), conductance.shape)
-        g = conductance
-        for done in range(int(np.abs(count).max(initial=0))):
-            g = self._once(g, np.where(np.abs(count) > done, np.sign(count), 0))
-        return g
+        count = np.broadcast_to(signed(pulses), conductance.shape).ravel()
+        g = np.array(conductance, float).ravel()
+        for sense in (1, -1):
+            cells = np.flatnonzero(count > 0 if sense > 0 else count < 0)
+            need = np.abs(count[cells])
+            if need.max(initial=0) > 1:  # those with pulses left come first
+                order = np.argsort(-need, kind="stable")
+                cells, need = cells[order], need[order]
+            g[cells] = self._train(g[cells], need, sense, cells)
+        return g.reshape(conductance.shape)
 
-    def _once(self, g: Array, way: npt.NDArray[np.int64]) -> Array:
+    def _train(self, g: Array, count: npt.NDArray[np.int64], sense: int, cells: npt.NDArray[np.intp]) -> Array:
+        """`g` (S, ``[cell]``) after pulses of one direction, one by one; counts fall along the cells."""
         low, high = self.bounds
-        moved = self.response.pulse(g, way)
-        if self.factors is not None:
-            moved = g + (moved - g) * self.factors
-        if self.cycle_to_cycle:
-            moved = moved + self.cycle_to_cycle * (high - low) * self.cycles.standard_normal(g.shape)
-        return np.where(way == 0, g, np.clip(moved, low, high))
+        factors = None if self.factors is None else self.factors.ravel()[cells]
+        for done in range(int(count.max(initial=0))):
+            left = int(np.count_nonzero(count > done))
+            before = g[:left]
+            moved = self.response.pulse(before, sense)
+            if factors is not None:
+                moved = before + (moved - before) * factors[:left]
+            if self.cycle_to_cycle:
+                moved += self.cycle_to_cycle * (high - low) * self.cycles.standard_normal(left)
+            np.clip(moved, low, high, out=before)
+        return g
 
 
 def spread(
@@ -364,12 +378,12 @@ def signed(pulses: Pulses) -> npt.NDArray[np.int64]:
     return given.astype(np.int64)
 
 
-def _along(way: Array, share: Array, curvature: float) -> Array:
+def _along(way: Array, share: Array, curvature: Array) -> Array:
     """The way (0…1) after another share n/P of the pulses, beyond 1 where the curve goes on."""
-    if abs(curvature) < 1e-12:
-        return way + share
-    grown = np.exp(np.clip(-curvature * share, -_STEEPEST, _STEEPEST))
-    return way * grown + np.expm1(np.clip(-curvature * share, -_STEEPEST, _STEEPEST)) / np.expm1(-curvature)
+    straight = np.abs(curvature) < 1e-12
+    grown = np.expm1(np.clip(-curvature * share, -_STEEPEST, _STEEPEST))
+    ahead = np.where(straight, share, grown / np.expm1(np.where(straight, 1.0, -curvature)))
+    return np.asarray(way + way * grown + ahead)
 
 
 def _walk(levels: Array, conductance: Array, steps: npt.NDArray[np.int64]) -> Array:

@@ -6,7 +6,9 @@ The outputs are held a share η of the way from where they settle freely to thei
 
 As η → 0 this follows −½ eᵀK e with e = y − v_F and K, the conductance matrix that the network shows at its outputs,
 held fixed: not the gradient of the squared error, though both vanish together. η = 1 clamps outputs to their targets,
-η > 1 beyond them (overclamping). Any other cost C is served in the same way, with outputs held at v_F − η ∂C/∂v.
+η > 1 beyond them (overclamping). A circuit that writes what it reads does not divide by η: there, overclamping is what
+lifts the contrast above a constant bias of every write (Dillavou et al. 2025, arXiv 2505.22887). Any other cost C is
+served in the same way, with outputs held at v_F − η ∂C/∂v.
 """
 
 from typing import final
@@ -27,6 +29,7 @@ class CoupledLearning(Contrast):
         cost: what is lowered.
         eta: η, the share of the way to the target; above 1 overclamps.
         variant: which two shares are compared.
+        normalized: whether the contrast is divided by η (by the span of both shares), so that η changes no rate.
 
     Raises:
         ExperimentError: η is not above 0.
@@ -35,10 +38,18 @@ class CoupledLearning(Contrast):
 
     order = 2
 
-    def __init__(self, circuit: Circuit, cost: Cost, *, eta: float, variant: Variant = Variant.ONE_SIDED) -> None:
+    def __init__(
+        self,
+        circuit: Circuit,
+        cost: Cost,
+        *,
+        eta: float,
+        variant: Variant = Variant.ONE_SIDED,
+        normalized: bool = True,
+    ) -> None:
         if not eta > 0:
             raise ExperimentError(f"coupled learning: η = {eta:g} must be above 0; the variant sets its sign")
-        super().__init__(circuit, eta, variant)
+        super().__init__(circuit, eta, variant, normalized=normalized)
         self._cost = cost
 
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:

@@ -68,6 +68,7 @@ class Contrast(ABC):
         circuit: the topology (conductances in it are ignored).
         strength: b, above 0; the variant sets its sign.
         variant: which two strengths are compared.
+        normalized: whether the contrast is divided by their difference.
 
     Raises:
         ExperimentError: the strength is not above 0, or the circuit is not reciprocal.
@@ -79,13 +80,13 @@ class Contrast(ABC):
     waits: bool = True
     """Whether the nudge depends on the free outputs, which must be read first."""
 
-    def __init__(self, circuit: Circuit, strength: float, variant: Variant) -> None:
+    def __init__(self, circuit: Circuit, strength: float, variant: Variant, *, normalized: bool = True) -> None:
         if not is_reciprocal(circuit):
             raise ExperimentError(
                 f"circuit {circuit.name}: buffers or gyrators leave it no energy to contrast; "
                 "take analytical-gradient or hardware-linearization"
             )
-        self._strength, self._variant = strength, variant
+        self._strength, self._variant, self._normalized = strength, variant, normalized
         self._cells = Cells(circuit)
 
     @abstractmethod
@@ -111,7 +112,8 @@ class Contrast(ABC):
         microvolts by which a nudge moves them.
         """
         high, low = readings.high.nodes, readings.low.nodes
-        return self._cells.products(high - low, high + low, 0.5 / (readings.span * len(readings.batch)))
+        span = readings.span if self._normalized else np.sign(readings.span)
+        return self._cells.products(high - low, high + low, 0.5 / (span * len(readings.batch)))
 
     def _drives(self, batch: Batch, free: Array, strengths: tuple[float, ...]) -> list[Drive]:
         names = ["nudged"] if len(strengths) == 1 else ["nudged +β", "nudged −β"]

@@ -1,7 +1,8 @@
 """Memristor models as ngspice subcircuits: the state is the voltage of an inner node on a capacitor of 1 F.
 
-The equations are those of `harness.devices.memristors`, bounds included, so that a transient analysis and the NumPy
-models agree. An operating point or a sweep holds every state at its start, from where a transient analysis moves it.
+The equations are those of `harness.devices.memristors` and `oxides`, bounds included, so that a transient analysis and
+the NumPy models agree. An operating point or a sweep holds every state at its start, from where a transient analysis
+moves it.
 """
 
 from collections.abc import Sequence
@@ -9,23 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.devices.memristors import (
-    BOLTZMANN,
-    CHARGE,
-    EDGE,
-    ONSET,
-    LinearIonDrift,
-    StanfordGap,
-    Vteam,
-    Window,
-    Yakopcic,
-)
+from harness.devices.memristors import LinearIonDrift, Vteam, Window, Yakopcic
+from harness.devices.oxides import BOLTZMANN, CHARGE, ONSET, DataDriven, StanfordGap
+from harness.devices.switching import EDGE
 from harness.errors import CircuitError
 from harness.measurement import Array
 from harness.netlist.settings import Tolerances, options
 from harness.units import show, spice_number
 
-MemristorModel = LinearIonDrift | Yakopcic | Vteam | StanfordGap
+MemristorModel = LinearIonDrift | Yakopcic | Vteam | StanfordGap | DataDriven
 
 _V = "v(p,n)"
 _X = "v(x)"
@@ -132,6 +125,8 @@ def _laws(model: MemristorModel) -> tuple[str, str]:
         on = f"{_number(model.on_speed / model.length)}*{_above(f'-{_V}', model.on_threshold, model.on_power)}"
         off = f"{_number(model.off_speed / model.length)}*{_above(_V, model.off_threshold, model.off_power)}"
         return _resistive(model.on_resistance, model.off_resistance), f"{on}-{off}"
+    if isinstance(model, DataDriven):
+        return _data_driven(model)
     return _stanford(model)
 
 
@@ -181,6 +176,20 @@ def _stanford(model: StanfordGap) -> tuple[str, str]:
     started = f"min(max(({field}-1)/{_number(ONSET)},0),1)"
     speed = f"{_number(model.speed / (model.gap_max - model.gap_min))}*exp(-{_number(model.activation)}/{thermal})"
     return current, f"{speed}*{started}*sinh({gamma}*{_number(model.hop / model.thickness)}*{_V}/{thermal})"
+
+
+def _data_driven(model: DataDriven) -> tuple[str, str]:
+    span = model.off_resistance - model.on_resistance
+    ohms = f"({_number(model.off_resistance)}-{_number(span)}*{_X})"
+    below = f"max({_number(model.off_bound)}+{_number(model.off_bound_slope)}*{_V}-{ohms},0)"
+    above = f"max({ohms}-{_number(model.on_bound)}-{_number(model.on_bound_slope)}*{_V},0)"
+    off = _grown(model.off_speed / span, model.off_exponent, _V, model.off_steepness, below)
+    on = _grown(model.on_speed / span, model.on_exponent, f"-{_V}", model.on_steepness, above)
+    return f"{_number(model.amplitude)}*sinh({_number(model.curvature)}*{_V})/{ohms}", f"{on}-{off}"
+
+
+def _grown(speed: float, exponent: float, volts: str, steepness: float, ohms: str) -> str:
+    return f"{_number(speed)}*(exp({_number(exponent)}*max({volts},0))-1)*(exp({_number(steepness)}*{ohms})-1)"
 
 
 def _number(value: float) -> str:

@@ -156,8 +156,8 @@ def conductance_lines(matrix: Array) -> list[str]:
 
     Where they are so many that the matrix does not fit into a core's cache, each is written as two transconductances,
     column by column: Sparse 1.3 walks down columns in linked lists, whose elements lie in memory in the order in which
-    they appeared. That halves the factoring of 2 × 256 nodes; the equations are the same. Circuits with buffers,
-    gyrators or transformers have no resistors for their matrix and are written in the same way.
+    they appeared. That halves the factoring of 2 × 256 nodes; the equations are the same. Circuits that are not
+    reciprocal, or have transformers, have no resistors for their matrix and are written in the same way.
     """
     floor = _NEGLIGIBLE * np.abs(np.diagonal(matrix))
     joined = np.abs(matrix) > np.maximum(floor[:, None], floor)
@@ -166,7 +166,7 @@ def conductance_lines(matrix: Array) -> list[str]:
     if not resistive or np.count_nonzero(joined) > _CACHED:
         columns, rows = np.nonzero(joined.T)
         entries = zip(rows.tolist(), columns.tolist(), matrix[rows, columns].tolist(), strict=True)
-        own = [f"rg{k} n{k} 0 {1 / g!r}" for k, g in enumerate(np.diagonal(matrix).tolist()) if g > 0]
+        own = [f"rg{k} n{k} 0 {1 / g!r}" for k, g in enumerate(np.diagonal(matrix).tolist()) if g]
         return own + [f"g{a}_{b} n{a} 0 n{b} 0 {g!r}" for a, b, g in entries]
     to_ground = matrix.sum(axis=1)
     lines = [f"rg{k} n{k} 0 {1 / g!r}" for k, g in enumerate(to_ground.tolist()) if g > floor[k]]

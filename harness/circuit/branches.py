@@ -1,0 +1,196 @@
+"""A circuit's equations without any reduction: linear ones, and branches whose currents are curved.
+
+Written down node by node, independently of `harness.circuit.equations`, so that each can witness the other. Voltages
+of nodes (ground last) and, below them, currents of transformers are
+
+    v = rise · x + held,    into · (linear · v + incidence · i(drops · x + held drops)) = into · sources
+
+with the free variables x of `harness.circuit.scaling`, and Kirchhoff's law summed to one equation for each by `into`.
+Branches are the diodes and the cells of arrays that have a curve. Arrays here have the batch last.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
+
+from harness.circuit.circuit import Circuit, nodes_of
+from harness.circuit.elements import GROUND, CurrentSource, Diode, Gyrator, Resistor, TrainableArray, Transformer
+from harness.circuit.scaling import scaling_of
+from harness.devices import CellLaw
+from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
+from harness.measurement import Array, Index
+
+Entries = tuple[Index, Index, Array]
+"""Rows, columns and values of a matrix."""
+
+
+class Branches:
+    """What depends on the topology alone; `programmed` gives the equations for one set of conductances."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        """Raises CircuitError: stages close a loop without anything between them."""
+        self.circuit = circuit
+        self.scaling = scaling_of(circuit)
+        self._index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+        self._transformers = [e for e in circuit.elements if isinstance(e, Transformer)]
+        self.rise, self.into = self._frames()
+        """V/V, ``[rows, n]``, and 1/scale of each free node in its variable's equation, ``[n, rows]``."""
+        self.cells = [(k, array.law) for k, array in enumerate(circuit.arrays) if not array.law.linear]
+        """Curved arrays: their numbers and laws."""
+        diodes = [e for e in circuit.elements if isinstance(e, Diode)]
+        self.saturation = np.array([d.model.saturation_current for d in diodes])[:, None]
+        self.scale = np.array([d.model.emission for d in diodes])[:, None] * THERMAL_VOLTAGE
+        """N V_T of each diode, V, ``[diodes, 1]``."""
+        self.critical = self.scale * np.log(self.scale / (np.sqrt(2) * self.saturation))
+        """V of each diode above which it is let rise by logarithmic steps only, ``[diodes, 1]``."""
+        ends = [self._ends(circuit.arrays[k]) for k, _ in self.cells]
+        ends.append((self._at([d.anode for d in diodes]), self._at([d.cathode for d in diodes])))
+        self.first, self.second = (np.concatenate([pair[side] for pair in ends]) for side in (0, 1))
+        """Nodes at both ends of every branch: cells array by array, then diodes."""
+        self.drops = (self.rise[self.first] - self.rise[self.second]).tocsr()
+        """V over every branch, of the unknowns, ``[branches, n]``."""
+        moving = np.diff(self.drops.indptr) > 0
+        limits = [np.zeros(0), *(np.full(circuit.arrays[k].conductances.size, law.limit) for k, law in self.cells)]
+        self.limits = np.where(moving[: sum(map(len, limits))], np.concatenate(limits), np.inf)[:, None]
+        """V up to which the law of a curved cell holds, where a free node touches it, ``[cells, 1]``."""
+        self.incidence = (self.into[:, self.first] - self.into[:, self.second]).tocsr()
+        """Where the currents of branches enter the equations, ``[n, branches]``."""
+        pins = [(self._index[o.plus], self._index[o.minus]) for o in circuit.outputs]
+        self.plus, self.minus = np.array(pins, dtype=np.intp).T
+        self.places, self.weights = self._jacobian()
+        """Where slopes of branches enter the Jacobian, row + n · column, and how, ``[places, branches]``."""
+        self._fixed = _joined(list(self._fixed_entries()))
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns n."""
+        return int(self.rise.shape[1])
+
+    def held(self, inputs: Array) -> Array:
+        """V where the unknowns are 0, ``[rows, batch]``."""
+        scaling, follows = self.scaling, np.flatnonzero(self.scaling.channel >= 0)
+        volts = np.zeros((self.rise.shape[0], len(inputs)))
+        volts[: len(self._index)] = scaling.constant[:, None]
+        volts[follows] += scaling.gain[follows, None] * inputs.T[scaling.channel[follows]]
+        return volts
+
+    def programmed(self, conductances: Sequence[Array]) -> "Equations":
+        """The equations for conductances (S, one array per trainable array)."""
+        linear = [
+            _conductances(*self._ends(array), cells.ravel())
+            for array, cells in zip(self.circuit.arrays, conductances, strict=True)
+            if array.law.linear
+        ]
+        rows, columns, values = _joined([self._fixed, *linear])
+        matrix = coo_matrix((values, (rows, columns)), shape=(self.rise.shape[0],) * 2).tocsr()
+        curved = [np.zeros(0), *(conductances[k].ravel() for k, _ in self.cells)]
+        return Equations(self, matrix, self._sources(), np.concatenate(curved)[:, None])
+
+    def _ends(self, array: TrainableArray) -> tuple[Index, Index]:
+        """Nodes at both ends of every cell, in the order of ``conductances.ravel()``."""
+        first, second = np.broadcast_arrays(*array.ends(self._index))
+        return first.ravel(), second.ravel()
+
+    def _fixed_entries(self) -> Iterator[Entries]:
+        """Currents out of every node through everything linear but cells, and transformers' equations."""
+        for number, transformer in enumerate(self._transformers):
+            pins, own = self._at(nodes_of(transformer)), np.full(4, len(self._index) + number)
+            ratio = np.array([1.0, -1.0, -transformer.ratio, transformer.ratio])
+            yield pins, own, ratio
+            yield own, pins, ratio
+        for element in self.circuit.elements:
+            match element:
+                case Resistor(conductance=conductance):
+                    a, b = self._at(nodes_of(element))
+                    yield _conductances(np.array([a]), np.array([b]), np.array([conductance]))
+                case Gyrator(conductance=conductance):
+                    a, b, c, d = self._at(nodes_of(element))
+                    signs = np.array([1.0, -1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0])
+                    yield np.array([a, a, b, b, c, c, d, d]), np.array([c, d, c, d, a, b, a, b]), conductance * signs
+
+    def _sources(self) -> Array:
+        """A into every node, ``[rows]``."""
+        amperes = np.zeros(self.rise.shape[0])
+        for element in self.circuit.elements:
+            if isinstance(element, CurrentSource):
+                amperes[self._index[element.source]] -= element.amperes
+                amperes[self._index[element.sink]] += element.amperes
+        return amperes
+
+    def _frames(self) -> tuple[csr_matrix, csr_matrix]:
+        scaling, extra = self.scaling, np.arange(len(self._transformers))
+        rows, size = len(self._index) + len(extra), scaling.variables + len(extra)
+        frames = []
+        for chosen, weight in ((scaling.unknown, scaling.scale), (scaling.free, 1 / scaling.scale)):
+            nodes = np.flatnonzero(chosen)
+            at = np.concatenate([nodes, len(self._index) + extra])
+            columns = np.concatenate([scaling.variable[nodes], scaling.variables + extra])
+            frames.append(csr_matrix((np.append(weight[nodes], np.ones(len(extra))), (at, columns)), (rows, size)))
+        return frames[0], frames[1].T.tocsr()
+
+    def _jacobian(self) -> tuple[Index, csr_matrix]:
+        rows, columns = self.incidence.tocsc(), self.drops
+        counts = np.diff(rows.indptr), np.diff(columns.indptr)
+        found: list[Entries] = []
+        for a in range(int(counts[0].max(initial=0))):
+            for b in range(int(counts[1].max(initial=0))):
+                chosen = np.flatnonzero((counts[0] > a) & (counts[1] > b))
+                left, right = rows.indptr[chosen] + a, columns.indptr[chosen] + b
+                place = rows.indices[left].astype(np.intp) + self.size * columns.indices[right].astype(np.intp)
+                found.append((place, chosen, rows.data[left] * columns.data[right]))
+        place, branch, weight = _joined(found)
+        places, at = np.unique(place, return_inverse=True)
+        return places, coo_matrix((weight, (at.ravel(), branch)), shape=(len(places), len(self.first))).tocsr()
+
+    def _at(self, nodes: Sequence[str]) -> Index:
+        return np.array([self._index[node] for node in nodes], dtype=np.intp)
+
+
+@dataclass(frozen=True, eq=False)
+class Equations:
+    """One set of conductances; see the module."""
+
+    branches: Branches
+    linear: csr_matrix
+    """S, ``[rows, rows]``."""
+    sources: Array
+    """A into every node, ``[rows]``."""
+    siemens: Array
+    """S of every curved cell, ``[cells, 1]``."""
+
+    def tangents(self, volts: Array, junctions: Array) -> tuple[Array, Array]:
+        """Currents (A) and slopes (S) of all branches, ``[branches, batch]``.
+
+        Args:
+            volts: over every branch, V, ``[branches, batch]``.
+            junctions: over every diode, V, ``[diodes, batch]``: where its tangent is taken, on which its current lies.
+        """
+        current, slope = np.empty_like(volts), np.empty_like(volts)
+        begin = 0
+        for k, law in self.branches.cells:
+            rows = slice(begin, begin + self.branches.circuit.arrays[k].conductances.size)
+            _scaled(law, volts[rows], self.siemens[rows], current[rows], slope[rows])
+            begin = rows.stop
+        found, slope[begin:] = current_and_slope(junctions, self.branches.saturation, self.branches.scale)
+        current[begin:] = found + slope[begin:] * (volts[begin:] - junctions)
+        return current, slope
+
+
+def _scaled(law: CellLaw, volts: Array, siemens: Array, current: Array, slope: Array) -> None:
+    bent, steepness = law.current_and_slope(volts)
+    np.multiply(bent, siemens, out=current)
+    np.multiply(steepness, siemens, out=slope)
+
+
+def _conductances(first: Index, second: Index, siemens: Array) -> Entries:
+    """Currents out of both ends of conductances."""
+    rows, columns = np.concatenate([first, second, first, second]), np.concatenate([first, second, second, first])
+    return rows, columns, np.concatenate([siemens, siemens, -siemens, -siemens])
+
+
+def _joined(parts: Sequence[Entries]) -> Entries:
+    nothing = np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0)
+    rows, columns, values = (np.concatenate(part) for part in zip(nothing, *parts, strict=True))
+    return rows, columns, values

@@ -1,0 +1,111 @@
+"""What leads from ideal sources to a node, gathered into one source behind one conductance (Thévenin's theorem).
+
+No node with a voltage of its own disappears, so that the circuit is the same in time too, whatever capacitances its
+free nodes have: a crossbar of 157,000 cells behind its inputs becomes 100 resistors. Amplifiers stay, since they may be
+slow.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.circuit.circuit import Circuit, nodes_of
+from harness.circuit.elements import GROUND, Crossbar, Element, InputSource, Resistor, VoltageSource
+from harness.measurement import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """A circuit with fewer elements whose free nodes and stages behave as before, and what its inputs have to be."""
+
+    circuit: Circuit
+    """Its nodes are among those of the full circuit, but for new ones that sources hold."""
+    gain: Array
+    """V/V, ``[channels of the full circuit, channels]``."""
+    constant: Array
+    """V, ``[channels]``: what rails add."""
+
+    def inputs(self, full: Array) -> Array:
+        """V at its inputs (``[..., channels]``) for those of the full circuit."""
+        return np.asarray(full @ self.gain + self.constant)
+
+
+def gathered(circuit: Circuit) -> Gathered:
+    """The same circuit without linear crossbar cells at lines that ideal sources hold."""
+    sources = _Sources(circuit)
+    total = dict.fromkeys(circuit.nodes, 0.0)
+    drive = {node: np.zeros(circuit.channels + 1) for node in circuit.nodes}
+    elements: list[Element] = []
+    for element in circuit.elements:
+        if isinstance(element, Crossbar) and element.law.linear:
+            elements += _rest(element, sources, total, drive)
+        elif not isinstance(element, (InputSource, VoltageSource)):
+            elements.append(element)
+    touched = {node for element in elements for node in nodes_of(element)}
+    touched |= {node for output in circuit.outputs for node in (output.plus, output.minus)}
+    columns = [sources.row(e) for e in sources.elements if e.node in touched]
+    pins: list[Element] = [
+        InputSource(e.name, e.node, k, 1.0) for k, e in enumerate(s for s in sources.elements if s.node in touched)
+    ]
+    prefix = _unused(circuit)
+    for node, siemens in total.items():
+        if siemens > 0:
+            name = f"{prefix}_{node}"
+            pins.append(InputSource(name, f"{name}_node", len(columns), 1.0))
+            elements.append(Resistor(f"{name}_cells", f"{name}_node", node, siemens))
+            columns.append(drive[node] / siemens)
+    gains = np.array(columns).reshape(-1, circuit.channels + 1).T
+    return Gathered(Circuit(circuit.name, (*pins, *elements), circuit.outputs), gains[:-1], gains[-1])
+
+
+class _Sources:
+    """V of nodes that ideal sources hold, as numbers that multiply the inputs and, last, 1."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        self.elements = [e for e in circuit.elements if isinstance(e, (InputSource, VoltageSource))]
+        self._channels = circuit.channels
+        self.rows = {e.node: self.row(e) for e in self.elements} | {GROUND: np.zeros(self._channels + 1)}
+
+    def row(self, source: InputSource | VoltageSource) -> Array:
+        row = np.zeros(self._channels + 1)
+        if isinstance(source, InputSource):
+            row[source.channel] = source.gain
+        else:
+            row[-1] = source.volts
+        return row
+
+    def held(self, lines: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+        return np.array([line in self.rows for line in lines])
+
+
+def _rest(
+    crossbar: Crossbar, sources: _Sources, total: dict[str, float], drive: dict[str, Array]
+) -> Iterator[Crossbar]:
+    """Count the cells at held lines; what is left of the crossbar, if anything."""
+    words, bits = sources.held(crossbar.words), sources.held(crossbar.bits)
+    for lines, held, others, taken, cells in (
+        (crossbar.words, words, crossbar.bits, bits, crossbar.conductances),
+        (crossbar.bits, bits, crossbar.words, words, crossbar.conductances.T),
+    ):
+        rows = np.array([sources.rows[line] for line, known in zip(lines, held, strict=True) if known])
+        if not len(rows):
+            continue
+        driven = cells[held].T @ rows
+        for k in np.flatnonzero(~taken):
+            total[others[k]] += float(cells[held, k].sum())
+            drive[others[k]] += driven[k]
+    if not words.all() and not bits.all():
+        left = [tuple(n for n, known in zip(lines, held, strict=True) if not known)
+                for lines, held in ((crossbar.words, words), (crossbar.bits, bits))]
+        yield replace(crossbar, words=left[0], bits=left[1], conductances=crossbar.conductances[np.ix_(~words, ~bits)])
+
+
+def _unused(circuit: Circuit) -> str:
+    """How no name of the circuit begins."""
+    taken = [*circuit.nodes, *(e.name for e in (*circuit.elements, *circuit.outputs))]
+    prefix = "gathered"
+    while any(name.casefold().startswith(prefix) for name in taken):
+        prefix += "x"
+    return prefix

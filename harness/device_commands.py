@@ -1,0 +1,177 @@
+"""`harness devices` and `harness show device`: parse, call, print."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column, Table
+
+from harness.errors import CircuitError
+from harness.files import write_atomic
+from harness.options import json_option
+from harness.terminal import OUT, print_json
+from harness.units import show
+
+_WIDTH = 500  # at most: lines that run over a narrow terminal are better than names cut short
+_CURVATURES = ("curvature_up", "curvature_down")
+
+
+@click.group()
+def devices() -> None:
+    """Published devices, and devices of one's own from measured pulses.
+
+    Cells are written by a device's pulses where an experiment has a [programming] section; `harness show device` draws
+    published devices, measured pulses and memristor models.
+    """
+
+
+@devices.command("list")
+@json_option
+def list_devices(as_json: bool) -> None:
+    """List the published devices and the memristor models, with their sources.
+
+    Nonlinearity is NeuroSim's label, up and down, above 0 where steps shrink on the way; "not verified" names the
+    figures that were not found in a source and should be looked up before they are quoted.
+    """
+    from harness.devices.curves import SPECIMENS  # noqa: PLC0415 - SciPy's integrators take a second to import
+
+    rows = _rows()
+    if as_json:
+        print_json({"devices": rows, "models": [shown.name for shown in SPECIMENS]})
+        return
+    titles = ("device", "kind", "source", "conductance", "pulses", "nonlinearity", "energy", "not verified")
+    table = Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(
+            row["name"], row["kind"], f"{row['paper']} ({row['year']})" if row["year"] else row["paper"], *_cells(row)
+        )
+    Console(highlight=False, width=_WIDTH).print(table)
+    OUT.print(f"memristor models for harness show device: {', '.join(shown.name for shown in SPECIMENS)}")
+
+
+@devices.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--name", help="What to call the device [default: the file's name].")
+@click.option(
+    "--to",
+    "picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Picture of the data and the fit: FILE.png or FILE.svg [default: NAME.png].",
+)
+@click.option(
+    "--noise",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Largest step against its direction, as a fraction of the measured range; training allows 0.1.",
+)
+@json_option
+def import_device(file: Path, name: str | None, picture: Path | None, noise: float, as_json: bool) -> None:
+    """Fit the update law to the measured pulses in FILE and say how well it fits.
+
+    FILE is CSV with a row for each pulse and columns pulse (a rising count), conductance (S, or with a unit such as
+    12.5 µS) and direction (up or down). Prints the [programming] section that trains with it.
+    """
+    from harness.device_drawing import draw_measured  # noqa: PLC0415 - matplotlib takes a second to import
+    from harness.devices.measured import fit, read_curves  # noqa: PLC0415
+    from harness.devices.pulses import label_of_curvature  # noqa: PLC0415
+
+    name = name or file.stem
+    target = picture or Path(f"{name}.png")
+    form = picture_form(target)
+    found, curves = fit(file, noise), read_curves(file, noise)
+    write_atomic(target, draw_measured(curves, found, name, format=form))
+    law, (low, high) = found.response, found.response.bounds
+    labels = {end: label_of_curvature(getattr(law, f"curvature_{end}")) for end in ("up", "down")}
+    section = f"[programming]\nfile = {json.dumps(str(file), ensure_ascii=False)}"
+    if as_json:
+        fitted = {key: value for key, value in asdict(law).items() if key not in _CURVATURES}
+        shown = {**fitted, "nonlinearity_up": labels["up"], "nonlinearity_down": labels["down"]}
+        errors = {"rms_error": found.rms_error, "rms_error_S": found.rms_error * (high - low)}
+        about = {"name": name, "curves": len(curves), "rows": sum(curve.pulses.size for curve in curves)}
+        scatter = {"cycle_to_cycle": found.cycle_to_cycle}
+        print_json({**about, **shown, **errors, **scatter, "picture": str(target), "section": section})
+        return
+    table = Table("figure", "value", title=name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_row("conductance", f"{show(low, 'S')} … {show(high, 'S')}")
+    table.add_row("pulses up, down", f"{law.pulses_up:g}, {law.pulses_down:g}")
+    table.add_row("nonlinearity up, down", f"{labels['up']:.2f}, {labels['down']:.2f}")
+    table.add_row(
+        "rms error of the fit",
+        f"{100 * found.rms_error:.2g} % of the range, {show(found.rms_error * (high - low), 'S')}",
+    )
+    table.add_row("cycle to cycle, with read noise", f"{100 * found.cycle_to_cycle:.2g} % of the range")
+    OUT.print(table)
+    OUT.print(f"wrote {target}; an experiment trains with this device by\n\n{section}")
+
+
+def draw_device(subject: str, form: Literal["png", "svg"]) -> bytes:
+    """The picture of a published device, a CSV file of measured pulses or a memristor model.
+
+    Raises:
+        CircuitError: no such device; says which there are.
+        DataError: a file that cannot be used.
+    """
+    from harness import device_drawing as drawing  # noqa: PLC0415 - matplotlib takes a second to import
+    from harness.devices.curves import SPECIMENS, specimen  # noqa: PLC0415
+    from harness.devices.measured import fit, read_curves  # noqa: PLC0415
+    from harness.devices.presets import preset  # noqa: PLC0415
+
+    path, models = Path(subject), [shown.name for shown in SPECIMENS]
+    if path.suffix.casefold() == ".csv":
+        return drawing.draw_measured(read_curves(path), fit(path), path.stem, format=form)
+    if subject.casefold() in models:
+        return drawing.draw_memristor(specimen(subject), format=form)
+    try:
+        return drawing.draw_published(preset(subject), format=form)
+    except CircuitError as error:
+        raise CircuitError(f"{error}; memristor models are {', '.join(models)}; a file's name ends in .csv") from error
+
+
+def picture_form(file: Path) -> Literal["png", "svg"]:
+    """What a picture's name asks for.
+
+    Raises:
+        UsageError: another ending, or no such folder.
+    """
+    forms: dict[str, Literal["png", "svg"]] = {".png": "png", ".svg": "svg"}
+    if (form := forms.get(file.suffix.lower())) is None:
+        raise click.UsageError(f"--to {file}: write a name that ends in .png or .svg")
+    if not file.parent.is_dir():
+        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
+    return form
+
+
+def _rows() -> list[dict[str, Any]]:
+    """What the table and `--json` say of every published device: SI units, null for what was not published."""
+    from harness.devices.presets import POTENTIOMETERS, PRESETS  # noqa: PLC0415
+
+    rows: list[dict[str, Any]] = []
+    for device in PRESETS:
+        row = {key: value for key, value in asdict(device).items() if key != "device_type"}
+        rows.append({"name": device.name, "kind": str(device.device_type), **row})
+    for pot in POTENTIOMETERS:
+        low, high = pot.response().bounds
+        ends = {"g_min": low, "g_max": high, "pulses_up": pot.positions - 1, "pulses_down": pot.positions - 1}
+        none = dict.fromkeys(("year", "nonlinearity_up", "nonlinearity_down", "energy"))
+        about = {"name": pot.name, "kind": str(pot.device_type), "paper": pot.datasheet}
+        rows.append({**about, **ends, **none, "verified": pot.verified, "unverified": pot.unverified})
+    return rows
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
+    """Conductance, pulses, nonlinearity, energy and what was not verified, as text."""
+    low, high = row["g_min"], row["g_max"]
+    spans = "–" if low is None else f"{show(low, 'S')} … {show(high, 'S')}"
+    labels = row["nonlinearity_up"], row["nonlinearity_down"]
+    bends = "–" if None in labels else f"{labels[0]:.3g}, {labels[1]:.3g}"
+    energy = "–" if row["energy"] is None else _joules(row["energy"])
+    return spans, f"{row['pulses_up']:.0f}, {row['pulses_down']:.0f}", bends, energy, ", ".join(row["unverified"])
+
+
+def _joules(energy: float) -> str:
+    return f"{energy * 1e15:.3g} fJ" if energy < 1e-12 else show(energy, "J")

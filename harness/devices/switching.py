@@ -1,0 +1,135 @@
+"""What every memristor model can say, and what pulses do to it.
+
+A model has a current i(v, x), a rate dx/dt (v, x), and one state x in 0…1 that conducts best at 1. Published models
+keep a width, a gap or a resistance as their state; here it is normalized, so that a model's state, an array of cells
+and a node of a netlist (`harness.netlist.memristor`) have the same scale. The last 0.1 % of the range before either
+bound slows linearly to a stop: it replaces the hard clip of the papers, which no implicit integrator can solve, and it
+is the same here and in the netlist.
+
+Currents flow from p to n at positive v = v(p) − v(n). Which sign of voltage makes x grow is the model's own:
+`LinearIonDrift`, `Yakopcic` and `StanfordGap` at positive volts, `Vteam` and `DataDriven` at negative ones.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from harness.errors import CircuitError
+from harness.measurement import Array
+from harness.units import show
+
+EDGE = 1e-3
+"""Of the range of x, before each bound, in which the motion towards that bound slows to 0."""
+READ_VOLTS = 0.01
+"""V at which a conductance is read."""
+
+_TOLERANCE = 1e-9
+"""Of one step of an integration, as a fraction of the range of x."""
+_FIRST_STEP = 1e-3
+_MOST_STEPS = 100_000
+_END = 1e-14
+_NUDGE = 1e-7
+"""Of x, for its slope."""
+
+
+class Memristor(Protocol):
+    """What every model can say; arguments broadcast together."""
+
+    def current(self, volts: Array | float, state: Array | float) -> Array:
+        """A at `volts` (V); a state outside 0…1 counts as the bound."""
+        ...
+
+    def rate(self, volts: Array | float, state: Array | float) -> Array:
+        """dx/dt in 1/s at `volts` (V)."""
+        ...
+
+    def conductance(self, state: Array | float) -> Array:
+        """S at `READ_VOLTS`."""
+        ...
+
+
+def read_conductance(model: Memristor, state: Array | float) -> Array:
+    """S at `READ_VOLTS`, same shape as `state`."""
+    return np.asarray(model.current(READ_VOLTS, state) / READ_VOLTS)
+
+
+def after_pulse(model: Memristor, volts: float, seconds: float, state: Array) -> Array:
+    """The states after a rectangular pulse, same shape, to about 1e-7 of the range.
+
+    Rosenbrock's method of order 4 with an estimate of order 3 and Shampine's parameters (1982, ACM Trans. Math. Softw.
+    8(2), 93): implicit, for the stop at a bound is stiff, and with steps of every cell's own, for cells reach it at
+    different times.
+
+    Raises:
+        CircuitError: the pulse is no pulse, or the integration failed.
+    """
+    if not (np.isfinite(volts) and 0 < seconds < np.inf):
+        raise CircuitError(f"pulse of {volts:g} V for {seconds:g} s: it must be finite and last longer than 0 s")
+    states = np.clip(np.array(state, float), 0.0, 1.0)
+    x = states.reshape(-1)
+    left, step = np.ones(x.size), np.full(x.size, _FIRST_STEP)  # in units of the pulse
+    moving = np.arange(x.size)
+    for _ in range(_MOST_STEPS):
+        if not moving.size:
+            return states
+        taken = np.minimum(step[moving], left[moving])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # such steps are taken again, shorter
+            new, error = _rosenbrock(lambda y: seconds * model.rate(volts, y), x[moving], taken)
+        good = np.isfinite(new) & (error <= _TOLERANCE)
+        x[moving] = np.where(good, np.clip(new, 0.0, 1.0), x[moving])
+        left[moving] -= np.where(good, taken, 0.0)
+        better = 0.9 * (_TOLERANCE / np.maximum(error, 1e-300)) ** 0.25
+        step[moving] = taken * np.where(np.isfinite(better), np.clip(better, 0.1, 5.0), 0.1)
+        moving = moving[left[moving] > _END]
+    raise CircuitError(f"pulse of {show(volts, 'V')} for {show(seconds, 's')}: not followed in {_MOST_STEPS} steps")
+
+
+def _rosenbrock(slope: Callable[[Array], Array], x: Array, step: Array) -> tuple[Array, Array]:
+    """One step of every cell, and an estimate of its error."""
+    nudge = np.where(x < 0.5, _NUDGE, -_NUDGE)
+    first = slope(x)
+    inverse = 1 / (2 / step - (slope(x + nudge) - first) / nudge)
+    a = inverse * first
+    b = inverse * (slope(x + 2 * a) - 8 * a / step)
+    third = slope(x + 48 / 25 * a + 6 / 25 * b)
+    c = inverse * (third + (372 / 25 * a + 12 / 5 * b) / step)
+    d = inverse * (third - (112 / 125 * a + 54 / 125 * b + 2 / 5 * c) / step)
+    return x + 19 / 9 * a + b / 2 + 25 / 108 * c + 125 / 108 * d, np.abs(17 / 54 * a + 7 / 36 * b + 125 / 108 * d)
+
+
+def pulse_curve(model: Memristor, start: float, pulses: Sequence[float], seconds: float) -> Array:
+    """States before and after each of a train of pulses (V, each `seconds` long), ``[pulses + 1]``.
+
+    Raises:
+        CircuitError: see `after_pulse`.
+    """
+    states = [np.array([start])]
+    for volts in pulses:
+        states.append(after_pulse(model, volts, seconds, states[-1]))
+    return np.concatenate(states)
+
+
+def bounded(state: Array | float) -> Array:
+    """The state, a bound where it lies outside 0…1."""
+    return np.clip(np.asarray(state, float), 0.0, 1.0)
+
+
+def kept_inside(rate: Array, state: Array | float) -> Array:
+    """The rate, slowed to 0 over `EDGE` before the bound that it moves to."""
+    x = np.asarray(state, float)
+    room = np.where(rate > 0, 1 - x, x)
+    return rate * np.clip(room / EDGE, 0.0, 1.0)
+
+
+def check_positive(what: str, value: float, unit: str) -> None:
+    """Raise a `CircuitError` for a value that is not finite and above 0."""
+    if not 0 < value < np.inf:
+        raise CircuitError(f"{what} {show(value, unit)} must be finite and above 0 {unit}".rstrip())
+
+
+def check_resistances(what: str, on: float, off: float) -> None:
+    """Raise a `CircuitError` for resistances (Ω) that are not 0 < on < off."""
+    if not 0 < on < off < np.inf:
+        both = f"{show(on, 'Ω')} on and {show(off, 'Ω')} off"
+        raise CircuitError(f"{what}: resistances {both} must be finite and above 0 Ω, on below off")
