@@ -10,20 +10,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from harness import Experiment
 from harness.cli import main
 from harness.errors import ExperimentError, RunError
-from harness.plots import draw_sweep
+from harness.executors import in_processes
+from harness.jobs import Job
+from harness.points import grid
 from harness.studies import read_over
-from harness.sweep import Point, Sweep, grid, in_processes, run
-from tests.test_cli import harness
+from harness.sweep import Ended, Sweep, run
+from harness.sweep_plots import draw_sweep
 
 QUICK = ["--chip", "nodal", "--set", "training.epochs=3"]
 OVERRIDES = ["chip.kind=nodal", "training.epochs=3"]
@@ -31,6 +34,7 @@ OVER = {"rule.beta": ["1 uS", "50 uS"], "update.kind": ["sgd", "adam"]}
 PNG = b"\x89PNG\r\n\x1a\n"
 REACHED = ["test_accuracy", "train_accuracy", "test_loss", "seconds"]
 LEDGER = ["phases", "nodes_read", "voltages_set", "conductances_written", "energy"]
+LEDGER += ["pulses", "reads_to_verify", "write_energy"]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +42,20 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
     """A complete sweep of eight points on two processes: its directory, and what --json printed."""
     folder = tmp_path_factory.mktemp("swept")
     over = [word for key, values in OVER.items() for word in ("--over", f"{key}={','.join(values)}")]
-    shown = harness("sweep", "xor", *QUICK, *over, "--seeds", "2", "--workers", "2", "--json", cwd=folder)
+    shown = command("xor", *QUICK, *over, "--seeds", "2", "--workers", "2", "--json", cwd=folder)
     return folder / "runs" / "xor-sweep", json.loads(shown.stdout)
+
+
+def command(*words: str, cwd: Path, code: int = 0) -> Result:
+    """A call of `harness sweep` in this process, whose workers fork from a server that stays."""
+    before = Path.cwd()
+    os.chdir(cwd)
+    try:
+        result = CliRunner().invoke(main, ["sweep", *words])
+    finally:
+        os.chdir(before)
+    assert result.exit_code == code, result.output
+    return result
 
 
 def table_of(folder: Path) -> pd.DataFrame:
@@ -92,8 +108,9 @@ def test_the_directory_says_what_the_sweep_is(swept: tuple[Path, dict[str, Any]]
 def test_the_number_of_processes_changes_no_bit(swept: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     opened = Sweep.create(tmp_path / "serial", grid("xor", OVER, seeds=2, overrides=OVERRIDES))
     seen: list[str] = []
-    table = run(opened, workers=1, watch=lambda row: seen.append(row["run"]))
-    assert seen == list(table["run"])
+    outcome = run(opened, workers=1, watch=lambda ended: seen.append(ended.folder))
+    assert seen == list(outcome.table["run"])
+    assert (outcome.missing, outcome.errors) == (0, {})
     pd.testing.assert_frame_equal(table_of(opened.path), table_of(swept[0]))
     assert traces(opened.path) == traces(swept[0])
 
@@ -107,18 +124,18 @@ def test_resume_does_what_is_missing_and_nothing_else(swept: tuple[Path, dict[st
     before = {
         point: (point / "result.json").stat().st_mtime_ns for point in points if point not in (points[2], points[5])
     }
-    result = harness("sweep", "--resume", "copy", cwd=tmp_path)
+    result = command("--resume", "copy", cwd=tmp_path)
     assert result.stderr.count("held out") == 2
     assert result.stdout.count("±") == 4 * 4 + 1
     assert before == {point: (point / "result.json").stat().st_mtime_ns for point in before}
     pd.testing.assert_frame_equal(table_of(tmp_path / "copy"), table_of(swept[0]))
     assert traces(tmp_path / "copy") == traces(swept[0])
-    assert "held out" not in harness("sweep", "--resume", "copy", cwd=tmp_path).stderr
+    assert "held out" not in command("--resume", "copy", cwd=tmp_path).stderr
 
 
 def test_a_point_that_fails_stops_no_other(tmp_path: Path) -> None:
     over = ["--over", "chip.access=outputs,nodes", "--over", "network.hidden=[4],[5,5]", "--set", "network.bias=[]"]
-    shown = harness("sweep", "xor", *QUICK, *over, "--set", "update.rates=[1e-2]", "--json", cwd=tmp_path, code=1)
+    shown = command("xor", *QUICK, *over, "--set", "update.rates=[1e-2]", "--json", cwd=tmp_path, code=1)
     rows = json.loads(shown.stdout)["points"]
     assert [row["network.hidden"] for row in rows] == ["[4]", "[5, 5]"] * 2
     assert [row["test_accuracy"] is None for row in rows] == [True, True, False, False]
@@ -133,12 +150,12 @@ def test_a_point_that_fails_stops_no_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["xor"], "nothing is swept; give --over KEY=V1,V2,… or --seeds N"),
+        (["xor"], "nothing is swept; give --over KEY=V1,V2,…, --random KEY=LOW..HIGH, --seeds or --chips"),
         (["--seeds", "2"], "name an EXPERIMENT"),
         (["nothing", "--seeds", "2"], "no experiment 'nothing'"),
         (["xor", "--over", "training.epochs"], "write KEY=V1,V2,…, such as training.epochs=3,10"),
         (["xor", "--over", "training.epochs=3,,4"], "write KEY=V1,V2,…"),
-        (["xor", "--over", "training.epochs=3,0"], "training.epochs = 0: must be at least 1"),
+        (["xor", "--over", "training.epochs=3,0"], "--over training.epochs=0: training.epochs = 0: must be at least 1"),
         (["xor", "--over", "rule.bta=1,2"], "unknown key 'rule.bta'; did you mean 'beta'?"),
         (["xor", "--over", "rule.beta=1 uS,3 V"], "'3 V' should be in S"),
         (["xor", "--over", "rule.beta=1 uS,1e-6"], "'rule.beta=1 uS' and 'rule.beta=1e-6' are the same experiment"),
@@ -224,7 +241,7 @@ def test_points_are_trained_in_ngspice(tmp_path: Path) -> None:
     opened = Sweep.create(
         tmp_path / "sweep", grid("xor", {"chip.kind": ["ngspice", "nodal"]}, overrides=["training.epochs=3"])
     )
-    losses = run(opened, workers=2)["test_loss"]
+    losses = run(opened, workers=2).table["test_loss"]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert losses[0] != losses[1]
 
@@ -254,7 +271,7 @@ def test_the_picture_is_drawn_from_the_table() -> None:
 def long(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A sweep that is busy with its second point, in a session of its own, so that all its processes can be found."""
     command = shutil.which("harness", path=os.path.dirname(sys.executable)) or "harness"
-    over = ["--over", "training.epochs=3,300,301", "--workers", "2", "--to", "sweep", "--json"]
+    over = ["--over", "training.epochs=3,150,151", "--workers", "2", "--to", "sweep", "--json"]
     with subprocess.Popen(
         [command, "sweep", "xor", "--chip", "nodal", *over],
         cwd=tmp_path,
@@ -285,7 +302,8 @@ def processes_of(session: int) -> dict[int, bytes]:
 
 
 def workers_of(session: int) -> list[int]:
-    return [pid for pid, command in processes_of(session).items() if b"spawn_main" in command]
+    """The children of the server that workers fork from; it is the oldest of those with its command line."""
+    return sorted(pid for pid, words in processes_of(session).items() if b"forkserver" in words)[1:]
 
 
 def until(condition: Callable[[], object], within: float = 60) -> None:
@@ -304,8 +322,8 @@ def test_ctrl_c_leaves_checkpoints_and_no_process(long: subprocess.Popen[str], t
     assert len(json.loads(out)["points"]) <= 1
     until(lambda: not processes_of(long.pid), within=10)
     assert not list(tmp_path.glob("sweep/points/1*/result.json"))
-    resumed = harness("sweep", "--resume", "sweep", "--json", cwd=tmp_path)
-    assert [row["training.epochs"] for row in json.loads(resumed.stdout)["points"]] == [3, 300, 301]
+    resumed = command("--resume", "sweep", "--json", cwd=tmp_path)
+    assert [row["training.epochs"] for row in json.loads(resumed.stdout)["points"]] == [3, 150, 151]
     assert not list(tmp_path.glob("**/.*-????????"))
 
 
@@ -315,13 +333,23 @@ def test_a_killed_command_takes_its_workers_along(long: subprocess.Popen[str]) -
     until(lambda: not processes_of(long.pid), within=10)
 
 
-def test_killed_workers_are_replaced(long: subprocess.Popen[str]) -> None:
-    for worker in workers_of(long.pid):
-        os.kill(worker, signal.SIGKILL)
-    out, err = long.communicate(timeout=120)
-    assert long.returncode == 0, err
-    assert [row["error"] for row in json.loads(out)["points"]] == [None] * 3
-    until(lambda: not processes_of(long.pid), within=10)
+def test_killed_workers_are_replaced(tmp_path: Path) -> None:
+    points = grid("xor", {"training.epochs": [3, 100, 101]}, overrides=OVERRIDES)
+    killed: list[int] = []
+
+    def kill(_: Ended) -> None:
+        if not killed:
+            killed.extend(children_of(forkserver._forkserver._forkserver_pid))
+            for worker in killed:
+                os.kill(worker, signal.SIGKILL)
+
+    outcome = run(Sweep.create(tmp_path / "sweep", points), workers=2, watch=kill)
+    assert len(killed) == 2
+    assert (len(outcome.table), outcome.missing, outcome.errors) == (3, 0, {})
+
+
+def children_of(parent: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
 
 
 class _Deadly:
@@ -332,11 +360,11 @@ class _Deadly:
 
 
 def test_a_point_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
-    (good,) = grid("xor", {}, overrides=OVERRIDES)
-    bad = Point("deadly", {}, _Deadly())  # type: ignore[arg-type]
+    (point,) = grid("xor", {}, overrides=OVERRIDES)
+    good, bad = Job("good", point.settings), Job("deadly", _Deadly())  # type: ignore[arg-type]
     ended = list(in_processes([bad, good], tmp_path, 2, lambda: False))
     assert (good, None) in ended
-    assert [error for point, error in ended if point is bad] == [
+    assert [error for job, error in ended if job is bad] == [
         "its worker process died 4 times; if memory is short, use fewer workers"
     ]
-    assert (tmp_path / good.name / "result.json").exists()
+    assert (tmp_path / "good" / "result.json").exists()
