@@ -30,6 +30,7 @@ import pandas as pd
 from harness.deployment import Deployment
 from harness.errors import RunError
 from harness.executors import in_processes
+from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.jobs import DEPLOYED, Job
 from harness.points import Draws, Point
@@ -265,7 +266,8 @@ def run(
                         rows[point.name] = sweep.row(point, errors) or {}
                         table = sweep.save(rows)
                     watch(Ended(point, job.folder, error, _accuracies(sweep.path / job.folder)))
-        picture = draw_sweep(table, sweep.keys, sweep.name, drawn=sweep.drawn)
+        losses = Experiment(sweep.points[0].settings).data.valued
+        picture = draw_sweep(table, sweep.keys, sweep.name, drawn=sweep.drawn, losses=losses)
         write_atomic(sweep.path / "sweep.png", picture)
     every = [*sweep.trainings(), *sweep.deployments()]
     missing = sum(job.folder not in errors and not job.complete(sweep.path) for job in every)

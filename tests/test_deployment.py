@@ -247,6 +247,7 @@ def test_the_picture_shows_every_use_and_draws_as_points() -> None:
         draw_sweep(deployed, ["b.kind"], "name"),
         draw_sweep(scattered, [*keys, "c.gain"], "name", drawn=["c.gain"]),
         draw_sweep(scattered, [*keys, "c.gain"], "name"),
+        draw_sweep(table.assign(test_loss=np.geomspace(1e-6, 1, 12)), keys, "name", losses=True),
     ]
     assert all(picture.startswith(PNG) for picture in pictures)
     assert len(set(pictures)) == len(pictures)
