@@ -30,7 +30,7 @@ _LEAST_WINDOW = 5  # draws in a running median
 def draw_sweep(
     table: pd.DataFrame, keys: Sequence[str], title: str, *, drawn: Sequence[str] = (), losses: bool = False
 ) -> bytes:
-    """Test accuracy, or loss, against each swept number, a panel for each (one for the first key or the seed if all are text).
+    """Test accuracy or loss against each swept number, a panel for each; one for the first key or seed if all are text.
 
     Lines are means over seeds and chips in a band from the worst to the best, one for each use of a chip and each
     combination of the other keys' values. Keys drawn at random are shown as points with a running median over

@@ -49,11 +49,15 @@ MAY_IMPORT = {
     "remote": GROUND_FLOOR | {"chip", "executors", "jobs"},
     "sweep_plots": {"plots"},
     "sweep": GROUND_FLOOR
-    | {"deployment", "executors", "jobs", "points", "remote", "runs", "settings", "sweep_plots"},
+    | {"deployment", "executors", "experiment", "jobs", "points", "remote", "runs", "settings", "sweep_plots"},
     "studies": GROUND_FLOOR | {"deployment", "options", "points", "runs", "sweep", "terminal"},
     "regress": GROUND_FLOOR
     | {"chip", "learning", "controller", "experiment", "problems", "runs", "sections", "settings"},
     "regress_command": GROUND_FLOOR | {"experiment", "options", "regress", "terminal"},
+    "transient": GROUND_FLOOR | {"circuit", "netlist", "chip"},
+    "transient_plots": {"plots", "transient"},
+    "transient_command": GROUND_FLOOR
+    | {"experiment", "learning", "options", "terminal", "transient", "transient_plots"},
     "cli": GROUND_FLOOR
     | {
         "audit_command",
@@ -71,6 +75,7 @@ MAY_IMPORT = {
         "runs",
         "studies",
         "terminal",
+        "transient_command",
     },
     "__init__": {"experiment", "runs"},
     "__main__": {"cli"},
