@@ -21,7 +21,7 @@ train: $(STAMP)
 	@$(BIN)/python -m harness train $(EXPERIMENT) $(ARGS)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -15,10 +15,12 @@ from harness import doctor as machine
 from harness.audit_command import audit
 from harness.checks import check_circuit
 from harness.circuit.perceptron import Perceptron
+from harness.conductance_commands import conductances
 from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.device_commands import devices, draw_device, picture_form
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.experiment import Experiment, packaged_experiments
+from harness.export_command import export
 from harness.files import write_atomic
 from harness.importing import import_perceptron
 from harness.options import (
@@ -35,6 +37,7 @@ from harness.options import (
     workers_option,
 )
 from harness.regress_command import regress
+from harness.report_command import report
 from harness.runs import Run, fresh_path
 from harness.studies import sweep
 from harness.terminal import (
@@ -51,6 +54,8 @@ from harness.terminal import (
     scored,
     stop_on_signal,
 )
+from harness.transient_command import transient
+from harness.verify_command import verify
 
 
 class _Group(click.Group):
@@ -211,33 +216,6 @@ def import_mlp(
         return
     print_agreement(found)
     OUT.print(f"run directory: {run.path}\nnext: harness train --resume {run.path}")
-
-
-@main.command()
-@click.argument("source", metavar="RUN|EXPERIMENT")
-@click.option("--to", "file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
-@click.option("--sample", type=click.IntRange(min=0), default=0, show_default=True, help="Held-out row at the inputs.")
-@set_option
-@data_option
-@json_option
-def export(source: str, file: Path, sample: int, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Write the full netlist with the trained conductances (an experiment's initial ones).
-
-    `ngspice -b FILE` runs it as it is and prints the outputs for one held-out sample.
-    """
-    subject, run = subject_of(source, overrides)
-    circuit = subject.trained(run) if run else subject.circuit
-    origin = f"trained in {run.path.name}" if run else f"initial conductances, seed {subject.settings.training.seed}"
-    text = subject.netlist(
-        circuit, sample, [f"experiment {subject.settings.name}, {origin}", f"harness {harness.__version__}"]
-    )
-    _refuse_missing_folder(file)
-    write_atomic(file, text.encode())
-    cells = sum(c.conductances.size for c in circuit.arrays)
-    if as_json:
-        print_json({"file": str(file), "cells": cells, "bytes": len(text.encode())})
-    else:
-        OUT.print(f"wrote {file} ({cells:,} cells, {len(text) / 1e6:.1f} MB); run it with: ngspice -b {file}")
 
 
 @main.command()
@@ -419,11 +397,6 @@ def bench(
         print_comparison(found)
 
 
-def _refuse_missing_folder(file: Path) -> None:
-    if not file.parent.is_dir():
-        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
-
-
 def _fresh_run(subject: Experiment) -> Run:
     """A run under the first free name; another process may take the same one at the same time."""
     name = f"{subject.settings.name}-seed{subject.settings.training.seed}"
@@ -437,6 +410,11 @@ def _fresh_run(subject: Experiment) -> Run:
 
 
 main.add_command(audit)
+main.add_command(conductances)
 main.add_command(devices)
+main.add_command(export)
 main.add_command(regress)
+main.add_command(report)
 main.add_command(sweep)
+main.add_command(transient)
+main.add_command(verify)

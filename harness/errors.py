@@ -6,6 +6,7 @@
     ├── UnitError              a quantity that cannot be read, or is out of its range
     ├── CircuitError           a circuit that cannot be built, with the element named
     ├── ExperimentError        an experiment file with a wrong key or value
+    ├── NetlistError           a netlist or package that cannot be read, with file and line
     ├── DataError              a data set that cannot be loaded
     ├── RunError               a run directory that cannot be used
     └── ChipError              a chip that cannot do what was asked
@@ -36,6 +37,10 @@ class CircuitError(HarnessError, ValueError):
 
 class ExperimentError(HarnessError, ValueError):
     """An experiment with a wrong key or value; the message names file, line and key where they are known."""
+
+
+class NetlistError(HarnessError, ValueError):
+    """A netlist or package that cannot be read, or asks for what no netlist may; the message names file and line."""
 
 
 class DataError(HarnessError, ValueError):

@@ -86,7 +86,7 @@ def print_result(run: Run, result: dict[str, Any]) -> None:
     )
     OUT.print(f"run directory: {run.path} (training.png, conductances.png, epochs.csv, conductances.npz)")
     OUT.print(f"next: harness check {run.path}")
-    OUT.print(f"      harness export {run.path} --to network.cir")
+    OUT.print(f"      harness export {run.path} --to netlist")
 
 
 def print_comparison(found: Comparison) -> None:

@@ -1,19 +1,32 @@
-"""Rebuilds the reference netlists in this folder: `make netlists`."""
+"""Rebuilds the reference packages in this folder: `make netlists`."""
 
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from harness import Experiment
+from harness import Experiment, __version__
+from harness.exporting import Choices, package_of
+from harness.netlist.dialects import DIALECTS, NGSPICE, Dialect
+from harness.netlist.package import Package, write_package
 
-HEADER = "reference netlist, rebuilt by 'make netlists'; do not edit"
+HERE = Path(__file__).parent
 
 
-def build() -> dict[str, str]:
-    """Text of every reference netlist, by file name."""
-    experiment = Experiment.load("xor")
-    comments = [HEADER, "experiment xor, initial conductances, seed 0"]
-    return {"xor.cir": experiment.netlist(experiment.circuit, comments=comments)}
+def packages() -> Iterator[tuple[str, Package]]:
+    """Folder and content of every reference package: xor in all dialects, with small tiles, and iris in ngspice."""
+    for dialect in DIALECTS.values():
+        yield f"xor-{dialect.name}", _package("xor", dialect, (8, 8))
+    yield "iris-ngspice", _package("iris", NGSPICE, (128, 128))
+
+
+def _package(experiment: str, dialect: Dialect, tile: tuple[int, int]) -> Package:
+    """With initial conductances; without versions of what is only on some machines."""
+    package = package_of(Experiment.load(experiment), None, Choices(dialect, tile=tile))
+    return replace(package, origin=replace(package.origin, versions={"harness": __version__}))
 
 
 if __name__ == "__main__":
-    for name, text in build().items():
-        (Path(__file__).parent / name).write_text(text)
+    for name, package in packages():
+        shutil.rmtree(HERE / name, ignore_errors=True)
+        write_package(HERE / name, package)

@@ -381,7 +381,7 @@ def test_every_command_that_reads_data_takes_a_data_folder(
         ["train", "small.toml", "--run", "run", "--json"],
         ["train", "--resume", "run"],
         ["evaluate", "run", "--json"],
-        ["export", "run", "--to", "network.cir", "--sample", "9"],
+        ["export", "run", "--to", "netlist", "--samples", "9"],
         ["check", "run", "--chip", "nodal"],
     ):
         monkeypatch.setenv("HARNESS_DATA", "")
@@ -390,7 +390,7 @@ def test_every_command_that_reads_data_takes_a_data_folder(
         if words[0] == "evaluate":
             shown = json.loads(result.stdout)
             assert (shown["train_samples"], shown["test_samples"]) == (TRAIN, TEST)
-    assert "sample 9 of the held-out rows of mnist, class e" in Path("network.cir").read_text()
+    assert "\n9,free," in Path("netlist/expected.csv").read_text()
     assert "held_out" not in Path("run/experiment.toml").read_text()
 
 

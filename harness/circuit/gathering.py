@@ -97,8 +97,10 @@ def _rest(
             total[others[k]] += float(cells[held, k].sum())
             drive[others[k]] += driven[k]
     if not words.all() and not bits.all():
-        left = [tuple(n for n, known in zip(lines, held, strict=True) if not known)
-                for lines, held in ((crossbar.words, words), (crossbar.bits, bits))]
+        left = [
+            tuple(n for n, known in zip(lines, held, strict=True) if not known)
+            for lines, held in ((crossbar.words, words), (crossbar.bits, bits))
+        ]
         yield replace(crossbar, words=left[0], bits=left[1], conductances=crossbar.conductances[np.ix_(~words, ~bits)])
 
 

@@ -1,0 +1,193 @@
+"""A circuit with capacitances at its free nodes: how slow it is about an operating point, and where power goes in time.
+
+C du/dt + G u + currents of diodes and curved cells = currents of sources, over the free variables of
+`harness.circuit.scaling`: capacitances to ground lie on the diagonal. Stages (amplifiers, buffers) are ideal here.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_matrix, csr_matrix, diags
+from scipy.sparse.linalg import LinearOperator, eigs, splu
+
+from harness.circuit.branches import Branches
+from harness.circuit.circuit import Circuit
+from harness.circuit.elements import GROUND, Crossbar, InputSource, Transformer, VoltageSource
+from harness.circuit.power import dissipated
+from harness.errors import CircuitError
+from harness.measurement import Array, Index, Injection, Nudge, Spring
+
+_DENSE = 1_500  # unknowns
+_BLOCK = 2**22  # numbers in the branches of one block of points
+
+
+def capacitances(circuit: Circuit, node: float, line: float) -> Array:
+    """F of every node to ground, ``[nodes]``: `node` and, for every cell or edge at it, `line`; open cells count.
+
+    Raises:
+        CircuitError: a node that nothing holds has none, or all are held.
+    """
+    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    cells = np.zeros(len(index))
+    for array in circuit.arrays:
+        first, second = array.ends(index)
+        each = array.shape[::-1] if isinstance(array, Crossbar) else (1, 1)
+        np.add.at(cells, first.ravel(), each[0])
+        np.add.at(cells, second.ravel(), each[1])
+    farads = node + line * cells[:-1]
+    if circuit.held_nodes >= set(circuit.nodes):
+        raise CircuitError(f"circuit {circuit.name}: sources and amplifiers hold every node; nothing settles")
+    for name in circuit.nodes:
+        if name not in circuit.held_nodes and farads[index[name]] <= 0:
+            raise CircuitError(f"node {name}: it has no capacitance (no cell is at it); give a node capacitance")
+    return np.asarray(farads)
+
+
+class Dynamics:
+    """Of a circuit with its programmed conductances and a capacitance (F, ``[nodes]``) at every free node."""
+
+    def __init__(self, circuit: Circuit, farads: Array) -> None:
+        self.circuit = circuit
+        sources = [e for e in circuit.elements if isinstance(e, (InputSource, VoltageSource))]
+        driven = {e.node for e in sources}
+        self.free = _numbers(circuit, [n for n in circuit.nodes if n not in circuit.held_nodes])
+        """Nodes that nothing holds."""
+        self.moving = _numbers(circuit, [n for n in circuit.nodes if n not in driven])
+        """Those and the outputs of stages."""
+        self.transformers = [e.name for e in circuit.elements if isinstance(e, Transformer)]
+        """Those whose currents voltages do not tell."""
+        self._farads = farads
+        self._branches = Branches(circuit)
+        self._equations = self._branches.programmed(circuit.conductances)
+        rows = self._branches.rise.shape[0]
+        own = np.zeros(rows)
+        own[self.free] = farads[self.free]
+        self._capacitance = (self._branches.into @ diags(own) @ self._branches.rise).tocsc()
+        self._linear = self._branches.into @ self._equations.linear @ self._branches.rise
+        self._incidence = _incidence(self._branches.first, self._branches.second, rows)
+        ground = len(circuit.nodes)
+        self._plus = np.array([circuit.node_index[o.plus] for o in circuit.outputs], dtype=np.intp)
+        self._minus = np.array([circuit.node_index.get(o.minus, ground) for o in circuit.outputs], dtype=np.intp)
+        self._pins = _incidence(self._plus, self._minus, rows)
+
+    def slowest(self, nodes: Array, spring: float = 0.0) -> float:
+        """The largest time constant (s) of small signals about an operating point (V, ``[nodes]``).
+
+        Args:
+            nodes: V, ``[nodes]``.
+            spring: S between the nodes of every output, besides.
+
+        Raises:
+            CircuitError: small signals grow there.
+        """
+        matrix = (self._conductance(nodes) + spring * self._branches.into @ self._pins @ self._pins.T
+                  @ self._branches.rise).tocsc()  # fmt: skip
+        constants = _time_constants(matrix, self._capacitance)
+        decay = (1 / constants).real
+        if not (decay > 0).all():
+            raise CircuitError(f"circuit {self.circuit.name}: small signals grow instead of settling")
+        return float(1 / decay.min())
+
+    def held_volts(self, inputs: Array) -> Array:
+        """V of nodes that ideal sources hold, 0 elsewhere, ``[points, nodes]``; inputs in V, ``[points, channels]``."""
+        volts = np.zeros((len(inputs), len(self.circuit.nodes)))
+        for source in self.circuit.elements:
+            match source:
+                case InputSource(node=node, channel=channel, gain=gain):
+                    volts[:, self.circuit.node_index[node]] = gain * inputs[:, channel]
+                case VoltageSource(node=node, volts=level):
+                    volts[:, self.circuit.node_index[node]] = level
+        return volts
+
+    def stored(self, volts: Array) -> Array:
+        """J on the capacitances of free nodes, ``[points]``."""
+        return np.asarray(volts[:, self.free] ** 2 @ self._farads[self.free] / 2)
+
+    def charging(self, before: Array, after: Array) -> float:
+        """J that drivers on supplies at the final voltages spend on held lines (V, ``[nodes]``): Σ C v₁ (v₁ − v₀)."""
+        held = np.setdiff1d(np.arange(len(before)), self.free)
+        return float(np.sum(self._farads[held] * after[held] * (after[held] - before[held])))
+
+    def powers(self, volts: Array, currents: Array, switched: Array, nudge: Nudge | None) -> tuple[Array, Array]:
+        """W that sources, stages and the nudge deliver, and W that become heat, ``[points]`` each.
+
+        Delivered power is counted at the nodes that are held, by Kirchhoff's law; heat element by element.
+
+        Args:
+            volts: of every node, V, ``[points, nodes]``.
+            currents: into transformers' first ports, A, ``[points, transformers]``.
+            switched: strength of the nudge, 0…1, ``[points]``.
+            nudge: with one row.
+        """
+        delivered, heat = np.empty(len(volts)), np.empty(len(volts))
+        block = max(1, _BLOCK // max(1, len(self._branches.first), volts.shape[1]))
+        for first in range(0, len(volts), block):
+            rows = slice(first, first + block)
+            delivered[rows], heat[rows] = self._powers(volts[rows], currents[rows], switched[rows], nudge)
+        return delivered, heat
+
+    def _powers(self, volts: Array, currents: Array, switched: Array, nudge: Nudge | None) -> tuple[Array, Array]:
+        state = np.column_stack([volts, np.zeros(len(volts)), currents]).T
+        leaving = self._equations.linear @ state + self._incidence @ self._curved(state)
+        drops = self._pins.T @ state
+        pushed, given = _pushed(nudge, drops, switched)
+        missing = leaving - self._equations.sources[:, None] - self._pins @ pushed
+        held = _numbers(self.circuit, sorted(self.circuit.held_nodes))
+        delivered = np.sum(state[held] * missing[held], axis=0) + self._equations.sources @ state + given
+        delivered -= self._drawn(state, missing)
+        heat = dissipated(self.circuit, self.circuit.conductances, volts) + given - np.sum(pushed * drops, axis=0)
+        return np.asarray(delivered), np.asarray(heat)
+
+    def _drawn(self, state: Array, missing: Array) -> Array:
+        """W that stages draw from free nodes: each node's share of what its variable's other nodes lack."""
+        scaling, free = self._branches.scaling, self.free
+        total = (self._branches.into @ missing)[scaling.variable[free]]
+        drawn = scaling.scale[free][:, None] * total - missing[free]
+        return np.asarray(np.sum(state[free] * drawn, axis=0))
+
+    def _curved(self, state: Array) -> Array:
+        """A in diodes and curved cells, ``[branches, points]``."""
+        over = state[self._branches.first] - state[self._branches.second]
+        return self._equations.tangents(over, over[len(over) - len(self._branches.scale) :])[0]
+
+    def _conductance(self, nodes: Array) -> csr_matrix:
+        """S of small signals, ``[n, n]``."""
+        branches = self._branches
+        state = np.append(nodes, np.zeros(branches.rise.shape[0] - len(nodes)))[:, None]
+        over = state[branches.first] - state[branches.second]
+        _, slopes = self._equations.tangents(over, over[len(over) - len(branches.scale) :])
+        return (self._linear + branches.incidence @ diags(slopes[:, 0]) @ branches.drops).tocsr()
+
+
+def _pushed(nudge: Nudge | None, drops: Array, switched: Array) -> tuple[Array, Array]:
+    """A into every output, ``[outputs, points]``, and W that the nudge delivers, its spring's heat included."""
+    match nudge:
+        case Spring(conductance=beta, targets=targets):
+            pushed = beta * switched * (targets[0][:, None] - drops)
+            return pushed, targets[0] @ pushed
+        case Injection(current=amperes):
+            pushed = switched * amperes[0][:, None]
+            return pushed, np.sum(pushed * drops, axis=0)
+    return np.zeros_like(drops), np.zeros(drops.shape[1])
+
+
+def _time_constants(matrix: csr_matrix, capacitance: csr_matrix) -> npt.NDArray[np.complex128]:
+    """s, eigenvalues of G⁻¹C that are not 0, ``[k]``; of large networks only the largest, which miss fast growth."""
+    size = matrix.shape[0]
+    if size > _DENSE:
+        factors = splu(matrix)
+        operator = LinearOperator((size, size), matvec=lambda x: factors.solve(capacitance @ x), dtype=float)
+        found = np.asarray(eigs(operator, k=4, which="LM", return_eigenvectors=False, v0=np.ones(size)), complex)
+    else:
+        found = np.asarray(np.linalg.eigvals(np.linalg.solve(matrix.toarray(), capacitance.toarray())), complex)
+    return found[np.abs(found) > 1e-12 * np.abs(found).max()]
+
+
+def _incidence(first: Index, second: Index, rows: int) -> csr_matrix:
+    """1 where a branch begins, −1 where it ends, ``[rows, branches]``."""
+    count = np.arange(len(first))
+    ends = np.concatenate([first, second]), np.concatenate([count, count])
+    return coo_matrix((np.repeat([1.0, -1.0], len(first)), ends), shape=(rows, len(first))).tocsr()
+
+
+def _numbers(circuit: Circuit, nodes: list[str]) -> Index:
+    return np.array([circuit.node_index[node] for node in nodes], dtype=np.intp)

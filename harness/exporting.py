@@ -1,0 +1,113 @@
+"""From a run or an experiment to a package of netlists (`harness.netlist.package`)."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+
+import numpy as np
+
+from harness.assembly import build_variation
+from harness.chip.base import Chip
+from harness.chip.nodal import NodalChip
+from harness.chip.unreduced import UnreducedNodalChip
+from harness.chip.varied import VariedChip
+from harness.circuit import Circuit
+from harness.circuit.nonlinearity import nonlinear_arrays
+from harness.errors import ExperimentError
+from harness.experiment import Experiment
+from harness.measurement import Array, Drive, Spring
+from harness.netlist.design import TILE, Tile, design_of
+from harness.netlist.dialects import NGSPICE, RESISTORS, Bench, CellStyle, Dialect, Phase
+from harness.netlist.package import Origin, Package
+from harness.runs import Run
+from harness.sections import EquilibriumSettings, LinearizationSettings
+
+_TOLERANCE = 1e-9  # V of the last Newton step, whose square over 26 mV is left
+_VERSIONS = ("harness", "numpy", "scipy")
+ROWS = 4
+"""Held-out rows that testbenches apply unless others are chosen."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a package is to be."""
+
+    dialect: Dialect = NGSPICE
+    rows: tuple[int, ...] | None = None
+    """Numbers of held-out rows; None for the first four."""
+    tile: Tile = TILE
+    cells: CellStyle = RESISTORS
+    as_made: bool = False
+    """The chip with its variation instead of the circuit as it was drawn."""
+
+
+def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Package:
+    """What `harness export` writes.
+
+    Raises:
+        ExperimentError: there is no such row.
+        RunError: the run has no checkpoint yet.
+        CircuitError: the tile or the variation is impossible.
+        ConvergenceError: the nodal solver did not settle.
+    """
+    drawn = subject.trained(run) if run else subject.circuit
+    circuit = made_circuit(subject, drawn) if choices.as_made else drawn
+    rows = _rows(subject, choices.rows)
+    bench = bench_of(subject, rows)
+    design = design_of(circuit, choices.tile, subject.settings.name)
+    seed = subject.settings.training.seed
+    origin = Origin(
+        experiment=subject.settings.name,
+        conductances=f"trained in {run.path.resolve().name}" if run else f"initial conductances, seed {seed}",
+        run=run.path.resolve().name if run else None,
+        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
+        rows=rows,
+        as_made=choices.as_made,
+    )
+    expected = expected_volts(circuit, bench) if choices.dialect.has_testbench else {}
+    return Package(design, choices.dialect, bench, expected, origin, choices.tile, choices.cells)
+
+
+def made_circuit(subject: Experiment, drawn: Circuit) -> Circuit:
+    """The circuit inside the experiment's chip when it is programmed to the conductances of the drawn one.
+
+    Raises:
+        CircuitError: a pass of the variation refuses the circuit.
+    """
+    variation = build_variation(subject.settings)
+    return drawn if variation.absent else VariedChip(drawn, variation, subject.settings.specimen, _chip).made
+
+
+def bench_of(subject: Experiment, rows: Sequence[int]) -> Bench:
+    """Held-out rows with their targets; β is the learning rule's, or a tenth of the network's unit."""
+    batch = subject.data.test.batch(np.array(rows, dtype=np.intp))
+    rule = subject.settings.rule
+    chosen = rule.beta if isinstance(rule, EquilibriumSettings | LinearizationSettings) else None
+    return Bench(batch.inputs, batch.targets, chosen or 0.1 * subject.settings.network.g_unit)
+
+
+def expected_volts(circuit: Circuit, bench: Bench) -> dict[Phase, Array]:
+    """V of every node in each phase, ``[samples, nodes]``, from the nodal solver.
+
+    Raises:
+        ConvergenceError: it did not settle.
+    """
+    drives = [Drive(bench.inputs), Drive(bench.inputs, Spring(bench.beta, bench.targets), phase="nudged")]
+    chip = _chip(circuit)
+    free, nudged = (reading.all_nodes for reading in chip.measure(drives))
+    return {Phase.FREE: free, Phase.NUDGED: nudged}
+
+
+def _chip(circuit: Circuit) -> Chip:
+    return (UnreducedNodalChip if nonlinear_arrays(circuit) else NodalChip)(circuit, tolerance=_TOLERANCE)
+
+
+def _rows(subject: Experiment, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
+    count = len(subject.data.test)
+    if wanted is None:
+        return tuple(range(min(ROWS, count)))
+    for row in wanted:
+        if not 0 <= row < count:
+            raise ExperimentError(f"sample {row}: the held-out rows are 0…{count - 1}")
+    return wanted

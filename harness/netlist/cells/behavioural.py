@@ -1,0 +1,104 @@
+"""Cells as memristors with state (`harness.netlist.memristor`), each begun where it conducts as programmed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+
+from harness.devices.memristors import LinearIonDrift, Vteam
+from harness.devices.oxides import DataDriven, StanfordGap
+from harness.devices.switching import READ_VOLTS
+from harness.errors import CircuitError
+from harness.measurement import Array
+from harness.netlist.cells.limits import Limits
+from harness.netlist.dialects import Dialect
+from harness.netlist.memristor import MemristorModel, subcircuit
+from harness.netlist.naming import JOINT
+from harness.netlist.parts import Design, Memristor
+from harness.units import show
+
+
+def state_of(model: MemristorModel, siemens: Array | float) -> Array:
+    """The state at which a model conducts so much (S) at `READ_VOLTS`, in closed form, same shape.
+
+    Resistance is linear in the state of `LinearIonDrift`, `Vteam` and `DataDriven`, the logarithm of conductance in
+    that of `StanfordGap`, conductance in that of `Yakopcic`. Outside 0…1 where a model cannot conduct so much.
+    """
+    low, high = _ends(model)
+    return np.asarray((_linear(model, np.asarray(siemens, float)) - low) / (high - low))
+
+
+@cache
+def _ends(model: MemristorModel) -> tuple[float, float]:
+    """Where the states 0 and 1 are on the scale of `_linear`."""
+    return float(_linear(model, model.conductance(0.0))), float(_linear(model, model.conductance(1.0)))
+
+
+def _linear(model: MemristorModel, siemens: Array) -> Array:
+    """A function of conductance (S) that is linear in the state."""
+    if isinstance(model, LinearIonDrift | Vteam | DataDriven):
+        return 1 / siemens
+    return np.log(siemens) if isinstance(model, StanfordGap) else siemens
+
+
+@dataclass(frozen=True)
+class BehaviouralCells:
+    """Subcircuits of ngspice with one state each; open cells have no device."""
+
+    device: str
+    """As `harness.devices.curves.SPECIMENS` calls the model."""
+    model: MemristorModel
+    clip: bool = False
+    """Whether cells that the model cannot be go to its bounds instead of being refused."""
+    name: str = "behavioural"
+    shows_open: bool = False
+    exact: bool = False
+
+    def instance(self, cell: Memristor) -> str:  # noqa: D102 - said once, on the protocol
+        return f"x{cell.name}"
+
+    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: ARG002
+        """See `CellStyle`.
+
+        Raises:
+            CircuitError: the dialect is not that of ngspice.
+        """
+        if dialect.name != "ngspice":
+            raise CircuitError(
+                f"cells behavioural: memristors with state are written for ngspice, not for {dialect.title}; "
+                "take other --cells or --dialect ngspice"
+            )
+        *lines, end = subcircuit(self.model, self._master)
+        yield from (*lines, ".nodeset v(x)={start} v(state)={start}", end)  # else Newton begins with open cells
+
+    def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
+        """See `CellStyle`.
+
+        Raises:
+            CircuitError: the model cannot conduct so much or so little; names the cell.
+        """
+        if cell.siemens:
+            start = min(max(0.0, float(state_of(self.model, self.limits.held(cell, design)))), 1.0)
+            yield dialect.placed(self.instance(cell), (cell.a, cell.b), self._master, {"start": start})
+
+    def files(self) -> Mapping[str, str]:  # noqa: D102
+        return {}
+
+    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
+        return (
+            f"A cell is the memristor model {self.device}, {self.limits}, with a state between 0 and 1 on its net",
+            f"`state`, begun where it conducts as trained at {show(READ_VOLTS, 'V')}. The network behaves as trained",
+            "as far as the model is linear at the voltages over its cells and does not switch there; `expected.csv` is",
+            f"of linear cells. Operating points hold states, transient analyses move them. {self.limits.about(design)}",
+        )
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Of the model at `READ_VOLTS`."""
+        low, high = self.model.conductance(np.array([0.0, 1.0])).tolist()
+        return Limits(low, high, f"the memristor model {self.device}", self.clip)
+
+    @property
+    def _master(self) -> str:
+        return f"memristor{JOINT}{self.device.replace('-', '_')}"

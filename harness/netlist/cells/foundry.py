@@ -1,0 +1,250 @@
+"""Cells of a foundry by a table: what a cell is called, which net goes to which terminal, what its parameters are.
+
+A table is a TOML file; ``sky130.toml`` beside this module is an example. Values of parameters are numbers, or words
+with a factor if wanted, such as ``"r"`` or ``"1e9 * state"``:
+
+===== ==================================================================
+g     conductance, S
+r     its reciprocal, Ω
+state what section ``[law]`` says of the conductance, in the law's unit
+===== ==================================================================
+
+Nothing in a table is run as code or read as a file.
+"""
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from harness.errors import ExperimentError
+from harness.netlist.cells.limits import Limits
+from harness.netlist.dialects import Dialect
+from harness.netlist.naming import JOINT
+from harness.netlist.parts import Design, Memristor
+from harness.problems import MismatchError, Names, Unit, explain, line_of
+from harness.units import parse, show
+
+_WORD = re.compile(r"(?:(.+)\*)?\s*(g|r|state)\s*")
+_INSTANCE = re.compile(r"[xrn][a-z0-9_]*\{cell\}")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A number, or a number times a word of the table's vocabulary."""
+
+    factor: float
+    word: Literal["", "g", "r", "state"] = ""
+
+    @classmethod
+    def read(cls, value: object) -> "Expression":
+        """From a table.
+
+        Raises:
+            ValueError: it is none.
+        """
+        found = _WORD.fullmatch(value) if isinstance(value, str) else None
+        try:
+            if found is None:
+                return cls(parse(value, ""))
+            return cls(parse(found.group(1) or 1.0, ""), found.group(2))  # type: ignore[arg-type] # one of the words
+        except ValueError as error:
+            raise ValueError("must be a number, g, r or state, or a number * one of these") from error
+
+
+def _plain(name: str) -> str:
+    if not _PLAIN.fullmatch(name) or JOINT * 2 in name:
+        raise ValueError("must be a name of letters, digits and _ that begins with a letter")
+    return name
+
+
+def _pattern(text: str) -> str:
+    if not _INSTANCE.fullmatch(text) or JOINT in text:
+        raise ValueError("must begin with x, r or n, go on with a-z, 0-9 and single _, and end with {cell}")
+    return text
+
+
+def _printable(text: str) -> str:
+    if not re.fullmatch(r"[ -~]*", text):
+        raise ValueError("must be one line of printable ASCII")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_plain)]
+Metres = Annotated[float, Unit("m"), Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Terminal(_Section):
+    """One of the cell's, in the order of its definition."""
+
+    name: Name
+    net: Literal["word", "bit"]
+
+
+class FilamentLaw(_Section):
+    """i = I exp(−(T_ox − T)/(T_ox − T_ref)) sinh(v/V_ref); the state is the filament's thickness T in m."""
+
+    kind: Literal["filament"]
+    current: Annotated[float, Unit("A"), Field(gt=0)]
+    """I."""
+    oxide: Metres
+    """T_ox."""
+    reference: Metres
+    """T_ref; below `oxide`."""
+    volts: Annotated[float, Unit("V"), Field(gt=0)]
+    """V_ref."""
+    thinnest: Metres
+    thickest: Metres
+    """Bounds of T; at most `oxide`."""
+    read: Annotated[float, Unit("V"), Field(gt=0)]
+    """V at which the cell is to conduct as programmed."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.reference < self.oxide:
+            raise MismatchError("reference", f"must be below the oxide's {show(self.oxide, 'm', 6)}")
+        if not self.thinnest < self.thickest <= self.oxide:
+            raise MismatchError("thickest", "must be above thinnest and at most as thick as the oxide")
+        return self
+
+    def conductance(self, thickness: float) -> float:
+        """S at `read`, of a filament of that thickness (m)."""
+        return self._scale * float(np.exp(-(self.oxide - thickness) / (self.oxide - self.reference)))
+
+    def state(self, siemens: float) -> float:
+        """The thickness (m) at which the cell conducts so much (S, above 0) at `read`; within bounds."""
+        thickness = self.oxide + (self.oxide - self.reference) * float(np.log(siemens / self._scale))
+        return min(max(thickness, self.thinnest), self.thickest)
+
+    @property
+    def _scale(self) -> float:
+        """S at `read` of a filament through the whole oxide."""
+        return self.current * float(np.sinh(self.read / self.volts)) / self.read
+
+
+class CellTable(_Section):
+    """How a foundry's cell stands for a trainable one."""
+
+    cell: Name
+    """The foundry's name."""
+    library: Annotated[str, AfterValidator(_printable)] = ""
+    """What defines the cell, for people; nothing is read."""
+    source: Annotated[str, AfterValidator(_printable)] = ""
+    """Where the table's figures are published."""
+    instance: Annotated[str, AfterValidator(_pattern)] = "x{cell}"
+    """Name of an instance; ``{cell}`` is that of the trainable cell."""
+    terminals: Annotated[tuple[Terminal, ...], Field(min_length=2)]
+    parameters: dict[Name, Annotated[Expression, BeforeValidator(Expression.read)]] = Field(default_factory=dict)
+    law: FilamentLaw | None = None
+    """What ``state`` means."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if Counter(terminal.net for terminal in self.terminals) != {"word": 1, "bit": 1}:
+            raise MismatchError("terminals", "one must be at net 'word' and one at net 'bit', none elsewhere")
+        if len({terminal.name for terminal in self.terminals}) < len(self.terminals):
+            raise MismatchError("terminals", "two have the same name")
+        wanting = [name for name, value in self.parameters.items() if value.word == "state"]
+        if wanting and self.law is None:
+            raise MismatchError(f"parameters.{wanting[0]}", "state needs a section [law], which says what it is")
+        return self
+
+
+def read_table(text: str, source: str) -> CellTable:
+    """A table from the text of its TOML file; `source` is what errors call it.
+
+    Raises:
+        ExperimentError: syntax, keys or values are wrong; names line, key and value.
+    """
+    try:
+        return CellTable.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ExperimentError(f"{source}: not valid TOML: {error}") from error
+    except ValidationError as error:
+
+        def where(names: Names) -> str:
+            line = line_of(text, names)
+            return source if line is None else f"{source} line {line}"
+
+        problems = [explain(problem, CellTable, where) for problem in error.errors()]
+        raise ExperimentError("\n".join(problems)) from error
+
+
+@dataclass(frozen=True)
+class FoundryCells:
+    """Instances of a foundry's cell, whose library the designer adds; open cells have no device."""
+
+    table: CellTable
+    clip: bool = False
+    """Whether cells that the foundry's cell cannot be go to its bounds instead of being refused."""
+    shows_open: bool = False
+
+    @property
+    def name(self) -> str:  # noqa: D102 - said once, on the protocol
+        return self.table.cell
+
+    @property
+    def exact(self) -> bool:  # noqa: D102
+        return self.table.law is None
+
+    def instance(self, cell: Memristor) -> str:  # noqa: D102
+        return self.table.instance.replace("{cell}", cell.name)
+
+    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: ARG002, D102
+        yield dialect.comment(f"cells are {self.table.cell}, which the foundry's library defines; include it as well")
+
+    def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
+        """See `CellStyle`.
+
+        Raises:
+            CircuitError: the foundry's cell cannot conduct so much or so little; names the cell.
+        """
+        if cell.siemens:
+            ends = {"word": cell.a, "bit": cell.b}
+            nets = [ends[terminal.net] for terminal in self.table.terminals]
+            siemens = self.limits.held(cell, design) if self.limits else cell.siemens
+            values = {name: self._value(value, siemens) for name, value in self.table.parameters.items()}
+            yield dialect.placed(self.instance(cell), nets, self.table.cell, values)
+
+    def files(self) -> Mapping[str, str]:  # noqa: D102
+        return {}
+
+    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
+        table = self.table
+        pins = ", ".join(f"{terminal.name} at the {terminal.net} line" for terminal in table.terminals)
+        said = [
+            f"A cell is the foundry's `{table.cell}`, {pins}; include its library too ({table.library or 'foundry'})."
+        ]
+        if table.source:
+            said.append(f"Figures: {table.source}.")
+        if table.law is not None and self.limits is not None:
+            read, curve = show(table.law.read, "V"), f"sinh(v / {show(table.law.volts, 'V')})"
+            said += [
+                f"It conducts as trained at {read}, {self.limits}, and follows {curve}: `expected.csv` is of linear",
+                f"cells. {self.limits.about(design)}".rstrip(),
+            ]
+        return said
+
+    @cached_property
+    def limits(self) -> Limits | None:
+        """Of the foundry's cell, as far as the table says them."""
+        if (law := self.table.law) is None:
+            return None
+        low, high = law.conductance(law.thinnest), law.conductance(law.thickest)
+        return Limits(low, high, f"the cell {self.table.cell}", self.clip)
+
+    def _value(self, value: Expression, siemens: float) -> float:
+        if value.word == "state" and self.table.law is not None:
+            return value.factor * self.table.law.state(siemens)
+        return value.factor * {"": 1.0, "g": siemens}.get(value.word, 1 / siemens)

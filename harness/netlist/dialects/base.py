@@ -1,0 +1,241 @@
+"""What a dialect writes, and what it is given: the seam between designs and texts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from harness.devices import CellLaw
+from harness.measurement import Array
+from harness.netlist.parts import Design, Memristor, Primitive
+from harness.netlist.settings import Tolerances
+
+WIDTH = 100
+"""Columns of a line that is continued."""
+
+
+class Phase(StrEnum):
+    """Of a testbench."""
+
+    FREE = "free"
+    NUDGED = "nudged"
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What is applied to a network: samples one after the other, each held long enough to be read.
+
+    There are no capacitances, so every point in time is an operating point.
+    """
+
+    inputs: Array
+    """V before the input gain, ``[samples, channels]``."""
+    targets: Array
+    """V at the outputs, ``[samples, outputs]``."""
+    beta: float
+    """S of the spring between every output and its target in the nudged phase."""
+    tolerances: Tolerances = field(default_factory=lambda: Tolerances(1e-9, 1e-12, 1e-15))
+    hold: int = 1000
+    """ns from sample to sample."""
+    ramp: int = 10
+    """ns in which a source changes at the beginning of a hold."""
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def stop(self) -> float:
+        """s at which the last hold ends."""
+        return seconds(self.hold * len(self))
+
+    def middle(self, sample: int) -> float:
+        """s at which a sample's voltages are read."""
+        return seconds(self.hold * sample + self.hold // 2)
+
+    def corners(self, volts: Sequence[float]) -> list[tuple[float, float]]:
+        """Times (s) and levels (V) of a source that has one level in each hold."""
+        points = []
+        for sample, level in enumerate(volts):
+            begin = self.hold * sample
+            points += [(begin + (self.ramp if sample else 0), level), (begin + self.hold, level)]
+        return [(seconds(time), level) for time, level in points]
+
+
+def seconds(nanoseconds: int) -> float:
+    """The float nearest to so many ns, in s."""
+    return nanoseconds / 1e9
+
+
+NETWORK = "xnet"
+"""The network's instance in testbenches."""
+
+
+def fitted(design: Design, most_ports: int | None) -> Design:
+    """The design without cells of more ports than there may be, but for the top cell."""
+    if most_ports is None:
+        return design
+    return design.flat(lambda cell: len(cell.ports) <= most_ports)
+
+
+def opened(design: Design, most_ports: int | None) -> bool:
+    """Whether the top cell itself has more ports: its contents then stand in the testbench, whose nets are its own."""
+    return most_ports is not None and len(design.top.ports) > most_ports
+
+
+def flattened(design: Design, dialect: "Dialect") -> Design:
+    """The design in one cell; in CDL stages, which are empty there, stay cells of their own."""
+    return design.flat(lambda cell: cell.role.stage and not dialect.has_testbench)
+
+
+class Dialect(Protocol):
+    """A language of netlists. Lines come without line ends; long ones are continued as the language wants it."""
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """As people call its simulator."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """Of its files, without a dot."""
+        ...
+
+    @property
+    def has_testbench(self) -> bool:
+        """Whether it knows sources and analyses."""
+        ...
+
+    @property
+    def joint(self) -> str:
+        """Between the parts of a path in results."""
+        ...
+
+    @property
+    def most_ports(self) -> int | None:
+        """That a subcircuit may have; cells with more are written in place of their calls, see `opened`."""
+        ...
+
+    def comment(self, text: str) -> str:
+        """A line that says something to people; `text` is one line of printable ASCII."""
+        ...
+
+    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:
+        """A resistor of that conductance, above 0 S."""
+        ...
+
+    def curved(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:
+        """A cell whose current is not proportional to its voltage; `name` begins without a letter."""
+        ...
+
+    def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:
+        """An instance of something that a library or the models' file defines; `name` with its letter."""
+        ...
+
+    def network(self, design: Design, cells: "CellStyle") -> Iterator[str]:
+        """All cells, the top one last."""
+        ...
+
+    def models(self, design: Design, cells: "CellStyle") -> Iterator[str]:
+        """Of the diodes, and what cells need."""
+        ...
+
+    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:
+        """Tolerances and temperature, β, and the volts of the rails."""
+        ...
+
+    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:
+        """Sources, the network between them, and the analysis; includes the package's other files."""
+        ...
+
+    def primitive(self, part: Primitive) -> str:
+        """The line of a part that is no memristor."""
+        ...
+
+
+class CellStyle(Protocol):
+    """What device a trainable cell becomes."""
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+        ...
+
+    @property
+    def shows_open(self) -> bool:
+        """Whether an open cell (0 S) is a device too."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether it conducts as the circuit's cell does, so that the expected voltages come out."""
+        ...
+
+    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:
+        """Sentences for the package's README; nothing where there is nothing to say."""
+        ...
+
+    def files(self) -> Mapping[str, str]:
+        """Files of its own in the package, texts by name."""
+        ...
+
+    def instance(self, cell: Memristor) -> str:
+        """The name of a cell's instance: its own behind the letter of the device."""
+        ...
+
+    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:
+        """Lines of the models' file that its instances need."""
+        ...
+
+    def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
+        """One cell; no line for an open one unless `shows_open`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ResistorCells:
+    """Cells as resistors at their programmed conductance, or as sources where their law is curved; no open cells."""
+
+    name: str = "resistor"
+    shows_open: bool = False
+    exact: bool = True
+
+    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102 - said on the protocol
+        return ()
+
+    def files(self) -> Mapping[str, str]:  # noqa: D102
+        return {}
+
+    def instance(self, cell: Memristor) -> str:  # noqa: D102 - said once, on the protocol
+        return f"r{cell.name}"
+
+    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: ARG002, D102
+        return iter(())
+
+    def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: D102
+        if not cell.siemens:
+            return
+        law = design.arrays[cell.array].law
+        if law.linear:
+            yield dialect.resistor(f"r{cell.name}", cell.a, cell.b, cell.siemens)
+        else:
+            yield from dialect.curved(cell.name, cell.a, cell.b, cell.siemens, law)
+
+
+RESISTORS = ResistorCells()
+
+
+def wrapped(words: Sequence[str], begin: str = "+ ", end: str = "") -> list[str]:
+    """Words as a line of at most `WIDTH` columns (but for longer words) and its continuations."""
+    lines, line = [], ""
+    for word in words:
+        if line and len(line) + 1 + len(word) + len(end) > WIDTH:
+            lines.append(line + end)
+            line = begin + word
+        else:
+            line = f"{line} {word}" if line else word
+    return [*lines, line]

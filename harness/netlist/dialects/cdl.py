@@ -1,0 +1,97 @@
+"""CDL, for layout versus schematic: resistors and diodes, cells, and nothing that a layout has no device for.
+
+Amplifiers and other stages are empty cells, to be filled by those who draw them; sources are outside, at the pins.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.devices import CellLaw
+from harness.netlist.dialects.base import Bench, CellStyle, Phase, wrapped
+from harness.netlist.naming import ohms
+from harness.netlist.parts import (
+    Call,
+    Cell,
+    Design,
+    FixedResistor,
+    Junction,
+    Memristor,
+    Primitive,
+)
+from harness.units import spice_number
+
+
+@dataclass(frozen=True)
+class Cdl:
+    """The `Dialect`."""
+
+    name: str = "cdl"
+    title: str = "CDL"
+    suffix: str = "cdl"
+    joint: str = "/"
+    most_ports: int | None = None
+    has_testbench: bool = False
+
+    def comment(self, text: str) -> str:  # noqa: D102 - said once, on the protocol
+        return f"* {text}".rstrip()
+
+    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:  # noqa: D102
+        return f"{name} {a} {b} {ohms(siemens)}"
+
+    def curved(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: ARG002
+        """A resistor at the conductance for small signals; the cell's head says how the device curves."""
+        return [self.resistor(f"r{name}", a, b, siemens)]
+
+    def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:  # noqa: D102
+        values = [f"{parameter}={spice_number(value)}" for parameter, value in parameters.items()]
+        return " ".join([name, *nets, "/", master, *values])
+
+    def network(self, design: Design, cells: CellStyle) -> Iterator[str]:  # noqa: D102
+        for cell in design.cells:
+            yield from wrapped([".SUBCKT", cell.name, *cell.port_names])
+            yield from wrapped(["*.PININFO", *(f"{p.name}:{p.direction}" for p in cell.ports)], begin="*.PININFO ")
+            yield from self._laws(cell, design)
+            if not cell.role.stage:
+                yield from self._body(cell, design, cells)
+            yield ".ENDS"
+
+    def _laws(self, cell: Cell, design: Design) -> Iterator[str]:
+        names = {part.array: None for part in cell.instances if isinstance(part, Memristor)}
+        for name in names:
+            law = design.arrays[name].law
+            if not law.linear:
+                volts = spice_number(law.volts)
+                yield self.comment(f"cells of {name} are {law.curve} with v0={volts}: values are for small signals")
+
+    def _body(self, cell: Cell, design: Design, cells: CellStyle) -> Iterator[str]:
+        for part in cell.instances:
+            match part:
+                case Memristor():
+                    yield from cells.lines(part, design, self)
+                case Call(name, called, nets):
+                    yield from wrapped([name, *nets, "/", called])
+                case _:
+                    yield self.primitive(part)
+
+    def primitive(self, part: Primitive) -> str:  # noqa: D102
+        match part:
+            case FixedResistor(name, a, b, siemens):
+                return self.resistor(name, a, b, siemens)
+            case Junction(name, anode, cathode, model):
+                return f"{name} {anode} {cathode} {model}"
+        raise AssertionError  # stages are empty
+
+    def models(self, design: Design, cells: CellStyle) -> Iterator[str]:
+        """Only what cells need: models are the layout tool's."""
+        return cells.definitions(design, self)
+
+    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:  # noqa: ARG002
+        """None."""
+        return iter(())
+
+    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:  # noqa: ARG002
+        """None."""
+        return iter(())
+
+
+CDL = Cdl()

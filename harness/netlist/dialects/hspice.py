@@ -1,0 +1,38 @@
+"""HSPICE: quotes around expressions and files, no braces; sources by a formula are ``g`` elements."""
+
+from collections.abc import Sequence
+
+from harness.devices.diode import GMIN, TEMPERATURE
+from harness.netlist.dialects.base import Bench
+from harness.netlist.dialects.spice import Grammar, Spice, measures, named
+from harness.netlist.settings import Tolerances
+from harness.units import spice_number
+
+
+def _options(tolerances: Tolerances) -> list[str]:
+    bounds = {"reltol": tolerances.reltol, "vntol": tolerances.vntol, "abstol": tolerances.abstol}
+    return [
+        f".option {named(bounds)}",
+        f".option {named({'gmin': GMIN, 'gmindc': GMIN, 'tnom': TEMPERATURE})}",
+        ".option post=2 ingold=2 numdgt=10 measdgt=10",
+        f".temp {spice_number(TEMPERATURE)}",
+    ]
+
+
+def _analysis(bench: Bench, nets: Sequence[str]) -> list[str]:
+    step = spice_number(bench.middle(0))
+    return [f".tran {step} {spice_number(bench.stop)}", *measures(bench, nets, "at=")]
+
+
+HSPICE = Spice(
+    "hspice",
+    "HSPICE",
+    "sp",
+    Grammar(
+        value=lambda name: f"'{name}'",
+        behavioural=lambda name, a, b, formula: f"g{name} {a} {b} cur='{formula}'",
+        options=_options,
+        analysis=_analysis,
+        quote="'",
+    ),
+)

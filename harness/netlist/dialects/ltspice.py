@@ -1,0 +1,37 @@
+"""LTspice: results uncompressed and in full digits, ``:`` in paths; comments within a line begin with ``;``."""
+
+from collections.abc import Sequence
+
+from harness.devices.diode import GMIN, TEMPERATURE
+from harness.netlist.dialects.base import Bench
+from harness.netlist.dialects.spice import Grammar, Spice, measures, named
+from harness.netlist.settings import Tolerances
+from harness.units import spice_number
+
+
+def _options(tolerances: Tolerances) -> list[str]:
+    bounds = {"reltol": tolerances.reltol, "vntol": tolerances.vntol, "abstol": tolerances.abstol, "gmin": GMIN}
+    return [
+        f".options {named(bounds)}",
+        f".options tnom={spice_number(TEMPERATURE)} plotwinsize=0 numdgt=15 measdgt=15",
+        f".temp {spice_number(TEMPERATURE)}",
+    ]
+
+
+def _analysis(bench: Bench, nets: Sequence[str]) -> list[str]:
+    step = spice_number(bench.middle(0))
+    return [f".tran {step} {spice_number(bench.stop)} 0 {step}", *measures(bench, nets, "at=")]
+
+
+LTSPICE = Spice(
+    "ltspice",
+    "LTspice",
+    "cir",
+    Grammar(
+        value=lambda name: f"{{{name}}}",
+        behavioural=lambda name, a, b, formula: f"b{name} {a} {b} i={formula}",
+        options=_options,
+        analysis=_analysis,
+    ),
+    joint=":",
+)

@@ -1,0 +1,35 @@
+"""ngspice: values of parameters in braces, ``b`` sources, one line of options, ``.`` in paths.
+
+A subcircuit has at most 1,004 ports and global nodes (``N_GLOBAL_NODES`` of ``subckt.c``), else ngspice 39 exits.
+"""
+
+from collections.abc import Sequence
+
+from harness.netlist.dialects.base import Bench, wrapped
+from harness.netlist.dialects.spice import Grammar, Spice, measures
+from harness.netlist.settings import options
+from harness.units import spice_number
+
+
+def _analysis(bench: Bench, nets: Sequence[str]) -> list[str]:
+    """Without the last number ngspice would take at least 50 steps; ``-b`` runs only what prints something."""
+    step = spice_number(bench.middle(0))
+    return [
+        f".tran {step} {spice_number(bench.stop)} 0 {step}",
+        *wrapped([".print", "tran", *(f"v({net})" for net in nets)]),
+        *measures(bench, nets, "at="),
+    ]
+
+
+NGSPICE = Spice(
+    "ngspice",
+    "ngspice",
+    "cir",
+    Grammar(
+        value=lambda name: f"{{{name}}}",
+        behavioural=lambda name, a, b, formula: f"b{name} {a} {b} i={formula}",
+        options=lambda tolerances: [options(tolerances)],
+        analysis=_analysis,
+    ),
+    most_ports=1000,
+)

@@ -1,0 +1,158 @@
+"""Spectre's native syntax: case counts, nets in parentheses, parameters by name, lines continued by a backslash."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.devices import CellLaw
+from harness.devices.diode import GMIN, TEMPERATURE
+from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Phase, seconds, wrapped
+from harness.netlist.dialects.spice import (
+    formula,
+    grounded,
+    named,
+    parameter_of,
+    source_parameters,
+)
+from harness.netlist.naming import JOINT, ohms
+from harness.netlist.parts import (
+    Call,
+    Cccs,
+    Cell,
+    Design,
+    FixedResistor,
+    FixedVoltage,
+    Junction,
+    Memristor,
+    Primitive,
+    Vccs,
+    Vcvs,
+)
+from harness.units import spice_number
+
+_HEAD = "simulator lang=spectre"
+
+
+@dataclass(frozen=True)
+class Spectre:
+    """The `Dialect`."""
+
+    name: str = "spectre"
+    title: str = "Spectre"
+    suffix: str = "scs"
+    joint: str = "."
+    most_ports: int | None = None
+    has_testbench: bool = True
+
+    def comment(self, text: str) -> str:  # noqa: D102 - said once, on the protocol
+        return f"// {text}".rstrip()
+
+    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:  # noqa: D102
+        return f"{name} ({a} {b}) resistor r={ohms(siemens)}"
+
+    def curved(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: D102
+        return [f"b{name} ({a} {b}) bsource i={formula(a, b, siemens, law)}"]
+
+    def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:  # noqa: D102
+        return " ".join([name, *_nets(nets), master, named(parameters)]).rstrip()
+
+    def network(self, design: Design, cells: CellStyle) -> Iterator[str]:  # noqa: D102
+        yield _HEAD
+        for cell in design.cells:
+            yield from _wrapped(["subckt", cell.name, *_nets(cell.port_names)])
+            yield from self._body(cell, design, cells)
+            yield f"ends {cell.name}"
+
+    def _body(self, cell: Cell, design: Design, cells: CellStyle) -> Iterator[str]:
+        for part in cell.instances:
+            match part:
+                case Memristor():
+                    yield from (f"    {line}" for line in cells.lines(part, design, self))
+                case Call(name, called, nets):
+                    yield from _wrapped([f"    {name}", *_nets(nets), called])
+                case _:
+                    yield f"    {self.primitive(part)}"
+
+    def primitive(self, part: Primitive) -> str:  # noqa: D102
+        match part:
+            case FixedResistor(name, a, b, siemens):
+                return self.resistor(name, a, b, siemens)
+            case Junction(name, anode, cathode, model):
+                return f"{name} ({anode} {cathode}) {model}"
+            case Vcvs(name, plus, minus, above, below, gain):
+                return f"{name} ({plus} {minus} {above} {below}) vcvs gain={spice_number(gain)}"
+            case Vccs(name, plus, minus, above, below, siemens):
+                return f"{name} ({plus} {minus} {above} {below}) vccs gm={spice_number(siemens)}"
+            case Cccs(name, plus, minus, sense, gain):
+                return f"{name} ({plus} {minus}) cccs probe={sense} gain={spice_number(gain)}"
+            case FixedVoltage(name, plus, minus, volts):
+                return f"{name} ({plus} {minus}) vsource dc={spice_number(volts)}"
+            case Memristor():
+                raise AssertionError  # a cell style writes it
+
+    def models(self, design: Design, cells: CellStyle) -> Iterator[str]:  # noqa: D102
+        yield _HEAD
+        for model in design.models:
+            yield f"model {model.name} diode {named({'is': model.saturation_current, 'n': model.emission})}"
+        yield from cells.definitions(design, self)
+
+    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:  # noqa: D102
+        yield _HEAD
+        bounds = {"reltol": bench.tolerances.reltol, "vabstol": bench.tolerances.vntol}
+        bounds |= {"iabstol": bench.tolerances.abstol, "gmin": GMIN, "temp": TEMPERATURE, "tnom": TEMPERATURE}
+        yield f"accuracy options {named(bounds)} save=allpub"
+        yield f"parameters beta={spice_number(bench.beta)}"
+        for name, value in source_parameters(design):
+            yield f"parameters {name}={spice_number(value)}"
+
+    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:  # noqa: D102
+        yield _HEAD
+        for file in ("parameters", "models", "network"):
+            yield f'include "{file}.{self.suffix}"'
+        yield from _wrapped([NETWORK, *_nets(list(map(grounded, design.top.port_names))), design.top.name])
+        yield from _sources(design, bench)
+        if phase is Phase.NUDGED:
+            yield from _springs(design, bench)
+        middle = spice_number(bench.middle(0))
+        strobe = named({"strobeperiod": seconds(bench.hold), "strobedelay": bench.middle(0)})
+        yield f"samples tran stop={spice_number(bench.stop)} step={middle} maxstep={middle} {strobe}"
+
+
+def _sources(design: Design, bench: Bench) -> Iterator[str]:
+    for rail in design.rails:
+        yield f"v{rail.name} ({grounded(rail.node)} 0) vsource dc={parameter_of(rail.name)}"
+    for current in design.currents:
+        ends = f"{grounded(current.source)} {grounded(current.sink)}"
+        yield f"i{current.name} ({ends}) isource dc={parameter_of(current.name)}"
+    for pin in design.inputs:
+        levels = (pin.gain * bench.inputs[:, pin.channel]).tolist()
+        yield from _steps(f"v{pin.name}", grounded(pin.node), bench, levels)
+
+
+def _springs(design: Design, bench: Bench) -> Iterator[str]:
+    """See `Spice`."""
+    for k, output in enumerate(design.outputs):
+        plus, minus, target = grounded(output.plus), grounded(output.minus), f"target{JOINT}{output.name}"
+        yield from _steps(f"v{target}", target, bench, bench.targets[:, k].tolist())
+        yield f"gspring{JOINT}{output.name} ({plus} {minus} {plus} {minus}) vccs gm=beta"
+        yield f"gpull{JOINT}{output.name} ({minus} {plus} {target} 0) vccs gm=beta"
+
+
+def _steps(name: str, node: str, bench: Bench, levels: Sequence[float]) -> list[str]:
+    numbers = [spice_number(number) for corner in bench.corners(levels) for number in corner]
+    wave = [f"wave=[{numbers[0]}", *numbers[1:-1], f"{numbers[-1]}]"]
+    return _wrapped([name, f"({node}", "0)", "vsource", "type=pwl", *wave])
+
+
+def _nets(nets: Sequence[str]) -> list[str]:
+    """Words, the first and last with parentheses."""
+    words = list(nets)
+    words[0] = f"({words[0]}"
+    words[-1] = f"{words[-1]})"
+    return words
+
+
+def _wrapped(words: Sequence[str]) -> list[str]:
+    return wrapped(words, begin="        ", end=" \\")
+
+
+SPECTRE = Spectre()

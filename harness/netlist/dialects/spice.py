@@ -1,0 +1,203 @@
+"""What the dialects that descend from Berkeley SPICE have in common; where they differ is in a `Grammar` of each."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.devices import CellLaw, Curve, DiodeModel
+from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Phase, opened, wrapped
+from harness.netlist.naming import JOINT, VSS, ohms
+from harness.netlist.parts import (
+    Call,
+    Cccs,
+    Cell,
+    Design,
+    FixedResistor,
+    FixedVoltage,
+    Junction,
+    Memristor,
+    Primitive,
+    Vccs,
+    Vcvs,
+)
+from harness.netlist.settings import Tolerances
+from harness.units import spice_number
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """Where a dialect differs."""
+
+    value: Callable[[str], str]
+    """How a source's value names a parameter."""
+    behavioural: Callable[[str, str, str, str], str]
+    """A source of current by a formula: name without a letter, nets, formula."""
+    options: Callable[[Tolerances], list[str]]
+    """Tolerances and temperature."""
+    analysis: Callable[[Bench, Sequence[str]], list[str]]
+    """The analysis in time, and what it prints of the nets given."""
+    quote: str = '"'
+    """Around a file's name."""
+    subcircuit_parameters: str = ""
+    """A word before the parameters of a subcircuit's instance."""
+    joint: str = "."
+    """Between the parts of a path."""
+
+
+@dataclass(frozen=True)
+class Spice:
+    """A `Dialect` by its grammar."""
+
+    name: str
+    title: str
+    suffix: str
+    grammar: Grammar
+    joint: str = "."
+    most_ports: int | None = None
+    has_testbench: bool = True
+
+    def comment(self, text: str) -> str:  # noqa: D102 - said once, on the protocol
+        return f"* {text}".rstrip()
+
+    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:  # noqa: D102
+        return f"{name} {a} {b} {ohms(siemens)}"
+
+    def curved(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: D102
+        return [self.grammar.behavioural(name, a, b, formula(a, b, siemens, law))]
+
+    def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:  # noqa: D102
+        before = [self.grammar.subcircuit_parameters] if parameters and self.grammar.subcircuit_parameters else []
+        return " ".join([name, *nets, master, *before, named(parameters)]).rstrip()
+
+    def network(self, design: Design, cells: CellStyle) -> Iterator[str]:  # noqa: D102
+        for cell in design.cells:
+            if cell is design.top and opened(design, self.most_ports):
+                yield self.comment(
+                    f"{cell.name}: no subcircuit, as {self.title} takes no more than {self.most_ports} ports"
+                )
+                yield from self._body(cell, design, cells)
+                return
+            yield from wrapped([".subckt", cell.name, *cell.port_names])
+            yield from self._body(cell, design, cells)
+            yield f".ends {cell.name}"
+
+    def _body(self, cell: Cell, design: Design, cells: CellStyle) -> Iterator[str]:
+        for part in cell.instances:
+            match part:
+                case Memristor():
+                    yield from cells.lines(part, design, self)
+                case Call(name, called, nets):
+                    yield from wrapped([name, *nets, called])
+                case _:
+                    yield self.primitive(part)
+
+    def primitive(self, part: Primitive) -> str:  # noqa: D102
+        match part:
+            case FixedResistor(name, a, b, siemens):
+                return self.resistor(name, a, b, siemens)
+            case Junction(name, anode, cathode, model):
+                return f"{name} {anode} {cathode} {model}"
+            case Vcvs(name, plus, minus, above, below, factor) | Vccs(name, plus, minus, above, below, factor):
+                return f"{name} {plus} {minus} {above} {below} {spice_number(factor)}"
+            case Cccs(name, plus, minus, sense, gain):
+                return f"{name} {plus} {minus} {sense} {spice_number(gain)}"
+            case FixedVoltage(name, plus, minus, volts):
+                return f"{name} {plus} {minus} {spice_number(volts)}"
+            case Memristor():
+                raise AssertionError  # a cell style writes it
+
+    def models(self, design: Design, cells: CellStyle) -> Iterator[str]:  # noqa: D102
+        yield from map(_model, design.models)
+        yield from cells.definitions(design, self)
+
+    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:  # noqa: D102
+        yield from self.grammar.options(bench.tolerances)
+        yield f".param beta={spice_number(bench.beta)}"
+        for name, value in source_parameters(design):
+            yield f".param {name}={spice_number(value)}"
+
+    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:  # noqa: D102
+        for file in ("parameters", "models", "network"):
+            yield f".include {self.grammar.quote}{file}.{self.suffix}{self.grammar.quote}"
+        if opened(design, self.most_ports):
+            yield f"v{JOINT}{VSS} {VSS} 0 0.0"
+        else:
+            yield from wrapped([NETWORK, *map(grounded, design.top.port_names), design.top.name])
+        yield from self._sources(design, bench)
+        if phase is Phase.NUDGED:
+            yield from self._springs(design, bench)
+        yield from self.grammar.analysis(bench, read_nets(design))
+        yield ".end"
+
+    def _sources(self, design: Design, bench: Bench) -> Iterator[str]:
+        for rail in design.rails:
+            yield f"v{rail.name} {grounded(rail.node)} 0 {self.grammar.value(parameter_of(rail.name))}"
+        for current in design.currents:
+            ends = f"{grounded(current.source)} {grounded(current.sink)}"
+            yield f"i{current.name} {ends} {self.grammar.value(parameter_of(current.name))}"
+        for pin in design.inputs:
+            levels = (pin.gain * bench.inputs[:, pin.channel]).tolist()
+            yield from _steps(f"v{pin.name}", grounded(pin.node), bench, levels)
+
+    def _springs(self, design: Design, bench: Bench) -> Iterator[str]:
+        """β (y − v) as two transconductances: one of the output itself, one of a source at the target y."""
+        beta = self.grammar.value("beta")
+        for k, output in enumerate(design.outputs):
+            plus, minus, target = grounded(output.plus), grounded(output.minus), f"target{JOINT}{output.name}"
+            yield from _steps(f"v{target}", target, bench, bench.targets[:, k].tolist())
+            yield f"gspring{JOINT}{output.name} {plus} {minus} {plus} {minus} {beta}"
+            yield f"gpull{JOINT}{output.name} {minus} {plus} {target} 0 {beta}"
+
+
+def formula(a: str, b: str, siemens: float, law: CellLaw, over: str = "v({a},{b})") -> str:
+    """The current of a curved cell from `a` to `b`."""
+    drop = over.format(a=a, b=b)
+    if law.curve is Curve.SINH:
+        return f"{siemens!r}*{law.volts!r}*sinh({1 / law.volts!r}*{drop})"
+    return f"{drop}*({siemens!r}+{siemens / law.volts**2!r}*{drop}*{drop})"
+
+
+def grounded(net: str) -> str:
+    """A port of the top cell as a net of the testbench, where ground is 0."""
+    return "0" if net == VSS else net
+
+
+def parameter_of(source: str) -> str:
+    """The parameter that a rail or a current source follows."""
+    return f"rail_{source}"
+
+
+def source_parameters(design: Design) -> Iterator[tuple[str, float]]:
+    """Parameters of all rails and current sources, with their volts and amperes."""
+    for rail in design.rails:
+        yield parameter_of(rail.name), rail.volts
+    for current in design.currents:
+        yield parameter_of(current.name), current.amperes
+
+
+def read_nets(design: Design) -> list[str]:
+    """The nets that outputs are read at."""
+    nets = dict.fromkeys(net for output in design.outputs for net in (output.plus, output.minus))
+    return [net for net in nets if net != VSS]
+
+
+def measures(bench: Bench, nets: Sequence[str], at: str) -> list[str]:
+    """The voltage of each net in the middle of each hold, by name ``<net>__s<sample>``."""
+    return [
+        f".measure tran {net}{JOINT}s{sample} find v({net}) {at}{spice_number(bench.middle(sample))}"
+        for net in nets
+        for sample in range(len(bench))
+    ]
+
+
+def named(parts: Mapping[str, float]) -> str:
+    """``name=number`` pairs."""
+    return " ".join(f"{name}={spice_number(value)}" for name, value in parts.items())
+
+
+def _model(model: DiodeModel) -> str:
+    return f".model {model.name} d(is={spice_number(model.saturation_current)} n={spice_number(model.emission)})"
+
+
+def _steps(name: str, node: str, bench: Bench, levels: Sequence[float]) -> list[str]:
+    numbers = [spice_number(number) for corner in bench.corners(levels) for number in corner]
+    return wrapped([name, node, "0", f"pwl({numbers[0]}", *numbers[1:-1], f"{numbers[-1]})"])

@@ -1,0 +1,240 @@
+"""A package: the directory that a designer gets.
+
+::
+
+    network.*            the hierarchy: tiles, neurons, amplifiers, and the top cell that joins them
+    flat.*               the same network in one cell
+    models.*             diodes, and what cells need
+    parameters.*         tolerances, temperature, β, volts of the rails
+    testbench_free.*     samples one after the other, outputs left alone
+    testbench_nudged.*   the same with a spring of β at every output
+    expected.csv         what every node should have, from the nodal solver
+    map.json             where the circuit's nodes, elements and cells are
+    README.md, manifest.json
+
+CDL has neither testbenches nor parameters, and so nothing to expect.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from harness.errors import CircuitError
+from harness.files import write_atomic
+from harness.measurement import Array
+from harness.netlist.design import TILE, Tile
+from harness.netlist.dialects import DIALECTS, RESISTORS, Bench, CellStyle, Dialect, Phase
+from harness.netlist.dialects.base import fitted, flattened
+from harness.netlist.guide import guide
+from harness.netlist.mapping import map_of, probe
+from harness.netlist.naming import plain
+from harness.netlist.parts import Design, flat_net
+
+MANIFEST = "manifest.json"
+EXPECTED = "expected.csv"
+MAP = "map.json"
+_INCLUDE = re.compile(r"""\s*\.?include\s+(["']?)([^"'\s]+)\1\s*""", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a package comes from, as its manifest says it."""
+
+    experiment: str
+    conductances: str
+    """Such as ``"trained in iris-seed0"``."""
+    run: str | None = None
+    """The name of the run's directory."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    rows: tuple[int, ...] = ()
+    """Numbers of the samples among the held-out rows."""
+    as_made: bool = False
+    """Whether this is the chip with its variation, not the circuit as it was drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Package:
+    """Everything that a package is made of."""
+
+    design: Design
+    dialect: Dialect
+    bench: Bench
+    expected: Mapping[Phase, Array]
+    """V of the circuit's nodes, ``[samples, nodes]``."""
+    origin: Origin
+    tile: Tile = TILE
+    cells: CellStyle = RESISTORS
+
+    @cached_property
+    def written(self) -> Design:
+        """The design as the dialect can say it."""
+        return fitted(self.design, self.dialect.most_ports)
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Name and text of every file, the manifest last."""
+        hashes: dict[str, str] = {}
+        for name, text in self._contents():
+            hashes[name] = sha256(text.encode()).hexdigest()
+            yield name, text
+        yield MANIFEST, _json(self._manifest(hashes))
+
+    def _contents(self) -> Iterator[tuple[str, str]]:
+        dialect, design, cells = self.dialect, self.written, self.cells
+        yield self._file("network", "hierarchical network", dialect.network(design, cells))
+        flat = flattened(design, dialect)
+        yield self._file("flat", "flat network, in place of network", dialect.network(flat, cells))
+        models = list(dialect.models(design, cells))
+        if models or dialect.has_testbench:
+            yield self._file("models", "models", models)
+        if dialect.has_testbench:
+            yield self._file("parameters", "parameters", dialect.parameters(design, self.bench))
+            for phase in Phase:
+                title = f"testbench, {phase} phase"
+                yield self._file(f"testbench_{phase}", title, dialect.testbench(design, self.bench, phase))
+            yield EXPECTED, "\n".join([*self._expected(), ""])
+        yield from self.cells.files().items()
+        yield MAP, _json(map_of(design, dialect, cells))
+        yield "README.md", guide(self)
+
+    def _file(self, stem: str, title: str, lines: Iterator[str] | Sequence[str]) -> tuple[str, str]:
+        head = [f"{self.design.top.name}: {title}", f"experiment {self.origin.experiment}, {self.origin.conductances}"]
+        comments = [self.dialect.comment(plain(line)) for line in head]
+        return f"{stem}.{self.dialect.suffix}", "\n".join([*comments, *lines, ""])
+
+    def _expected(self) -> Iterator[str]:
+        """Of every node that is a net of the top cell; inner nodes of resistive lines are left out."""
+        nodes = self.design.circuit.nodes
+        shown = [k for k, node in enumerate(nodes) if len(self.design.nodes[node]) == 1]
+        yield "sample,phase,node,volts"
+        for phase, volts in self.expected.items():
+            for row, values in zip(self.origin.rows, volts.tolist(), strict=True):
+                yield from (f"{row},{phase},{nodes[k]},{values[k]!r}" for k in shown)
+
+    def _manifest(self, hashes: Mapping[str, str]) -> dict[str, Any]:
+        origin = self.origin
+        return {
+            "package": 1,
+            "experiment": plain(origin.experiment),
+            "run": origin.run and plain(origin.run),
+            "conductances": plain(origin.conductances),
+            "as_made": origin.as_made,
+            "versions": dict(origin.versions),
+            "dialect": self.dialect.name,
+            "cells": self.cells.name,
+            "exact": self.cells.exact,
+            "tile": list(self.tile),
+            "samples": list(origin.rows),
+            "beta": self.bench.beta,
+            "tolerances": vars(self.bench.tolerances),
+            "read_at": [self.bench.middle(k) for k in range(len(self.bench))],
+            "files": dict(hashes),
+            "verified": None,
+        }
+
+
+def write_package(folder: Path, package: Package) -> int:
+    """Write all files; the folder appears under its name when it is complete. Returns its bytes.
+
+    Raises:
+        CircuitError: something is at `folder` already, or the folder that it is to be in does not exist.
+    """
+    if folder.exists():
+        raise CircuitError(f"package {folder}: it exists already; remove it or name another folder")
+    parent = folder.absolute().parent
+    if not parent.is_dir():
+        raise CircuitError(f"package {folder}: there is no folder {folder.parent} to put it in")
+    temporary = Path(tempfile.mkdtemp(dir=parent, prefix=f".{folder.name}-"))
+    try:
+        for name, text in package.files():
+            write_atomic(temporary / name, text.encode())
+        temporary.chmod(0o755)
+        size = sum(file.stat().st_size for file in temporary.iterdir())
+        os.rename(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return size
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a package.
+
+    Raises:
+        CircuitError: the folder is no package.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CircuitError(f"{folder} is no exported package: its {MANIFEST} cannot be read") from error
+    if not isinstance(manifest, dict) or manifest.get("package") != 1 or manifest.get("dialect") not in DIALECTS:
+        raise CircuitError(f"{folder} is no exported package: its {MANIFEST} is of something else")
+    return manifest
+
+
+def deck_lines(folder: Path, phase: Phase, *, flat: bool = False) -> list[str]:
+    """A package's testbench as one deck: included files stand where they were asked for.
+
+    Args:
+        folder: of the package.
+        phase: of the testbench.
+        flat: whether the flat network stands in for the hierarchical one.
+
+    Raises:
+        CircuitError: the folder is no package with testbenches, or a file includes one from elsewhere; names the line.
+    """
+    dialect = DIALECTS[read_manifest(folder)["dialect"]]
+    if not dialect.has_testbench:
+        raise CircuitError(f"package {folder}: {dialect.title} has no testbench")
+    stands_for = {f"network.{dialect.suffix}": f"flat.{dialect.suffix}"} if flat else {}
+    return list(_included(folder, f"testbench_{phase}.{dialect.suffix}", stands_for, set()))
+
+
+def probes(folder: Path, *, flat: bool = False) -> dict[str, str]:
+    """What results of a package's testbenches call the voltage of each node of the circuit, by the node's own name.
+
+    Raises:
+        CircuitError: the folder is no package.
+    """
+    joint = DIALECTS[read_manifest(folder)["dialect"]].joint
+    mapped = json.loads((folder / MAP).read_text())
+    paths = {node: flat_net(tuple(path.split("."))) if flat else path for node, path in mapped["nodes"].items()}
+    return {node: probe(path, mapped, joint) for node, path in paths.items()}
+
+
+def _included(folder: Path, name: str, stands_for: Mapping[str, str], seen: set[str]) -> Iterator[str]:
+    seen.add(name)
+    try:
+        lines = (folder / name).read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CircuitError(f"package {folder}: file {name} cannot be read as ASCII text") from error
+    for number, line in enumerate(lines, start=1):
+        if (found := _INCLUDE.fullmatch(line)) is None:
+            yield line
+            continue
+        wanted = stands_for.get(found.group(2), found.group(2))
+        if wanted in seen or Path(wanted).name != wanted or (folder / wanted).is_symlink():
+            raise CircuitError(f"package {folder}, {name} line {number}: {wanted!r} is not a file of the package's own")
+        yield from _included(folder, wanted, stands_for, seen)
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    """A line for every key, and for every entry of what is a table under it."""
+    blocks = [f" {json.dumps(key)}: {_block(value)}" for key, value in content.items()]
+    return "{\n" + ",\n".join(blocks) + "\n}\n"
+
+
+def _block(value: Any) -> str:
+    write = json.JSONEncoder(allow_nan=False).encode
+    if isinstance(value, dict) and value:
+        return "{\n" + ",\n".join(f"  {write(key)}: {write(entry)}" for key, entry in value.items()) + "\n }"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(f"  {write(entry)}" for entry in value) + "\n ]"
+    return write(value)

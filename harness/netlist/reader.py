@@ -1,0 +1,247 @@
+"""A package back into the circuit that it was made of.
+
+A netlist says which conductances, diodes and sources there are and what joins them; ``map.json`` says the rest: the
+circuit's own names, input channels and gains, outputs, limits and laws of the cells, and for CDL, whose amplifiers are
+empty cells and whose sources are outside, these too. So conductances of cells and resistors are taken from the
+netlist, bit for bit, everything else from the map; then the circuit is written again, and where the package's netlist
+says anything else, statement by statement, it is refused with file and line. A changed conductance is read as it is,
+a changed gain, model or connection is an error.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.circuit import (
+    BidirectionalAmplifier,
+    Buffer,
+    Circuit,
+    Crossbar,
+    CurrentSource,
+    Diode,
+    Edges,
+    Element,
+    Gyrator,
+    InputSource,
+    Output,
+    Resistor,
+    Transformer,
+    VoltageSource,
+)
+from harness.devices import CellLaw, Curve, DiodeModel
+from harness.errors import CircuitError, NetlistError
+from harness.measurement import Array
+from harness.netlist.design import design_of
+from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect
+from harness.netlist.dialects.base import fitted, flattened
+from harness.netlist.dialects.spice import source_parameters
+from harness.netlist.naming import siemens_of
+from harness.netlist.package import MAP, read_manifest
+from harness.netlist.parts import Design, flat_instance
+from harness.netlist.statements import Statement, read_statements, statements_of, text_of
+
+_KINDS: dict[str, type[Element]] = {
+    "resistor": Resistor,
+    "diode": Diode,
+    "voltage_source": VoltageSource,
+    "input_source": InputSource,
+    "current_source": CurrentSource,
+    "bidirectional_amplifier": BidirectionalAmplifier,
+    "buffer": Buffer,
+    "gyrator": Gyrator,
+    "transformer": Transformer,
+    "crossbar": Crossbar,
+    "edges": Edges,
+}
+_CURVED = re.compile(r"[bg]\S* \S+ \S+ (?:i=|cur=)['{]?(?:([0-9.e+\-]+)\*|v\(\S+?\)\*\(([0-9.e+\-]+)\+).*")
+
+
+def read_circuit(folder: Path, *, flat: bool = False) -> Circuit:
+    """The circuit in a package of any dialect, with the conductances that its netlist holds.
+
+    Args:
+        folder: of the package.
+        flat: whether to read the flat netlist instead of the hierarchical one.
+
+    Raises:
+        NetlistError: the netlist asks for what no netlist may, or says anything but conductances otherwise than the
+            map; names file and line.
+        CircuitError: the folder is no package, or what it holds is no circuit.
+    """
+    manifest = read_manifest(folder)
+    dialect = DIALECTS[manifest["dialect"]]
+    if manifest.get("cells") != RESISTORS.name:
+        raise NetlistError(f"package {folder}: its cells are {manifest.get('cells')}, whose conductances no line says")
+    file = f"{'flat' if flat else 'network'}.{dialect.suffix}"
+    statements = list(read_statements(folder, file, native=is_native(dialect)))
+    mapped = read_map(folder)
+    circuit = _circuit(mapped, _conductances(statements, mapped), file, flat=flat)
+    design = design_of(circuit, _tile(manifest), str(mapped["top"]))
+    shown = flattened(design, dialect) if flat else fitted(design, dialect.most_ports)
+    wanted = statements_of(dialect.network(shown, RESISTORS), native=is_native(dialect))
+    _compare(statements, wanted, file)
+    if dialect.has_testbench:
+        _compare_values(folder, dialect, design)
+    return circuit
+
+
+def is_native(dialect: Dialect) -> bool:
+    """Whether a dialect's language is Spectre's own."""
+    return dialect.name == "spectre"
+
+
+def read_map(folder: Path) -> dict[str, Any]:
+    """``map.json`` of a package.
+
+    Raises:
+        NetlistError: it is missing or no JSON object.
+    """
+    try:
+        content = json.loads(text_of(folder, MAP))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, NetlistError):
+            raise
+        raise NetlistError(f"package {folder}: its {MAP} is no JSON") from error
+    if not isinstance(content, dict):
+        raise NetlistError(f"package {folder}: its {MAP} is no JSON object")
+    return content
+
+
+def _tile(manifest: Mapping[str, Any]) -> tuple[int, int]:
+    match manifest.get("tile"):
+        case [int(words), int(bits)]:
+            return words, bits
+    raise NetlistError("manifest.json: tile must be two numbers")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Conductances (S) by cell and instance, and the cells that the top cell calls, by instance."""
+
+    top: str
+    """Nothing where its contents stand outside all subcircuits."""
+    siemens: dict[tuple[str, str], float]
+    calls: dict[tuple[str, str], str]
+
+    def at(self, path: str, *, flat: bool) -> float | None:
+        """Of the resistor at a path of the map."""
+        names = tuple(path.split("."))
+        if flat:
+            return self.siemens.get((self.top, flat_instance(names)))
+        cell: str | None = self.top
+        for name in names[:-1]:
+            cell = self.calls.get((cell or "", name))
+        return self.siemens.get((cell or "", names[-1]))
+
+
+def _conductances(statements: list[Statement], mapped: Mapping[str, Any]) -> _Found:
+    siemens: dict[tuple[str, str], float] = {}
+    calls: dict[tuple[str, str], str] = {}
+    cell = ""
+    for statement in statements:
+        words = statement.text.split()
+        match words[0][0]:
+            case "." if words[0] == ".subckt":
+                cell = words[1]
+            case "." if words[0] == ".ends":
+                cell = ""
+            case "r":
+                siemens[cell, words[0]] = _siemens(statement, words[3])
+            case "b" | "g":
+                if found := _CURVED.fullmatch(statement.text):
+                    siemens[cell, words[0]] = float(found.group(1) or found.group(2))
+            case "x":
+                calls[cell, words[0]] = words[-1]
+    return _Found(str(mapped.get("top")) if mapped.get("instance") else "", siemens, calls)
+
+
+def _siemens(statement: Statement, ohms: str) -> float:
+    value = siemens_of(ohms) if float(ohms) > 0 else 0.0
+    if not 0 < value < float("inf"):
+        raise NetlistError(f"{statement.place}: a resistance of {ohms} Ω; it must be above 0 Ω")
+    return value
+
+
+def _circuit(shown: Mapping[str, Any], found: _Found, file: str, *, flat: bool) -> Circuit:
+    try:
+        arrays = _arrays(shown, found, flat=flat)
+        models = {
+            m["name"]: DiodeModel(m["name"], float(m["saturation_current"]), float(m["emission"]))
+            for m in shown["models"].values()
+        }
+
+        def conductance(path: str) -> float:
+            if (siemens := found.at(path, flat=flat)) is None:
+                raise NetlistError(f"{file}: it has no resistor {path}, which {MAP} names")
+            return siemens
+
+        elements = tuple(_element(entry, models, arrays, conductance) for entry in shown["elements"])
+        return Circuit(shown["circuit"], elements, tuple(Output(**output) for output in shown["outputs"]))
+    except (CircuitError, NetlistError):
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise NetlistError(f"{MAP}: it does not describe a circuit ({type(error).__name__}: {error})") from error
+
+
+def _arrays(shown: Mapping[str, Any], found: _Found, *, flat: bool) -> dict[str, Array]:
+    """Conductances (S) of every trainable array; cells that the netlist does not have are open."""
+    arrays = {
+        e["name"]: np.zeros((len(e["words"]), len(e["bits"])) if e["kind"] == "crossbar" else len(e["a"]))
+        for e in shown["elements"]
+        if e["kind"] in {"crossbar", "edges"}
+    }
+    for path, (array, *position) in shown["cells"].items():
+        if min(position) < 0:
+            raise NetlistError(f"{MAP}: cell {path} is at {position}")
+        siemens = found.at(path, flat=flat)
+        if siemens is not None:
+            arrays[array][tuple(position)] = siemens
+    return arrays
+
+
+def _element(
+    entry: Mapping[str, Any],
+    models: Mapping[str, DiodeModel],
+    arrays: Mapping[str, Array],
+    conductance: Callable[[str], float],
+) -> Element:
+    kind = _KINDS[entry["kind"]]
+    values = {f.name: entry[f.name] for f in fields(kind) if f.name in entry}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    if kind is Diode:
+        values["model"] = models[entry["model"]]
+    elif kind is Resistor:
+        values["conductance"] = conductance(entry["path"])
+    elif kind in {Crossbar, Edges}:
+        values["conductances"] = arrays[entry["name"]]
+        law = entry["law"]
+        values["law"] = CellLaw(Curve(law["curve"]), law["volts"])
+    return kind(**values)
+
+
+def _compare(given: list[Statement], wanted: Iterator[Statement], file: str) -> None:
+    for is_there, belongs in zip_longest(given, wanted):
+        if is_there is None:
+            raise NetlistError(f"{file}: it ends before {belongs.text[:80]!r}, which {MAP} asks for")
+        if belongs is None or is_there.text != belongs.text:
+            instead = "nothing more" if belongs is None else repr(belongs.text[:80])
+            raise NetlistError(f"{is_there.place}: {is_there.text[:80]!r}, where {MAP} asks for {instead}")
+
+
+def _compare_values(folder: Path, dialect: Dialect, design: Design) -> None:
+    """Diode models, and volts and amperes of the sources."""
+    native, models, parameters = is_native(dialect), f"models.{dialect.suffix}", f"parameters.{dialect.suffix}"
+    given = [s for s in read_statements(folder, models, native=native) if s.text != ".options"]
+    wanted = (s for s in statements_of(dialect.models(design, RESISTORS), native=native) if s.text != ".options")
+    _compare(given, wanted, models)
+    expected = dict(source_parameters(design))
+    for statement in read_statements(folder, parameters, native=native):
+        name, _, value = statement.text.removeprefix(".param ").partition("=")
+        if name in expected and float(value) != expected[name]:
+            raise NetlistError(f"{statement.place}: {name} is {value}, where {MAP} has {expected[name]!r}")

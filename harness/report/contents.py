@@ -1,0 +1,259 @@
+"""What a report tells of a network, gathered before it is written."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from harness.circuit import Circuit
+from harness.errors import ExperimentError
+from harness.experiment import Experiment
+from harness.measurement import Batch
+from harness.problems import Unit
+from harness.report.inventory import CellCount, cell_count
+from harness.report.survey import Survey, survey
+from harness.runs import EpochRow, Run, StepRow
+from harness.sections import ImperfectSettings, Section, VariationSettings
+from harness.settings import Settings
+from harness.transient import Settling
+from harness.units import show
+
+MOST_ROWS = 1000
+"""Held-out rows that are examined."""
+_PACKAGES = ("harness", "numpy", "scipy", "matplotlib", "schemdraw")
+_CROWDED = 0.25  # share of an array's cells at their bounds that is worth a warning
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What must not be exceeded; None where nobody said."""
+
+    supply: float | None = None
+    """V: every node should stay within ±supply; without it, within the largest voltage that a source holds."""
+    line: float | None = None
+    """A that a word line, bit line or edge may carry."""
+
+    def __post_init__(self) -> None:
+        for name, value, unit in (("supply", self.supply, "V"), ("line limit", self.line, "A")):
+            if value is not None and not value > 0:
+                raise ExperimentError(f"{name} {show(value, unit)} must be above 0 {unit}")
+
+
+class Kind(StrEnum):
+    """How a finding is to be taken; in the order of the page."""
+
+    WARNING = "Warning"
+    OK = "OK"
+    NOTE = "Note"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence of the summary."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True)
+class NonIdeality:
+    """A key of an experiment that makes its chip differ from the ideal one."""
+
+    section: str
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """All that the page says."""
+
+    name: str
+    description: str
+    settings: Settings | None
+    """None where only the netlist is known."""
+    origin: str
+    """Where the conductances come from."""
+    circuit: Circuit
+    found: Survey
+    limits: Limits
+    rows_told: str
+    """Which rows were examined, such as ``"all 45 held-out rows"``."""
+    score: str
+    """``"accuracy"`` or ``"R²"``."""
+    reached: float | None
+    """Score of the rows that were examined, by the nodal solver; None without targets."""
+    result: dict[str, Any] | None
+    """Of the run, if it is complete."""
+    steps: list[StepRow]
+    epochs: list[EpochRow]
+    versions: dict[str, tuple[str, str]]
+    """Then (in training) and now (for this page), ``""`` where unknown."""
+    settling: Settling | str | None
+    """Step responses, or why there are none; None where nobody asked for them."""
+    more: tuple[Finding, ...] = ()
+    """Findings from elsewhere."""
+
+    @property
+    def supply(self) -> float:
+        """V."""
+        return self.found.held if self.limits.supply is None else self.limits.supply
+
+    @property
+    def cells(self) -> list[CellCount]:
+        """Of each array."""
+        return [cell_count(array) for array in self.circuit.arrays]
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as plain numbers and texts: V, A, W."""
+        found, worst = self.found, self.found.worst_line
+        low, high = found.range
+        return {
+            "name": self.name,
+            "origin": self.origin,
+            "samples": found.samples,
+            "score": self.score,
+            "reached": self.reached,
+            "cells": sum(count.cells for count in self.cells),
+            "lowest_v": low,
+            "highest_v": high,
+            "supply_v": self.supply,
+            "nodes_beyond_supply": sum(len(group.beyond(self.supply)) for group in found.groups),
+            "worst_line_a": worst[0] if worst else None,
+            "worst_line": worst[1].where if worst else None,
+            "lines_above_limit": None
+            if self.limits.line is None
+            else sum(len(lines.above(self.limits.line)) for lines in found.lines),
+            "mean_power_w": float(found.power.mean()),
+            "largest_power_w": float(found.power.max()),
+            "warnings": self.warnings,
+        }
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Warnings first, then what is in order, then what nobody asked about."""
+        told = [*self._of_lines(), self._of_nodes(), *self._of_cells(), *self.more]
+        if self.nonidealities:
+            count = f"{len(self.nonidealities)} non-idealities were on"
+            told.append(
+                Finding(Kind.NOTE, f"{count} in training; voltages, currents and power here are of the drawn circuit.")
+            )
+        return sorted(told, key=lambda finding: list(Kind).index(finding.kind))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is beyond a limit."""
+        return [finding.text for finding in self.findings if finding.kind is Kind.WARNING]
+
+    def _of_lines(self) -> list[Finding]:
+        worst = self.found.worst_line
+        if worst is None:
+            return []
+        amperes, lines = worst
+        where = f"{show(amperes, 'A')} on {lines.where}"
+        if self.limits.line is None:
+            return [Finding(Kind.NOTE, f"The largest line current is {where}; no line limit was given.")]
+        limit = show(self.limits.line, "A")
+        above = sum(len(part.above(self.limits.line)) for part in self.found.lines)
+        if not above:
+            return [Finding(Kind.OK, f"Every line stays within {limit}: the largest current is {where}.")]
+        noun = "1 line carries" if above == 1 else f"{above:,} lines carry"
+        return [Finding(Kind.WARNING, f"{noun} more than the limit of {limit}: up to {where}.")]
+
+    def _of_nodes(self) -> Finding:
+        supply = show(self.supply, "V")
+        beyond = [(group, group.beyond(self.supply)) for group in self.found.groups]
+        names = [f"{len(nodes):,} of {len(group.names):,} {group.title}" for group, nodes in beyond if nodes]
+        if not names:
+            return Finding(Kind.OK, f"Every node stays within the supply of ±{supply}.")
+        low, high = self.found.range
+        reach = f"{show(low, 'V')} to {show(high, 'V')}".replace("-", "−")
+        return Finding(Kind.WARNING, f"Nodes leave the supply of ±{supply}: {', '.join(names)} ({reach}).")
+
+    def _of_cells(self) -> list[Finding]:
+        crowded = [count for count in self.cells if count.bound_share > _CROWDED]
+        return [
+            Finding(
+                Kind.WARNING,
+                f"{100 * c.bound_share:.0f} % of the cells of {c.array} stand at a bound of their range: "
+                f"{c.at_min:,} at {show(c.g_min, 'S')}, {c.at_max:,} at {show(c.g_max, 'S')}.",
+            )
+            for c in crowded
+        ]
+
+    @property
+    def nonidealities(self) -> list[NonIdeality]:
+        """Keys of [variation], [imperfect] and [programming] that differ from an ideal chip's."""
+        settings = self.settings
+        if settings is None:
+            return []
+        found = [*_changed("variation", settings.variation, VariationSettings())]
+        found += _changed("imperfect", settings.imperfect, ImperfectSettings())
+        return found + (_changed("programming", settings.programming, None) if settings.programming else [])
+
+
+def _changed(name: str, section: Section, ideal: Section | None) -> list[NonIdeality]:
+    found = []
+    for key, field in type(section).model_fields.items():
+        value = getattr(section, key)
+        if value is None or key == "seed" or (ideal is not None and value == getattr(ideal, key)):
+            continue
+        found.append(NonIdeality(name, key, _written(value, field)))
+    return found
+
+
+def _written(value: object, field: FieldInfo) -> str:
+    unit = next((part.symbol for part in field.metadata if isinstance(part, Unit)), "")
+    if isinstance(value, float) and unit:
+        return show(value, unit.replace("Ohm", "Ω"))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def gather(subject: Experiment, run: Run | None, limits: Limits) -> Contents:
+    """Examine a run's network (an experiment's initial one) on its held-out rows.
+
+    Raises:
+        RunError: the run has no checkpoint yet.
+        ConvergenceError: a sample did not settle.
+    """
+    circuit = subject.trained(run) if run else subject.circuit
+    batch = held_out(subject)
+    found = survey(circuit, batch.inputs)
+    steps, epochs = run.tables() if run else ([], [])
+    seed = subject.settings.training.seed
+    return Contents(
+        name=subject.settings.name,
+        description=subject.settings.description,
+        settings=subject.settings,
+        origin=f"trained in {run.path.resolve().name}" if run else f"initial conductances, seed {seed}",
+        circuit=circuit,
+        found=found,
+        limits=limits,
+        rows_told=_rows_told(found.samples, len(subject.data.test)),
+        score=subject.score,
+        reached=subject.cost.score(found.outputs, batch.targets),
+        result=run.result if run else None,
+        steps=steps,
+        epochs=epochs,
+        versions=versions_of(run.manifest["versions"] if run else {}),
+        settling=None,
+    )
+
+
+def held_out(subject: Experiment) -> Batch:
+    """The rows that are examined."""
+    return subject.data.test.batch(slice(min(MOST_ROWS, len(subject.data.test))))
+
+
+def _rows_told(examined: int, rows: int) -> str:
+    return f"the first {examined:,} of {rows:,} held-out rows" if examined < rows else f"all {rows:,} held-out rows"
+
+
+def versions_of(then: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Of each package, then and now."""
+    now = {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
+    return {name: (then.get(name, ""), now.get(name, "")) for name in dict.fromkeys([*then, *now])}

@@ -1,0 +1,240 @@
+"""Figures of the report as inline SVG, in the page's own colours; equal figures, equal bytes."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
+
+from harness.circuit import Crossbar, TrainableArray
+from harness.measurement import Array
+from harness.report.inventory import span
+from harness.report.survey import Lines, NodeGroup, Survey
+from harness.report.svg import FAINT, INK, SERIES, inlined
+from harness.runs import EpochRow, StepRow
+from harness.transient import Settling
+from harness.units import show
+
+_SIZE = (5.8, 3.5)  # inches at 72 points: as wide as a column of the page
+_PIXELS = 1600  # of a heat map along either side
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "font.size": 10.5,
+    "font.family": "DejaVu Sans",
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "lines.linewidth": 1.6,
+    "image.composite_image": False,
+}
+
+
+@contextmanager
+def _figure(name: str, size: tuple[float, float] = _SIZE) -> Iterator[Figure]:
+    with mpl.rc_context(_STYLE), mpl.rc_context({"svg.hashsalt": name}):
+        yield Figure(figsize=size, layout="constrained")
+
+
+def _svg(figure: Figure, name: str, title: str, description: str) -> str:
+    buffer = io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    return inlined(buffer.getvalue().decode(), name=name, title=title, description=description)
+
+
+def heat_map(array: TrainableArray, number: int) -> tuple[str, int]:
+    """Conductances of a crossbar, word lines down and bit lines across; how many cells a pixel is the mean of."""
+    g, factor = shrunk(array.conductances, _PIXELS)
+    words, bits = array.shape
+    with _figure(f"heat{number}", (5.8, 4.4)) as figure:
+        axes = figure.subplots()
+        axes.grid(visible=False)
+        image = axes.imshow(
+            g, aspect="auto", interpolation="none", cmap="cividis", extent=(-0.5, bits - 0.5, words - 0.5, -0.5)
+        )
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="bit line", ylabel="word line", title=f"{array.name}: {words:,} × {bits:,}")
+        bar = figure.colorbar(image, ax=axes, format=EngFormatter("S"), pad=0.02)
+        bar.outline.set_visible(False)
+        told = f"Heat map of {g.size:,} pixels; conductances {span(array.conductances.ravel().tolist(), 'S')}."
+        return _svg(figure, f"heat{number}", f"Conductances of {array.title}", told), factor
+
+
+def shrunk(values: Array, most: int) -> tuple[Array, int]:
+    """A picture of at most `most` pixels along either side, each the mean of its cells, and their number."""
+    rows, columns = (-(-size // most) for size in values.shape)
+    if rows == columns == 1:
+        return values, 1
+    starts = [np.arange(0, size, step) for size, step in zip(values.shape, (rows, columns), strict=True)]
+    sums, counts = values, np.ones_like(values)
+    for axis, at in enumerate(starts):
+        sums, counts = np.add.reduceat(sums, at, axis=axis), np.add.reduceat(counts, at, axis=axis)
+    return sums / counts, rows * columns
+
+
+def histogram(array: TrainableArray, number: int) -> str:
+    """How many cells have which conductance; open cells are counted in the title."""
+    every = array.conductances.ravel()
+    g = every[every > 0]
+    opened = f", {every.size - g.size:,} more are open" if g.size < every.size else ""
+    with _figure(f"histogram{number}", (5.8, 3.2)) as figure:
+        axes = figure.subplots()
+        axes.hist(g, bins=40, color=SERIES[0])
+        axes.xaxis.set_major_formatter(EngFormatter("S"))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        noun = "cells" if isinstance(array, Crossbar) else "edges"
+        axes.set(xlabel="conductance", ylabel=noun, title=f"{array.name}: {g.size:,} {noun}{opened}")
+        told = f"Median {show(float(np.median(every)), 'S')}, {span(every.tolist(), 'S')}."
+        return _svg(figure, f"histogram{number}", f"Histogram of conductances of {array.title}", told)
+
+
+def voltage_ranges(groups: Sequence[NodeGroup], supply: float) -> str:
+    """Of each group of nodes: range, middle nine tenths and median over nodes and samples, against ±supply (V)."""
+    with _figure("voltages", (6.4, 1.0 + 0.36 * len(groups))) as figure:
+        axes = figure.subplots()
+        for k, group in enumerate(groups):
+            low, early, middle, late, high = np.percentile(group.volts, [0, 5, 50, 95, 100])
+            axes.plot([low, high], [k, k], color=SERIES[0], linewidth=2, solid_capstyle="round")
+            axes.plot([early, late], [k, k], color=SERIES[0], linewidth=7, alpha=0.45, solid_capstyle="butt")
+            axes.plot([middle], [k], "o", color=INK, markersize=5)
+        for side in (-supply, supply):
+            axes.axvline(side, color=SERIES[1], linestyle="--", linewidth=1.3)
+        axes.set_yticks(range(len(groups)), labels=[group.title for group in groups])
+        axes.set(ylim=(len(groups) - 0.5, -0.6))
+        axes.xaxis.set_major_formatter(EngFormatter("V"))
+        axes.xaxis.set_major_locator(MaxNLocator(7))
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel=f"node voltage; dashed: ± supply, {show(supply, 'V')}")
+        told = "; ".join(f"{g.title} {_from_to(g)}" for g in groups)
+        return _svg(figure, "voltages", "Node voltages against the supply", told)
+
+
+def _from_to(group: NodeGroup) -> str:
+    return f"{show(group.lowest[0], 'V')} to {show(group.highest[0], 'V')}"
+
+
+def line_currents(parts: Sequence[Lines], limit: float | None) -> str:
+    """The largest current of every line of one array, against a limit (A) where it is near enough to be seen."""
+    array = parts[0].array
+    with _figure(f"lines-{array}", (5.8, 1.9 * len(parts) + 0.3)) as figure:
+        panels = figure.subplots(len(parts), 1, squeeze=False)[:, 0]
+        for axes, lines, colour in zip(panels, parts, SERIES[::2], strict=False):
+            _steps(axes, lines, colour)
+            if limit is not None and limit <= 3 * lines.worst[0]:
+                axes.axhline(limit, color=SERIES[1], linestyle="--", linewidth=1.3)
+            axes.set(xlabel=lines.kind, ylim=(0, None))
+        panels[0].set_title(f"{array}: largest current of each {'line' if len(parts) > 1 else parts[0].kind}")
+        told = "; ".join(f"largest {show(p.worst[0], 'A')} on {p.kind} {p.worst[1]}" for p in parts)
+        return _svg(figure, f"lines{array}", f"Line currents of {array}", told)
+
+
+def _steps(axes: Axes, lines: Lines, colour: str) -> None:
+    starts = np.arange(0, len(lines.names), -(-len(lines.names) // _PIXELS))  # of very many, the largest of a few
+    edges = np.append(starts, len(lines.names)) - 0.5
+    axes.stairs(np.maximum.reduceat(lines.along, starts), edges, fill=True, color=colour, alpha=0.35, linewidth=0)
+    axes.stairs(np.maximum.reduceat(lines.end, starts), edges, color=colour, linewidth=1.2)
+    axes.yaxis.set_major_formatter(EngFormatter("A"))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(visible=False, axis="x")
+
+
+def power_histogram(found: Survey) -> str:
+    """How many samples cost how much."""
+    with _figure("power", (5.8, 3.2)) as figure:
+        axes = figure.subplots()
+        axes.hist(found.power, bins=min(40, max(5, found.samples // 4)), color=SERIES[2])
+        axes.axvline(float(found.power.mean()), color=INK, linestyle="--", linewidth=1.2)
+        axes.xaxis.set_major_formatter(EngFormatter("W"))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="static power; dashed: mean", ylabel="samples")
+        told = f"Mean {show(float(found.power.mean()), 'W')}, {span(found.power.tolist(), 'W')}."
+        return _svg(figure, "power", "Histogram of static power", told)
+
+
+def training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], score: str) -> list[str]:
+    """Loss by batch and epoch, and accuracy (or R²) by epoch."""
+    ends = [row.epoch for row in epochs]
+    batches = max((row.step for row in steps), default=1)
+    with _figure("loss", (5.8, 3.4)) as figure:
+        axes = figure.subplots()
+        axes.plot([row.epoch - 1 + row.step / batches for row in steps], [row.loss for row in steps],
+                  color=FAINT, linewidth=0.7, label="batch")  # fmt: skip
+        axes.plot(ends, [row.train_loss for row in epochs], "o-", color=SERIES[0], markersize=3, label="training")
+        axes.plot(ends, [row.test_loss for row in epochs], "s-", color=SERIES[1], markersize=3, label="held out")
+        top = max(max(row.train_loss, row.test_loss) for row in epochs)  # single batches may be far above
+        axes.set(xlabel="epoch", ylabel="loss (V²)", ylim=(0, 1.25 * top))
+        axes.legend()
+        told = (
+            f"Held out: {epochs[0].test_loss:.3g} V² after the first epoch, {epochs[-1].test_loss:.3g} V² at the end."
+        )
+        loss = _svg(figure, "loss", "Loss while training", told)
+    percent, unit = (100.0, " (%)") if score == "accuracy" else (1.0, "")
+    with _figure("accuracy", (5.8, 3.4)) as figure:
+        axes = figure.subplots()
+        for style, colour, name, values in (
+            ("o-", SERIES[0], "training, running", [row.train_accuracy for row in epochs]),
+            ("s-", SERIES[1], "held out", [row.test_accuracy for row in epochs]),
+        ):
+            axes.plot(ends, [percent * value for value in values], style, color=colour, markersize=3, label=name)
+        axes.set(xlabel="epoch", ylabel=f"{score}{unit}")
+        axes.legend()
+        told = f"Held out: {percent * epochs[-1].test_accuracy:.4g}{unit} at the end."
+        return [loss, _svg(figure, "accuracy", f"{score} while training", told)]
+
+
+def settling_curves(found: Settling) -> list[str]:
+    """Outputs of the first sample in time, and how far all nodes of every sample are from where each phase ends."""
+    first = found.waveforms[0]
+    with _figure("response", (5.8, 3.4)) as figure:
+        axes = figure.subplots()
+        chosen = np.argsort(-np.ptp(first.outputs, axis=0), kind="stable")[: len(SERIES)]
+        for colour, k in zip(SERIES, sorted(chosen.tolist()), strict=False):
+            axes.plot(first.time, first.outputs[:, k], color=colour, label=f"output {k}")
+        if first.nudged is not None:
+            axes.axvline(first.nudged, color=INK, linestyle=":", linewidth=1.2, label="nudge on")
+        axes.xaxis.set_major_formatter(EngFormatter("s"))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_formatter(EngFormatter("V"))
+        axes.set(xlabel=f"time, sample {first.sample}")
+        axes.legend()
+        response = _svg(figure, "response", "Outputs in time", f"Of sample {first.sample}, up to four outputs.")
+    with _figure("error", (5.8, 3.4)) as figure:
+        axes = figure.subplots()
+        for k, wave in enumerate(found.waveforms):
+            error = np.log10(np.maximum(wave.error, 1e-9))
+            axes.plot(wave.time, error, color=SERIES[k % len(SERIES)], linewidth=1.2, label=f"sample {wave.sample}")
+        axes.axhline(np.log10(found.adc_step), color=INK, linestyle="--", linewidth=1.2, label="ADC step")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda power, _: show(10**power, "V")))
+        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_formatter(EngFormatter("s"))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.set(xlabel="time", ylabel="farthest node from its goal")
+        axes.legend()
+        told = f"Logarithmic; one ADC step is {show(found.adc_step, 'V')}."
+        return [response, _svg(figure, "error", "Distance from the operating point in time", told)]

@@ -1,0 +1,106 @@
+"""What a report tells of an exported package: its own netlist, solved for its own samples."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from harness.circuit import Circuit, InputSource
+from harness.errors import NetlistError
+from harness.measurement import Array
+from harness.netlist.package import EXPECTED, read_manifest
+from harness.netlist.reader import read_circuit
+from harness.report.contents import Contents, Finding, Kind, Limits, versions_of
+from harness.report.survey import Survey, survey
+from harness.units import show
+
+_CLOSE = 1e-6  # V
+
+
+def gather_package(folder: Path, limits: Limits) -> tuple[Contents, Array]:
+    """Read a package's circuit and examine it for the samples in its expected.csv; and their inputs (V).
+
+    Raises:
+        CircuitError, NetlistError: the folder is no package, its netlist is not its own any more, or it has no samples.
+        ConvergenceError: a sample did not settle.
+    """
+    manifest = read_manifest(folder)
+    circuit = read_circuit(folder)
+    expected = expected_volts(folder)
+    inputs = _inputs(circuit, expected, folder)
+    found = survey(circuit, inputs)
+    count = len(expected)
+    report = Contents(
+        name=str(manifest["experiment"]),
+        description=f"{manifest['dialect']} package {folder.resolve().name}",
+        settings=None,
+        origin=str(manifest["conductances"]),
+        circuit=circuit,
+        found=found,
+        limits=limits,
+        rows_told=f"the package's {count} sample{'s' * (count > 1)}",
+        score="accuracy",
+        reached=None,
+        result=None,
+        steps=[],
+        epochs=[],
+        versions=versions_of(manifest["versions"]),
+        settling=None,
+        more=(_agreement(found, expected), _verified(manifest.get("verified"))),
+    )
+    return report, inputs
+
+
+def expected_volts(folder: Path) -> list[dict[str, float]]:
+    """V by node in the free phase of every sample.
+
+    Raises:
+        NetlistError: there are none, as in CDL, or the file cannot be read; names the line.
+    """
+    file = folder / EXPECTED
+    if not file.is_file():
+        raise NetlistError(f"package {folder}: it has no {EXPECTED} to take samples from; report the run instead")
+    samples: dict[str, dict[str, float]] = {}
+    with file.open(newline="", encoding="utf-8") as opened:
+        for number, row in enumerate(csv.DictReader(opened), start=2):
+            try:
+                if row["phase"] == "free":
+                    samples.setdefault(row["sample"], {})[row["node"]] = float(row["volts"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise NetlistError(f"{file}, line {number}: no row of sample, phase, node and volts") from error
+    if not samples:
+        raise NetlistError(f"{file}: it holds no sample of the free phase")
+    return list(samples.values())
+
+
+def _inputs(circuit: Circuit, expected: list[dict[str, float]], folder: Path) -> Array:
+    """V before the input gain, ``[samples, channels]``, from what the pins should have."""
+    inputs = np.zeros((len(expected), circuit.channels))
+    for pin in (element for element in circuit.elements if isinstance(element, InputSource) and element.gain):
+        try:
+            inputs[:, pin.channel] = [volts[pin.node] / pin.gain for volts in expected]
+        except KeyError as error:
+            raise NetlistError(f"package {folder}: {EXPECTED} has no voltage of input pin {pin.node}") from error
+    return inputs
+
+
+def _agreement(found: Survey, expected: list[dict[str, float]]) -> Finding:
+    """How far the netlist's voltages are from those that the package promises."""
+    worst, where = 0.0, ""
+    for group in found.groups:
+        for row, volts in enumerate(expected):
+            for name, solved in zip(group.names, group.volts[row], strict=True):
+                apart = abs(float(solved) - volts.get(name, float(solved)))
+                if not apart <= worst:
+                    worst, where = apart, name
+    if worst <= _CLOSE:
+        return Finding(Kind.OK, f"The netlist has the voltages of {EXPECTED} to {show(worst, 'V')}.")
+    return Finding(Kind.WARNING, f"The netlist is up to {show(worst, 'V')} from {EXPECTED}, at node {where}.")
+
+
+def _verified(state: object) -> Finding:
+    if not isinstance(state, dict):
+        return Finding(Kind.NOTE, "The package was not simulated again yet (harness verify).")
+    if state.get("equal") is True:
+        return Finding(Kind.OK, "harness verify found it equal to what was exported.")
+    return Finding(Kind.WARNING, "harness verify found it different from what was exported.")

@@ -1,0 +1,137 @@
+"""`harness report`: parse, call, print."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from harness.errors import ChipError, CircuitError
+from harness.files import write_atomic
+from harness.measurement import Batch
+from harness.options import data_option, json_option, seed_option, set_option, subject_of, with_overrides
+from harness.terminal import ERR, OUT, print_json
+from harness.transient import Parasitics, Settling, settling
+from harness.transient_command import converter_of, settling_of
+from harness.units import parse
+
+if TYPE_CHECKING:
+    from harness.report.contents import Contents, Limits
+
+_TIMED = 2  # held-out rows that --transient simulates
+
+
+def _in(unit: str) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    """Reads an option's text, such as 1mA; raises UnitError."""
+    return lambda _, __, text: None if text is None else parse(text, unit)
+
+
+@click.command()
+@click.argument("source", metavar="RUN|EXPERIMENT|DIR")
+@click.option(
+    "--to",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="HTML file to write [default: NAME-report.html].",
+)
+@click.option(
+    "--supply",
+    metavar="VOLT",
+    callback=_in("V"),
+    help="Nodes should stay within ± this [default: the largest voltage that a source holds].",
+)
+@click.option("--line-limit", "line", metavar="AMPERE", callback=_in("A"), help="What a line may carry, such as 1mA.")
+@click.option("--transient", "timed", is_flag=True, help="Simulate step responses in ngspice too; may take minutes.")
+@click.option(
+    "--node-capacitance",
+    metavar="FARAD",
+    callback=_in("F"),
+    default="100fF",
+    show_default=True,
+    help="For --transient, see harness transient.",
+)
+@click.option(
+    "--line-capacitance",
+    metavar="FARAD",
+    callback=_in("F"),
+    default="1fF",
+    show_default=True,
+    help="For --transient, see harness transient.",
+)
+@set_option
+@seed_option
+@data_option
+@json_option
+def report(
+    source: str,
+    file: Path | None,
+    supply: float | None,
+    line: float | None,
+    timed: bool,
+    node_capacitance: float,
+    line_capacitance: float,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """Write the design report of a RUN (an EXPERIMENT's initial network, an exported package's DIR): one HTML file.
+
+    Its circuit, devices, conductances, node voltages against the supply, line currents against a limit and power over
+    the held-out rows, training, non-idealities and versions. Needs neither ngspice nor a network, but for --transient.
+    """
+    from harness.report.contents import Limits  # noqa: PLC0415 - matplotlib takes a second to import
+    from harness.report.page import render  # noqa: PLC0415
+
+    if file is not None and not file.parent.is_dir():
+        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
+    parasitics = Parasitics(node_capacitance, line_capacitance) if timed else None
+    with ERR.status("examining"):
+        told = _told(source, with_overrides(overrides, None, seed), Limits(supply, line), parasitics)
+        page = render(told).encode()
+    target = file or Path(f"{told.name}-report.html")
+    write_atomic(target, page)
+    if as_json:
+        print_json({"file": str(target), "bytes": len(page), **told.to_json()})
+        return
+    for warning in told.warnings:
+        ERR.print(f"warning: {warning}", soft_wrap=True)
+    OUT.print(f"wrote {target} ({len(page) / 1e6:.1f} MB)")
+
+
+def _told(source: str, overrides: Sequence[str], limits: "Limits", parasitics: Parasitics | None) -> "Contents":
+    """What there is to say of a package, a run or an experiment."""
+    from harness.report.contents import gather  # noqa: PLC0415 - so is matplotlib
+    from harness.report.packages import gather_package  # noqa: PLC0415
+
+    if is_package(Path(source)):
+        if overrides:
+            raise click.UsageError(f"{source} is a package, which stays as it was exported; leave out {overrides[0]}")
+        told, inputs = gather_package(Path(source), limits)
+        idle = Batch(inputs[:_TIMED], np.zeros((len(inputs[:_TIMED]), len(told.circuit.outputs))))  # no targets known
+        simulate = partial(settling, told.circuit, idle)
+    else:
+        subject, run = subject_of(source, overrides)
+        told = gather(subject, run, limits)
+        rows = range(min(_TIMED, len(subject.data.test)))
+        simulate = partial(settling_of, subject, run, rows, converter=converter_of(subject))
+    return told if parasitics is None else replace(told, settling=_settling(simulate, parasitics))
+
+
+def _settling(simulate: Callable[..., Settling], parasitics: Parasitics) -> Settling | str:
+    """Step responses of the first rows, or why there are none."""
+    try:
+        return simulate(parasitics=parasitics)
+    except (ChipError, CircuitError) as error:
+        return str(error).splitlines()[0]
+
+
+def is_package(folder: Path) -> bool:
+    """Whether a directory is an exported package; runs have a manifest too."""
+    try:
+        return json.loads((folder / "manifest.json").read_text()).get("package") is not None
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -1,0 +1,228 @@
+"""`harness transient`: parse, call, print."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
+
+from harness.errors import ExperimentError
+from harness.experiment import Experiment
+from harness.files import write_atomic
+from harness.learning import EquilibriumPropagation
+from harness.measurement import Array, Batch, Injection, Nudge, Spring
+from harness.options import data_option, json_option, seed_option, set_option, subject_of, with_overrides
+from harness.runs import Run
+from harness.terminal import ERR, OUT, print_json
+from harness.transient import CONVERTER, FRACTIONS, Converter, Parasitics, PhaseResponse, Rate, Settling, settling
+from harness.units import parse, show
+
+
+def _in(unit: str) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    """Reads an option's text, such as 100fF; raises UnitError."""
+    return lambda _, __, text: None if text is None else parse(text, unit)
+
+
+def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no list of rows; write 0,1,2") from None
+    if len(set(found)) < len(found):
+        raise click.BadParameter(f"{text!r} names a row twice")
+    return found
+
+
+@click.command()
+@click.argument("source", metavar="RUN|EXPERIMENT")
+@click.option("--samples", default="0,1,2", show_default=True, callback=_numbers, help="Held-out rows.")
+@click.option(
+    "--node-capacitance",
+    "node",
+    metavar="FARAD",
+    callback=_in("F"),
+    default="100fF",
+    show_default=True,
+    help="Of every node that no source or amplifier holds, to ground.",
+)
+@click.option(
+    "--line-capacitance",
+    "line",
+    metavar="FARAD",
+    callback=_in("F"),
+    default="1fF",
+    show_default=True,
+    help="What every cell, open or closed, adds to its word line and to its bit line.",
+)
+@click.option(
+    "--bandwidth", metavar="HZ", callback=_in("Hz"), help="Of every amplifier and buffer, one pole [default: ideal]."
+)
+@click.option("--adc-bits", type=click.IntRange(1, 24), help="Of what reads the nodes [default: [imperfect]'s, or 8].")
+@click.option(
+    "--adc-range",
+    metavar="VOLT",
+    callback=_in("V"),
+    help="It spans ± this [default: [imperfect]'s, or the largest output's size].",
+)
+@click.option("--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="PNG file for the responses.")
+@set_option
+@seed_option
+@data_option
+@json_option
+def transient(
+    source: str,
+    samples: tuple[int, ...],
+    node: float,
+    line: float,
+    bandwidth: float | None,
+    adc_bits: int | None,
+    adc_range: float | None,
+    file: Path | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """How fast a RUN's network (an EXPERIMENT's initial one) settles in ngspice's time, and the energy that it takes.
+
+    Inputs step from 0 V to held-out rows (free phase); then the nudge is switched on, the rule's own with equilibrium
+    propagation, else a spring (nudged phase). A phase has settled when every node and output stays within 1 % or
+    0.1 % of the largest step among them, or within one step of the converter, of its operating point. Rates are those
+    of a chip that gives each phase the time of the slowest sample. The network is the drawn one, without [variation];
+    lines that sources and amplifiers hold need no capacitance, and what charging them takes is told apart.
+    """
+    if file is not None and not file.parent.is_dir():
+        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
+    parasitics = Parasitics(node, line, bandwidth)
+    experiment, run = subject_of(source, with_overrides(overrides, None, seed))
+    own = converter_of(experiment)
+    converter = Converter(adc_bits or own.bits, own.range if adc_range is None else adc_range)
+    with ERR.status("simulating") as status:
+        found = settling_of(
+            experiment, run, samples, parasitics, converter, tell=lambda text: status.update(f"simulating {text}")
+        )
+    if file is not None:
+        from harness.transient_plots import draw_settling  # noqa: PLC0415 - matplotlib takes a second to import
+
+        write_atomic(file, draw_settling(found, experiment.settings.name))
+    if as_json:
+        print_json({"source": source, "file": str(file) if file else None, **found.to_json()})
+        return
+    _print(found)
+    if file is not None:
+        OUT.print(f"wrote {file}")
+
+
+def converter_of(experiment: Experiment) -> Converter:
+    """What ``[imperfect]`` reads nodes with, or 8 bits over the outputs' own range."""
+    imperfect = experiment.settings.imperfect
+    return Converter() if imperfect.adc_bits is None else Converter(imperfect.adc_bits, imperfect.adc_range)
+
+
+def settling_of(
+    experiment: Experiment,
+    run: Run | None,
+    samples: Sequence[int],
+    parasitics: Parasitics,
+    converter: Converter,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Settling:
+    """Step responses of a run's network, or of an experiment's initial one, for some held-out rows.
+
+    Raises:
+        ExperimentError: there is no such row.
+        CircuitError, ChipError, NgspiceMissing: as `harness.transient.settling`.
+    """
+    return settling(
+        experiment.trained(run) if run else experiment.circuit,
+        _rows(experiment, samples),
+        parasitics,
+        nudge=lambda free, targets: _nudge(experiment, free, targets),
+        converter=converter,
+        numbers=samples,
+        tell=tell,
+    )
+
+
+def _rows(experiment: Experiment, samples: Sequence[int]) -> Batch:
+    count = len(experiment.data.test)
+    if wrong := [number for number in samples if not 0 <= number < count]:
+        raise ExperimentError(f"sample {wrong[0]}: the held-out rows are 0…{count - 1}")
+    rows = experiment.data.test.batch(slice(None))
+    chosen = np.array(samples, dtype=np.intp)
+    return Batch(rows.inputs[chosen], rows.targets[chosen])
+
+
+def _nudge(experiment: Experiment, free: Array, targets: Array) -> Nudge:
+    """As in training by equilibrium propagation, of the positive β; for other rules a spring."""
+    beta, rule = experiment.settings.beta, experiment.rule
+    if isinstance(rule, EquilibriumPropagation):
+        nudge = rule.nudge(beta, free, targets)
+        if isinstance(nudge, Spring | Injection):
+            return nudge
+    return Spring(beta, targets)
+
+
+def _print(found: Settling) -> None:
+    titles = ("sample", "phase", "read", "step", *(f"to {name}" for name in (*FRACTIONS, CONVERTER)), "energy", "then")
+    table = Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
+    for phase in found.phases:
+        for row in _rows_of(phase):
+            table.add_row(*row)
+    OUT.print(table)
+    table = Table("both phases to" if found.nudged else "free phase to", "time", "samples/s", "energy of a sample")
+    for rate in found.rates:
+        table.add_row(*_rate(rate))
+    OUT.print(table)
+    OUT.print(
+        f"{found.free_nodes} nodes with {show(found.capacitance, 'F')}; lines that sources and amplifiers hold need "
+        f"none: charging them takes their drivers {show(_held(found), 'J')} more a sample"
+    )
+    constant = max(phase.time_constant for phase in found.phases)
+    text = f"slowest time constant of the network {show(constant, 's')}; an {CONVERTER} is {show(found.adc_step, 'V')}"
+    if found.amplifiers:
+        lag = show(found.amplifier_time_constant, "s") if found.amplifier_time_constant else "0 s (no --bandwidth)"
+        share = f" ({100 * found.amplifier_share:.0f} % of both together)" if found.amplifier_share else ""
+        text += f"; {found.amplifiers} amplifiers and buffers of {lag}{share}"
+    OUT.print(text)
+    worst = max(found.phases, key=lambda phase: phase.error)
+    balance = max(phase.balance for phase in found.phases)
+    OUT.print(
+        f"ends within {show(worst.error, 'V')} of the nodal solver's operating points; energy balances to {balance:.1e}"
+    )
+    if unseen := [phase for phase in found.phases if phase.output_step <= found.adc_step]:
+        least = min(phase.output_step for phase in unseen)
+        ERR.print(
+            f"warning: in {len(unseen)} of {len(found.phases)} phases the outputs move by less than an {CONVERTER} "
+            f"(the least by {show(least, 'V')}): settled to it says little there; see 0.1 %, or give --adc-bits",
+            soft_wrap=True,
+        )
+
+
+def _held(found: Settling) -> float:
+    samples = len({phase.sample for phase in found.phases})
+    return sum(phase.held for phase in found.phases) / samples
+
+
+def _rows_of(phase: PhaseResponse) -> list[list[str]]:
+    """Of outputs, with what the whole phase costs until it has settled to a converter's step, and of nodes."""
+    outputs = [show(settled.outputs, "s") for settled in phase.settled]
+    nodes = [show(settled.nodes, "s") for settled in phase.settled]
+    costs = [show(phase.settled[-1].energy, "J"), show(phase.power, "W")]
+    return [
+        [str(phase.sample), phase.phase, "outputs", show(phase.output_step, "V"), *outputs, *costs],
+        ["", "", "nodes", show(phase.step, "V"), *nodes, "", ""],
+    ]
+
+
+def _rate(rate: Rate) -> list[str]:
+    often = (
+        "-"
+        if rate.per_second is None
+        else f"{rate.per_second:,.3g}"
+        if rate.per_second < 1e3
+        else (f"{float(f'{rate.per_second:.3g}'):,.0f}")
+    )
+    return [rate.criterion, show(rate.seconds, "s"), often, show(rate.energy, "J")]

@@ -1,0 +1,392 @@
+"""Packages simulated again, by ngspice and by simulators and layout tools that are not ours."""
+
+import json
+import re
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from harness.circuit import Circuit, Crossbar, Gyrator, Transformer, rectified_cascade
+from harness.circuit.lines import LineResistance
+from harness.cli import main
+from harness.devices import CellLaw, Curve
+from harness.errors import NetlistError, NgspiceMissing, SimulatorError
+from harness.exporting import expected_volts
+from harness.lvs import KLayout, Netgen, Tool
+from harness.netlist.design import design_of
+from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, Bench, Dialect
+from harness.netlist.package import Origin, Package, read_manifest, write_package
+from harness.simulators import OTHERS
+from harness.simulators.programs import LTSPICE, SPECTRE, XYCE, ProgramSimulator
+from harness.simulators.raw import net_of, read_raw
+from harness.verify import verify
+from tests.conftest import CELLS, DIODE, kendall, scellier
+
+SIMULATED = [dialect for dialect in DIALECTS.values() if dialect.has_testbench]
+EVERY = pytest.mark.parametrize("dialect", SIMULATED, ids=[dialect.name for dialect in SIMULATED])
+
+
+def export(circuit: Circuit, folder: Path, dialect: Dialect, samples: int = 2, beta: float = 0.3) -> Path:
+    rng = np.random.default_rng(0)
+    shapes = (samples, circuit.channels), (samples, len(circuit.outputs))
+    bench = Bench(rng.uniform(-1, 1, shapes[0]), rng.uniform(-1, 1, shapes[1]), beta)
+    expected = expected_volts(circuit, bench) if dialect.has_testbench else {}
+    origin = Origin("mine", "initial conductances, seed 0", rows=tuple(range(samples)))
+    write_package(folder, Package(design_of(circuit, (3, 3)), dialect, bench, expected, origin, (3, 3)))
+    return folder
+
+
+def everything() -> Circuit:
+    """A layered network with every other kind of stage in it, whose diodes conduct."""
+    circuit = kendall([4])
+    first, second = circuit.outputs
+    stages = (
+        Gyrator("gyrator", first.plus, "0", second.plus, "0", 0.01),
+        Transformer("transformer", first.minus, "0", second.minus, "0", 2.0),
+    )
+    return Circuit("Everything", (*circuit.elements, *stages), circuit.outputs)
+
+
+def other(name: str) -> None:
+    """Skip where a simulator of a development dependency has no wheel."""
+    simulator = next(s for s in OTHERS if s.name == name)
+    if simulator.version() is None:
+        pytest.skip(f"{name} has no wheel for this platform ({simulator.searched})")
+
+
+@pytest.mark.ngspice
+@EVERY
+def test_every_dialect_is_simulated_by_ngspice_and_by_a_reader_of_somebody_else(
+    dialect: Dialect, tmp_path: Path
+) -> None:
+    other("VACASK")
+    verdict = verify(export(everything(), tmp_path / "p", dialect))
+    witnesses = {(w.name, w.netlist): w for w in verdict.simulators}
+    assert {("ngspice", "network"), ("ngspice", "flat"), ("VACASK", "network")} <= witnesses.keys()
+    assert all(w.equal and w.predictions_equal and w.max_error_v is not None for w in witnesses.values())
+    assert verdict.equal
+    assert verdict.predictions_equal
+    assert verdict.max_error_v is not None
+    assert 0 < verdict.max_error_v < 1e-9
+
+
+@pytest.mark.ngspice
+def test_neospice_reads_the_dialect_of_ngspice(tmp_path: Path) -> None:
+    other("neospice")
+    verdict = verify(export(everything(), tmp_path / "p", NGSPICE))
+    witness = next(w for w in verdict.simulators if w.name == "neospice")
+    assert witness.equal
+    assert witness.max_error_v is not None
+    assert witness.max_error_v < 1e-8
+
+
+@pytest.mark.ngspice
+@EVERY
+def test_cascades_meshes_and_lines(dialect: Dialect, tmp_path: Path) -> None:
+    lined = LineResistance(2.0, 3.0).apply(scellier([3]))
+    many = kendall([1], channels=520)  # more ports than an ngspice subcircuit may have
+    for k, circuit in enumerate((lined, many) if dialect is NGSPICE else (lined,)):
+        assert verify(export(circuit, tmp_path / str(k), dialect)).equal
+
+
+@pytest.mark.ngspice
+@EVERY
+@pytest.mark.parametrize("curve", [Curve.SINH, Curve.CUBIC])
+def test_curved_cells(dialect: Dialect, curve: Curve, tmp_path: Path) -> None:
+    law = CellLaw(curve, 0.7)
+    straight = kendall([1], channels=1, outputs=1)
+    elements = (replace(e, law=law) if isinstance(e, Crossbar) else e for e in straight.elements)
+    verdict = verify(export(replace(straight, elements=tuple(elements)), tmp_path / "p", dialect))
+    assert verdict.equal
+    told = {w.name: w.equal for w in verdict.simulators}
+    assert told["ngspice"]
+    assert told.get("VACASK") is not False  # it cannot read formulas in some dialects, and then says so
+    if told.get("VACASK") is None and "VACASK" in told:
+        assert dialect.name in {"hspice", "spectre"}
+
+
+@pytest.mark.ngspice
+def test_the_manifest_keeps_the_verdict_and_the_command_prints_it(tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    assert read_manifest(package)["verified"] is None
+    shown = CliRunner().invoke(main, ["verify", str(package)])
+    assert shown.exit_code == 0
+    assert "equal to what was exported (voltages within 1e-06 V)" in shown.stdout
+    as_json = CliRunner().invoke(main, ["verify", str(package), "--json"])
+    verdict = json.loads(as_json.stdout)
+    assert {"equal", "max_error_v", "predictions_equal", "simulators"} <= verdict.keys()
+    assert verdict["equal"] is True
+    assert verdict["predictions_equal"] is True
+    kept = read_manifest(package)["verified"]
+    assert kept["equal"] is True
+    assert kept["date"] >= "2020"
+    assert kept["simulators"][0]["name"] == "ngspice"
+    assert re.match(r"\d+", kept["simulators"][0]["version"])
+
+
+def edited(package: Path, file: str, change: Callable[[str], str], *, hashed: bool) -> None:
+    text = (package / file).read_text()
+    assert change(text) != text
+    (package / file).write_text(change(text))
+    if hashed:
+        manifest = json.loads((package / "manifest.json").read_text())
+        manifest["files"][file] = sha256(change(text).encode()).hexdigest()
+        (package / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.ngspice
+@EVERY
+def test_another_value_is_found_though_the_hashes_fit(dialect: Dialect, tmp_path: Path) -> None:
+    package = export(kendall([4]), tmp_path / "p", dialect)
+    spectre = dialect.name == "spectre"
+    pattern = r"(?m)^( *r0_0 \(w0 b0\) resistor r=).*$" if spectre else r"(?m)^(r0_0 w0 b0 ).*$"
+    edited(package, f"network.{dialect.suffix}", lambda text: re.sub(pattern, r"\g<1>123.0", text), hashed=True)
+    verdict = verify(package)
+    assert not verdict.equal
+    assert not verdict.changed
+    assert verdict.max_error_v is not None
+    assert verdict.max_error_v > 1e-4
+    assert {w.netlist: w.equal for w in verdict.simulators} == {"network": False, "flat": True}
+    assert CliRunner().invoke(main, ["verify", str(package)]).exit_code == 1
+
+
+@pytest.mark.ngspice
+def test_changed_missing_and_added_files_are_named(tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    edited(package, "README.md", lambda text: text + "\n", hashed=False)
+    (package / "notes.txt").write_text("mine")
+    (package / "flat.cir").unlink()
+    (package / "flat.cir").write_text("* flat\n")
+    with pytest.raises(SimulatorError):  # never passes quietly
+        raise SimulatorError(next(w.reason for w in verify(package).simulators if w.netlist == "flat"))
+    shown = CliRunner().invoke(main, ["verify", str(package)])
+    assert shown.exit_code == 1
+    for file in ("README.md", "notes.txt", "flat.cir"):
+        assert f"changed since the export: {file}" in shown.stdout
+    assert "NOT equal" in shown.stdout
+
+
+def test_commands_in_a_package_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    line = f".control\nshell touch {tmp_path}/ran\n.endc"
+    edited(package, "models.cir", lambda text: f"{text}{line}\n", hashed=True)
+    shown = CliRunner().invoke(main, ["verify", str(package)])
+    assert shown.exit_code == 1
+    assert re.search(r"models\.cir line \d+: '\.control' gives a simulator commands", shown.stderr)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_ngspice_it_fails_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    monkeypatch.setenv("NGSPICE_LIBRARY_PATH", "/nowhere/libngspice.so")
+    with pytest.raises(NgspiceMissing, match=r"cannot be verified: ngspice is not here \(searched \$NGSPICE_LIBRARY"):
+        verify(package)
+    assert CliRunner().invoke(main, ["verify", str(package)]).exit_code == 1
+    assert read_manifest(package)["verified"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("sample,phase", "row,phase"), "do not fit each other"),
+        (lambda text: re.sub(r"(?m)^0,free,.*\n", "", text), "do not fit each other"),
+        (lambda text: re.sub(r"(?m)^(0,free,\w+),.*$", r"\1,nan", text), "do not fit each other"),
+        (lambda text: text + "1,2\n", "do not fit each other"),
+    ],
+)
+def test_an_expectation_that_makes_no_sense_is_refused(
+    change: Callable[[str], str], message: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("PySpice")
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    edited(package, "expected.csv", change, hashed=True)
+    with pytest.raises((NetlistError, NgspiceMissing), match=f"{message}|not here"):
+        verify(package)
+
+
+def test_other_cells_than_resistors_are_refused(tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    edited(package, "manifest.json", lambda text: text.replace('"resistor"', '"behavioural"'), hashed=False)
+    with pytest.raises(NetlistError, match=r"its cells are behavioural; expected\.csv is of resistors"):
+        verify(package)
+
+
+FAKE = """#!{python}
+import json, pathlib, sys
+known = json.loads(pathlib.Path({table!r}).read_text())
+if sys.argv[1:] in (["-v"], ["-W"]):
+    print("{name} 9.9 of a test")
+    sys.exit()
+(pathlib.Path({table!r}).parent / "words").write_text(" ".join(sys.argv[1:]))
+testbench = next(word for word in sys.argv if word.startswith("testbench") and not word.endswith(".raw"))
+assert pathlib.Path(testbench).is_file()
+assert list(pathlib.Path().glob("network.*"))
+points, names = known[pathlib.Path(testbench).stem]
+lines = ["Title: x", "Flags: real", f"No. Variables: {{len(names)}}", f"No. Points: {{len(points)}}", "Variables:"]
+lines += [f"\\t{{k}}\\t{{name}}\\tvoltage" for k, name in enumerate(names)]
+lines += ["Values:"]
+for k, point in enumerate(points):
+    lines += [f"{{k}}\\t{{point[0]!r}}", *(f"\\t{{value!r}}" for value in point[1:])]
+text = "\\n".join(lines) + "\\n"
+pathlib.Path(testbench).with_suffix(".raw").write_bytes(text.encode({encoding!r}))
+"""
+
+
+@pytest.mark.ngspice
+def test_vacask_is_not_given_thousands_of_formulas_to_compile(tmp_path: Path) -> None:
+    other("VACASK")
+    straight = kendall([6])
+    law = CellLaw(Curve.SINH, 0.7)
+    elements = (replace(e, law=law) if isinstance(e, Crossbar) else e for e in straight.elements)
+    verdict = verify(export(replace(straight, elements=tuple(elements)), tmp_path / "p", NGSPICE))
+    witness = next(w for w in verdict.simulators if w.name == "VACASK")
+    assert verdict.equal
+    assert witness.equal is None
+    assert re.search(r"compiles every formula by itself, and there are \d+", witness.reason)
+
+
+def fake_results(package: Path, call: Callable[[str], str]) -> dict[str, object]:
+    """Points and names of each testbench's vectors, from what the package expects."""
+    mapped = json.loads((package / "map.json").read_text())
+    times = json.loads((package / "manifest.json").read_text())["read_at"]
+    rows = [line.split(",") for line in (package / "expected.csv").read_text().splitlines()[1:]]
+    tables: dict[str, object] = {}
+    for phase in ("free", "nudged"):
+        volts = {(sample, node): float(v) for sample, shown, node, v in rows if shown == phase}
+        nodes = list(dict.fromkeys(node for _, node in volts))
+        paths = {n: mapped["nodes"][n] for n in nodes}
+        names = [p if p in mapped["ports"] else f"{mapped['instance']}.{p}" for p in paths.values()]
+        points = [
+            [time + shift, *(volts[str(k), node] for node in nodes)]
+            for k, time in enumerate(times)
+            for shift in (-0.3 * times[0], 0.3 * times[0])
+        ]
+        tables[f"testbench_{phase}"] = (points, ["time", *(call(name) for name in names)])
+    return tables
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize(
+    ("simulator", "call", "encoding", "words"),
+    [
+        (
+            XYCE,
+            lambda net: f"V({net.replace('.', ':').upper()})",
+            "ascii",
+            "-r testbench_nudged.raw -a testbench_nudged",
+        ),
+        (LTSPICE, lambda net: f"V({net.replace('.', ':')})", "utf-16-le", "-b -ascii testbench_nudged.cir"),
+        (SPECTRE, lambda net: net, "ascii", "-format nutascii -raw testbench_nudged.raw testbench_nudged.scs"),
+    ],
+    ids=["Xyce", "LTspice", "Spectre"],
+)
+def test_programs_are_found_by_variable_and_run_on_their_own_dialect(
+    simulator: ProgramSimulator,
+    call: Callable[[str], str],
+    encoding: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert simulator in OTHERS
+    package = export(kendall([3]), tmp_path / "p", DIALECTS[simulator.dialect])
+    monkeypatch.setenv(simulator.program.variable, "/nowhere")
+    absent = verify(package).absent
+    assert any(simulator.name in line and "on the path" in line for line in absent)
+    table = tmp_path / "table.json"
+    table.write_text(json.dumps(fake_results(package, call)))
+    program = tmp_path / "simulator"
+    text = FAKE.format(python=sys.executable, table=str(table), name="Simulator", encoding=encoding)
+    program.write_text(text)
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv(simulator.program.variable, str(program))
+    verdict = verify(package)
+    witness = next(w for w in verdict.simulators if w.name == simulator.name)
+    assert verdict.equal
+    assert witness.max_error_v == 0
+    assert "9.9 of a test" in witness.version or "unknown" in witness.version
+    assert (tmp_path / "words").read_text().startswith(words)
+    program.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('no licence')\n")
+    witness = next(w for w in verify(package).simulators if w.name == simulator.name)
+    assert witness.equal is None
+    assert "no licence" in witness.reason
+
+
+def test_raw_files(tmp_path: Path) -> None:
+    head = "Title: x\nFlags: real\nNo. Variables: 2\nNo. Points: 3\nVariables:\n\t0\ttime\ttime\n\t1\tV(A:B)\tvoltage\n"
+    numbers = np.array([[0.0, 1.0], [1e-6, 0.1 + 0.2], [2e-6, -3.0]])
+    binary = tmp_path / "binary.raw"
+    binary.write_bytes(head.encode() + b"Binary:\n" + numbers.tobytes())
+    wide = tmp_path / "wide.raw"
+    wide.write_bytes((head + "Binary:\n").encode("utf-16-le") + numbers.tobytes())
+    for file in (binary, wide):
+        found = read_raw(file)
+        assert list(found) == ["time", "a.b"]
+        assert (np.column_stack(list(found.values())) == numbers).all()
+    binary.write_bytes(b"nothing")
+    with pytest.raises(SimulatorError, match=r"binary\.raw is no raw file"):
+        read_raw(binary)
+    with pytest.raises(SimulatorError, match=r"no results were written \(none\.raw is missing\)"):
+        read_raw(tmp_path / "none.raw")
+    assert net_of("V(XNET:H0)") == "xnet.h0"
+
+
+def layout_tool(tool: Tool) -> Tool:
+    if tool.version() is None:
+        pytest.skip(f"{tool.name} is not here (searched {tool.searched})")
+    return tool
+
+
+TOOLS = pytest.mark.parametrize("tool", [Netgen(), KLayout()], ids=["Netgen", "KLayout"])
+
+
+@TOOLS
+def test_layout_tools_find_flat_and_hierarchical_netlists_alike(tool: Tool, tmp_path: Path) -> None:
+    layout_tool(tool)
+    circuits = (
+        everything(),
+        rectified_cascade(2, [3], 2, cells=CELLS, diode=DIODE, rng=np.random.default_rng(0)),
+        scellier([3]),
+    )
+    for k, circuit in enumerate(circuits):
+        verdict = verify(export(circuit, tmp_path / str(k), CDL))
+        assert verdict.equal
+        assert next(w for w in verdict.simulators if w.name == tool.name).equal
+        assert read_manifest(tmp_path / str(k))["verified"]["equal"] is True
+
+
+@TOOLS
+@pytest.mark.parametrize(
+    ("pattern", "changed"),
+    [
+        (r"(?m)^(r\S+ \S+ \S+) (?!1000\.0).*$", r"\1 77.0"),
+        (r"(?m)^(r\S+) (x0p) (\S+)", r"\1 x1p \3"),
+        (r"(?m)^(d\S+) (\S+) (\S+) ", r"\1 \3 \2 "),
+        (r"(?m)^(xamp1_0) (\S+) (\S+) ", r"\1 \3 \2 "),
+        (r"(?m)^r.*\n", ""),
+    ],
+    ids=["value", "connection", "diode-turned", "amplifier-turned", "missing"],
+)
+def test_layout_tools_find_what_differs(tool: Tool, pattern: str, changed: str, tmp_path: Path) -> None:
+    layout_tool(tool)
+    package = export(kendall([4]), tmp_path / "p", CDL)
+    network, flat = ((package / f"{stem}.cdl").read_text() for stem in ("network", "flat"))
+    assert tool.difference(network, flat) == ""
+    wrong = re.sub(pattern, changed, flat, count=1)
+    assert wrong != flat
+    assert tool.difference(network, wrong) != ""
+
+
+def test_a_cdl_package_with_another_value_is_not_equal(tmp_path: Path) -> None:
+    package = export(scellier([3]), tmp_path / "p", CDL)
+    edited(package, "network.cdl", lambda text: re.sub(r"(?m)^(r0_1 w0 b1) .*$", r"\1 3.0", text, count=1), hashed=True)
+    verdict = verify(package)
+    assert not verdict.equal
+    assert next(w for w in verdict.simulators if w.name == "harness").reason == "conductances differ"
