@@ -77,13 +77,13 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(harness.__version__, prog_name="harness")
 def main() -> None:
-    r"""Train simulated analog neural networks in ngspice as if a chip sat on the bench.
+    """Train simulated analog neural networks in ngspice as if a chip sat on the bench.
 
     \b
     harness train digits          train a diode crossbar on handwritten digits
     harness list                  experiments and data sets
     harness doctor                what this machine has
-    """
+    """  # noqa: D301 - \b keeps the lines for click
 
 
 @main.command()

@@ -9,11 +9,11 @@ conductances compared bit for bit, and layout tools that are there compare the t
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from io import StringIO
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,13 @@ from harness.files import write_atomic
 from harness.lvs import TOOLS
 from harness.measurement import Array
 from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect, Phase
-from harness.netlist.package import EXPECTED, MANIFEST, read_manifest
+from harness.netlist.package import EXPECTED, MANIFEST, MAP, read_manifest
 from harness.netlist.parts import flat_net
 from harness.netlist.reader import is_native, read_circuit, read_map
 from harness.netlist.statements import read_statements, text_of
 from harness.simulators import NGSPICE, OTHERS, Deck, Simulator
 
+_NET = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*")
 LIMIT = 1e-6
 """V of difference from the expected voltages, all at the testbenches' tolerances."""
 
@@ -165,11 +166,20 @@ def _decks(
 
 
 def _net(node: str, mapped: Mapping[str, Any], *, flat: bool) -> str:
-    """What results call the voltage of a node of the circuit."""
-    path = mapped["nodes"][node]
-    net = flat_net(tuple(path.split("."))) if flat else path
-    inside = mapped["instance"] is not None and net not in mapped["ports"]
-    return f"{mapped['instance']}.{net}" if inside else net
+    """What results call the voltage of a node of the circuit.
+
+    Raises:
+        NetlistError: the map does not have it, or calls it by what is no name.
+    """
+    try:
+        path, instance, ports = mapped["nodes"][node], mapped["instance"], mapped["ports"]
+        net = flat_net(tuple(path.split("."))) if flat else path
+        found = net if instance is None or net in ports else f"{instance}.{net}"
+    except (KeyError, TypeError, AttributeError) as error:
+        raise NetlistError(f"{MAP}: it does not say where node {node!r} is") from error
+    if not _NET.fullmatch(found):
+        raise NetlistError(f"{MAP}: node {node!r} is at {found!r}, which is no net")
+    return found
 
 
 def _witness(simulator: Simulator, version: str, promise: _Promise, decks: Iterator[Deck], *, flat: bool) -> Witness:
@@ -180,7 +190,7 @@ def _witness(simulator: Simulator, version: str, promise: _Promise, decks: Itera
             volts = simulator.volts(deck)
         except SimulatorError as problem:
             refused = False if simulator is NGSPICE else None
-            return Witness(simulator.name, version, netlist, equal=refused, reason=str(problem).splitlines()[0])
+            return Witness(simulator.name, version, netlist, equal=refused, reason=_told(problem))
         expected = promise.volts[deck.phase]
         error = max(error, float(np.abs(volts - expected).max()))
         if deck.phase is Phase.FREE:
@@ -188,6 +198,10 @@ def _witness(simulator: Simulator, version: str, promise: _Promise, decks: Itera
     equal = error <= LIMIT and predicted
     reason = "" if equal else f"voltages differ by more than {LIMIT:g} V" if error > LIMIT else "predictions differ"
     return Witness(simulator.name, version, netlist, error, predicted, equal, reason)
+
+
+def _told(problem: SimulatorError) -> str:
+    return " / ".join(line.strip() for line in str(problem).splitlines()[:3])[:300]
 
 
 def _predictions(promise: _Promise, volts: Array) -> list[int]:
@@ -209,13 +223,15 @@ def _promise(folder: Path, manifest: Mapping[str, Any]) -> _Promise:
     except (KeyError, TypeError, ValueError) as error:
         raise NetlistError(f"package {folder}: {EXPECTED} and {MANIFEST} do not fit each other ({error!r})") from error
     whole = rows[0] == ["sample", "phase", "node", "volts"] and len(times) == len(samples) > 0 and bool(nodes)
-    if not whole or not all(np.isfinite(v).all() for v in volts.values()) or not _rising(times):
+    if not whole or not all(np.isfinite(v).all() for v in volts.values()) or not _regular(times):
         raise NetlistError(f"package {folder}: {EXPECTED} and {MANIFEST} do not fit each other")
     return _Promise(nodes, volts, outputs, times)
 
 
-def _rising(times: Sequence[float]) -> bool:
-    return times[0] > 0 and all(a < b for a, b in pairwise(times))
+def _regular(times: Sequence[float]) -> bool:
+    """Whether these are the middles of holds of one length, from 0 s on."""
+    wanted = [times[0] * (2 * k + 1) for k in range(len(times))]
+    return times[0] > 0 and bool(np.allclose(times, wanted, rtol=1e-6, atol=0.0))
 
 
 def _laid_out(folder: Path, dialect: Dialect) -> tuple[tuple[Witness, ...], tuple[str, ...]]:

@@ -346,3 +346,11 @@ def test_other_cells_than_resistors_have_no_conductance_to_read(tmp_path: Path) 
     edited(package, "manifest.json", lambda text: text.replace('"cells": "resistor"', '"cells": "behavioural"'))
     with pytest.raises(NetlistError, match="its cells are behavioural"):
         read_circuit(package)
+
+
+PACKAGES = sorted(path.parent for path in (Path(__file__).parent.parent / "netlists").glob("*/manifest.json"))
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=[package.name for package in PACKAGES])
+def test_the_reference_packages_read_alike_flat_and_hierarchical(package: Path) -> None:
+    assert_same(read_circuit(package, flat=True), read_circuit(package))

@@ -183,6 +183,17 @@ def test_commands_in_a_package_are_refused_before_anything_runs(tmp_path: Path) 
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.ngspice
+@pytest.mark.parametrize("net", ["h\n.control\nshell touch ran\n.endc\n.save v(x", "h)", "../h", "H", "", 7, None])
+def test_nets_that_are_no_names_are_refused(net: object, tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    content = json.loads((package / "map.json").read_text())
+    content["nodes"]["h1_0"] = net
+    (package / "map.json").write_text(json.dumps(content))
+    with pytest.raises(NetlistError, match=r"map\.json: .*node 'h1_0'"):
+        verify(package)
+
+
 def test_without_ngspice_it_fails_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = export(kendall([3]), tmp_path / "p", NGSPICE)
     monkeypatch.setenv("NGSPICE_LIBRARY_PATH", "/nowhere/libngspice.so")

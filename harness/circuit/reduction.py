@@ -193,7 +193,8 @@ class Reduction:
         inner, position = rows[:, self._interior], np.full(system.size, -1)
         position[self._interior] = np.arange(len(self._interior))
         if not (inner - inner.T).nnz:
-            segments = position[np.column_stack([self._scaling.variable[ends] for ends in self._ends])]
+            ends = np.column_stack([self._scaling.variable[end] for end in self._ends])
+            segments = np.where(ends >= 0, position[ends], -1)  # −1: sources hold that end
             touched = rows[:, self._kept].getnnz(axis=1) > 0
             if fronts := fronts_of(inner, segments[(segments >= 0).all(axis=1)], touched):
                 return fronts

@@ -76,7 +76,7 @@ def _summary(report: Contents) -> Markup:
     mean, most = float(found.power.mean()), float(found.power.max())
     tiles.append(("Static power", show(mean, "W"), f"mean; at most {show(most, 'W')} a sample"))
     described = [
-        element("div", element("dt", title), element("dd", value.replace(" ", _FIXED_SPACE), element("small", note)))
+        element("div", element("dt", title), element("dd", value, element("small", note)))
         for title, value, note in tiles
     ]
     told = [

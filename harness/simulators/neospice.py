@@ -10,6 +10,8 @@ from harness.measurement import Array
 from harness.netlist.dialects import Dialect
 from harness.simulators.base import TOLERANCES, Deck, sampled
 
+_MOST_LINES = 30_000
+"""8,000 take 2 s, 160,000 more than 3 minutes."""
 _PARAMETER = re.compile(r"\.param (\w+)=(\S+)")
 _NAMED = re.compile(r"\{(\w+)\}$")
 
@@ -33,6 +35,8 @@ class Neospice:
         import neospice  # noqa: PLC0415 - optional
 
         lines = list(deck.network())
+        if len(lines) > _MOST_LINES:
+            raise SimulatorError(f"neospice is too slow for {len(lines):,} lines (at most {_MOST_LINES:,})")
         values = {found[1]: found[2] for line in lines if (found := _PARAMETER.fullmatch(line))}
         text = "\n".join(["* a package's testbench", *(_valued(line, values) for line in lines), ".end", ""])
         bounds = {"reltol": TOLERANCES.reltol, "vntol": TOLERANCES.vntol, "abstol": TOLERANCES.abstol}
