@@ -12,18 +12,13 @@ from rich.table import Table
 import harness
 from harness import bench as measure
 from harness import doctor as machine
-from harness.audit_command import audit
 from harness.checks import check_circuit
 from harness.circuit.perceptron import Perceptron
-from harness.conductance_commands import conductances
-from harness.datasets import BUILT_IN, IMAGE_SETS
-from harness.device_commands import devices, draw_device, picture_form
-from harness.errors import ExperimentError, HarnessError, RunError, UnitError
-from harness.experiment import Experiment, packaged_experiments
-from harness.export_command import export
-from harness.files import write_atomic
-from harness.importing import import_perceptron
-from harness.options import (
+from harness.commands.audit import audit
+from harness.commands.conductances import conductances
+from harness.commands.devices import devices, draw_device, picture_form
+from harness.commands.export import export
+from harness.commands.options import (
     RUNS,
     chip_option,
     data_option,
@@ -36,11 +31,10 @@ from harness.options import (
     with_overrides,
     workers_option,
 )
-from harness.regress_command import regress
-from harness.report_command import report
-from harness.runs import Run, fresh_path
-from harness.studies import sweep
-from harness.terminal import (
+from harness.commands.regress import regress
+from harness.commands.report import report
+from harness.commands.sweep import sweep
+from harness.commands.terminal import (
     ERR,
     OUT,
     described,
@@ -54,8 +48,14 @@ from harness.terminal import (
     scored,
     stop_on_signal,
 )
-from harness.transient_command import transient
-from harness.verify_command import verify
+from harness.commands.transient import transient
+from harness.commands.verify import verify
+from harness.datasets import BUILT_IN, IMAGE_SETS
+from harness.errors import ExperimentError, HarnessError, RunError, UnitError
+from harness.experiment import Experiment, packaged_experiments
+from harness.files import write_atomic
+from harness.importing import import_perceptron
+from harness.runs import Run, fresh_path
 
 
 class _Group(click.Group):
@@ -244,7 +244,7 @@ def show(
     of one's own (NAME is a CSV file) or to a memristor model, and the model's current under a sine; `harness devices
     list` has the names.
     """
-    from harness.drawing import draw_activations, draw_circuit  # noqa: PLC0415 - matplotlib takes a second to import
+    from harness.pictures.circuits import draw_activations, draw_circuit  # noqa: PLC0415 - matplotlib takes a second to import
 
     form = picture_form(file)
     if (device is None) == (source == "device"):

@@ -357,7 +357,7 @@ class Experiment:
         return self.circuit.with_conductances(position.conductances)
 
     def _draw(self, run: Run, chip: Chip) -> None:
-        from harness.plots import draw_arrays, draw_training  # noqa: PLC0415 - matplotlib takes a second to import
+        from harness.pictures.runs import draw_arrays, draw_training  # noqa: PLC0415 - matplotlib takes a second to import
 
         steps, epochs = run.tables()
         write_atomic(run.path / "training.png", draw_training(steps, epochs, self.settings.name))
@@ -368,7 +368,7 @@ class Experiment:
 
     def _draw_boundary(self, run: Run, chip: Chip) -> None:
         """The decision boundary as the circuit sees it."""
-        from harness.plots import draw_boundary  # noqa: PLC0415 - so is matplotlib
+        from harness.pictures.runs import draw_boundary  # noqa: PLC0415 - so is matplotlib
 
         rows = self.data.test.batch(slice(None))
         edges = 1.2 * np.abs(rows.inputs).max(axis=0)

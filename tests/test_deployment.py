@@ -14,19 +14,18 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from harness import remote
 from harness.chip.cluster import check_workers
 from harness.cli import main
+from harness.commands.sweep import read_ranges
 from harness.controller import evaluate
-from harness.deployment import Deployment
 from harness.errors import ChipError, ExperimentError, RunError
 from harness.experiment import Experiment
-from harness.jobs import Job, perform
-from harness.points import Draws, Range, grid
+from harness.pictures.sweeps import draw_sweep
 from harness.runs import Run
-from harness.studies import read_ranges
-from harness.sweep import Sweep, run
-from harness.sweep_plots import draw_sweep
+from harness.sweep import Sweep, remote, run
+from harness.sweep.deployment import Deployment
+from harness.sweep.jobs import Job, perform
+from harness.sweep.points import Draws, Range, grid
 from tests.test_cluster import scheduler_at, worker_at
 from tests.test_sweep import PNG, command
 

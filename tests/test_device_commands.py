@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli import main
-from harness.device_drawing import CELLS
 from harness.devices import PRESETS, SPECIMENS, ExponentialStep, Specimen, hysteresis, preset, specimen, spread
 from harness.devices.curves import potentiation_and_depression, switched
 from harness.devices.presets import POTENTIOMETERS, Preset
 from harness.errors import CircuitError
+from harness.pictures.devices import CELLS
 from harness.settings import read_settings
 
 LAW = ExponentialStep(3e-6, 4e-5, 40, 30, 2.4, 5.0)

@@ -23,9 +23,9 @@ from harness.circuit.free import free_graph, reachable_range, unreachable_target
 from harness.circuit.graphs import EdgeDiode, GraphEdge, graph_node, read_edges
 from harness.circuit.networks import CellRange
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
-from harness.drawing import draw_circuit
 from harness.errors import CircuitError
 from harness.measurement import Array, Drive, Reading
+from harness.pictures.circuits import draw_circuit
 from tests.conftest import DIODE, kendall
 
 CELLS = CellRange(1.0, 0.0, 10.0)

@@ -21,10 +21,6 @@ MAY_IMPORT = {
     "learning": GROUND_FLOOR | {"devices", "circuit"},
     "datasets": GROUND_FLOOR,
     "runs": GROUND_FLOOR | {"learning"},
-    "plots": GROUND_FLOOR | {"circuit", "runs"},
-    "drawing": GROUND_FLOOR | {"devices", "circuit"},
-    "device_drawing": GROUND_FLOOR | {"devices", "drawing"},
-    "device_commands": GROUND_FLOOR | {"devices", "device_drawing", "options", "terminal"},
     "problems": GROUND_FLOOR,
     "assembly": GROUND_FLOOR
     | {"devices", "circuit", "chip", "learning", "datasets", "controller", "sections", "settings"},
@@ -34,64 +30,40 @@ MAY_IMPORT = {
     "checks": GROUND_FLOOR | {"devices", "circuit", "netlist", "chip", "learning", "controller"},
     "doctor": GROUND_FLOOR | {"devices", "circuit", "chip", "checks"},
     "experiment": GROUND_FLOOR
-    | {"circuit", "netlist", "chip", "learning", "datasets", "runs", "plots", "sections", "settings", "controller"}
+    | {"circuit", "netlist", "chip", "learning", "datasets", "runs", "pictures", "sections", "settings", "controller"}
     | {"assembly"},
     "exporting": GROUND_FLOOR | {"assembly", "circuit", "netlist", "chip", "experiment", "runs", "sections"},
-    "export_command": GROUND_FLOOR | {"exporting", "netlist", "options", "terminal"},
     "importing": GROUND_FLOOR | {"circuit", "experiment", "runs", "sections"},
     "conductances": GROUND_FLOOR | {"circuit", "experiment", "runs"},
-    "conductance_commands": GROUND_FLOOR | {"conductances", "options", "runs", "terminal"},
     "bench": GROUND_FLOOR | {"circuit", "netlist", "chip", "controller", "experiment", "sections"},
-    "terminal": GROUND_FLOOR | {"bench", "checks", "controller", "experiment", "importing", "plots", "runs"},
     "audit": GROUND_FLOOR | {"circuit", "netlist", "chip", "learning", "checks", "controller"},
-    "audit_command": GROUND_FLOOR | {"audit", "checks", "experiment", "options", "plots", "runs", "terminal"},
-    "options": GROUND_FLOOR | {"datasets", "experiment", "runs"},
-    "points": GROUND_FLOOR | {"experiment", "settings"},
-    "deployment": GROUND_FLOOR | {"experiment", "points", "runs"},
-    "jobs": GROUND_FLOOR | {"controller", "experiment", "runs", "settings"},
-    "executors": GROUND_FLOOR | {"jobs"},
-    "remote": GROUND_FLOOR | {"chip", "executors", "jobs"},
-    "sweep_plots": {"plots"},
-    "sweep": GROUND_FLOOR
-    | {"deployment", "executors", "experiment", "jobs", "points", "remote", "runs", "settings", "sweep_plots"},
-    "studies": GROUND_FLOOR | {"deployment", "options", "points", "runs", "sweep", "terminal"},
+    "sweep": GROUND_FLOOR | {"chip", "controller", "experiment", "pictures", "runs", "settings"},
     "regress": GROUND_FLOOR
     | {"chip", "learning", "controller", "experiment", "problems", "runs", "sections", "settings"},
-    "regress_command": GROUND_FLOOR | {"experiment", "options", "regress", "terminal"},
     "transient": GROUND_FLOOR | {"circuit", "netlist", "chip"},
-    "transient_plots": {"plots", "transient"},
-    "transient_command": GROUND_FLOOR
-    | {"experiment", "learning", "options", "runs", "terminal", "transient", "transient_plots"},
     "report": GROUND_FLOOR
-    | {"circuit", "devices", "netlist", "chip", "drawing", "experiment", "problems", "runs", "sections", "settings", "transient"},
-    "report_command": GROUND_FLOOR | {"options", "report", "terminal", "transient", "transient_command"},
+    | {
+        "circuit",
+        "devices",
+        "netlist",
+        "chip",
+        "experiment",
+        "pictures",
+        "problems",
+        "runs",
+        "sections",
+        "settings",
+        "transient",
+    },
     "simulators": GROUND_FLOOR | {"chip", "netlist"},
     "lvs": GROUND_FLOOR | {"simulators"},
     "verify": GROUND_FLOOR | {"circuit", "lvs", "netlist", "simulators"},
-    "verify_command": GROUND_FLOOR | {"options", "terminal", "verify"},
+    "pictures": GROUND_FLOOR | {"circuit", "devices", "runs", "transient"},
+    "commands": GROUND_FLOOR
+    | {"audit", "bench", "checks", "conductances", "controller", "datasets", "devices", "experiment", "exporting"}
+    | {"importing", "learning", "netlist", "pictures", "regress", "report", "runs", "sweep", "transient", "verify"},
     "cli": GROUND_FLOOR
-    | {
-        "audit_command",
-        "bench",
-        "checks",
-        "conductance_commands",
-        "device_commands",
-        "drawing",
-        "doctor",
-        "datasets",
-        "circuit",
-        "experiment",
-        "export_command",
-        "importing",
-        "options",
-        "regress_command",
-        "report_command",
-        "runs",
-        "studies",
-        "terminal",
-        "transient_command",
-        "verify_command",
-    },
+    | {"bench", "checks", "circuit", "commands", "datasets", "doctor", "experiment", "importing", "pictures", "runs"},
     "__init__": {"experiment", "runs"},
     "__main__": {"cli"},
 }
@@ -132,7 +104,7 @@ def test_only_the_session_knows_pyspice(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES)
 def test_only_clusters_know_dask(path: Path) -> None:
     uses = any(module.split(".")[0] in {"dask", "distributed"} for module in imported_modules(path))
-    assert uses == (path in {HARNESS / "chip" / "cluster.py", HARNESS / "remote.py"})
+    assert uses == (path in {HARNESS / "chip" / "cluster.py", HARNESS / "sweep" / "remote.py"})
 
 
 def test_the_controller_sees_the_protocol_and_no_concrete_chip() -> None:

@@ -488,7 +488,7 @@ def test_an_update_keeps_what_was_golden_before_and_why(suite: Path) -> None:
 
 def test_the_reason_is_asked_for_on_a_terminal_only(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nobody can be asked here; give --reason TEXT" in regress("chip.toml", "--update", code=2).output
-    monkeypatch.setattr("harness.regress_command._somebody_there", lambda: True)
+    monkeypatch.setattr("harness.commands.regress._somebody_there", lambda: True)
     shown = regress("chip.toml", "--update", input="  \nthe first chip\n")
     assert re.search(r"trained +test_loss +[\d.]+ V² +new", shown.stdout)
     assert "say why, in a few words" in shown.output

@@ -20,13 +20,13 @@ from click.testing import CliRunner, Result
 
 from harness import Experiment
 from harness.cli import main
+from harness.commands.sweep import read_over
 from harness.errors import ExperimentError, RunError
-from harness.executors import in_processes
-from harness.jobs import Job
-from harness.points import grid
-from harness.studies import read_over
+from harness.pictures.sweeps import draw_sweep
 from harness.sweep import Ended, Sweep, run
-from harness.sweep_plots import draw_sweep
+from harness.sweep.executors import in_processes
+from harness.sweep.jobs import Job
+from harness.sweep.points import grid
 
 QUICK = ["--chip", "nodal", "--set", "training.epochs=3"]
 OVERRIDES = ["chip.kind=nodal", "training.epochs=3"]

@@ -40,9 +40,7 @@ def _solved(matrix: Array, currents: Array, network: Network, phase: Phase) -> A
     return clamped_solution(matrix, currents, held, wanted)
 
 
-def clamped_solution(
-    matrix: Array, currents: Array, held: Array, wanted: Array, push: Array | None = None
-) -> Array:
+def clamped_solution(matrix: Array, currents: Array, held: Array, wanted: Array, push: Array | None = None) -> Array:
     """x with matrix · x + push · i = currents for whatever i makes held · x = wanted (V).
 
     Args:

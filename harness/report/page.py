@@ -134,7 +134,7 @@ def _network(circuit: Circuit) -> Markup:
 
 def _graph(circuit: Circuit) -> Markup:
     """The graph as `harness show` draws it, which does not turn dark."""
-    from harness.drawing import draw_circuit  # noqa: PLC0415 - networkx is slow to import
+    from harness.pictures.circuits import draw_circuit  # noqa: PLC0415 - networkx is slow to import
 
     coded = base64.b64encode(draw_circuit(circuit, title="", format="png")).decode()
     told = f"Graph of {len(circuit.nodes)} nodes with their pins; shades and widths are conductances."

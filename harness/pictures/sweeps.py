@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
-from harness.plots import png
+from harness.pictures.runs import png
 
 USES = {
     "test_accuracy": ("trained with it", "o", "-"),

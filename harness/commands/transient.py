@@ -8,14 +8,14 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
+from harness.commands.options import data_option, json_option, seed_option, set_option, subject_of, with_overrides
+from harness.commands.terminal import ERR, OUT, print_json
 from harness.errors import ExperimentError
 from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.learning import EquilibriumPropagation
 from harness.measurement import Array, Batch, Injection, Nudge, Spring
-from harness.options import data_option, json_option, seed_option, set_option, subject_of, with_overrides
 from harness.runs import Run
-from harness.terminal import ERR, OUT, print_json
 from harness.transient import CONVERTER, FRACTIONS, Converter, Parasitics, PhaseResponse, Rate, Settling, settling
 from harness.units import parse, show
 
@@ -103,7 +103,7 @@ def transient(
             experiment, run, samples, parasitics, converter, tell=lambda text: status.update(f"simulating {text}")
         )
     if file is not None:
-        from harness.transient_plots import draw_settling  # noqa: PLC0415 - matplotlib takes a second to import
+        from harness.pictures.transients import draw_settling  # noqa: PLC0415 - matplotlib takes a second to import
 
         write_atomic(file, draw_settling(found, experiment.settings.name))
     if as_json:

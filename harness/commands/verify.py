@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from harness.options import json_option
-from harness.terminal import ERR, OUT, print_json
+from harness.commands.options import json_option
+from harness.commands.terminal import ERR, OUT, print_json
 from harness.verify import LIMIT, Verdict, Witness
 from harness.verify import verify as verify_package
 

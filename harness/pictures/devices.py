@@ -13,8 +13,8 @@ from harness.devices.curves import Specimen, hysteresis, potentiation_and_depres
 from harness.devices.measured import Curve, PulseFit
 from harness.devices.presets import Potentiometer, Preset
 from harness.devices.pulses import PulseResponse, spread
-from harness.drawing import as_bytes
 from harness.measurement import Array
+from harness.pictures.circuits import as_bytes
 from harness.units import show
 
 CELLS = 400

@@ -10,10 +10,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
+from harness.commands.options import json_option
+from harness.commands.terminal import OUT, print_json
 from harness.errors import CircuitError
 from harness.files import write_atomic
-from harness.options import json_option
-from harness.terminal import OUT, print_json
 from harness.units import show
 
 _WIDTH = 500  # at most: lines that run over a narrow terminal are better than names cut short
@@ -76,9 +76,9 @@ def import_device(file: Path, name: str | None, picture: Path | None, noise: flo
     FILE is CSV with a row for each pulse and columns pulse (a rising count), conductance (S, or with a unit such as
     12.5 µS) and direction (up or down). Prints the [programming] section that trains with it.
     """
-    from harness.device_drawing import draw_measured  # noqa: PLC0415 - matplotlib takes a second to import
     from harness.devices.measured import fit, read_curves  # noqa: PLC0415
     from harness.devices.pulses import label_of_curvature  # noqa: PLC0415
+    from harness.pictures.devices import draw_measured  # noqa: PLC0415 - matplotlib takes a second to import
 
     name = name or file.stem
     target = picture or Path(f"{name}.png")
@@ -116,10 +116,10 @@ def draw_device(subject: str, form: Literal["png", "svg"]) -> bytes:
         CircuitError: no such device; says which there are.
         DataError: a file that cannot be used.
     """
-    from harness import device_drawing as drawing  # noqa: PLC0415 - matplotlib takes a second to import
     from harness.devices.curves import SPECIMENS, specimen  # noqa: PLC0415
     from harness.devices.measured import fit, read_curves  # noqa: PLC0415
     from harness.devices.presets import preset  # noqa: PLC0415
+    from harness.pictures import devices as drawing  # noqa: PLC0415 - matplotlib takes a second to import
 
     path, models = Path(subject), [shown.name for shown in SPECIMENS]
     if path.suffix.casefold() == ".csv":

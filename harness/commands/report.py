@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from harness.commands.options import data_option, json_option, seed_option, set_option, subject_of, with_overrides
+from harness.commands.terminal import ERR, OUT, print_json
+from harness.commands.transient import converter_of, settling_of
 from harness.errors import ChipError, CircuitError
 from harness.files import write_atomic
 from harness.measurement import Batch
-from harness.options import data_option, json_option, seed_option, set_option, subject_of, with_overrides
-from harness.terminal import ERR, OUT, print_json
 from harness.transient import Parasitics, Settling, settling
-from harness.transient_command import converter_of, settling_of
 from harness.units import parse
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
+from harness.commands.options import data_option, json_option, set_option, subject_of
+from harness.commands.terminal import OUT, print_json
 from harness.exporting import ROWS, Choices, package_of
 from harness.netlist.cells import cell_style, packaged_tables
 from harness.netlist.dialects import DIALECTS
 from harness.netlist.package import write_package
-from harness.options import data_option, json_option, set_option, subject_of
-from harness.terminal import OUT, print_json
 
 
 class _Rows(click.ParamType[tuple[int, ...]]):

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.plots import png
+from harness.pictures.runs import png
 from harness.transient import CONVERTER, Settling, Waveform
 
 _SHOWN = 8  # outputs of a sample

@@ -125,7 +125,7 @@ def print_agreement(found: Agreement) -> None:
 
 def print_scaling(points: Sequence[ScalingPoint], file: Path, name: str, as_json: bool) -> None:
     """Draw time against size into a PNG file, and print the same as a table or as one object."""
-    from harness.plots import draw_scaling  # noqa: PLC0415 - matplotlib takes a second to import
+    from harness.pictures.runs import draw_scaling  # noqa: PLC0415 - matplotlib takes a second to import
 
     exponents = {layers: exponent(points, layers) for layers in sorted({p.layers for p in points})}
     lines = {

@@ -27,15 +27,15 @@ from typing import Any
 
 import pandas as pd
 
-from harness.deployment import Deployment
 from harness.errors import RunError
-from harness.executors import in_processes
 from harness.experiment import Experiment
 from harness.files import write_atomic
-from harness.jobs import DEPLOYED, Job
-from harness.points import Draws, Point
 from harness.runs import LEDGER, EpochRow, Run
 from harness.settings import Settings, merged
+from harness.sweep.deployment import Deployment
+from harness.sweep.executors import in_processes
+from harness.sweep.jobs import DEPLOYED, Job
+from harness.sweep.points import Draws, Point
 
 TRAINED = ("test_accuracy", "train_accuracy", "test_loss", "seconds", *LEDGER)
 """Columns that come from training at a point."""
@@ -233,7 +233,7 @@ def run(
     Args:
         sweep: from `Sweep.create`, or reopened.
         workers: most processes at the same time, each with a libngspice of its own; no result depends on them.
-        scheduler: address of a Dask cluster, whose workers are used instead (`harness.remote`).
+        scheduler: address of a Dask cluster, whose workers are used instead (`harness.sweep.remote`).
         watch: sees each job that has ended.
         stop: asked several times a second; when it says True, jobs end with a checkpoint after their current batch.
 
@@ -241,7 +241,7 @@ def run(
         RunError: another process works there.
         ChipError: the cluster cannot be used, or failed.
     """
-    from harness.sweep_plots import draw_sweep  # noqa: PLC0415 - matplotlib takes a second to import
+    from harness.pictures.sweeps import draw_sweep  # noqa: PLC0415 - matplotlib takes a second to import
 
     with _locked(sweep.path):
         errors: dict[str, str] = {}
@@ -289,7 +289,7 @@ def _executed(
 ) -> Generator[tuple[Job, str | None]]:
     if scheduler is None or not jobs:
         return in_processes(jobs, path, workers, stop)
-    from harness.remote import on_cluster  # noqa: PLC0415 - Dask is an extra
+    from harness.sweep.remote import on_cluster  # noqa: PLC0415 - Dask is an extra
 
     return on_cluster(jobs, path, scheduler, stop)
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
+from harness.commands.options import RUNS, data_option, json_option, set_option, subject_of
+from harness.commands.terminal import OUT, print_json
 from harness.conductances import SUFFIXES, export_table, import_table
-from harness.options import RUNS, data_option, json_option, set_option, subject_of
 from harness.runs import fresh_path
-from harness.terminal import OUT, print_json
 
 
 @click.group()

@@ -16,9 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from harness.commands.options import data_option, json_option, simulators_for
+from harness.commands.terminal import ERR, OUT, print_json, stop_on_signal
 from harness.experiment import Experiment
 from harness.files import write_atomic
-from harness.options import data_option, json_option, simulators_for
 from harness.regress.bands import shown
 from harness.regress.goldens import Golden, read_goldens
 from harness.regress.junit import junit
@@ -27,7 +28,6 @@ from harness.regress.running import measure
 from harness.regress.suite import Case, Suite
 from harness.regress.updating import Change, abandoned, change, write
 from harness.regress.verdicts import Found, Report, Verdict, judge
-from harness.terminal import ERR, OUT, print_json, stop_on_signal
 
 _WIDTH = 500  # at most: lines that run over a narrow terminal are better than names cut short
 

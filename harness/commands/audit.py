@@ -13,11 +13,19 @@ from rich.table import Column, Table
 
 from harness.audit import Curve, Doubt, GradientError, Subject, audit_gradients
 from harness.checks import inside
+from harness.commands.options import (
+    chip_option,
+    data_option,
+    json_option,
+    seed_option,
+    set_option,
+    subject_of,
+    with_overrides,
+)
+from harness.commands.terminal import ERR, OUT, print_json
 from harness.experiment import Experiment
 from harness.files import write_atomic
-from harness.options import chip_option, data_option, json_option, seed_option, set_option, subject_of, with_overrides
 from harness.runs import Run
-from harness.terminal import ERR, OUT, print_json
 
 _UNITS = {"β": "β (S)"}
 _WIDTH = 500  # at most: lines that run over a narrow terminal are better than names cut short
@@ -138,7 +146,7 @@ def _print(found: Iterable[GradientError | Curve | Doubt], file: Path | None) ->
 
 
 def _draw(file: Path, subject: Subject, curves: list[Curve], name: str) -> None:
-    from harness.plots import draw_audit  # noqa: PLC0415 - matplotlib takes a second to import
+    from harness.pictures.runs import draw_audit  # noqa: PLC0415 - matplotlib takes a second to import
 
     panels: dict[str, dict[str, dict[float, float]]] = {}
     for curve in curves:

@@ -16,8 +16,8 @@ from typing import Any
 from zipfile import ZipFile
 
 from harness.chip.cluster import Software, check_workers, connect, failures_named, unwarned
-from harness.executors import REPEATS
-from harness.jobs import Job, perform
+from harness.sweep.executors import REPEATS
+from harness.sweep.jobs import Job, perform
 
 _CURRENT = ("executing", "long-running")  # states of a task whose result is still wanted
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.errors import ExperimentError, RunError
 from harness.experiment import Experiment
-from harness.points import Point, grid
 from harness.runs import Run
+from harness.sweep.points import Point, grid
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event, Thread
 
-from harness.jobs import Job, perform
+from harness.sweep.jobs import Job, perform
 
 REPEATS = 3
 """How often a job is done again whose worker has died."""
 _PROCESSES = get_context("forkserver")  # which imports once what every worker needs
-_PROCESSES.set_forkserver_preload(["harness.jobs"])
+_PROCESSES.set_forkserver_preload(["harness.sweep.jobs"])
 
 
 def in_processes(

@@ -14,12 +14,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from harness import sweep as sweeps
-from harness.deployment import Deployment, is_run
+from harness.commands.options import (
+    RUNS,
+    chip_option,
+    data_option,
+    json_option,
+    set_option,
+    usable_cores,
+    with_overrides,
+)
+from harness.commands.terminal import ERR, OUT, print_json, stop_on_signal
 from harness.errors import ExperimentError
-from harness.options import RUNS, chip_option, data_option, json_option, set_option, usable_cores, with_overrides
-from harness.points import Draws, Range, grid
 from harness.runs import fresh_path
-from harness.terminal import ERR, OUT, print_json, stop_on_signal
+from harness.sweep.deployment import Deployment, is_run
+from harness.sweep.points import Draws, Range, grid
 
 _WIDTH = 500  # at most: lines that run over a narrow terminal are better than names cut short
 _TITLES = {
