@@ -109,7 +109,8 @@ def train_step(
 
 
 def evaluate(chip: Chip, cost: Cost, samples: Samples) -> Evaluation:
-    """Free phases of every sample, without learning."""
+    """Free phases of every sample, without learning; noise is that of no step, the same at every evaluation."""
+    chip.occasion(())
     starts = range(0, len(samples), EVALUATION_BATCH)
     batches = (samples.batch(slice(start, start + EVALUATION_BATCH)) for start in starts)
     outputs = np.concatenate([chip.measure([Drive(batch.inputs)])[0].outputs for batch in batches])
@@ -150,7 +151,6 @@ def training(
             )
             yield StepDone(position, _step_row(position, record))
         began = time.perf_counter()
-        chip.occasion([epoch, batches])
         test = evaluate(chip, cost, data.test)
         spent = time.perf_counter() - began
         row = _epoch_row(position, len(data.train), test, spent, simulated=chip.simulator_seconds is not None)

@@ -41,7 +41,7 @@ from harness.circuit import (
 from harness.circuit.nonlinearity import nonlinear_arrays
 from harness.controller import EpochDone, Evaluation, LearningRule, Plan, StepDone
 from harness.datasets import Split
-from harness.errors import ExperimentError, RunError
+from harness.errors import CircuitError, ExperimentError, RunError
 from harness.files import write_atomic
 from harness.learning.costs import Cost
 from harness.learning.updates import Schedule, UpdateRule
@@ -54,6 +54,7 @@ from harness.sections import (
     RuleSettings,
 )
 from harness.settings import Settings, merged, read_settings
+from harness.units import show
 
 _SHOWN = 10_000
 """Training rows that a finished run is evaluated on, at most: more would take minutes and tell nothing new."""
@@ -139,7 +140,7 @@ class Experiment:
 
     def warnings(self) -> list[str]:
         """What this experiment cannot reach: conductances that devices cannot hold, targets beyond a graph's rails."""
-        return self._cells_lost() + self._targets_lost()
+        return self._cells_lost() + self._targets_lost() + self._volts_clipped()
 
     def _cells_lost(self) -> list[str]:
         programming = build_programming(self.settings)
@@ -153,6 +154,19 @@ class Experiment:
 
         rows = self.data.train.batch(slice(None))
         return unreachable_targets(self.circuit, rows.inputs, rows.targets)
+
+    def _volts_clipped(self) -> list[str]:
+        """Inputs and targets beyond what converters reach."""
+        pins, rows = self.settings.imperfect, self.data.train.batch(slice(None))
+        clipped = []
+        for name, bits, limit, volts in (
+            ("dac_range", pins.dac_bits, pins.dac_range, rows.inputs),
+            ("adc_range", pins.adc_bits, pins.adc_range, rows.targets),
+        ):
+            if bits is not None and (share := float(np.mean(np.abs(volts) > limit))):
+                what = "inputs" if name == "dac_range" else "wanted outputs"
+                clipped.append(f"{share:.1%} of the {what} lie beyond imperfect.{name}, ±{show(limit, 'V')}; raise it")
+        return clipped
 
     @cached_property
     def cost(self) -> Cost:
@@ -199,9 +213,13 @@ class Experiment:
         if variation.absent:
             chip = self._simulated_chip(self.circuit, simulators, access)
         else:
-            chip = VariedChip(
-                self.circuit, variation, seed, lambda made: self._simulated_chip(made, simulators), access=access
-            )
+            try:
+                chip = VariedChip(
+                    self.circuit, variation, seed, lambda made: self._simulated_chip(made, simulators), access=access
+                )
+            except CircuitError as error:
+                cure = "lower the strengths of [variation], or draw another chip with variation.seed"
+                raise ExperimentError(f"chip {seed} of [variation] cannot be made: {error}; {cure}") from error
         if not errors.ideal:
             chip = ImperfectChip(chip, errors, seed=seed)
         programming = build_programming(self.settings)
@@ -290,6 +308,8 @@ class Experiment:
         Raises:
             RunError: something is at `path` already.
         """
+        if not build_variation(self.settings).absent:  # a chip that cannot be made leaves no run behind
+            self.replace({"chip.kind": "nodal"}).new_chip().close()
         return Run.create(path, self.settings.to_toml(), self.manifest())
 
     def train(

@@ -375,7 +375,7 @@ class VariationSettings(Section):
     """Of every diode's I_s, log-normal."""
     diode_emission: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Of every diode's N, normal."""
-    source_offset: Annotated[Volts, Field(ge=0)] = 0.0
+    source_offset: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
     """Standard deviation of every bias and shift source, V."""
     source_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Of every input pin's gain."""
@@ -385,7 +385,7 @@ class VariationSettings(Section):
     """Of every amplifier's gain."""
     amplifier_layer_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Of the gain that all amplifiers of a layer share."""
-    amplifier_offset: Annotated[Volts, Field(ge=0)] = 0.0
+    amplifier_offset: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
     """Standard deviation of every amplifier's input offset, V."""
     line_word: Annotated[Ohms, Field(ge=0, le=1e9)] = 0.0
     """Ω of every segment of a word line; 0 for none."""
@@ -503,16 +503,16 @@ class ImperfectSettings(Section):
     """``[imperfect]``: what the chip's pins and cells do wrong (`harness.chip.imperfect.PinErrors`)."""
 
     dac_bits: Annotated[Whole, Field(ge=1, le=24)] | None = None
-    """Of every input channel, over ±`dac_range`."""
-    dac_range: Annotated[Volts, Field(gt=0)] = 1.0
+    """Of every input channel, over ±`dac_range`; 2^bits values from end to end, so that none is 0 V."""
+    dac_range: Annotated[Volts, Field(gt=0, le=1e3)] = 1.0
     """V before the input gain."""
-    dac_noise: Annotated[Volts, Field(ge=0)] = 0.0
+    dac_noise: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
     """V before the input gain, standard deviation, per cycle."""
     adc_bits: Annotated[Whole, Field(ge=1, le=24)] | None = None
-    """Of what reads outputs and inner nodes, over ±`adc_range`."""
-    adc_range: Annotated[Volts, Field(gt=0)] = 1.0
+    """Of what reads outputs and inner nodes, over ±`adc_range`; 2^bits values, none of them 0 V."""
+    adc_range: Annotated[Volts, Field(gt=0, le=1e3)] = 1.0
     """V."""
-    read_noise: Annotated[Volts, Field(ge=0)] = 0.0
+    read_noise: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
     """V, standard deviation, per cycle."""
     mismatch: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Fraction, per device, by which the twin network of nudged phases differs."""
@@ -520,8 +520,8 @@ class ImperfectSettings(Section):
     """Fraction of g − g_min that every cell has lost when nudged phases settle, after the free one."""
     decay: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Fraction of g − g_min that every cell forgets from one write to the next."""
-    update_bias: Annotated[Siemens, Field(ge=0)] = 0.0
-    """S that every write adds, with a sign per device."""
+    update_bias: Annotated[Siemens, Field(ge=0, le=1e3)] = 0.0
+    """S that every write adds to a cell that is written, with a sign per device."""
     programming_noise: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Fraction of a cell's range, per cycle."""
     levels: Annotated[Whole, Field(ge=2, le=2**24)] | None = None

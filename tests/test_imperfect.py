@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.chip.base import stream
 from harness.chip.imperfect import ImperfectChip, PinErrors
 from harness.chip.nodal import NodalChip
 from harness.errors import ChipError
@@ -87,8 +88,11 @@ def test_bias_and_programming_noise_are_written() -> None:
     biased, ideal, *_ = chip_with(update_bias=1e-3)
     middle = [np.full(g.shape, 1.0) for g in ideal.conductances]
     biased.program(middle)
-    written = biased.adjust([np.zeros(g.shape) for g in middle])
-    np.testing.assert_allclose(np.abs(written[0]), 1e-3)
+    wanted = [np.full(g.shape, 1e-9) for g in middle]
+    wanted[0][0] = 0.0
+    written = biased.adjust(wanted)
+    np.testing.assert_allclose(np.abs(written[0][1:]), 1e-3, rtol=1e-5)
+    assert not written[0][0].any()  # what is not written is not biased
     noisy, *_ = chip_with(programming_noise=0.01)
     noisy.program([np.full(g.shape, 5.0) for g in middle])
     written = noisy.adjust([np.full(g.shape, 0.5) for g in middle])
@@ -159,3 +163,37 @@ def test_rules_train_behind_imperfect_pins() -> None:
 def test_senseless_strengths_are_refused(strengths: dict[str, float], message: str) -> None:
     with pytest.raises(ChipError, match=message):
         PinErrors(**strengths)  # type: ignore[arg-type]
+
+
+def test_occasions_and_the_training_draw_from_different_streams() -> None:
+    def noise(*numbers: int) -> bytes:
+        wrapped, _, free, _ = chip_with(read_noise=0.01)
+        wrapped.occasion(numbers)
+        return wrapped.measure([free])[0].outputs.tobytes()
+
+    assert len({noise(), noise(0), noise(0, 0), noise(0, 1), noise(1, 0)}) == 5
+    ours = stream(7, 101, (0, 1)).random()
+    assert ours not in {np.random.default_rng([7, *rest]).random() for rest in ([1, 0, 1], [101, 0, 1], [0, 1])}
+
+
+def test_the_first_reading_is_of_cells_at_their_levels() -> None:
+    wrapped, ideal, *_ = chip_with(levels=8)
+    step = (10 - 1e-3) / 7
+    number = (wrapped.conductances[0] - 1e-3) / step
+    np.testing.assert_allclose(number, np.rint(number), atol=1e-9)
+    assert np.abs(wrapped.conductances[0] - ideal.conductances[0]).max() > 0
+
+
+def test_a_reopened_run_is_evaluated_as_training_ended(tmp_path: Path) -> None:
+    experiment = Experiment.load("xor", [*NODAL, "imperfect.read_noise=20 mV"])
+    run = experiment.create_run(tmp_path / "run")
+    result = experiment.train(run)
+    assert result is not None
+    found = experiment.evaluate(run)
+    assert [found[name] for name in ("test_loss", "train_loss")] == [result["test_loss"], result["train_loss"]]
+
+
+def test_inputs_and_targets_beyond_the_converters_are_warned_of() -> None:
+    converters = ["imperfect.dac_bits=8", "imperfect.adc_bits=8", "imperfect.adc_range=10 V"]
+    (warning,) = Experiment.load("iris", [*NODAL, *converters]).warnings()
+    assert "of the inputs lie beyond imperfect.dac_range, ±1 V; raise it" in warning

@@ -170,6 +170,11 @@ class SimulatedChip(ABC):
         )
 
 
+def stream(seed: int, key: int, numbers: Sequence[int] = ()) -> np.random.Generator:
+    """Random numbers that nothing else draws: those of another key, of an occasion, or of the training, are others."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key, *numbers)))
+
+
 class _Tally:
     """Counts the inner nodes of a reading when they are looked at, once."""
 

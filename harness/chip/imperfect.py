@@ -11,12 +11,13 @@ from typing import Literal
 
 import numpy as np
 
-from harness.chip.base import Chip, Ledger
+from harness.chip.base import Chip, Ledger, stream
 from harness.circuit import Circuit, TrainableArray
 from harness.errors import ChipError
 from harness.measurement import Array, Conductances, Drive, Reading
 from harness.units import show
 
+_FIRST_STREAM = 100  # behind those of `harness.circuit.variation`
 _STREAMS = ("dac", "read", "mismatch", "bias", "programming", "levels")
 
 
@@ -47,7 +48,7 @@ class PinErrors:
     decay: float = 0.0
     """Fraction of g − g_min that every cell forgets from one write to the next (aihwkit: 1 / lifetime)."""
     update_bias: float = 0.0
-    """S that every write adds to a cell, with a sign of its own per device (Dillavou et al. 2025)."""
+    """S that every write adds to a cell that is written, with a sign per device (Dillavou et al. 2025)."""
     programming_noise: float = 0.0
     """Fraction of a cell's range, standard deviation of what is written, drawn at every write (per cycle)."""
     levels: int | None = None
@@ -99,6 +100,7 @@ class ImperfectChip:
         self._bias = self._fixed("bias")
         self._settled: list[tuple[Reading, Reading]] = []
         self.occasion(())
+        self.program(chip.conductances)
 
     @property
     def circuit(self) -> Circuit:  # noqa: D102 - said once, on the protocol
@@ -118,8 +120,8 @@ class ImperfectChip:
 
     def occasion(self, numbers: Sequence[int]) -> None:  # noqa: D102
         self._chip.occasion(numbers)
-        keys = enumerate(_STREAMS)
-        self._rng = {name: np.random.default_rng([self._seed, k, *numbers]) for k, name in keys}
+        keys = enumerate(_STREAMS, start=_FIRST_STREAM)
+        self._rng = {name: stream(self._seed, key, numbers) for key, name in keys}
 
     def program(self, conductances: Sequence[Array]) -> None:
         """See `Chip.program`; values go to the nearest level."""
@@ -135,7 +137,7 @@ class ImperfectChip:
                 spread = errors.programming_noise * (array.g_max - array.g_min)
                 asked = np.where(change != 0, asked + spread * self._rng["programming"].normal(size=g.shape), asked)
             if errors.update_bias:
-                asked = asked + errors.update_bias * np.sign(self._bias[k])
+                asked = np.where(change != 0, asked + errors.update_bias * np.sign(self._bias[k]), asked)
             reached.append(self._levelled(k, asked, "random") - g)
         return self._chip.adjust(reached)
 
@@ -153,9 +155,9 @@ class ImperfectChip:
     def close(self) -> None:  # noqa: D102
         self._chip.close()
 
-    def _fixed(self, stream: str) -> Conductances:
+    def _fixed(self, name: str) -> Conductances:
         """A standard normal number for each cell, the same for the chip's life (per device)."""
-        rng = np.random.default_rng([self._seed, _STREAMS.index(stream)])
+        rng = stream(self._seed, _FIRST_STREAM + _STREAMS.index(name))
         return tuple(rng.normal(size=array.shape) for array in self.circuit.arrays)
 
     def _driven(self, drive: Drive) -> Drive:

@@ -8,7 +8,8 @@ which means exactly, clipped to what devices can hold; every later change goes t
   (Micromachines 14, 1367) and the Manhattan rule (Zamanidoost et al. 2015) go by their sign;
 * stochastic: |Δg| over the step in the middle of the range, rounded up or down at random so that the mean is right
   (Gokmen & Vlasov 2016, Front. Neurosci. 10, 333);
-* verify: pulse, read, and again, until the cell is near enough or pulses run out; reads are exact and free of energy.
+* verify: pulse, read, and again, until the cell is near enough or pulses run out; reads are exact, free of energy, and
+  see what was programmed, not what a spread cell or a stuck one (`harness.chip.varied`) makes of it.
 
 In differential pairs cells are pulsed up only (Suri et al. 2011, IEDM 4.4; Burr et al. 2015, IEEE TED 62, 3498): where
 one is to lose, its partner gains instead. A pair near the end of its range is refreshed: both cells are reset, and
@@ -22,7 +23,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from harness.chip.base import Chip, Ledger, check_changes
+from harness.chip.base import Chip, Ledger, check_changes, stream
 from harness.circuit import Circuit, TrainableArray
 from harness.circuit.pairs import differential_pairs
 from harness.devices.pulses import Spread
@@ -31,8 +32,8 @@ from harness.errors import ChipError
 from harness.measurement import Array, Conductances, Drive, Index, Reading
 from harness.units import show
 
-_DEVICES, _CYCLES, _ROUNDING = 20, 21, 22
-"""Streams of random numbers, beside those of `harness.chip.imperfect`."""
+_DEVICES, _CYCLES, _ROUNDING = 120, 121, 122
+"""Streams of random numbers, behind those of `harness.chip.imperfect`."""
 _ROUNDED = 1e-12
 
 
@@ -95,7 +96,7 @@ class ProgrammedChip:
     def __init__(self, chip: Chip, programming: Programming, *, seed: int) -> None:
         arrays = chip.circuit.arrays
         partners = differential_pairs(chip.circuit) if programming.pairs else [None] * len(arrays)
-        devices = np.random.default_rng([seed, _DEVICES])
+        devices = stream(seed, _DEVICES)
         self._chip, self._seed, self._spent = chip, seed, Ledger()
         self._cells = [_Cells(a, programming, p, devices) for a, p in zip(arrays, partners, strict=True)]
         self.occasion(())
@@ -119,7 +120,7 @@ class ProgrammedChip:
 
     def occasion(self, numbers: Sequence[int]) -> None:  # noqa: D102
         self._chip.occasion(numbers)
-        self._cycles, self._rounding = (np.random.default_rng([self._seed, k, *numbers]) for k in (_CYCLES, _ROUNDING))
+        self._cycles, self._rounding = (stream(self._seed, k, numbers) for k in (_CYCLES, _ROUNDING))
 
     def program(self, conductances: Sequence[Array]) -> None:
         """See `Chip.program`; careful writing, exact and clipped to the devices' range, which the ledger leaves out."""

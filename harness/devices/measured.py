@@ -6,6 +6,7 @@ a sequence are one curve, which is taken to run over the whole range.
 """
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -136,7 +137,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         if column not in names:
             raise DataError(f"{path}: no column {column}; a file has the columns {', '.join(COLUMNS)}")
     rows = []
-    for row in reader:
+    for row in _readable(path, reader):
         values = {column: (row[column] or "").strip() for column in COLUMNS}
         for column, value in values.items():
             if not value:
@@ -145,6 +146,13 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     if len(rows) < 2:
         raise DataError(f"{path}: {len(rows)} rows of data are fewer than 2")
     return rows
+
+
+def _readable(path: Path, reader: "csv.DictReader[str]") -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise DataError(f"{path}: row {reader.line_num} cannot be read as CSV ({error})") from error
 
 
 def _split(path: Path, rows: list[tuple[int, dict[str, str]]]) -> tuple[Curve, ...]:
