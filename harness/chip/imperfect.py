@@ -98,6 +98,8 @@ class ImperfectChip:
         self._chip, self._errors, self._seed = chip, errors, seed
         self._twin = self._fixed("mismatch")
         self._bias = self._fixed("bias")
+        held = set(chip.circuit.held_nodes)
+        self._free = np.array([k for k, node in enumerate(chip.circuit.nodes) if node not in held], dtype=np.intp)
         self._settled: list[tuple[Reading, Reading]] = []
         self.occasion(())
         self.program(chip.conductances)
@@ -132,7 +134,9 @@ class ImperfectChip:
         errors, before = self._errors, self.conductances
         reached = []
         for k, (array, g, change) in enumerate(zip(self.circuit.arrays, before, wanted, strict=True)):
-            asked = g + change - errors.decay * (g - array.g_min)
+            asked = g + change
+            if errors.decay:
+                asked -= errors.decay * (g - array.g_min)
             if errors.programming_noise:
                 spread = errors.programming_noise * (array.g_max - array.g_min)
                 asked = np.where(change != 0, asked + spread * self._rng["programming"].normal(size=g.shape), asked)
@@ -194,14 +198,14 @@ class ImperfectChip:
         errors = self._errors
         if errors.adc_bits is None and not errors.read_noise:
             return reading
-        held = [self.circuit.node_index[node] for node in self.circuit.held_nodes]
-        nodes = self._seen(reading.all_nodes)
-        nodes[:, held] = reading.all_nodes[:, held]
+        nodes = reading.all_nodes.copy()
+        nodes[:, self._free] = self._seen(nodes[:, self._free])
         return replace(reading, outputs=self._seen(reading.outputs), all_nodes=nodes)
 
     def _seen(self, volts: Array) -> Array:
-        errors = self._errors
-        seen = volts + errors.read_noise * self._rng["read"].normal(size=volts.shape)
+        errors, seen = self._errors, volts
+        if errors.read_noise:
+            seen = volts + errors.read_noise * self._rng["read"].normal(size=volts.shape)
         return seen if errors.adc_bits is None else _converted(seen, errors.adc_bits, errors.adc_range)
 
     def _levelled(self, k: int, conductances: Array, rounding: Literal["nearest", "random"]) -> Array:
@@ -212,9 +216,8 @@ class ImperfectChip:
             return inside
         step = (array.g_max - array.g_min) / (levels - 1)
         position = (inside - array.g_min) / step
-        draw = 0.5 if rounding == "nearest" else self._rng["levels"].random(size=position.shape)
-        settled = np.abs(position - np.rint(position)) < 1e-9  # rounding of floating point moves no cell
-        number = np.where(settled, np.rint(position), np.floor(position + draw))
+        draw = 0.5 if rounding == "nearest" else self._rng["levels"].uniform(1e-9, 1 - 1e-9, position.shape)
+        number = np.floor(position + draw)  # what lies at a level but for rounding stays there
         return np.clip(array.g_min + step * number, array.g_min, array.g_max)
 
 
