@@ -129,6 +129,8 @@ def test_a_complaint_says_found_bound_and_golden() -> None:
         ({"belov": 1}, "", r"unknown key 'belov'; did you mean 'below'\?"),
         ({}, "", r"the band bounds nothing; give it one of within, below, above, at_least, at_most"),
         ({"relative": True, "at_least": 1}, "", r"'relative' goes with within, below or above"),
+        ({"within": 1e9, "relative": True}, "V", r"within = 1,000,000,000: a relative distance .* at most 1 \(100 %\)"),
+        ({"above": 1.5, "relative": True}, "", r"above = 1.5: a relative distance .* nothing could fail"),
         ({"relative": 1, "below": 1}, "", r"relative = 1: must be true or false"),
         ({"within": 1, "below": 1}, "", r"'within' is both sides at once"),
         ({"at_least": "2 V", "at_most": "1 V"}, "V", r"at_least 2 V lies above at_most 1 V; nothing could pass"),

@@ -39,7 +39,7 @@ class Band:
         """A band as a suite writes it.
 
         Raises:
-            ExperimentError: a key is unknown, a distance negative, or the band bounds nothing.
+            ExperimentError: a key is unknown, a distance negative or relative and above 1, or the band bounds nothing.
         """
         for key in written:
             if key not in _KEYS:
@@ -47,7 +47,7 @@ class Band:
         relative = written.get("relative", False)
         if not isinstance(relative, bool):
             raise ExperimentError(f"relative = {relative!r}: must be true or false")
-        given = {key: _distance(key, written[key], "" if relative else unit) for key in _DISTANCES if key in written}
+        given = {key: _distance(key, written[key], unit, relative) for key in _DISTANCES if key in written}
         limits = {key: _parsed(key, written[key], unit) for key in _LIMITS if key in written}
         if "within" in given and len(given) > 1:
             raise ExperimentError("'within' is both sides at once; leave it out beside 'below' and 'above'")
@@ -122,9 +122,15 @@ def _parsed(key: str, value: Any, unit: str) -> float:
         raise ExperimentError(f"{key} = {value!r}: {error}") from error
 
 
-def _distance(key: str, value: Any, unit: str) -> float:
+def _distance(key: str, value: Any, unit: str, relative: bool) -> float:
+    unit = "" if relative else unit
     if (distance := _parsed(key, value, unit)) < 0:
         raise ExperimentError(f"{key} = {shown(distance, unit)}: a distance from the golden must be at least 0 {unit}")
+    if relative and distance > 1:
+        raise ExperimentError(
+            f"{key} = {shown(distance, unit)}: a relative distance is in parts of the golden and at most 1 (100 %), "
+            "else nothing could fail; write a fraction, or leave out 'relative'"
+        )
     return distance
 
 
