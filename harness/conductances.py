@@ -216,7 +216,16 @@ def _csv_cells(file: Path, _: dict[str, TrainableArray]) -> Iterator[tuple[str, 
                     cell = _titled((name, line, column))
                     raise DataError(f"{where}: {cell}: {text!r} is no finite number (of {unit})") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file}: it cannot be read as CSV ({error})") from error
+        raise DataError(f"{file}: it cannot be read as CSV ({_why(error)})") from error
+
+
+def _why(error: Exception) -> str:
+    """In people's words."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no UTF-8 text"
+    return "it is damaged, or something else"
 
 
 def _unit_of(file: Path, headings: Sequence[str]) -> str:
@@ -238,7 +247,7 @@ def _npz_cells(file: Path, known: dict[str, TrainableArray]) -> Iterator[tuple[s
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
             content = {key: np.asarray(saved[key]) for key in saved.files}
     except (OSError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
-        raise DataError(f"{file}: it cannot be read as an npz file without pickles ({error})") from error
+        raise DataError(f"{file}: it cannot be read as an npz file without pickles ({_why(error)})") from error
     for key in content:
         if not key.endswith((".siemens", ".rows", ".columns")):
             raise DataError(f"{file}: {key!r} is none of NAME.siemens, NAME.rows and NAME.columns of an array NAME")

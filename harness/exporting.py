@@ -39,7 +39,7 @@ class Choices:
     tile: Tile = TILE
     cells: CellStyle = RESISTORS
     as_made: bool = False
-    """The chip with its variation instead of the circuit as it was drawn."""
+    """The chip with its variation, if the experiment has any, instead of the circuit as it was drawn."""
 
 
 def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Package:
@@ -52,7 +52,8 @@ def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Packag
         ConvergenceError: the nodal solver did not settle.
     """
     drawn = subject.trained(run) if run else subject.circuit
-    circuit = made_circuit(subject, drawn) if choices.as_made else drawn
+    as_made = choices.as_made and not build_variation(subject.settings).absent
+    circuit = made_circuit(subject, drawn) if as_made else drawn
     rows = _rows(subject, choices.rows)
     bench = bench_of(subject, rows)
     design = design_of(circuit, choices.tile, subject.settings.name)
@@ -63,7 +64,8 @@ def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Packag
         run=run.path.resolve().name if run else None,
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
         rows=rows,
-        as_made=choices.as_made,
+        as_made=as_made,
+        temperature=subject.settings.variation.temperature if as_made else None,
     )
     expected = expected_volts(circuit, bench) if choices.dialect.has_testbench else {}
     return Package(design, choices.dialect, bench, expected, origin, choices.tile, choices.cells)

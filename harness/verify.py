@@ -1,19 +1,20 @@
 """`harness verify`: a package simulated again, by ngspice and by whatever else is there, and compared with its promise.
 
-Equal means: no file was changed since the export, and every simulator that read the package found each voltage within
-`LIMIT` of ``expected.csv``, in both phases, with the same predictions in the free phase. ngspice reads the hierarchical
-netlist and the flat one. CDL has nothing to simulate: there, flat and hierarchical netlists are read back and their
-conductances compared bit for bit, and layout tools that are there compare the two (`harness.lvs`).
+Equal means: no file that the manifest lists was changed since the export or is missing; both netlists, read back
+statement by statement, agree with ``map.json`` and with each other bit for bit; testbenches measure samples when they
+are read; and every simulator that read the package found each voltage within `LIMIT` of ``expected.csv``, in both
+phases, with the same predictions in the free phase. ngspice reads the hierarchical netlist and the flat one. CDL has
+nothing to simulate, and a package no second record of its conductances: there, equal means that flat and hierarchical
+netlists are the same, also to the layout tools that are there (`harness.lvs`). Files that the manifest does not list
+are named, no more.
 """
 
-import csv
-import hashlib
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,41 @@ from harness.errors import NetlistError, NgspiceMissing, SimulatorError
 from harness.files import write_atomic
 from harness.lvs import TOOLS
 from harness.measurement import Array
+from harness.netlist.agreement import disagreement, mistimed
 from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect, Phase
+from harness.netlist.mapped import read_map
 from harness.netlist.package import EXPECTED, MANIFEST, MAP, read_manifest
 from harness.netlist.parts import flat_net
-from harness.netlist.reader import is_native, read_circuit, read_map
+from harness.netlist.promise import Inventory, Promise, inventory, read_promise
+from harness.netlist.reader import is_native
 from harness.netlist.statements import read_statements, text_of
 from harness.simulators import NGSPICE, OTHERS, Deck, Simulator
 
 _NET = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*")
 LIMIT = 1e-6
 """V of difference from the expected voltages, all at the testbenches' tolerances."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One voltage of one sample."""
+
+    sample: int
+    """Number of the held-out row."""
+    phase: str
+    node: str
+    found_v: float | None
+    """None for what is no number."""
+    expected_v: float
+
+    def __str__(self) -> str:
+        """Both volts with as many decimals as it takes to see them differ."""
+        place = f"{self.node}, row {self.sample}, {self.phase}"
+        if self.found_v is None:
+            return f"{place}: no number, expected {self.expected_v:.4f} V"
+        apart = abs(self.found_v - self.expected_v)
+        decimals = max(4, min(17, 2 - math.floor(math.log10(apart)))) if apart else 4
+        return f"{place}: {self.found_v:.{decimals}f} V, expected {self.expected_v:.{decimals}f} V"
 
 
 @dataclass(frozen=True)
@@ -50,6 +76,8 @@ class Witness:
     """None where it could not read the package."""
     reason: str = ""
     """Why it could not, or what differs."""
+    worst: Difference | None = None
+    """Where the largest error is."""
 
 
 @dataclass(frozen=True)
@@ -63,22 +91,15 @@ class Verdict:
     simulators: tuple[Witness, ...]
     changed: tuple[str, ...]
     """Files that are not as they were exported."""
+    missing: tuple[str, ...]
+    """Files that are gone; then nothing is simulated."""
+    unlisted: tuple[str, ...]
+    """Files that are no part of the package, such as what a simulator wrote; they decide nothing."""
+    worst: Difference | None
+    """The largest error of all simulators."""
     absent: tuple[str, ...]
     """Simulators that read this dialect and are not on this machine, with where they were looked for."""
     date: str
-
-
-@dataclass(frozen=True, eq=False)
-class _Promise:
-    """A package's ``expected.csv`` and ``map.json``."""
-
-    nodes: tuple[str, ...]
-    volts: Mapping[Phase, Array]
-    """V, ``[samples, nodes]``."""
-    outputs: tuple[tuple[str, str], ...]
-    """Plus and minus of each."""
-    times: tuple[float, ...]
-    """s."""
 
 
 def verify(folder: Path) -> Verdict:
@@ -96,36 +117,39 @@ def verify(folder: Path) -> Verdict:
             f"package {folder}: its cells are {manifest.get('cells')}; {EXPECTED} is of resistors, so export "
             "with --cells resistor what is to be verified"
         )
-    changed = tuple(_changed(folder, manifest))
-    witnesses, absent = _simulated(folder, manifest, dialect) if dialect.has_testbench else _laid_out(folder, dialect)
-    heard = [w for w in witnesses if w.equal is not None]
-    errors = [w.max_error_v for w in heard if w.max_error_v is not None]
-    predictions = [w.predictions_equal for w in heard if w.predictions_equal is not None]
-    verdict = Verdict(
-        equal=not changed and bool(heard) and all(w.equal for w in heard),
-        max_error_v=max(errors, default=None),
-        predictions_equal=all(predictions) if predictions else None,
-        simulators=witnesses,
-        changed=changed,
-        absent=absent,
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    files = inventory(folder, manifest, dialect)
+    if files.missing:
+        verdict = _verdict(files, (), ())
+    elif dialect.has_testbench:
+        verdict = _verdict(files, *_simulated(folder, manifest, dialect))
+    else:
+        verdict = _verdict(files, *_laid_out(folder, dialect))
     content = json.dumps(manifest | {"verified": asdict(verdict)}, indent=1, allow_nan=False) + "\n"
     write_atomic(folder / MANIFEST, content.encode())
     return verdict
 
 
-def _changed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Files whose content is not what the manifest says, or that it does not know, or that are gone."""
-    files = manifest.get("files")
-    if not isinstance(files, dict):
-        raise NetlistError(f"package {folder}: its {MANIFEST} lists no files")
-    here = {path.name for path in folder.iterdir()} - {MANIFEST}
-    for name in sorted(here | files.keys()):
-        path = folder / name
-        known = name in files and path.parent == folder and path.is_file() and not path.is_symlink()
-        if not known or hashlib.sha256(path.read_bytes()).hexdigest() != files[name]:
-            yield name
+def _verdict(files: Inventory, witnesses: tuple[Witness, ...], absent: tuple[str, ...]) -> Verdict:
+    heard = [w for w in witnesses if w.equal is not None]
+    errors = [w.max_error_v for w in heard if w.max_error_v is not None]
+    predictions = [w.predictions_equal for w in heard if w.predictions_equal is not None]
+    return Verdict(
+        equal=not files.changed and not files.missing and bool(heard) and all(w.equal for w in heard),
+        max_error_v=max(errors, default=None),
+        predictions_equal=all(predictions) if predictions else None,
+        simulators=witnesses,
+        changed=files.changed,
+        missing=files.missing,
+        unlisted=files.unlisted,
+        worst=max((w.worst for w in heard if w.worst), key=_apart, default=None),
+        absent=absent,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _apart(difference: Difference) -> float:
+    """V."""
+    return math.inf if difference.found_v is None else abs(difference.found_v - difference.expected_v)
 
 
 def _simulated(
@@ -137,7 +161,9 @@ def _simulated(
             f"package {folder} cannot be verified: ngspice is not here (searched {NGSPICE.searched}); "
             "install it with 'sudo apt-get install libngspice0'"
         )
-    promise, mapped = _promise(folder, manifest), read_map(folder)
+    mapped = read_map(folder)
+    promise = read_promise(folder, manifest, mapped)
+    own = _own(disagreement(folder, dialect) or mistimed(folder, dialect, promise.times))
     witnesses = [
         _witness(NGSPICE, version, promise, _decks(folder, dialect, promise, mapped, flat=flat), flat=flat)
         for flat in (False, True)
@@ -151,11 +177,16 @@ def _simulated(
             continue
         decks = _decks(folder, dialect, promise, mapped, flat=False)
         witnesses.append(_witness(simulator, found, promise, decks, flat=False))
-    return tuple(witnesses), tuple(absent)
+    return (*witnesses, own), tuple(absent)
+
+
+def _own(differs: str) -> Witness:
+    """What `harness` itself found on reading both netlists."""
+    return Witness("harness", "reader", "flat against network", equal=not differs, reason=differs)
 
 
 def _decks(
-    folder: Path, dialect: Dialect, promise: _Promise, mapped: Mapping[str, Any], *, flat: bool
+    folder: Path, dialect: Dialect, promise: Promise, mapped: Mapping[str, Any], *, flat: bool
 ) -> Iterator[Deck]:
     stands_for = {f"network.{dialect.suffix}": f"flat.{dialect.suffix}"} if flat else {}
     nets = tuple(_net(node, mapped, flat=flat) for node in promise.nodes)
@@ -182,29 +213,40 @@ def _net(node: str, mapped: Mapping[str, Any], *, flat: bool) -> str:
     return found
 
 
-def _witness(simulator: Simulator, version: str, promise: _Promise, decks: Iterator[Deck], *, flat: bool) -> Witness:
+def _witness(simulator: Simulator, version: str, promise: Promise, decks: Iterator[Deck], *, flat: bool) -> Witness:
     netlist = "flat" if flat else "network"
-    error, predicted = 0.0, True
+    found = []
     for deck in decks:
         try:
-            volts = simulator.volts(deck)
+            found.append((deck.phase, simulator.volts(deck)))
         except SimulatorError as problem:
             refused = False if simulator is NGSPICE else None
             return Witness(simulator.name, version, netlist, equal=refused, reason=_told(problem))
-        expected = promise.volts[deck.phase]
-        error = max(error, float(np.abs(volts - expected).max()))
-        if deck.phase is Phase.FREE:
-            predicted = _predictions(promise, volts) == _predictions(promise, expected)
-    equal = error <= LIMIT and predicted
-    reason = "" if equal else f"voltages differ by more than {LIMIT:g} V" if error > LIMIT else "predictions differ"
-    return Witness(simulator.name, version, netlist, error, predicted, equal, reason)
+    worst = max((_worst(promise, phase, volts) for phase, volts in found), key=_apart)
+    if worst.found_v is None:
+        return Witness(simulator.name, version, netlist, equal=False, reason=str(worst), worst=worst)
+    free = next(volts for phase, volts in found if phase is Phase.FREE)
+    pairs = zip(_predictions(promise, free), _predictions(promise, promise.volts[Phase.FREE]), strict=True)
+    other = [sample for sample, (one, two) in zip(promise.samples, pairs, strict=True) if one != two]
+    error = _apart(worst)
+    reason = str(worst) if error > LIMIT else f"predictions differ, first of row {other[0]}" if other else ""
+    return Witness(simulator.name, version, netlist, error, not other, not reason, reason, worst)
+
+
+def _worst(promise: Promise, phase: Phase, volts: Array) -> Difference:
+    """Where volts (``[samples, nodes]``) are farthest from the expected ones; what is no number is farthest."""
+    errors = np.abs(volts - promise.volts[phase])
+    sample, node = np.unravel_index(int(np.where(np.isfinite(errors), errors, np.inf).argmax()), errors.shape)
+    found, expected = float(volts[sample, node]), float(promise.volts[phase][sample, node])
+    shown = found if math.isfinite(found) else None
+    return Difference(int(promise.samples[sample]), str(phase), promise.nodes[node], shown, expected)
 
 
 def _told(problem: SimulatorError) -> str:
     return " / ".join(line.strip() for line in str(problem).splitlines()[:3])[:300]
 
 
-def _predictions(promise: _Promise, volts: Array) -> list[int]:
+def _predictions(promise: Promise, volts: Array) -> list[int]:
     """The largest output's number, or whether the only output is above 0 V, for each sample."""
     column = {node: volts[:, k] for k, node in enumerate(promise.nodes)} | {GROUND: np.zeros(len(volts))}
     outputs = np.column_stack([column[plus] - column[minus] for plus, minus in promise.outputs])
@@ -212,33 +254,12 @@ def _predictions(promise: _Promise, volts: Array) -> list[int]:
     return [int(k) for k in chosen]
 
 
-def _promise(folder: Path, manifest: Mapping[str, Any]) -> _Promise:
-    rows = list(csv.reader(StringIO(text_of(folder, EXPECTED))))
-    try:
-        samples, times = [str(s) for s in manifest["samples"]], tuple(map(float, manifest["read_at"]))
-        found = {(sample, phase, node): float(volts) for sample, phase, node, volts in rows[1:]}
-        nodes = tuple(dict.fromkeys(node for _, _, node, _ in rows[1:]))
-        volts = {p: np.array([[found[s, str(p), node] for node in nodes] for s in samples]) for p in Phase}
-        outputs = tuple((output["plus"], output["minus"]) for output in read_map(folder)["outputs"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise NetlistError(f"package {folder}: {EXPECTED} and {MANIFEST} do not fit each other ({error!r})") from error
-    whole = rows[0] == ["sample", "phase", "node", "volts"] and len(times) == len(samples) > 0 and bool(nodes)
-    if not whole or not all(np.isfinite(v).all() for v in volts.values()) or not _regular(times):
-        raise NetlistError(f"package {folder}: {EXPECTED} and {MANIFEST} do not fit each other")
-    return _Promise(nodes, volts, outputs, times)
-
-
-def _regular(times: Sequence[float]) -> bool:
-    """Whether these are the middles of holds of one length, from 0 s on."""
-    wanted = [times[0] * (2 * k + 1) for k in range(len(times))]
-    return times[0] > 0 and bool(np.allclose(times, wanted, rtol=1e-6, atol=0.0))
-
-
 def _laid_out(folder: Path, dialect: Dialect) -> tuple[tuple[Witness, ...], tuple[str, ...]]:
     """CDL: flat against hierarchical."""
-    hierarchical, flat = read_circuit(folder), read_circuit(folder, flat=True)
-    same = all(map(np.array_equal, hierarchical.conductances, flat.conductances))
-    own = Witness("harness", "reader", "flat against network", equal=same, reason="" if same else "conductances differ")
+    for stem in ("network", "flat"):
+        for _ in read_statements(folder, f"{stem}.{dialect.suffix}"):
+            """Refuses what no netlist may ask for, before any layout tool sees it."""
+    own = _own(disagreement(folder, dialect))
     network, one_cell = (text_of(folder, f"{stem}.{dialect.suffix}") for stem in ("network", "flat"))
     witnesses, absent = [own], []
     for tool in TOOLS:

@@ -222,6 +222,12 @@ area = 2
 """
 
 
+def test_a_foundry_cell_is_not_hidden_by_a_subcircuit_of_the_network() -> None:
+    style = FoundryCells(read_table(TABLE.replace("my_rram", "Divider"), "t"))
+    with pytest.raises(CircuitError, match="cells Divider: the network has a subcircuit of that name"):
+        dict(package(divider([[4e-5]], 1e-5), style).files())
+
+
 def test_a_table_of_ones_own_maps_terminals_and_parameters(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(TABLE)
     cells = cell_style(str(tmp_path / "mine.toml"), NGSPICE)
@@ -366,6 +372,8 @@ def test_verilog_a_is_loaded_as_each_simulator_does(dialect: str, loading: str, 
     assert line in files[f"network.{chosen.suffix}"].splitlines()
     manifest = json.loads(files["manifest.json"])
     assert FILE in manifest["files"]
+    assert ("    openvaf-r memristor.va\n    ngspice " in files["README.md"]) == (dialect == "ngspice")
+    assert "harness verify" not in files["README.md"]
     assert manifest["exact"] is True
     assert list(json.loads(files["map.json"])["cells"]) == [f"xw_0_0.{line.split(maxsplit=1)[0]}"]
 

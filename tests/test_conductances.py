@@ -158,6 +158,12 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
     for name, message in (("g.npz", "cannot be read as an npz"), ("g.csv", "cannot be read"), ("g.xls", "ends with")):
         with pytest.raises(DataError, match=message):
             read_table(tmp_path / name, LAYERED)
+    for content in (b"no archive", b"PK\3\4 and no more", b"\x93NUMPY", None):
+        (tmp_path / "g.npz").unlink(missing_ok=True)
+        if content is not None:
+            (tmp_path / "g.npz").write_bytes(content)
+        with pytest.raises(DataError, match=r"\((it is damaged, or something else|no such file or directory)\)$"):
+            read_table(tmp_path / "g.npz", LAYERED)
     (tmp_path / "g.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="cannot be read as CSV"):
         read_table(tmp_path / "g.csv", LAYERED)
@@ -240,7 +246,8 @@ def test_measured_conductances_are_evaluated_checked_and_trained(here: Path) -> 
     assert told(*clipped, "--json") == {"run": "far", "cells": 172, "clipped": 1}
     origin = Run(here / "far").manifest["imported_conductances"]
     assert (origin["file"], origin["clipped"]) == ("far.csv", 1)
-    assert "far exists already" in told(*clipped, code=1)
+    assert "far exists already; remove it or give another --to" in told(*clipped, code=1)
+    assert "g.csv exists already" in told("conductances", "export", "run", "--to", "g.csv", code=1)
 
     subject, run = Experiment.from_file(here / "far" / "experiment.toml"), Run(here / "far")
     array = subject.trained(run).arrays[0]

@@ -45,6 +45,7 @@ from harness.netlist.design import design_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, RESISTORS, Bench, Dialect, Phase
 from harness.netlist.naming import RESERVED, Names, ohms, siemens_of
 from harness.netlist.package import Origin, Package, deck_lines, probes, write_package
+from harness.verify import verify
 from tests.conftest import CELLS, DIODE, kendall, scellier
 
 ROOT = Path(__file__).parent.parent
@@ -155,8 +156,8 @@ PARAMETERS = {
     "ngspice": ".options reltol=1e-09 vntol=1e-12 abstol=1e-15 gmin=1e-12 temp=27.0 tnom=27.0",
     "xyce": """\
 .options device gmin=1e-12 temp=27.0 tnom=27.0
-.options nonlin reltol=1e-09 abstol=1e-12 rhstol=1e-15
-.options nonlin-tran reltol=1e-09 abstol=1e-12 rhstol=1e-15""",
+.options nonlin reltol=1e-09 abstol=1e-12 rhstol=1e-12
+.options nonlin-tran reltol=1e-09 abstol=1e-12 rhstol=1e-12""",
     "ltspice": """\
 .options reltol=1e-09 vntol=1e-12 abstol=1e-15 gmin=1e-12
 .options tnom=27.0 plotwinsize=0 numdgt=15 measdgt=15
@@ -301,6 +302,27 @@ def test_nodes_with_awkward_names_stay_apart() -> None:
         "out": ("out",),
     }
     assert design.top.name == "top_level"
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize("name", ["Resistor", "diode", "vcvs", "tran", "memristor_cell", "Dm"])
+def test_an_experiment_may_be_called_like_a_primitive_or_a_model(name: str, tmp_path: Path) -> None:
+    circuit = tile_of_two()
+    applied = bench(circuit)
+    expected = expected_volts(circuit, applied)
+    written = Package(design_of(circuit, name=name), DIALECTS["spectre"], applied, expected, ORIGIN)
+    text = dict(written.files())["network.scs"] + dict(written.files())["models.scs"]
+    masters = re.findall(r"^(?:subckt|model) (\S+)", text, re.MULTILINE)
+    assert len(set(masters)) == len(masters)
+    assert not RESERVED & set(masters)
+    write_package(tmp_path / "net", written)
+    assert verify(tmp_path / "net").equal
+
+
+def test_names_in_a_packages_readme_are_code(tmp_path: Path) -> None:
+    origin = Origin("a", "trained in `x` <b>![](http://x)", rows=(0, 1))
+    readme = dict(replace(package(tile_of_two()), origin=origin).files())["README.md"]
+    assert "Experiment `a`, `trained in x <b>![](http://x)`; the circuit as it was drawn." in readme
 
 
 def test_a_tile_must_hold_a_cell() -> None:
@@ -514,6 +536,21 @@ def test_as_made_is_the_chip_that_the_experiment_trains_on() -> None:
         assert not np.array_equal(written, fresh)
 
 
+def test_as_made_at_another_temperature_says_what_diodes_are_for() -> None:
+    experiment = Experiment.load("xor", ("variation.temperature=77",))
+    said = "diodes are written as they are at 77 C, for a simulator at 27 C"
+    for as_made in (True, False):
+        files = dict(package_of(experiment, None, Choices(as_made=as_made)).files())
+        assert (f"* {said}" in files["models.cir"].splitlines()) == (said in files["README.md"]) == as_made
+
+
+def test_as_made_without_variation_says_that_it_is_as_drawn(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["export", "xor", "--to", str(tmp_path / "net"), "--as-made"])
+    assert result.exit_code == 0
+    assert "no [variation]" in result.stderr
+    assert json.loads((tmp_path / "net" / "manifest.json").read_text())["as_made"] is False
+
+
 def test_the_command_writes_a_package_and_refuses_what_makes_none(tmp_path: Path) -> None:
     folder = tmp_path / "net"
     words = ["export", "xor", "--dialect", "spectre", "--tile", "4x8", "--samples", "1,3", "--to", str(folder)]
@@ -532,6 +569,9 @@ def test_the_command_writes_a_package_and_refuses_what_makes_none(tmp_path: Path
     ):
         refused = CliRunner().invoke(main, ["export", "xor", "--to", str(tmp_path / "no"), option, value])
         assert (refused.exit_code, said in refused.stderr) == (2, True), refused.stderr
+    words = ["export", "xor", "--to", str(tmp_path / "no"), "--dialect", "cdl", "--samples", "3"]
+    refused = CliRunner().invoke(main, words)
+    assert (refused.exit_code, "CDL has no testbenches" in refused.stderr) == (2, True)
     assert [file.name for file in tmp_path.iterdir()] == ["net"]
 
 

@@ -37,6 +37,7 @@ from harness.measurement import Array
 from harness.netlist import statements as statements_module
 from harness.netlist.design import design_of
 from harness.netlist.dialects import DIALECTS, Bench, Dialect
+from harness.netlist.naming import siemens_of
 from harness.netlist.package import Origin, Package, write_package
 from harness.netlist.reader import read_circuit
 from harness.netlist.spectre_text import spice_of
@@ -152,10 +153,10 @@ def test_a_changed_conductance_is_read_as_it_is(dialect: Dialect, tmp_path: Path
     circuit = scellier([3])
     package = export(circuit, tmp_path / "p", dialect)
     edited(
-        package, f"network.{dialect.suffix}", lambda text: re.sub(r"(?m)^(r0_1 w0 b1) .*$", r"\1 2.5", text, count=1)
+        package, f"network.{dialect.suffix}", lambda text: re.sub(r"(?m)^(r0_1 w0 b1) .*$", r"\1 123.0", text, count=1)
     )
     found = read_circuit(package)
-    assert found.conductances[0][0, 1] == 0.4
+    assert found.conductances[0][0, 1] == siemens_of("123.0")
     changed = [int((a != b).sum()) for a, b in zip(found.conductances, circuit.conductances, strict=True)]
     assert sum(changed) == 1
 
@@ -316,9 +317,22 @@ def test_only_plain_text_files_are_opened(tmp_path: Path) -> None:
         (lambda m: m["elements"][0].update(kind="mosfet"), "does not describe a circuit"),
         (lambda m: m["elements"][0].update(name=7), "does not describe a circuit"),
         (lambda m: m.pop("outputs"), "does not describe a circuit"),
-        (lambda m: m["cells"].update({"xw1_0_0.r0_0": ["w1", -1, 0]}), r"cell xw1_0_0\.r0_0 is at \[-1, 0\]"),
-        (lambda m: m["cells"].update({"xw1_0_0.r0_0": ["w1", 10**9, 0]}), "does not describe a circuit"),
-        (lambda m: m.update(cells=[]), "does not describe a circuit"),
+        (
+            lambda m: m["cells"].update({"xw1_0_0.r0_0": ["w1", -1, 0]}),
+            r"cell xw1_0_0\.r0_0 is at \['w1', -1, 0\], which no",
+        ),
+        (lambda m: m["cells"].update({"xw1_0_0.r0_0": ["w1", 10**9, 0]}), r"1000000000, 0\], which no array"),
+        (lambda m: m.update(cells=[]), r"does not describe a circuit: 'cells' must be an object"),
+        (
+            lambda m: m["elements"][0].pop("node"),
+            r"elements\[0\], '\w+', lacks a value or has one of the wrong",
+        ),
+        (
+            lambda m: m["nodes"].update(h1_0="h1_1"),
+            r"map\.json: nodes\['h1_0'\] is 'h1_1', where the netlist's circuit",
+        ),
+        (lambda m: m.update(instance="xother"), r"map\.json: instance is 'xother', where .* has 'xnet'"),
+        (lambda m: m["elements"][-1].update(path="x.y"), r"map\.json: elements\[\d+\] is .*, where the netlist's"),
     ],
 )
 def test_a_map_of_something_else_is_refused(

@@ -35,13 +35,14 @@ from harness.measurement import Array, Drive
 from harness.netlist.dialects import DIALECTS
 from harness.netlist.package import write_package
 from harness.report.cells import draw_cells
-from harness.report.contents import Contents, Limits, gather
+from harness.report.contents import Contents, Kind, Limits, gather
 from harness.report.figures import heat_map, shrunk
 from harness.report.inventory import cell_count, device_rows
 from harness.report.packages import expected_volts, gather_package
 from harness.report.page import render
 from harness.report.survey import node_roles, survey
 from harness.runs import Run
+from harness.units import show
 from tests import browser
 from tests.conftest import DIODE, kendall, random_batch, scellier
 
@@ -449,6 +450,22 @@ def test_the_command_writes_the_page_and_warns(run: Run, tmp_path: Path) -> None
     assert "there is no folder" in again.stderr
 
 
+def test_without_a_supply_nothing_is_said_to_be_in_order(run: Run) -> None:
+    report = gather(Experiment.from_file(run.experiment), run, Limits())
+    (finding,) = [finding for finding in report.findings if "supply" in finding.text]
+    assert finding.kind is Kind.NOTE
+    assert f"no supply was given, the largest source is {show(report.found.held, 'V')}" in finding.text
+    assert report.to_json()["supply_v"] is report.to_json()["nodes_beyond_supply"] is None
+    text = Outline(render(report)).text
+    assert "beyond largest source" in text
+    assert "beyond supply" not in text
+
+
+def test_a_folder_that_takes_no_files_is_named(run: Run) -> None:
+    done = CliRunner().invoke(main, ["report", str(run.path), "--to", "/proc/x.html"])
+    assert (done.exit_code, "/proc\n" in done.stderr, "x.html" in done.stderr) == (1, True, False)
+
+
 def test_a_report_needs_neither_pyspice_nor_ngspice(run: Run, tmp_path: Path) -> None:
     """And where a transient simulation was asked for, it says what is missing."""
     code = f"""
@@ -460,7 +477,8 @@ main(["report", {str(run.path)!r}, "--to", {str(tmp_path / "report.html")!r}, "-
     done = subprocess.run(
         [sys.executable, "-c", code], env={"NGSPICE_LIBRARY_PATH": "/nowhere"}, check=False, capture_output=True
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
+    assert b"warning: --transient was not simulated" in done.stderr
     assert re.search(
         r"Not simulated: .*(PySpice|libngspice|ngspice)", Outline((tmp_path / "report.html").read_text()).text
     )

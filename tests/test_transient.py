@@ -309,6 +309,7 @@ def test_the_command_reports_and_draws(tmp_path: Path) -> None:
         (["--samples", "0,0"], 2, "names a row twice"),
         (["--samples", "first"], 2, "is no list of rows"),
         (["--to", "/nowhere/a.png"], 2, "there is no folder /nowhere"),
+        (["--to", "a.svg"], 2, "a name that ends with .png"),
     ],
 )
 def test_the_command_refuses(words: list[str], code: int, message: str) -> None:

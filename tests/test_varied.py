@@ -194,8 +194,6 @@ def test_training_on_a_made_chip_resumes_bit_for_bit(tmp_path: Path) -> None:
 
 def test_a_chip_that_cannot_be_made_is_refused_before_a_run_begins(tmp_path: Path) -> None:
     experiment = Experiment.load("iris", [*NODAL, "variation.open_cells=1"])
-    with pytest.raises(
-        ExperimentError, match=r"chip 0 of \[variation\] cannot be made: .*floats"
-    ):
+    with pytest.raises(ExperimentError, match=r"chip 0 of \[variation\] cannot be made: .*floats"):
         experiment.create_run(tmp_path / "run")
     assert not list(tmp_path.iterdir())

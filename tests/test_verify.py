@@ -23,10 +23,11 @@ from harness.lvs import KLayout, Netgen, Tool
 from harness.netlist.design import design_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, Bench, Dialect
 from harness.netlist.package import Origin, Package, read_manifest, write_package
+from harness.simulators import NGSPICE as SIMULATOR
 from harness.simulators import OTHERS
 from harness.simulators.programs import LTSPICE, SPECTRE, XYCE, ProgramSimulator
 from harness.simulators.raw import net_of, read_raw
-from harness.verify import verify
+from harness.verify import Difference, verify
 from tests.conftest import CELLS, DIODE, kendall, scellier
 
 SIMULATED = [dialect for dialect in DIALECTS.values() if dialect.has_testbench]
@@ -70,6 +71,9 @@ def test_every_dialect_is_simulated_by_ngspice_and_by_a_reader_of_somebody_else(
     verdict = verify(export(everything(), tmp_path / "p", dialect))
     witnesses = {(w.name, w.netlist): w for w in verdict.simulators}
     assert {("ngspice", "network"), ("ngspice", "flat"), ("VACASK", "network")} <= witnesses.keys()
+    own = witnesses.pop(("harness", "flat against network"))
+    assert own.equal
+    assert own.reason == ""
     assert all(w.equal and w.predictions_equal and w.max_error_v is not None for w in witnesses.values())
     assert verdict.equal
     assert verdict.predictions_equal
@@ -153,7 +157,22 @@ def test_another_value_is_found_though_the_hashes_fit(dialect: Dialect, tmp_path
     assert not verdict.changed
     assert verdict.max_error_v is not None
     assert verdict.max_error_v > 1e-4
-    assert {w.netlist: w.equal for w in verdict.simulators} == {"network": False, "flat": True}
+    told = {w.netlist: w for w in verdict.simulators}
+    assert {netlist: w.equal for netlist, w in told.items()} == {
+        "network": False,
+        "flat": True,
+        "flat against network": False,
+    }
+    assert re.fullmatch(
+        rf"w\d, cell \[0, 0\]: \S+ m?S in network\.{dialect.suffix}, \S+ m?S in flat\.{dialect.suffix}",
+        told["flat against network"].reason,
+    )
+    worst = verdict.worst
+    assert worst is not None
+    assert worst.found_v is not None
+    assert abs(worst.found_v - worst.expected_v) == verdict.max_error_v
+    line = f"{worst.sample},{worst.phase},{worst.node},{worst.expected_v!r}"
+    assert line in (package / "expected.csv").read_text().splitlines()
     assert CliRunner().invoke(main, ["verify", str(package)]).exit_code == 1
 
 
@@ -161,16 +180,165 @@ def test_another_value_is_found_though_the_hashes_fit(dialect: Dialect, tmp_path
 def test_changed_missing_and_added_files_are_named(tmp_path: Path) -> None:
     package = export(kendall([3]), tmp_path / "p", NGSPICE)
     edited(package, "README.md", lambda text: text + "\n", hashed=False)
-    (package / "notes.txt").write_text("mine")
-    (package / "flat.cir").unlink()
     (package / "flat.cir").write_text("* flat\n")
     with pytest.raises(SimulatorError):  # never passes quietly
         raise SimulatorError(next(w.reason for w in verify(package).simulators if w.netlist == "flat"))
     shown = CliRunner().invoke(main, ["verify", str(package)])
     assert shown.exit_code == 1
-    for file in ("README.md", "notes.txt", "flat.cir"):
+    for file in ("README.md", "flat.cir"):
         assert f"changed since the export: {file}" in shown.stdout
     assert "NOT equal" in shown.stdout
+    assert "harness, flat against network: " in shown.stdout
+
+
+def test_missing_files_are_named_and_nothing_is_simulated(tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    for file in ("flat.cir", "map.json", "expected.csv"):
+        (package / file).unlink()
+    shown = CliRunner().invoke(main, ["verify", str(package)])
+    assert shown.exit_code == 1
+    lines = shown.stdout.splitlines()
+    assert lines[:3] == ["expected.csv is missing", "flat.cir is missing", "map.json is missing"]
+    assert lines[3].endswith("p: NOT equal to what was exported; nothing was compared, as files are missing")
+    kept = read_manifest(package)["verified"]
+    assert kept["missing"] == ["expected.csv", "flat.cir", "map.json"]
+    assert kept["equal"] is False
+    assert kept["simulators"] == []
+
+
+@pytest.mark.ngspice
+def test_what_a_simulator_wrote_into_the_folder_decides_nothing(tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    for file in ("testbench_free.raw", "testbench_free.log"):
+        (package / file).write_bytes(b"\0results")
+    shown = CliRunner().invoke(main, ["verify", str(package)])
+    assert shown.exit_code == 0
+    assert "not part of the package: testbench_free.log, testbench_free.raw" in shown.stdout
+    assert "changed" not in shown.stdout
+    assert read_manifest(package)["verified"]["unlisted"] == ["testbench_free.log", "testbench_free.raw"]
+
+
+@pytest.mark.ngspice
+def test_the_worst_voltage_is_named(tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    true = float(re.search(r"(?m)^1,nudged,h1_1,(.*)$", (package / "expected.csv").read_text())[1])  # type: ignore[index]
+    edited(
+        package,
+        "expected.csv",
+        lambda text: re.sub(r"(?m)^(1,nudged,h1_1),.*$", rf"\1,{true + 0.1!r}", text),
+        hashed=True,
+    )
+    shown = CliRunner().invoke(main, ["verify", str(package)])
+    assert shown.exit_code == 1
+    told = f"h1_1, row 1, nudged: {true:.4f} V, expected {true + 0.1:.4f} V"
+    assert f"ngspice, network: {told}" in shown.stdout
+    assert f"ngspice, flat: {told}" in shown.stdout
+    worst = json.loads(CliRunner().invoke(main, ["verify", str(package), "--json"]).stdout)["worst"]
+    assert {key: worst[key] for key in ("sample", "phase", "node")} == {"sample": 1, "phase": "nudged", "node": "h1_1"}
+    assert worst["expected_v"] == true + 0.1
+    assert worst["found_v"] == pytest.approx(true, abs=1e-9)
+    assert read_manifest(package)["verified"]["worst"] == worst
+
+
+def test_small_differences_are_shown_with_the_digits_they_need() -> None:
+    assert str(Difference(0, "free", "h1_1", 0.6016, 0.7)) == "h1_1, row 0, free: 0.6016 V, expected 0.7000 V"
+    assert str(Difference(0, "free", "y", 0.700002, 0.7)) == "y, row 0, free: 0.70000200 V, expected 0.70000000 V"
+    assert str(Difference(0, "free", "y", None, 0.7)) == "y, row 0, free: no number, expected 0.7000 V"
+
+
+@pytest.mark.ngspice
+def test_a_voltage_that_is_no_number_is_not_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    monkeypatch.setattr(type(SIMULATOR), "volts", lambda _, deck: np.full((len(deck.times), len(deck.nets)), np.nan))
+    verdict = verify(package)
+    assert not verdict.equal
+    assert verdict.worst is not None
+    assert verdict.worst.found_v is None
+    assert "no number, expected" in verdict.simulators[0].reason
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "..", "sub/x", "manifest.json"])
+def test_a_manifest_that_names_files_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    content = json.loads((package / "manifest.json").read_text())
+    content["files"][name] = "0" * 64
+    (package / "manifest.json").write_text(json.dumps(content))
+    message = (
+        rf"its manifest\.json lists '{name}', which is no file in the package's own folder; nothing else is opened"
+    )
+    with pytest.raises(NetlistError, match=message):
+        verify(package)
+
+
+def test_a_manifest_lists_what_the_proof_needs(tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    content = json.loads((package / "manifest.json").read_text())
+    del content["files"]["testbench_nudged.cir"]
+    (package / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(NetlistError, match=r"its manifest\.json does not list testbench_nudged\.cir"):
+        verify(package)
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        ([5, 1], r"expected\.csv line 2: sample '0' is none of the samples in manifest\.json"),
+        ([0, 1, 2], r"manifest\.json: read_at must be a list of 3 times"),
+        ([0, 0], r"manifest\.json: samples names a row twice"),
+        (["0", 1], r"manifest\.json: samples must be a list of numbers of rows"),
+        (None, r"manifest\.json: samples must be a list of numbers of rows"),
+    ],
+)
+def test_edited_samples_are_refused(samples: object, message: str, tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    content = json.loads((package / "manifest.json").read_text())
+    (package / "manifest.json").write_text(json.dumps(content | {"samples": samples}))
+    shown = CliRunner().invoke(main, ["verify", str(package)])
+    assert shown.exit_code == 1
+    assert re.search(message, " ".join(shown.stderr.split()))
+
+
+@pytest.mark.ngspice
+def test_a_damaged_map_is_named_with_its_line_and_a_wrong_one_with_its_key(tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", NGSPICE)
+    whole = (package / "map.json").read_text()
+    edited(package, "map.json", lambda text: text[:200], hashed=True)
+    with pytest.raises(NetlistError, match=r"its map\.json is no JSON \(line \d+: "):
+        verify(package)
+    content = json.loads(whole)
+    diode = next(k for k, e in enumerate(content["elements"]) if e["kind"] == "diode")
+    content["elements"][diode]["path"] = "xelsewhere.d0"
+    (package / "map.json").write_text(json.dumps(content))
+    verdict = verify(package)
+    assert not verdict.equal
+    own = next(w for w in verdict.simulators if w.name == "harness")
+    assert re.match(rf"map\.json: elements\[{diode}\] is .*, where the netlist's circuit has", own.reason)
+    del content["nodes"]
+    (package / "map.json").write_text(json.dumps(content))
+    with pytest.raises(NetlistError, match=r"map\.json: it does not describe a circuit: 'nodes' must be an object"):
+        verify(package)
+
+
+@pytest.mark.ngspice
+@EVERY
+def test_samples_are_measured_when_they_are_read(dialect: Dialect, tmp_path: Path) -> None:
+    package = export(kendall([3]), tmp_path / "p", dialect)
+    file = f"testbench_nudged.{dialect.suffix}"
+    spectre = dialect.name == "spectre"
+    old = r"strobedelay=5e-07" if spectre else r"(?m)^(\.measure tran \w+__s1 .*at[ =])1\.5e-06$"
+    edited(
+        package, file, lambda text: re.sub(old, "strobedelay=6e-07" if spectre else r"\g<1>1.6e-06", text), hashed=True
+    )
+    verdict = verify(package)
+    own = next(w for w in verdict.simulators if w.name == "harness")
+    said = (
+        "strobedelay is 6e-07 s, and the samples need 5e-07 s"
+        if spectre
+        else "it measures at 1.6e-06 s; sample 1 is read at 1.5e-06 s"
+    )
+    assert not verdict.equal
+    assert re.fullmatch(rf"{re.escape(file)} line \d+: {re.escape(said)}", own.reason)
 
 
 def test_commands_in_a_package_are_refused_before_anything_runs(tmp_path: Path) -> None:
@@ -206,10 +374,20 @@ def test_without_ngspice_it_fails_and_says_so(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("sample,phase", "row,phase"), "do not fit each other"),
-        (lambda text: re.sub(r"(?m)^0,free,.*\n", "", text), "do not fit each other"),
-        (lambda text: re.sub(r"(?m)^(0,free,\w+),.*$", r"\1,nan", text), "do not fit each other"),
-        (lambda text: text + "1,2\n", "do not fit each other"),
+        (
+            lambda text: text.replace("sample,phase", "row,phase"),
+            r"expected\.csv line 1: 'row,phase,node,volts', where",
+        ),
+        (lambda text: re.sub(r"(?m)^0,free,.*\n", "", text), r"expected\.csv: it has no line for 0,free,\w+; it must"),
+        (
+            lambda text: text[: len(text) // 2].rsplit(",", 2)[0] + "\n",
+            r"expected\.csv line \d+: '\d,\w+' is not sample",
+        ),
+        (lambda text: re.sub(r"(?m)^(0,free,\w+),.*$", r"\1,nan", text), r"line 2: 'nan' is no finite number of volts"),
+        (lambda text: text + "1,2\n", r"expected\.csv line \d+: '1,2' is not sample,phase,node,volts"),
+        (lambda text: text + text.splitlines()[1] + "\n", r"expected\.csv line \d+: 0,free,\w+ is there twice"),
+        (lambda text: text.splitlines()[0] + "\n", r"expected\.csv: it is empty"),
+        (lambda _: "", r"expected\.csv: it is empty"),
     ],
 )
 def test_an_expectation_that_makes_no_sense_is_refused(
@@ -218,7 +396,7 @@ def test_an_expectation_that_makes_no_sense_is_refused(
     pytest.importorskip("PySpice")
     package = export(kendall([3]), tmp_path / "p", NGSPICE)
     edited(package, "expected.csv", change, hashed=True)
-    with pytest.raises((NetlistError, NgspiceMissing), match=f"{message}|not here"):
+    with pytest.raises((NetlistError, NgspiceMissing), match=f"{message}|ngspice is not here"):
         verify(package)
 
 
@@ -400,4 +578,14 @@ def test_a_cdl_package_with_another_value_is_not_equal(tmp_path: Path) -> None:
     edited(package, "network.cdl", lambda text: re.sub(r"(?m)^(r0_1 w0 b1) .*$", r"\1 3.0", text, count=1), hashed=True)
     verdict = verify(package)
     assert not verdict.equal
-    assert next(w for w in verdict.simulators if w.name == "harness").reason == "conductances differ"
+    assert next(w for w in verdict.simulators if w.name == "harness").reason == (
+        "w1, cell [0, 1]: 333 mS in network.cdl, 1 mS in flat.cdl"
+    )
+
+
+def test_of_cdl_no_more_is_claimed_than_was_compared(tmp_path: Path) -> None:
+    package = export(scellier([3]), tmp_path / "p", CDL)
+    shown = CliRunner().invoke(main, ["verify", str(package)])
+    assert shown.exit_code == 0
+    assert shown.stdout.splitlines()[-1].endswith("p: flat equals hierarchical; files unchanged since the export")
+    assert "equal to what was exported" not in shown.stdout

@@ -7,6 +7,7 @@ import click
 from harness.commands.options import RUNS, data_option, json_option, set_option, subject_of
 from harness.commands.terminal import OUT, print_json
 from harness.conductances import SUFFIXES, export_table, import_table
+from harness.errors import DataError, RunError
 from harness.runs import fresh_path
 
 
@@ -35,6 +36,10 @@ def export_conductances(source: str, file: Path, overrides: tuple[str, ...], as_
     """
     if file.suffix not in SUFFIXES:
         raise click.UsageError(f"--to {file}: a file of conductances ends with {' or '.join(SUFFIXES)}")
+    if file.exists():
+        raise DataError(f"{file} exists already; remove it or give another --to")
+    if not file.parent.is_dir():
+        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
     subject, run = subject_of(source, overrides)
     cells = export_table(subject.trained(run) if run else subject.circuit, file)
     if as_json:
@@ -65,6 +70,8 @@ def import_conductances(
     FILE is CSV or npz as `harness conductances export` writes it, in any order; a CSV file may be in another unit, such
     as conductance (uS). Every cell of every array must be there once. Evaluate, check or resume the run that is made.
     """
+    if folder is not None and folder.exists():
+        raise RunError(f"{folder} exists already; remove it or give another --to")
     subject, run = subject_of(source, overrides)
     path = folder or fresh_path(RUNS, f"{subject.settings.name}-imported")
     made, clipped = import_table(subject, run, file, path, clip=clip)

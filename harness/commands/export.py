@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from harness.commands.options import data_option, json_option, set_option, subject_of
-from harness.commands.terminal import OUT, print_json
+from harness.commands.terminal import ERR, OUT, print_json
 from harness.exporting import ROWS, Choices, package_of
 from harness.netlist.cells import cell_style, packaged_tables
 from harness.netlist.dialects import DIALECTS
@@ -86,11 +86,15 @@ def export(
     It holds a hierarchical and a flat netlist, models, parameters, testbenches for both phases, the voltages to expect
     and a README that says how to simulate it. CDL, for layout versus schematic, has netlists only.
     """
+    if rows is not None and not DIALECTS[dialect].has_testbench:
+        raise click.UsageError(f"--samples: {DIALECTS[dialect].title} has no testbenches; leave it out")
     subject, run = subject_of(source, overrides)
     cell = cell_style(style, DIALECTS[dialect], device, clip=clip)
     choices = Choices(DIALECTS[dialect], rows, tile, cell, as_made)
     package = package_of(subject, run, choices)
     size = write_package(folder, package)
+    if as_made and not package.origin.as_made:
+        ERR.print("no [variation]: as made is the same as drawn")
     cells = sum(array.conductances.size for array in package.design.circuit.arrays)
     if as_json:
         shown = {"folder": str(folder), "dialect": dialect, "cells": cells, "bytes": size}

@@ -1,6 +1,7 @@
 """`harness report`: parse, call, print."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -42,7 +43,7 @@ def _in(unit: str) -> Callable[[click.Context, click.Parameter, str | None], flo
     "--supply",
     metavar="VOLT",
     callback=_in("V"),
-    help="Nodes should stay within ± this [default: the largest voltage that a source holds].",
+    help="Nodes should stay within ± this, such as 5V.",
 )
 @click.option("--line-limit", "line", metavar="AMPERE", callback=_in("A"), help="What a line may carry, such as 1mA.")
 @click.option("--transient", "timed", is_flag=True, help="Simulate step responses in ngspice too; may take minutes.")
@@ -80,7 +81,7 @@ def report(
 ) -> None:
     """Write the design report of a RUN (an EXPERIMENT's initial network, an exported package's DIR): one HTML file.
 
-    Its circuit, devices, conductances, node voltages against the supply, line currents against a limit and power over
+    Its circuit, devices, conductances, node voltages against --supply, line currents against a limit and power over
     the held-out rows, training, non-idealities and versions. Needs neither ngspice nor a network, but for --transient.
     """
     from harness.report.contents import Limits  # noqa: PLC0415 - matplotlib takes a second to import
@@ -96,10 +97,13 @@ def report(
     write_atomic(target, page)
     if as_json:
         print_json({"file": str(target), "bytes": len(page), **told.to_json()})
-        return
-    for warning in told.warnings:
-        ERR.print(f"warning: {warning}", soft_wrap=True)
-    OUT.print(f"wrote {target} ({len(page) / 1e6:.1f} MB)")
+    else:
+        for warning in told.warnings:
+            ERR.print(f"warning: {warning}", soft_wrap=True)
+        OUT.print(f"wrote {target} ({len(page) / 1e6:.1f} MB)")
+    if isinstance(told.settling, str):
+        ERR.print(f"warning: --transient was not simulated: {told.settling}", soft_wrap=True)
+        sys.exit(1)
 
 
 def _told(source: str, overrides: Sequence[str], limits: "Limits", parasitics: Parasitics | None) -> "Contents":

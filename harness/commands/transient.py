@@ -94,6 +94,8 @@ def transient(
     """
     if file is not None and not file.parent.is_dir():
         raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
+    if file is not None and file.suffix.lower() != ".png":
+        raise click.UsageError(f"--to {file}: the picture is a PNG; write a name that ends with .png")
     parasitics = Parasitics(node, line, bandwidth)
     experiment, run = subject_of(source, with_overrides(overrides, None, seed))
     own = converter_of(experiment)

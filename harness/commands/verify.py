@@ -21,7 +21,8 @@ def verify(folder: Path, as_json: bool) -> None:
 
     ngspice runs its testbenches always; Xyce, LTspice, Spectre, VACASK and neospice do where they are found and read
     the dialect. A CDL package is compared flat with hierarchical, by Netgen and KLayout where they are found. The
-    outcome is written into the package's manifest; exit code 1 if anything differs or a file was changed.
+    outcome is written into the package's manifest; exit code 1 if anything differs or a file of the package was changed
+    or is missing. Other files in DIR, such as a simulator's results, are named only.
     """
     with ERR.status(f"verifying {folder}"):
         verdict = verify_package(folder)
@@ -37,14 +38,30 @@ def _print(folder: Path, verdict: Verdict) -> None:
     table = Table("simulator", "version", "netlist", "largest error (V)", "predictions", "equal")
     for witness in verdict.simulators:
         table.add_row(*_row(witness))
-    OUT.print(table)
+    if verdict.simulators:
+        OUT.print(table)
+    for witness in verdict.simulators:
+        if witness.equal is False:
+            OUT.print(f"{witness.name}, {witness.netlist}: {witness.reason}", markup=False, soft_wrap=True)
+    for file in verdict.missing:
+        OUT.print(f"{file} is missing", markup=False)
     for file in verdict.changed:
         OUT.print(f"changed since the export: {file}")
+    if verdict.unlisted:
+        OUT.print(f"not part of the package: {', '.join(verdict.unlisted)}", markup=False, soft_wrap=True)
     for absent in verdict.absent:
         OUT.print(f"not on this machine: {absent}")
-    outcome = "equal to what was exported" if verdict.equal else "NOT equal to what was exported"
-    limit = f" (voltages within {LIMIT:g} V)" if verdict.equal and verdict.max_error_v is not None else ""
-    OUT.print(f"{folder}: {outcome}{limit}")
+    OUT.print(f"{folder}: {_outcome(verdict)}", markup=False, soft_wrap=True)
+
+
+def _outcome(verdict: Verdict) -> str:
+    if verdict.missing:
+        return "NOT equal to what was exported; nothing was compared, as files are missing"
+    if not verdict.equal:
+        return "NOT equal to what was exported"
+    if verdict.max_error_v is None:
+        return "flat equals hierarchical; files unchanged since the export"
+    return f"equal to what was exported (voltages within {LIMIT:g} V)"
 
 
 def _row(witness: Witness) -> tuple[str, ...]:
@@ -57,5 +74,5 @@ def _row(witness: Witness) -> tuple[str, ...]:
         witness.netlist,
         error,
         predictions,
-        f"{equal}: {witness.reason}" if witness.reason else equal,
+        f"{equal}: {witness.reason}" if witness.equal is None else equal,
     )

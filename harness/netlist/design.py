@@ -73,9 +73,8 @@ class _Builder:
         nets = Names([VSS])
         self.nets = {GROUND: VSS}
         self.nets |= {node: nets.claim(node) for node in circuit.nodes if node not in self.inner}
-        models = Names()
         drawn = dict.fromkeys(e.model for e in circuit.elements if isinstance(e, Diode))
-        self.models = {model: replace(model, name=models.claim(model.name)) for model in drawn}
+        self.models = {model: replace(model, name=self.cell_names.claim(model.name)) for model in drawn}
         self.cells: list[Cell] = []
         self.known: dict[tuple[object, ...], str] = {}
         self.counts: Counter[Role] = Counter()

@@ -3,8 +3,8 @@
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from harness.netlist.dialects.base import NETWORK, opened
-from harness.netlist.naming import JOINT, plain
+from harness.netlist.dialects.base import NETWORK, RESISTORS, opened
+from harness.netlist.naming import JOINT, code
 from harness.netlist.parts import Role
 from harness.units import show, spice_number
 
@@ -51,11 +51,13 @@ def _title(package: "Package") -> str:
             f"| `expected.csv` | volts of {_expected(package)}, all samples in both phases, by an independent solver |",
         ]
     made = "the chip as it was made" if origin.as_made else "the circuit as it was drawn"
+    if origin.diode_note:
+        made += f"; {origin.diode_note}"
     return "\n".join(
         [
             f"# {package.written.top.name} for {package.dialect.title}",
             "",
-            f"Experiment {plain(origin.experiment)}, {plain(origin.conductances)}; {made}.",
+            f"Experiment {code(origin.experiment)}, {code(origin.conductances)}; {made}.",
             "",
             "| file | |",
             "|---|---|",
@@ -75,16 +77,25 @@ def _testbenches(package: "Package") -> str:
     shown = list(enumerate(package.origin.rows[:4]))
     times = ", ".join(f"row {row} at {spice_number(bench.middle(k))} s" for k, row in shown)
     times += ", and so on" if len(bench) > len(shown) else ""
+    commands = "\n".join(
+        f"    {line}" for line in (*package.cells.first(package.dialect), _COMMANDS[package.dialect.name])
+    )
     return f"""## How to simulate it
 
-    {_COMMANDS[package.dialect.name]}
+{commands}
 
 Held-out rows are applied one after the other, each held for {show(bench.hold / 1e9, "s")}; there are no capacitances,
 so every point in time is an operating point. Read {times}.
 In the free phase outputs are left alone. In the nudged phase the current beta (y - v) flows into every output, where y
-is its target and beta = {show(bench.beta, "S")} (in `parameters.{suffix}`). `harness verify` simulates all this and
-compares with `expected.csv`; tolerances are tight (relative {bench.tolerances.reltol:g}), looser ones show.
+is its target and beta = {show(bench.beta, "S")} (in `parameters.{suffix}`). {_comparison(package)}
 For the flat network include `flat.{suffix}` instead of `network.{suffix}` in a testbench."""
+
+
+def _comparison(package: "Package") -> str:
+    tight = f"olerances are tight (relative {package.bench.tolerances.reltol:g}), looser ones show."
+    if package.cells.name == RESISTORS.name:  # which is what `harness verify` takes
+        return f"`harness verify` simulates all this and\ncompares with `expected.csv`; t{tight}"
+    return f"T{tight}"
 
 
 def _layout(package: "Package") -> str:
@@ -139,5 +150,5 @@ def _names(package: "Package") -> str:
         lines.append("stand at the level of the testbench, and its nets have their own names there.")
     elif package.dialect.has_testbench and inner is not None:
         name = package.dialect.joint.join([NETWORK, *design.nodes[inner]])
-        lines.append(f"The network's instance is `{NETWORK}`: node `{inner}` is `{name}` in results.")
+        lines.append(f"The network's instance is `{NETWORK}`: node {code(inner)} is `{name}` in results.")
     return "\n".join(lines)

@@ -14,12 +14,58 @@ VSS = "vss"
 """The net of ground, a port of every cell that needs it."""
 JOINT = "__"
 """Between the parts of a path in flat netlists."""
-RESERVED = frozenset(
+_PRIMITIVES = frozenset(
     (
-        *("altergroup", "boltzmann", "else", "end", "ends", "endsection", "for", "freq", "gmin", "gnd", "global"),
-        *("ground", "hertz", "ic", "if", "include", "inf", "inline", "library", "model", "nodeset", "param"),
-        *("parameters", "pi", "real", "return", "save", "section", "simulator", "string", "subckt", "temp", "temper"),
-        *("time", "tnom", "to", "top", "vss"),
+        *("accuracy", "assert", "bjt", "bsource", "capacitor", "cccs", "ccvs", "core", "corner", "delay", "diode"),
+        *("fourier", "hbt", "inductor", "iprobe", "isource", "jfet", "memristor_cell", "mosvar", "mutual_inductor"),
+        *("node", "nport", "pcccs", "pccvs", "port", "pvccs", "pvcvs", "quantity", "relay", "resistor", "scccs"),
+        *("sccvs", "svccs", "svcvs", "switch", "tline", "transformer", "vbic", "vccs", "vcvs", "vsource", "vswitch"),
+        *("winding", "zcccs", "zccvs", "zvccs", "zvcvs"),
+    )
+)
+"""Spectre's components, which stand where subcircuits and models do, and the module of ``memristor.va``."""
+_STATEMENTS = frozenset(
+    (
+        *("ac", "ahdl_include", "alter", "analogmodel", "check", "correlate", "dc", "export", "function", "info"),
+        *(
+            "mismatch",
+            "montecarlo",
+            "noise",
+            "op",
+            "options",
+            "paramset",
+            "paramtest",
+            "process",
+            "pss",
+            "set",
+            "shell",
+        ),
+        *("sp", "static", "statistics", "sweep", "tf", "tran", "truncate", "vary", "xf"),
+    )
+)
+"""Spectre's analyses and statements."""
+RESERVED = (
+    _PRIMITIVES
+    | _STATEMENTS
+    | frozenset(
+        (
+            *("altergroup", "boltzmann", "else", "end", "ends", "endsection", "for", "freq", "gmin", "gnd", "global"),
+            *("ground", "hertz", "ic", "if", "include", "inf", "inline", "library", "model", "nodeset", "param"),
+            *(
+                "parameters",
+                "pi",
+                "real",
+                "return",
+                "save",
+                "section",
+                "simulator",
+                "string",
+                "subckt",
+                "temp",
+                "temper",
+            ),
+            *("time", "tnom", "to", "top", "vss"),
+        )
     )
 )
 """Words that some dialect gives a meaning of its own."""
@@ -72,3 +118,8 @@ def siemens_of(text: str) -> float:
 def plain(text: str) -> str:
     """A text of the user's as it may stand in a comment: one line of printable ASCII, without what continues lines."""
     return re.sub(r"[^!-~]+|\\", " ", text).strip()
+
+
+def code(text: str) -> str:
+    """A text of the user's as a code span of Markdown, in which nothing has a meaning."""
+    return f"`{plain(text).replace('`', '') or '-'}`"

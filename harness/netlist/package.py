@@ -27,6 +27,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from harness.devices.diode import TEMPERATURE
 from harness.errors import CircuitError
 from harness.files import write_atomic
 from harness.measurement import Array
@@ -58,6 +59,15 @@ class Origin:
     """Numbers of the samples among the held-out rows."""
     as_made: bool = False
     """Whether this is the chip with its variation, not the circuit as it was drawn."""
+    temperature: float | None = None
+    """°C that the diodes' parameters are for; None is that of the simulator."""
+
+    @property
+    def diode_note(self) -> str:
+        """What to know of the diodes' temperature, if it is not that of the simulator."""
+        if self.temperature in (None, TEMPERATURE):
+            return ""
+        return f"diodes are written as they are at {self.temperature:g} C, for a simulator at {TEMPERATURE:g} C"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +102,8 @@ class Package:
         flat = flattened(design, dialect)
         yield self._file("flat", "flat network, in place of network", dialect.network(flat, cells))
         models = list(dialect.models(design, cells))
+        if models and self.origin.diode_note:
+            models.insert(0, dialect.comment(self.origin.diode_note))
         if models or dialect.has_testbench:
             yield self._file("models", "models", models)
         if dialect.has_testbench:

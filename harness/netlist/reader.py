@@ -8,7 +8,6 @@ says anything else, statement by statement, it is refused with file and line. A 
 a changed gain, model or connection is an error.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -41,10 +40,12 @@ from harness.netlist.design import design_of
 from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect
 from harness.netlist.dialects.base import fitted, flattened
 from harness.netlist.dialects.spice import source_parameters
+from harness.netlist.mapped import compare_map, read_map
+from harness.netlist.mapping import map_of
 from harness.netlist.naming import siemens_of
 from harness.netlist.package import MAP, read_manifest
 from harness.netlist.parts import Design, flat_instance
-from harness.netlist.statements import Statement, read_statements, statements_of, text_of
+from harness.netlist.statements import Statement, read_statements, statements_of
 
 _KINDS: dict[str, type[Element]] = {
     "resistor": Resistor,
@@ -88,6 +89,7 @@ def read_circuit(folder: Path, *, flat: bool = False) -> Circuit:
     _compare(statements, wanted, file)
     if dialect.has_testbench:
         _compare_values(folder, dialect, design)
+    compare_map(mapped, map_of(fitted(design, dialect.most_ports), dialect, RESISTORS))
     return circuit
 
 
@@ -96,28 +98,11 @@ def is_native(dialect: Dialect) -> bool:
     return dialect.name == "spectre"
 
 
-def read_map(folder: Path) -> dict[str, Any]:
-    """``map.json`` of a package.
-
-    Raises:
-        NetlistError: it is missing or no JSON object.
-    """
-    try:
-        content = json.loads(text_of(folder, MAP))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, NetlistError):
-            raise
-        raise NetlistError(f"package {folder}: its {MAP} is no JSON") from error
-    if not isinstance(content, dict):
-        raise NetlistError(f"package {folder}: its {MAP} is no JSON object")
-    return content
-
-
 def _tile(manifest: Mapping[str, Any]) -> tuple[int, int]:
     match manifest.get("tile"):
-        case [int(words), int(bits)]:
+        case [int(words), int(bits)] if words > 0 and bits > 0:
             return words, bits
-    raise NetlistError("manifest.json: tile must be two numbers")
+    raise NetlistError("manifest.json: tile must be two numbers above 0")
 
 
 @dataclass(frozen=True)
@@ -181,12 +166,16 @@ def _circuit(shown: Mapping[str, Any], found: _Found, file: str, *, flat: bool) 
                 raise NetlistError(f"{file}: it has no resistor {path}, which {MAP} names")
             return siemens
 
-        elements = tuple(_element(entry, models, arrays, conductance) for entry in shown["elements"])
+        elements = tuple(
+            _element_at(k, entry, models, arrays, conductance) for k, entry in enumerate(shown["elements"])
+        )
         return Circuit(shown["circuit"], elements, tuple(Output(**output) for output in shown["outputs"]))
     except (CircuitError, NetlistError):
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise NetlistError(f"{MAP}: it does not describe a circuit ({type(error).__name__}: {error})") from error
+    except KeyError as error:
+        raise NetlistError(f"{MAP}: it does not describe a circuit: an entry lacks {error}") from error
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise NetlistError(f"{MAP}: it does not describe a circuit: an entry is of the wrong form") from error
 
 
 def _arrays(shown: Mapping[str, Any], found: _Found, *, flat: bool) -> dict[str, Array]:
@@ -196,13 +185,48 @@ def _arrays(shown: Mapping[str, Any], found: _Found, *, flat: bool) -> dict[str,
         for e in shown["elements"]
         if e["kind"] in {"crossbar", "edges"}
     }
-    for path, (array, *position) in shown["cells"].items():
-        if min(position) < 0:
-            raise NetlistError(f"{MAP}: cell {path} is at {position}")
-        siemens = found.at(path, flat=flat)
-        if siemens is not None:
-            arrays[array][tuple(position)] = siemens
+    for path, at in shown["cells"].items():
+        match at:
+            case [str(array), *position] if array in arrays and _inside(position, arrays[array].shape):
+                siemens = found.at(path, flat=flat)
+                if siemens is not None:
+                    arrays[array][tuple(position)] = siemens
+            case _:
+                raise NetlistError(f"{MAP}: cell {path} is at {at!r}, which no array has")
     return arrays
+
+
+def _inside(position: list[Any], shape: tuple[int, ...]) -> bool:
+    return len(position) == len(shape) and all(
+        type(k) is int and 0 <= k < count for k, count in zip(position, shape, strict=True)
+    )
+
+
+def _element_at(
+    k: int,
+    entry: Any,
+    models: Mapping[str, DiodeModel],
+    arrays: Mapping[str, Array],
+    conductance: Callable[[str], float],
+) -> Element:
+    """The element of an entry of the map.
+
+    Raises:
+        NetlistError: it describes none; names the entry.
+    """
+    name = f"{MAP}: it does not describe a circuit: elements[{k}]"
+    if not isinstance(entry, dict):
+        raise NetlistError(f"{name} is no object")
+    if entry.get("kind") not in _KINDS:
+        raise NetlistError(f"{name} is of no known kind, but {entry.get('kind')!r}")
+    try:
+        return _element(entry, models, arrays, conductance)
+    except (CircuitError, NetlistError):
+        raise
+    except KeyError as error:
+        raise NetlistError(f"{name}, {entry.get('name')!r}, lacks or does not know {error}") from error
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise NetlistError(f"{name}, {entry.get('name')!r}, lacks a value or has one of the wrong form") from error
 
 
 def _element(
@@ -229,9 +253,17 @@ def _compare(given: list[Statement], wanted: Iterator[Statement], file: str) -> 
     for is_there, belongs in zip_longest(given, wanted):
         if is_there is None:
             raise NetlistError(f"{file}: it ends before {belongs.text[:80]!r}, which {MAP} asks for")
-        if belongs is None or is_there.text != belongs.text:
+        if belongs is None or not _alike(is_there.text, belongs.text):
             instead = "nothing more" if belongs is None else repr(belongs.text[:80])
             raise NetlistError(f"{is_there.place}: {is_there.text[:80]!r}, where {MAP} asks for {instead}")
+
+
+def _alike(given: str, wanted: str) -> bool:
+    """Whether two statements say the same; resistances do whose conductances are equal to the last bit."""
+    if given == wanted:
+        return True
+    (*before, ohms), (*expected, others) = given.split(), wanted.split()
+    return given[0] == wanted[0] == "r" and before == expected and siemens_of(ohms) == siemens_of(others)
 
 
 def _compare_values(folder: Path, dialect: Dialect, design: Design) -> None:

@@ -90,6 +90,9 @@ class VerilogACells:
             master = _MODEL if dialect.name == "ngspice" else MODULE
             yield dialect.placed(self.instance(cell), (cell.a, cell.b), master, {"g0": cell.siemens})
 
+    def first(self, dialect: Dialect) -> Sequence[str]:  # noqa: D102
+        return (f"openvaf-r {FILE}",) if dialect.name == "ngspice" else ()
+
     def files(self) -> Mapping[str, str]:  # noqa: D102
         return {FILE: source()}
 

@@ -33,7 +33,7 @@ class Limits:
     """What must not be exceeded; None where nobody said."""
 
     supply: float | None = None
-    """V: every node should stay within ±supply; without it, within the largest voltage that a source holds."""
+    """V: every node should stay within ±supply."""
     line: float | None = None
     """A that a word line, bit line or edge may carry."""
 
@@ -100,7 +100,7 @@ class Contents:
 
     @property
     def supply(self) -> float:
-        """V."""
+        """V that nodes are shown against: the supply, or the largest voltage that a source holds if none was given."""
         return self.found.held if self.limits.supply is None else self.limits.supply
 
     @property
@@ -121,8 +121,11 @@ class Contents:
             "cells": sum(count.cells for count in self.cells),
             "lowest_v": low,
             "highest_v": high,
-            "supply_v": self.supply,
-            "nodes_beyond_supply": sum(len(group.beyond(self.supply)) for group in found.groups),
+            "supply_v": self.limits.supply,
+            "largest_source_v": found.held,
+            "nodes_beyond_supply": None
+            if self.limits.supply is None
+            else sum(len(group.beyond(self.limits.supply)) for group in found.groups),
             "worst_line_a": worst[0] if worst else None,
             "worst_line": worst[1].where if worst else None,
             "lines_above_limit": None
@@ -166,12 +169,15 @@ class Contents:
 
     def _of_nodes(self) -> Finding:
         supply = show(self.supply, "V")
+        low, high = self.found.range
+        reach = f"{show(low, 'V')} to {show(high, 'V')}".replace("-", "−")
+        if self.limits.supply is None:
+            told = f"Nodes reach from {reach}; no supply was given, the largest source is {supply}."
+            return Finding(Kind.NOTE, told)
         beyond = [(group, group.beyond(self.supply)) for group in self.found.groups]
         names = [f"{len(nodes):,} of {len(group.names):,} {group.title}" for group, nodes in beyond if nodes]
         if not names:
             return Finding(Kind.OK, f"Every node stays within the supply of ±{supply}.")
-        low, high = self.found.range
-        reach = f"{show(low, 'V')} to {show(high, 'V')}".replace("-", "−")
         return Finding(Kind.WARNING, f"Nodes leave the supply of ±{supply}: {', '.join(names)} ({reach}).")
 
     def _of_cells(self) -> list[Finding]:

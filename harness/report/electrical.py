@@ -17,19 +17,26 @@ def volts(value: float) -> str:
     return show(value, "V").replace("-", "−")
 
 
+def against(report: Contents) -> str:
+    """What `Contents.supply` is."""
+    return "largest source" if report.limits.supply is None else "supply"
+
+
 def voltages(report: Contents) -> Markup:
     """Of every group of nodes, against the supply."""
     groups = report.found.groups
-    chosen = "given" if report.limits.supply is not None else "the largest voltage that a source holds"
+    compared = f"a {against(report)} of ±{show(report.supply, 'V')}"
+    if report.limits.supply is None:
+        compared = (
+            f"±{show(report.supply, 'V')}, the largest voltage that a source holds: no supply was given (--supply)"
+        )
     rows = [_group_row(group, report.supply) for group in groups]
-    titles = ("nodes", "count", "lowest", "at", "5 %", "median", "95 %", "highest", "at", "beyond supply")
+    titles = ("nodes", "count", "lowest", "at", "5 %", "median", "95 %", "highest", "at", f"beyond {against(report)}")
     caption = "Thin: from the lowest to the highest; thick: the middle nine tenths; dot: the median."
     return joined(
         [
-            element(
-                "p", f"Every node over {report.rows_told}, against a supply of ±{show(report.supply, 'V')} ({chosen})."
-            ),
-            picture(figures.voltage_ranges(groups, report.supply), caption, kind="wide"),
+            element("p", f"Every node over {report.rows_told}, against {compared}."),
+            picture(figures.voltage_ranges(groups, report.supply, against(report)), caption, kind="wide"),
             table(titles, rows, about="Voltages by group of nodes", numbers=(1, 2, 4, 5, 6, 7, 9)),
         ]
     )

@@ -112,7 +112,7 @@ def histogram(array: TrainableArray, number: int) -> str:
         return _svg(figure, f"histogram{number}", f"Histogram of conductances of {array.title}", told)
 
 
-def voltage_ranges(groups: Sequence[NodeGroup], supply: float) -> str:
+def voltage_ranges(groups: Sequence[NodeGroup], supply: float, name: str) -> str:
     """Of each group of nodes: range, middle nine tenths and median over nodes and samples, against ±supply (V)."""
     with _figure("voltages", (6.4, 1.0 + 0.36 * len(groups))) as figure:
         axes = figure.subplots()
@@ -128,9 +128,9 @@ def voltage_ranges(groups: Sequence[NodeGroup], supply: float) -> str:
         axes.xaxis.set_major_formatter(EngFormatter("V"))
         axes.xaxis.set_major_locator(MaxNLocator(7))
         axes.grid(visible=False, axis="y")
-        axes.set(xlabel=f"node voltage; dashed: ± supply, {show(supply, 'V')}")
+        axes.set(xlabel=f"node voltage; dashed: ± {name}, {show(supply, 'V')}")
         told = "; ".join(f"{g.title} {_from_to(g)}" for g in groups)
-        return _svg(figure, "voltages", "Node voltages against the supply", told)
+        return _svg(figure, "voltages", f"Node voltages against the {name}", told)
 
 
 def _from_to(group: NodeGroup) -> str:

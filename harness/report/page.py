@@ -11,7 +11,7 @@ from harness.report import figures
 from harness.report.blocks import blocks
 from harness.report.cells import draw_cells
 from harness.report.contents import Contents
-from harness.report.electrical import currents, power, voltages, volts
+from harness.report.electrical import against, currents, power, voltages, volts
 from harness.report.html import Markup, element, joined, picture, safe, table
 from harness.report.inventory import device_rows
 from harness.report.timing import timing
@@ -68,7 +68,7 @@ def _summary(report: Contents) -> Markup:
         ("Network", _shape(report.circuit), f"circuit {report.circuit.name}"),
         *_reached(report),
         ("Memristors", f"{cells:,}", f"in {len(report.circuit.arrays)} arrays"),
-        ("Node voltages", _from_to(volts(low), volts(high)), f"supply ±{show(report.supply, 'V')}"),
+        ("Node voltages", _from_to(volts(low), volts(high)), f"{against(report)} ±{show(report.supply, 'V')}"),
     ]
     if found.worst_line is not None:
         amperes, lines = found.worst_line

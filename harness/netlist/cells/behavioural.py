@@ -82,6 +82,9 @@ class BehaviouralCells:
             start = min(max(0.0, float(state_of(self.model, self.limits.held(cell, design)))), 1.0)
             yield dialect.placed(self.instance(cell), (cell.a, cell.b), self._master, {"start": start})
 
+    def first(self, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
+        return ()
+
     def files(self) -> Mapping[str, str]:  # noqa: D102
         return {}
 

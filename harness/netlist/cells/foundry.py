@@ -23,7 +23,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import ExperimentError
+from harness.errors import CircuitError, ExperimentError
 from harness.netlist.cells.limits import Limits
 from harness.netlist.dialects import Dialect
 from harness.netlist.naming import JOINT
@@ -201,7 +201,16 @@ class FoundryCells:
     def instance(self, cell: Memristor) -> str:  # noqa: D102
         return self.table.instance.replace("{cell}", cell.name)
 
-    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: ARG002, D102
+    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:
+        """See `CellStyle`.
+
+        Raises:
+            CircuitError: a subcircuit of the design has the name of the foundry's cell.
+        """
+        if self.table.cell.lower() in {cell.name for cell in design.cells}:
+            raise CircuitError(
+                f"cells {self.table.cell}: the network has a subcircuit of that name; rename [experiment]"
+            )
         yield dialect.comment(f"cells are {self.table.cell}, which the foundry's library defines; include it as well")
 
     def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
@@ -216,6 +225,9 @@ class FoundryCells:
             siemens = self.limits.held(cell, design) if self.limits else cell.siemens
             values = {name: self._value(value, siemens) for name, value in self.table.parameters.items()}
             yield dialect.placed(self.instance(cell), nets, self.table.cell, values)
+
+    def first(self, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
+        return ()
 
     def files(self) -> Mapping[str, str]:  # noqa: D102
         return {}

@@ -179,6 +179,10 @@ class CellStyle(Protocol):
         """Sentences for the package's README; nothing where there is nothing to say."""
         ...
 
+    def first(self, dialect: Dialect) -> Sequence[str]:
+        """Commands that make something of the package's files before it can be simulated."""
+        ...
+
     def files(self) -> Mapping[str, str]:
         """Files of its own in the package, texts by name."""
         ...
@@ -205,6 +209,9 @@ class ResistorCells:
     exact: bool = True
 
     def about(self, design: Design, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102 - said on the protocol
+        return ()
+
+    def first(self, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
         return ()
 
     def files(self) -> Mapping[str, str]:  # noqa: D102

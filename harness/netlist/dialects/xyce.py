@@ -8,10 +8,16 @@ from harness.netlist.dialects.spice import Grammar, Spice, measures, named
 from harness.netlist.settings import Tolerances
 from harness.units import spice_number
 
+_RHSTOL = 1e-12
+"""Of the residual's 2-norm: what rounding leaves of volts in the sources' rows must stay below it."""
+
 
 def _options(tolerances: Tolerances) -> list[str]:
-    """``abstol`` of Xyce's packages is on voltages, ``rhstol`` on the currents that are left over."""
-    newton = {"reltol": tolerances.reltol, "abstol": tolerances.vntol, "rhstol": tolerances.abstol}
+    """``abstol`` is on the unknowns, volts; ``rhstol`` on the 2-norm of the residual: nodes' A, sources' V.
+
+    See ``.OPTIONS NONLIN`` in Xyce's reference guide.
+    """
+    newton = {"reltol": tolerances.reltol, "abstol": tolerances.vntol, "rhstol": _RHSTOL}
     return [
         f".options device {named({'gmin': GMIN, 'temp': TEMPERATURE, 'tnom': TEMPERATURE})}",
         f".options nonlin {named(newton)}",

@@ -1,0 +1,88 @@
+"""Whether a package agrees with itself: hierarchical, flat, ``map.json``, and the times at which samples are read."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harness.circuit import Circuit, Crossbar, Edges, Resistor
+from harness.errors import CircuitError, NetlistError
+from harness.netlist.dialects import Dialect, Phase
+from harness.netlist.reader import is_native, read_circuit
+from harness.netlist.statements import Statement, read_statements
+from harness.units import show
+
+_MEASURE = re.compile(r"\.measure tran \S+__s(\d+) find v\(\S+\) at[ =](\S+)")
+_NEAR = 1e-9
+"""Relative, of times."""
+
+
+def disagreement(folder: Path, dialect: Dialect) -> str:
+    """The first thing in which both netlists, read statement by statement, and the map differ; nothing if they agree.
+
+    What cannot be read counts as a difference: its sentence is returned.
+    """
+    files, circuits = (f"network.{dialect.suffix}", f"flat.{dialect.suffix}"), []
+    for flat, file in enumerate(files):
+        try:
+            circuits.append(read_circuit(folder, flat=bool(flat)))
+        except NetlistError as error:
+            return str(error)
+        except CircuitError as error:
+            return f"{file}: {error}"
+    return next(_differences(circuits[0], circuits[1], *files), "")
+
+
+def _differences(network: Circuit, flat: Circuit, first: str, second: str) -> Iterator[str]:
+    """Conductances that differ by a bit or more; the map has both circuits' elements in one order."""
+    for one, other in zip(network.elements, flat.elements, strict=True):
+        if isinstance(one, Resistor) and isinstance(other, Resistor) and one.conductance != other.conductance:
+            yield f"resistor {one.name}: {_both(one.conductance, first, other.conductance, second)}"
+        if isinstance(one, (Crossbar, Edges)) and isinstance(other, (Crossbar, Edges)):
+            for position in np.argwhere(one.conductances != other.conductances):
+                a, b = (float(e.conductances[tuple(position)]) for e in (one, other))
+                yield f"{one.name}, cell {position.tolist()}: {_both(a, first, b, second)}"
+
+
+def _both(a: float, first: str, b: float, second: str) -> str:
+    digits = next((n for n in (3, 6, 17) if show(a, "S", n) != show(b, "S", n)), 17)
+    return f"{show(a, 'S', digits)} in {first}, {show(b, 'S', digits)} in {second}"
+
+
+def mistimed(folder: Path, dialect: Dialect, times: Sequence[float]) -> str:
+    """The first analysis or measurement of the testbenches that is not at the samples' times (s); nothing if all are.
+
+    Raises:
+        NetlistError: a testbench asks for what no netlist may; names file and line.
+    """
+    for phase in Phase:
+        statements = read_statements(folder, f"testbench_{phase}.{dialect.suffix}", native=is_native(dialect))
+        if found := next(_mistimed(statements, times), ""):
+            return found
+    return ""
+
+
+def _mistimed(statements: Iterable[Statement], times: Sequence[float]) -> Iterator[str]:
+    stop = times[-1] + times[0]
+    for statement in statements:
+        if found := _MEASURE.fullmatch(statement.text):
+            sample, time = int(found.group(1)), found.group(2)
+            if sample >= len(times):
+                yield f"{statement.place}: it measures sample {sample}, and the package has {len(times)}"
+            elif not _same(time, times[sample]):
+                yield f"{statement.place}: it measures at {time} s; sample {sample} is read at {times[sample]!r} s"
+        elif statement.text.startswith(".tran "):
+            if not _same(statement.text.split()[2], stop):
+                yield f"{statement.place}: it ends at {statement.text.split()[2]} s, and the last sample at {stop!r} s"
+        elif "strobedelay=" in statement.text:
+            given = dict(pair.split("=", 1) for pair in statement.text.split()[1:])
+            wanted = {"strobedelay": times[0], "strobeperiod": 2 * times[0], "stop": stop}
+            for name, time in wanted.items():
+                if not _same(given.get(name, "nan"), time):
+                    yield f"{statement.place}: {name} is {given.get(name)} s, and the samples need {time!r} s"
+
+
+def _same(text: str, time: float) -> bool:
+    return math.isclose(float(text), time, rel_tol=_NEAR)
