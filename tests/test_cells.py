@@ -28,9 +28,10 @@ from harness.netlist.cells.foundry import Expression, FilamentLaw, read_table
 from harness.netlist.design import design_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, SPECTRE, XYCE, Bench, CellStyle, Dialect, Phase
 from harness.netlist.memristor import MemristorModel
-from harness.netlist.package import Origin, Package, deck_lines, probes, write_package
+from harness.netlist.package import Origin, Package, write_package
 from harness.netlist.veriloga import FILE, OBJECT, source
 from harness.simulators.raw import read_raw
+from tests.packages import deck_lines, probes
 
 RELATIVE = {"linear-ion-drift": 5e-6, "vteam": 1e-8, "yakopcic": 1e-7, "stanford": 3e-4, "data-driven": 2e-4}
 """How far outputs are from those of linear cells: (v / V₀)² / 6 at 10 mV where a model curves; ions always drift."""

@@ -17,7 +17,6 @@ CDL has neither testbenches nor parameters, and so nothing to expect.
 
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,14 +34,13 @@ from harness.netlist.design import TILE, Tile
 from harness.netlist.dialects import DIALECTS, RESISTORS, Bench, CellStyle, Dialect, Phase
 from harness.netlist.dialects.base import fitted, flattened
 from harness.netlist.guide import guide
-from harness.netlist.mapping import map_of, probe
+from harness.netlist.mapping import map_of
 from harness.netlist.naming import plain
-from harness.netlist.parts import Design, flat_net
+from harness.netlist.parts import Design
 
 MANIFEST = "manifest.json"
 EXPECTED = "expected.csv"
 MAP = "map.json"
-_INCLUDE = re.compile(r"""\s*\.?include\s+(["']?)([^"'\s]+)\1\s*""", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -186,55 +184,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CircuitError(f"{folder} is no exported package: its {MANIFEST} cannot be read") from error
-    if not isinstance(manifest, dict) or manifest.get("package") != 1 or manifest.get("dialect") not in DIALECTS:
+    if not isinstance(manifest, dict) or manifest.get("package") != 1 or str(manifest.get("dialect")) not in DIALECTS:
         raise CircuitError(f"{folder} is no exported package: its {MANIFEST} is of something else")
     return manifest
-
-
-def deck_lines(folder: Path, phase: Phase, *, flat: bool = False) -> list[str]:
-    """A package's testbench as one deck: included files stand where they were asked for.
-
-    Args:
-        folder: of the package.
-        phase: of the testbench.
-        flat: whether the flat network stands in for the hierarchical one.
-
-    Raises:
-        CircuitError: the folder is no package with testbenches, or a file includes one from elsewhere; names the line.
-    """
-    dialect = DIALECTS[read_manifest(folder)["dialect"]]
-    if not dialect.has_testbench:
-        raise CircuitError(f"package {folder}: {dialect.title} has no testbench")
-    stands_for = {f"network.{dialect.suffix}": f"flat.{dialect.suffix}"} if flat else {}
-    return list(_included(folder, f"testbench_{phase}.{dialect.suffix}", stands_for, set()))
-
-
-def probes(folder: Path, *, flat: bool = False) -> dict[str, str]:
-    """What results of a package's testbenches call the voltage of each node of the circuit, by the node's own name.
-
-    Raises:
-        CircuitError: the folder is no package.
-    """
-    joint = DIALECTS[read_manifest(folder)["dialect"]].joint
-    mapped = json.loads((folder / MAP).read_text())
-    paths = {node: flat_net(tuple(path.split("."))) if flat else path for node, path in mapped["nodes"].items()}
-    return {node: probe(path, mapped, joint) for node, path in paths.items()}
-
-
-def _included(folder: Path, name: str, stands_for: Mapping[str, str], seen: set[str]) -> Iterator[str]:
-    seen.add(name)
-    try:
-        lines = (folder / name).read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CircuitError(f"package {folder}: file {name} cannot be read as ASCII text") from error
-    for number, line in enumerate(lines, start=1):
-        if (found := _INCLUDE.fullmatch(line)) is None:
-            yield line
-            continue
-        wanted = stands_for.get(found.group(2), found.group(2))
-        if wanted in seen or Path(wanted).name != wanted or (folder / wanted).is_symlink():
-            raise CircuitError(f"package {folder}, {name} line {number}: {wanted!r} is not a file of the package's own")
-        yield from _included(folder, wanted, stands_for, seen)
 
 
 def _json(content: Mapping[str, Any]) -> str:
