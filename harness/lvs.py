@@ -14,6 +14,7 @@ from harness.errors import SimulatorError
 from harness.simulators.base import Program, run
 
 _SETUP = "permute default\nproperty default\n"
+_SLASH = re.compile(r" /(?=\s)")  # also at the end of a line that goes on
 _SUBCIRCUIT = re.compile(r"^\.SUBCKT (\w+)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -95,7 +96,7 @@ class KLayout:
 
 def _opened(db: Any, file: Path, text: str) -> Any:
     """A netlist whose top cell holds every device. KLayout does not know CDL's slash before a cell's name."""
-    file.write_text(text.replace(" / ", " "))
+    file.write_text(_SLASH.sub("", text))
     netlist = db.Netlist()
     try:
         netlist.read(str(file), db.NetlistSpiceReader())

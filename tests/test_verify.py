@@ -543,6 +543,7 @@ def test_layout_tools_find_flat_and_hierarchical_netlists_alike(tool: Tool, tmp_
         everything(),
         rectified_cascade(2, [3], 2, cells=CELLS, diode=DIODE, rng=np.random.default_rng(0)),
         scellier([3]),
+        kendall([10], channels=4, outputs=3),  # whose calls go on over line ends
     )
     for k, circuit in enumerate(circuits):
         verdict = verify(export(circuit, tmp_path / str(k), CDL))

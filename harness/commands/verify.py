@@ -41,7 +41,7 @@ def _print(folder: Path, verdict: Verdict) -> None:
     if verdict.simulators:
         OUT.print(table)
     for witness in verdict.simulators:
-        if witness.equal is False:
+        if witness.reason:
             OUT.print(f"{witness.name}, {witness.netlist}: {witness.reason}", markup=False, soft_wrap=True)
     for file in verdict.missing:
         OUT.print(f"{file} is missing", markup=False)
@@ -74,5 +74,5 @@ def _row(witness: Witness) -> tuple[str, ...]:
         witness.netlist,
         error,
         predictions,
-        f"{equal}: {witness.reason}" if witness.equal is None else equal,
+        equal,
     )
