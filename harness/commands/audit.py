@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Column, Table
 
 from harness.audit import Curve, Doubt, GradientError, Subject, audit_gradients
@@ -22,13 +21,12 @@ from harness.commands.options import (
     subject_of,
     with_overrides,
 )
-from harness.commands.terminal import ERR, OUT, print_json
+from harness.commands.terminal import ERR, OUT, WIDE, print_json
 from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.runs import Run
 
 _UNITS = {"β": "β (S)"}
-_WIDTH = 500  # at most: lines that run over a narrow terminal are better than names cut short
 
 
 @click.command()
@@ -140,7 +138,7 @@ def _print(found: Iterable[GradientError | Curve | Doubt], file: Path | None) ->
                 above = who
             case Doubt():
                 ERR.print(f"warning: {row.rule} on {row.chip}: {row.message}", soft_wrap=True)
-    Console(highlight=False, width=_WIDTH).print(table)
+    WIDE.print(table)
     if file is not None:
         OUT.print(f"wrote {file}")
 

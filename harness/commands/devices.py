@@ -7,16 +7,14 @@ from typing import Any, Literal
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Column, Table
 
 from harness.commands.options import json_option
-from harness.commands.terminal import OUT, print_json
+from harness.commands.terminal import OUT, WIDE, print_json
 from harness.errors import CircuitError
 from harness.files import write_atomic
 from harness.units import show
 
-_WIDTH = 500  # at most: lines that run over a narrow terminal are better than names cut short
 _CURVATURES = ("curvature_up", "curvature_down")
 
 
@@ -49,7 +47,7 @@ def list_devices(as_json: bool) -> None:
         table.add_row(
             row["name"], row["kind"], f"{row['paper']} ({row['year']})" if row["year"] else row["paper"], *_cells(row)
         )
-    Console(highlight=False, width=_WIDTH).print(table)
+    WIDE.print(table)
     OUT.print(f"memristor models for harness show device: {', '.join(shown.name for shown in SPECIMENS)}")
 
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 from rich.text import Text
 
 from harness.commands.options import data_option, json_option, simulators_for
-from harness.commands.terminal import ERR, OUT, print_json, stop_on_signal
+from harness.commands.terminal import ERR, OUT, WIDE, print_json, stop_on_signal
 from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.regress.bands import shown
@@ -28,8 +27,6 @@ from harness.regress.running import measure
 from harness.regress.suite import Case, Suite
 from harness.regress.updating import Change, abandoned, change, write
 from harness.regress.verdicts import Found, Report, Verdict, judge
-
-_WIDTH = 500  # at most: lines that run over a narrow terminal are better than names cut short
 
 
 @click.command()
@@ -171,7 +168,7 @@ def _print(reports: Mapping[Suite, Sequence[Report]]) -> None:
             golden, found = (_shown(value, row.band.unit) for value in (row.golden, row.found))
             name = report.case.name if k == 0 else ""
             table.add_row(name, row.name, golden, found, row.band.text(row.golden), _verdict(row.verdict))
-    Console(highlight=False, width=_WIDTH, markup=False).print(table)
+    WIDE.print(table)
     for report in everything:
         for problem in report.problems:
             OUT.print(f"{report.case.name}: {problem}")
@@ -277,7 +274,7 @@ def _print_changes(changes: Sequence[Change]) -> None:
             old = _shown(each.old.values.get(name) if each.old else None, band.unit)
             new = _shown(each.found.values.get(name), band.unit)
             table.add_row(each.case.name if k == 0 else "", name, old, new, state if k == 0 else "")
-    Console(highlight=False, width=_WIDTH, markup=False).print(table)
+    WIDE.print(table)
     for each in changes:
         for sentence in each.old.changed(each.case.identity()) if each.old else []:
             OUT.print(f"{each.case.name}: {sentence}")
@@ -291,7 +288,7 @@ def _print_list(selection: Mapping[Suite, Sequence[Case]], as_json: bool) -> Non
     table = _table("case", "experiment", "seeds", "compared in")
     for case in chain(*selection.values()):
         table.add_row(case.name, case.experiment, ", ".join(map(str, case.seeds)), ", ".join(case.bands))
-    Console(highlight=False, width=_WIDTH, markup=False).print(table)
+    WIDE.print(table)
 
 
 def _listed(case: Case) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 import click
 import pandas as pd
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
@@ -23,13 +22,12 @@ from harness.commands.options import (
     usable_cores,
     with_overrides,
 )
-from harness.commands.terminal import ERR, OUT, print_json, stop_on_signal
+from harness.commands.terminal import ERR, OUT, WIDE, print_json, stop_on_signal
 from harness.errors import ExperimentError
 from harness.runs import fresh_path
 from harness.sweep.deployment import Deployment, is_run
 from harness.sweep.points import Draws, Range, grid
 
-_WIDTH = 500  # at most: lines that run over a narrow terminal are better than names cut short
 _TITLES = {
     "test_accuracy": "test accuracy",
     "deployed_accuracy": "deployed",
@@ -283,7 +281,7 @@ def _print_means(table: pd.DataFrame, opened: sweeps.Sweep) -> None:
             cells += [_mean(100 * done["train_accuracy"], ".2f", " %")]
             cells += [_mean(done["test_loss"], ".4g"), _mean(done["seconds"], ".1f")]
         shown.add_row(*map(_shown, values), str(len(done)), *cells)
-    Console(highlight=False, width=_WIDTH).print(shown)
+    WIDE.print(shown)
     told = [f"{name}s" for name in opened.copies if len(set(table[name])) > 1] + (["draws"] if opened.drawn else [])
     if told:
         OUT.print(f"mean ± standard deviation, and the worst, over {' and '.join(told)}")

@@ -27,6 +27,8 @@ from harness.runs import Run
 
 ERR = Console(stderr=True, highlight=False, markup=False)  # no markup: paths are printed as they are
 OUT = Console(highlight=False, soft_wrap=True, markup=False)
+WIDE = Console(highlight=False, markup=False, width=500)
+"""For wide tables: lines that run over a narrow terminal are better than figures cut short."""
 
 
 def described(subject: Experiment, simulators: SimulatorChoice) -> str:

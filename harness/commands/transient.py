@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
 from harness.commands.options import data_option, json_option, seed_option, set_option, subject_of, with_overrides
-from harness.commands.terminal import ERR, OUT, print_json
+from harness.commands.terminal import ERR, OUT, WIDE, print_json
 from harness.errors import ExperimentError
 from harness.experiment import Experiment
 from harness.files import write_atomic
@@ -173,7 +173,7 @@ def _print(found: Settling) -> None:
     for phase in found.phases:
         for row in _rows_of(phase):
             table.add_row(*row)
-    OUT.print(table)
+    WIDE.print(table)
     table = Table("both phases to" if found.nudged else "free phase to", "time", "samples/s", "energy of a sample")
     for rate in found.rates:
         table.add_row(*_rate(rate))

@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from harness.commands.options import json_option
-from harness.commands.terminal import ERR, OUT, print_json
+from harness.commands.terminal import ERR, OUT, WIDE, print_json
 from harness.verify import LIMIT, Verdict, Witness
 from harness.verify import verify as verify_package
 
@@ -39,7 +39,7 @@ def _print(folder: Path, verdict: Verdict) -> None:
     for witness in verdict.simulators:
         table.add_row(*_row(witness))
     if verdict.simulators:
-        OUT.print(table)
+        WIDE.print(table)
     for witness in verdict.simulators:
         if witness.reason:
             OUT.print(f"{witness.name}, {witness.netlist}: {witness.reason}", markup=False, soft_wrap=True)
