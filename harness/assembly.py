@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.chip.nodal import NodalChip
 from harness.chip.programming import Mode, Programming
+from harness.chip_sections import ProgrammingSettings
 from harness.circuit import (
     CellRange,
     Circuit,
@@ -64,7 +65,6 @@ from harness.sections import (
     LinearizationSettings,
     MomentumSettings,
     PerturbationSettings,
-    ProgrammingSettings,
     RuleSettings,
     SGDSettings,
     SubsetSettings,

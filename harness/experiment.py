@@ -39,6 +39,7 @@ from harness.circuit import (
     Circuit,
 )
 from harness.circuit.nonlinearity import nonlinear_arrays
+from harness.circuit.variation import Variation
 from harness.controller import EpochDone, Evaluation, LearningRule, Plan, StepDone
 from harness.datasets import Split
 from harness.errors import CircuitError, ExperimentError, RunError
@@ -213,17 +214,21 @@ class Experiment:
         if variation.absent:
             chip = self._simulated_chip(self.circuit, simulators, access)
         else:
-            try:
-                chip = VariedChip(
-                    self.circuit, variation, seed, lambda made: self._simulated_chip(made, simulators), access=access
-                )
-            except CircuitError as error:
-                cure = "lower the strengths of [variation], or draw another chip with variation.seed"
-                raise ExperimentError(f"chip {seed} of [variation] cannot be made: {error}; {cure}") from error
+            chip = self._varied_chip(variation, simulators)
         if not errors.ideal:
             chip = ImperfectChip(chip, errors, seed=seed)
         programming = build_programming(self.settings)
         return chip if programming is None else ProgrammedChip(chip, programming, seed=seed)
+
+    def _varied_chip(self, variation: Variation, simulators: SimulatorChoice) -> Chip:
+        seed, access = self.settings.specimen, self.settings.chip.access
+        try:
+            return VariedChip(
+                self.circuit, variation, seed, lambda made: self._simulated_chip(made, simulators), access=access
+            )
+        except CircuitError as error:
+            cure = "lower the strengths of [variation], or draw another chip with variation.seed"
+            raise ExperimentError(f"chip {seed} of [variation] cannot be made: {error}; {cure}") from error
 
     def _simulated_chip(self, circuit: Circuit, simulators: SimulatorChoice, access: Access = Access.NODES) -> Chip:
         chip = self.settings.chip

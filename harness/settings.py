@@ -9,20 +9,17 @@ import tomli_w
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from harness.chip_sections import ChipSettings, ImperfectSettings, ProgrammingSettings, VariationSettings
 from harness.errors import ExperimentError
 from harness.problems import MismatchError, Names, explain, line_of
 from harness.sections import (
-    ChipSettings,
     DataSettings,
-    ImperfectSettings,
     NetworkSettings,
-    ProgrammingSettings,
     RuleSettings,
     Section,
     SubsetSettings,
     TrainingSettings,
     UpdateSettings,
-    VariationSettings,
 )
 
 

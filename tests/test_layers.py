@@ -23,9 +23,10 @@ MAY_IMPORT = {
     "runs": GROUND_FLOOR | {"learning"},
     "problems": GROUND_FLOOR,
     "assembly": GROUND_FLOOR
-    | {"devices", "circuit", "chip", "learning", "datasets", "controller", "sections", "settings"},
+    | {"chip_sections", "devices", "circuit", "chip", "learning", "datasets", "controller", "sections", "settings"},
     "sections": GROUND_FLOOR | {"devices", "circuit", "learning", "problems"},
-    "settings": GROUND_FLOOR | {"problems", "sections"},
+    "chip_sections": GROUND_FLOOR | {"devices", "circuit", "problems", "sections"},
+    "settings": GROUND_FLOOR | {"chip_sections", "problems", "sections"},
     "controller": GROUND_FLOOR | {"chip", "learning", "datasets", "runs"},
     "checks": GROUND_FLOOR | {"devices", "circuit", "netlist", "chip", "learning", "controller"},
     "doctor": GROUND_FLOOR | {"devices", "circuit", "chip", "checks"},
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     "audit": GROUND_FLOOR | {"circuit", "netlist", "chip", "learning", "checks", "controller"},
     "sweep": GROUND_FLOOR | {"chip", "controller", "experiment", "pictures", "runs", "settings"},
     "regress": GROUND_FLOOR
-    | {"chip", "learning", "controller", "experiment", "problems", "runs", "sections", "settings"},
+    | {"chip", "chip_sections", "learning", "controller", "experiment", "problems", "runs", "sections", "settings"},
     "transient": GROUND_FLOOR | {"circuit", "netlist", "chip"},
     "report": GROUND_FLOOR
     | {
@@ -47,6 +48,7 @@ MAY_IMPORT = {
         "devices",
         "netlist",
         "chip",
+        "chip_sections",
         "experiment",
         "pictures",
         "problems",

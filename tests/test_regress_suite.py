@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from harness.chip_sections import ImperfectSettings, ProgrammingSettings, VariationSettings
 from harness.regress.bands import Band
 from harness.regress.goldens import read_goldens
 from harness.regress.quantities import TRAINED
 from harness.regress.running import measure
 from harness.regress.suite import Case, Suite
 from harness.regress.verdicts import Verdict, judge
-from harness.sections import ImperfectSettings, ProgrammingSettings, VariationSettings
 from harness.settings import Settings
 
 FOLDER = Path(__file__).parent / "regress"

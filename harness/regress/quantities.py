@@ -18,13 +18,13 @@ import numpy as np
 from harness import controller
 from harness.chip.base import Chip
 from harness.chip.nodal import NodalChip
+from harness.chip_sections import ChipSettings
 from harness.controller import EpochDone, StepDone
 from harness.errors import ChipError
 from harness.experiment import Experiment
 from harness.learning import AnalyticalGradient
 from harness.measurement import Array, Conductances, Drive
 from harness.runs import HEADINGS, LEDGER, Position
-from harness.sections import ChipSettings
 from harness.settings import Settings
 
 _PRECISE = 1e-11  # V: Newton tolerance of the ideal chip

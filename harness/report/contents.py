@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from harness.chip_sections import ImperfectSettings, VariationSettings
 from harness.circuit import Circuit
 from harness.errors import ExperimentError
 from harness.experiment import Experiment
@@ -17,7 +18,7 @@ from harness.problems import Unit
 from harness.report.inventory import CellCount, cell_count
 from harness.report.survey import Survey, survey
 from harness.runs import EpochRow, Run, StepRow
-from harness.sections import ImperfectSettings, Section, VariationSettings
+from harness.sections import Section
 from harness.settings import Settings
 from harness.transient import Settling
 from harness.units import show
