@@ -1,36 +1,116 @@
-"""Files that appear as a whole or not at all."""
+"""Files and folders that appear as a whole or not at all.
 
+Whatever is written is made beside its place, under a name such as ``.result.json-1f0c93ab.partial``, and renamed when
+it is complete. A command that was killed leaves such a part behind; the next one that writes at the same place removes
+it. Parts of commands that are at work are locked, and stay.
+"""
+
+import fcntl
 import os
-import tempfile
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_PARTIAL = ".partial"
+_LONGEST = 50
+"""Characters of a name that its part repeats; file systems take 255 bytes."""
 
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Replace a file as a whole: readers see the old content or the new one.
 
     Raises:
-        OSError: there is no such folder, or it cannot be written; names the folder.
+        OSError: there is no such folder, it cannot be written, or the disk is full; names the file.
     """
-    try:
-        opened = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False)  # noqa: SIM115
-    except OSError as error:
-        why = error.strerror
-        if isinstance(error, FileNotFoundError):
-            why = "the folder takes no files" if path.parent.is_dir() else "there is no such folder"
-        raise OSError(error.errno, why, str(path.parent)) from error
-    with opened as file:
+    with _named(path):
+        remove_partial(path)
+        part, opened = _made(path, lambda part: os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o666 & ~_umask())
-            os.replace(file.name, path)
+            with open(opened, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(opened)
+                os.replace(part, path)  # before the lock on the part is given back
         except BaseException:
-            Path(file.name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes `path` when the block has ended, and vanishes when the block fails.
+
+    Raises:
+        FileExistsError: something is at `path` by then; it stays as it was.
+        OSError: the folder around `path` is missing or cannot be written; names `path`.
+    """
+    with _named(path):
+        remove_partial(path)
+        part, opened = _made(path, _new_folder)
+    try:
+        yield part
+        with _named(path):
+            if path.exists() or path.is_symlink():  # an empty folder would be replaced without a word
+                raise FileExistsError(17, "it exists already", str(path))
+            os.rename(part, path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    finally:
+        os.close(opened)
+
+
+def remove_partial(path: Path) -> None:
+    """Remove what killed commands have left of a file or folder; parts that a living command holds stay."""
+    with suppress(OSError):
+        for part in path.parent.iterdir():
+            if part.name.startswith(f".{path.name[:_LONGEST]}-") and part.name.endswith(_PARTIAL):
+                _remove_abandoned(part)
+
+
+def _remove_abandoned(part: Path) -> None:
+    with suppress(OSError):
+        opened = os.open(part, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if stat.S_ISDIR(os.fstat(opened).st_mode):
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink()
+        finally:
+            os.close(opened)
+
+
+def _made(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
+    """A new part of a file or folder, locked, and the descriptor that holds the lock."""
+    while True:
+        part = path.parent / f".{path.name[:_LONGEST]}-{secrets.token_hex(4)}{_PARTIAL}"
+        try:
+            opened = make(part)
+        except FileExistsError:
+            continue
+        with suppress(OSError):  # a file system without locks: then nothing is taken for abandoned either
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if part.exists():  # another command may have taken it for abandoned before it was locked
+            return part, opened
+        os.close(opened)
+
+
+def _new_folder(part: Path) -> int:
+    part.mkdir()
+    return os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors name the file that a user asked for, not the part of it."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError):
+            why = "the folder takes no files" if path.parent.is_dir() else f"there is no folder {path.parent}"
+        raise type(error)(error.errno, why, str(path)) from error

@@ -1,0 +1,124 @@
+"""Files and folders appear whole or not at all, also where a command is killed while it writes them."""
+
+import errno
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.files import whole_folder, write_atomic
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from harness.files import whole_folder
+with whole_folder(Path(sys.argv[1])) as made:
+    (made / "half").write_text("done")
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+def begun(folder: Path) -> subprocess.Popen[bytes]:
+    """A process that is making a folder, and will not end by itself."""
+    process = subprocess.Popen([sys.executable, "-c", WRITER, folder], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout as said:
+        assert said.readline() == b"begun\n"
+    return process
+
+
+def test_a_file_that_fails_leaves_the_old_one_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    write_atomic(file, b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_atomic(file, b"new")
+    assert caught.value.filename == str(file)
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_obeys_the_umask_and_takes_the_longest_name(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_atomic(tmp_path / ("n" * 255), b"content")
+    finally:
+        os.umask(before)
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*absent") as caught:
+        write_atomic(tmp_path / "absent" / "file", b"")
+    assert caught.value.filename == str(tmp_path / "absent" / "file")
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "made") as made:
+        (made / "inside").write_text("text")
+        assert not (tmp_path / "made").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["made"]
+    assert (tmp_path / "made" / "inside").read_text() == "text"
+
+
+def test_a_folder_that_fails_vanishes(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), whole_folder(tmp_path / "made") as made:
+        (made / "inside").write_text(str(1 / 0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_replaces_nothing(tmp_path: Path) -> None:
+    """Not even an empty folder that another command has made meanwhile."""
+    with pytest.raises(FileExistsError, match="exists already"), whole_folder(tmp_path / "made"):
+        (tmp_path / "made").mkdir()
+    assert [p.name for p in tmp_path.iterdir()] == ["made"]
+
+
+def test_what_a_killed_command_left_is_removed_by_the_next_and_only_that(tmp_path: Path) -> None:
+    killed, living = begun(tmp_path / "run"), begun(tmp_path / "run")
+    mine = tmp_path / ".run-notes.partial.txt"
+    mine.write_text("the user's own")
+    try:
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        assert len(list(tmp_path.glob(".run-????????.partial"))) == 2
+        with whole_folder(tmp_path / "run"):
+            (kept,) = (p for p in tmp_path.glob(".run-????????.partial") if (p / "half").exists())
+    finally:
+        living.kill()
+        living.wait()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([kept.name, mine.name, "run"])
+
+
+def write_often(folder: Path, until: float) -> None:
+    number = 0
+    while time.monotonic() < until:
+        number += 1
+        write_atomic(folder / "file", b"content %d" % number)
+
+
+def test_two_commands_that_write_the_same_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    until = time.monotonic() + 0.5
+    context = multiprocessing.get_context("spawn")
+    others = [context.Process(target=write_often, args=(tmp_path, until + 1)) for _ in range(2)]
+    for other in others:
+        other.start()
+    write_often(tmp_path, until)
+    for other in others:
+        other.join()
+    assert [other.exitcode for other in others] == [0, 0]
+    assert (tmp_path / "file").read_bytes().startswith(b"content ")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
