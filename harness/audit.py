@@ -16,7 +16,7 @@ from harness.checks import finite_differences
 from harness.chip.base import Chip
 from harness.chip.ngspice import NgspiceChip
 from harness.chip.nodal import NodalChip
-from harness.circuit.circuit import Circuit, nodes_of
+from harness.circuit.circuit import Circuit
 from harness.circuit.scaling import is_reciprocal
 from harness.controller import LearningRule
 from harness.errors import ChipError, CircuitError
@@ -271,7 +271,7 @@ def _worst(rule: LearningRule, chip: Chip, subject: Subject, truth: Truth) -> fl
 
 def _doubts(subject: Subject, name: str, strength: str, bench: Bench, readings: NudgedReadings) -> Iterator[Doubt]:
     """Nudges that move the cells' nodes by too little for the solver, or for a converter, to see."""
-    free = {node for array in subject.circuit.arrays for node in nodes_of(array)} - subject.circuit.held_nodes
+    free = {node for array in subject.circuit.arrays for node in array.pins} - subject.circuit.held_nodes
     at = [k for node, k in subject.circuit.node_index.items() if node in free]
     shift = float(np.median(np.abs(readings.high.nodes - readings.free.nodes)[:, at]))
     volts = float(np.median(np.abs(readings.free.nodes[:, at])))

@@ -21,7 +21,6 @@ from harness.circuit import (
     Resistor,
     Transformer,
 )
-from harness.circuit.circuit import driven_node, nodes_of
 from harness.circuit.scaling import is_reciprocal
 from harness.controller import LearningRule
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
@@ -197,7 +196,7 @@ def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
 
     What a transformer draws cannot be told from voltages: its pins are left out.
     """
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    index = circuit.grounded_index
     volts = np.column_stack([nodes, np.zeros(len(nodes))])
     net, size = np.zeros_like(volts), np.zeros_like(volts)
 
@@ -242,7 +241,7 @@ def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
     ):  # from the last stage back: what a stage is asked for, it asks of its input
         if isinstance(element, BidirectionalAmplifier):
             add(index[element.input], net[:, index[element.output]] / element.gain)
-    held = {driven_node(e) for e in circuit.elements} | {GROUND}
-    held |= {node for e in circuit.elements if isinstance(e, Transformer) for node in nodes_of(e)}
+    held = {e.drives for e in circuit.elements} | {GROUND}
+    held |= {node for e in circuit.elements if isinstance(e, Transformer) for node in e.pins}
     free = [k for node, k in index.items() if node not in held]
     return float(np.abs(net[:, free]).max(initial=0.0) / max(size.max(), np.finfo(float).tiny))

@@ -155,7 +155,7 @@ def test_gradients_in_the_adjoint_network_equal_finite_differences(circuit: Circ
     inputs = random_batch(circuit, samples=1).inputs
     (free,) = chip.measure([Drive(inputs)])
     (adjoint,) = chip.measure([Drive(inputs, Injection(weights[None]), "adjoint", free, adjoint=True)])
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    index = circuit.grounded_index
     v, dual = (np.append(reading.nodes[0], 0.0) for reading in (free, adjoint))
     for k, array in enumerate(circuit.arrays):
         first, second = array.ends(index)

@@ -1,6 +1,6 @@
 """What the chip is: circuits as plain data, their builders, and their exact reduction."""
 
-from harness.circuit.circuit import Circuit, check_bounds
+from harness.circuit.circuit import Circuit
 from harness.circuit.elements import (
     GROUND,
     BidirectionalAmplifier,
@@ -17,6 +17,7 @@ from harness.circuit.elements import (
     TrainableArray,
     Transformer,
     VoltageSource,
+    check_bounds,
 )
 from harness.circuit.networks import (
     CellRange,

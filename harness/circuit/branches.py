@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
-from harness.circuit.circuit import Circuit, nodes_of
-from harness.circuit.elements import GROUND, CurrentSource, Diode, Gyrator, Resistor, TrainableArray, Transformer
+from harness.circuit.circuit import Circuit
+from harness.circuit.elements import CurrentSource, Diode, Gyrator, Resistor, TrainableArray, Transformer
 from harness.circuit.scaling import scaling_of
 from harness.devices import CellLaw
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
@@ -33,7 +33,7 @@ class Branches:
         """Raises CircuitError: stages close a loop without anything between them."""
         self.circuit = circuit
         self.scaling = scaling_of(circuit)
-        self._index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+        self._nodes = len(circuit.grounded_index)
         self._transformers = [e for e in circuit.elements if isinstance(e, Transformer)]
         self.rise, self.into = self._frames()
         """V/V, ``[rows, n]``, and 1/scale of each free node in its variable's equation, ``[n, rows]``."""
@@ -46,7 +46,7 @@ class Branches:
         self.critical = self.scale * np.log(self.scale / (np.sqrt(2) * self.saturation))
         """V of each diode above which it is let rise by logarithmic steps only, ``[diodes, 1]``."""
         ends = [self._ends(circuit.arrays[k]) for k, _ in self.cells]
-        ends.append((self._at([d.anode for d in diodes]), self._at([d.cathode for d in diodes])))
+        ends.append((circuit.at([d.anode for d in diodes]), circuit.at([d.cathode for d in diodes])))
         self.first, self.second = (np.concatenate([pair[side] for pair in ends]) for side in (0, 1))
         """Nodes at both ends of every branch: cells array by array, then diodes."""
         self.drops = (self.rise[self.first] - self.rise[self.second]).tocsr()
@@ -57,8 +57,8 @@ class Branches:
         """V up to which the law of a curved cell holds, where a free node touches it, ``[cells, 1]``."""
         self.incidence = (self.into[:, self.first] - self.into[:, self.second]).tocsr()
         """Where the currents of branches enter the equations, ``[n, branches]``."""
-        pins = [(self._index[o.plus], self._index[o.minus]) for o in circuit.outputs]
-        self.plus, self.minus = np.array(pins, dtype=np.intp).T
+        self.plus = circuit.at([o.plus for o in circuit.outputs])
+        self.minus = circuit.at([o.minus for o in circuit.outputs])
         self.places, self.weights = self._jacobian()
         """Where slopes of branches enter the Jacobian, row + n · column, and how, ``[places, branches]``."""
         self._fixed = _joined(list(self._fixed_entries()))
@@ -72,7 +72,7 @@ class Branches:
         """V where the unknowns are 0, ``[rows, batch]``."""
         scaling, follows = self.scaling, np.flatnonzero(self.scaling.channel >= 0)
         volts = np.zeros((self.rise.shape[0], len(inputs)))
-        volts[: len(self._index)] = scaling.constant[:, None]
+        volts[: self._nodes] = scaling.constant[:, None]
         volts[follows] += scaling.gain[follows, None] * inputs.T[scaling.channel[follows]]
         return volts
 
@@ -90,23 +90,23 @@ class Branches:
 
     def _ends(self, array: TrainableArray) -> tuple[Index, Index]:
         """Nodes at both ends of every cell, in the order of ``conductances.ravel()``."""
-        first, second = np.broadcast_arrays(*array.ends(self._index))
+        first, second = np.broadcast_arrays(*array.ends(self.circuit.grounded_index))
         return first.ravel(), second.ravel()
 
     def _fixed_entries(self) -> Iterator[Entries]:
         """Currents out of every node through everything linear but cells, and transformers' equations."""
         for number, transformer in enumerate(self._transformers):
-            pins, own = self._at(nodes_of(transformer)), np.full(4, len(self._index) + number)
+            pins, own = self.circuit.at(transformer.pins), np.full(4, self._nodes + number)
             ratio = np.array([1.0, -1.0, -transformer.ratio, transformer.ratio])
             yield pins, own, ratio
             yield own, pins, ratio
         for element in self.circuit.elements:
             match element:
                 case Resistor(conductance=conductance):
-                    a, b = self._at(nodes_of(element))
+                    a, b = self.circuit.at(element.pins)
                     yield _conductances(np.array([a]), np.array([b]), np.array([conductance]))
                 case Gyrator(conductance=conductance):
-                    a, b, c, d = self._at(nodes_of(element))
+                    a, b, c, d = self.circuit.at(element.pins)
                     signs = np.array([1.0, -1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0])
                     yield np.array([a, a, b, b, c, c, d, d]), np.array([c, d, c, d, a, b, a, b]), conductance * signs
 
@@ -115,17 +115,16 @@ class Branches:
         amperes = np.zeros(self.rise.shape[0])
         for element in self.circuit.elements:
             if isinstance(element, CurrentSource):
-                amperes[self._index[element.source]] -= element.amperes
-                amperes[self._index[element.sink]] += element.amperes
+                np.add.at(amperes, self.circuit.at(element.pins), [-element.amperes, element.amperes])
         return amperes
 
     def _frames(self) -> tuple[csr_matrix, csr_matrix]:
         scaling, extra = self.scaling, np.arange(len(self._transformers))
-        rows, size = len(self._index) + len(extra), scaling.variables + len(extra)
+        rows, size = self._nodes + len(extra), scaling.variables + len(extra)
         frames = []
         for chosen, weight in ((scaling.unknown, scaling.scale), (scaling.free, 1 / scaling.scale)):
             nodes = np.flatnonzero(chosen)
-            at = np.concatenate([nodes, len(self._index) + extra])
+            at = np.concatenate([nodes, self._nodes + extra])
             columns = np.concatenate([scaling.variable[nodes], scaling.variables + extra])
             frames.append(csr_matrix((np.append(weight[nodes], np.ones(len(extra))), (at, columns)), (rows, size)))
         return frames[0], frames[1].T.tocsr()
@@ -143,9 +142,6 @@ class Branches:
         place, branch, weight = _joined(found)
         places, at = np.unique(place, return_inverse=True)
         return places, coo_matrix((weight, (at.ravel(), branch)), shape=(len(places), len(self.first))).tocsr()
-
-    def _at(self, nodes: Sequence[str]) -> Index:
-        return np.array([self._index[node] for node in nodes], dtype=np.intp)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import LinearOperator, eigs, splu
 
 from harness.circuit.branches import Branches
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import GROUND, Crossbar, InputSource, Transformer, VoltageSource
+from harness.circuit.elements import Crossbar, InputSource, Transformer, VoltageSource
 from harness.circuit.power import dissipated
 from harness.errors import CircuitError
 from harness.measurement import Array, Index, Injection, Nudge, Spring
@@ -26,7 +26,7 @@ def capacitances(circuit: Circuit, node: float, line: float) -> Array:
     Raises:
         CircuitError: a node that nothing holds has none, or all are held.
     """
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    index = circuit.grounded_index
     cells = np.zeros(len(index))
     for array in circuit.arrays:
         first, second = array.ends(index)
@@ -49,9 +49,9 @@ class Dynamics:
         self.circuit = circuit
         sources = [e for e in circuit.elements if isinstance(e, (InputSource, VoltageSource))]
         driven = {e.node for e in sources}
-        self.free = _numbers(circuit, [n for n in circuit.nodes if n not in circuit.held_nodes])
+        self.free = circuit.at([n for n in circuit.nodes if n not in circuit.held_nodes])
         """Nodes that nothing holds."""
-        self.moving = _numbers(circuit, [n for n in circuit.nodes if n not in driven])
+        self.moving = circuit.at([n for n in circuit.nodes if n not in driven])
         """Those and the outputs of stages."""
         self.transformers = [e.name for e in circuit.elements if isinstance(e, Transformer)]
         """Those whose currents voltages do not tell."""
@@ -64,9 +64,8 @@ class Dynamics:
         self._capacitance = (self._branches.into @ diags(own) @ self._branches.rise).tocsc()
         self._linear = self._branches.into @ self._equations.linear @ self._branches.rise
         self._incidence = _incidence(self._branches.first, self._branches.second, rows)
-        ground = len(circuit.nodes)
-        self._plus = np.array([circuit.node_index[o.plus] for o in circuit.outputs], dtype=np.intp)
-        self._minus = np.array([circuit.node_index.get(o.minus, ground) for o in circuit.outputs], dtype=np.intp)
+        self._plus = circuit.at([o.plus for o in circuit.outputs])
+        self._minus = circuit.at([o.minus for o in circuit.outputs])
         self._pins = _incidence(self._plus, self._minus, rows)
 
     def slowest(self, nodes: Array, spring: float = 0.0) -> float:
@@ -131,7 +130,7 @@ class Dynamics:
         drops = self._pins.T @ state
         pushed, given = _pushed(nudge, drops, switched)
         missing = leaving - self._equations.sources[:, None] - self._pins @ pushed
-        held = _numbers(self.circuit, sorted(self.circuit.held_nodes))
+        held = self.circuit.at(sorted(self.circuit.held_nodes))
         delivered = np.sum(state[held] * missing[held], axis=0) + self._equations.sources @ state + given
         delivered -= self._drawn(state, missing)
         heat = dissipated(self.circuit, self.circuit.conductances, volts) + given - np.sum(pushed * drops, axis=0)
@@ -187,7 +186,3 @@ def _incidence(first: Index, second: Index, rows: int) -> csr_matrix:
     count = np.arange(len(first))
     ends = np.concatenate([first, second]), np.concatenate([count, count])
     return coo_matrix((np.repeat([1.0, -1.0], len(first)), ends), shape=(rows, len(first))).tocsr()
-
-
-def _numbers(circuit: Circuit, nodes: list[str]) -> Index:
-    return np.array([circuit.node_index[node] for node in nodes], dtype=np.intp)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 
-from harness.circuit.circuit import Circuit, nodes_of
+from harness.circuit.circuit import Circuit
 from harness.circuit.elements import (
     GROUND,
     BidirectionalAmplifier,
@@ -279,7 +279,7 @@ def reachable_range(circuit: Circuit, inputs: Array) -> tuple[Array, Array]:
             )
     _check_columns("inputs", inputs, circuit.channels)
     low, high = _node_bounds(circuit, inputs)
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    index = circuit.grounded_index
     plus, minus = ([index[getattr(output, end)] for output in circuit.outputs] for end in ("plus", "minus"))
     return low[:, plus] - high[:, minus], high[:, plus] - low[:, minus]
 
@@ -293,7 +293,7 @@ def _node_bounds(circuit: Circuit, inputs: Array) -> tuple[Array, Array]:
                 held[:, circuit.node_index[node]] = volts
             case InputSource(_, node, channel, gain):
                 held[:, circuit.node_index[node]] = gain * inputs[:, channel]
-    if any(GROUND in nodes_of(element) for element in circuit.elements):
+    if any(GROUND in element.pins for element in circuit.elements):
         held[:, -1] = 0.0
     free = np.isnan(held)
     low = np.where(free, np.nanmin(held, axis=1, keepdims=True), held)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from harness.circuit.circuit import Circuit, nodes_of
+from harness.circuit.circuit import Circuit
 from harness.circuit.elements import GROUND, Crossbar, Element, InputSource, Resistor, VoltageSource
 from harness.measurement import Array
 
@@ -43,7 +43,7 @@ def gathered(circuit: Circuit) -> Gathered:
             elements += _rest(element, sources, total, drive)
         elif not isinstance(element, (InputSource, VoltageSource)):
             elements.append(element)
-    touched = {node for element in elements for node in nodes_of(element)}
+    touched = {node for element in elements for node in element.pins}
     touched |= {node for output in circuit.outputs for node in (output.plus, output.minus)}
     columns = [sources.row(e) for e in sources.elements if e.node in touched]
     pins: list[Element] = [

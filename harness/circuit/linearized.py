@@ -6,7 +6,6 @@ import numpy as np
 
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import (
-    GROUND,
     BidirectionalAmplifier,
     Buffer,
     Crossbar,
@@ -32,7 +31,7 @@ def linearized(circuit: Circuit, nodes: Array) -> Circuit:
         nodes: V of every node at the operating point, ``[nodes]``.
     """
     volts = dict(zip(circuit.nodes, nodes.tolist(), strict=True))
-    index, grounded = {**circuit.node_index, GROUND: len(nodes)}, np.append(nodes, 0.0)
+    index, grounded = circuit.grounded_index, np.append(nodes, 0.0)
     elements: list[Element] = []
     for element in circuit.elements:
         match element:

@@ -274,7 +274,7 @@ class AmplifierErrors:
 def _layers(circuit: Circuit) -> dict[str, int]:
     """A number for every bidirectional amplifier, the same for those between the same two scales."""
     scale = scaling_of(circuit).scale
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    index = circuit.grounded_index
     numbers: dict[tuple[float, float], int] = {}
     amplifiers = [e for e in circuit.elements if isinstance(e, BidirectionalAmplifier)]
     levels = [(float(scale[index[a.input]]), float(scale[index[a.output]])) for a in amplifiers]

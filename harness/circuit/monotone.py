@@ -228,7 +228,7 @@ def network_of(circuit: Circuit, variables: Sequence[Variable | str] | None = No
     if not any(isinstance(e, Gyrator) for e in circuit.elements):
         sign = np.where([v is Variable.CURRENT for v in chosen], 1.0, -1.0)
         H = (H + sign[:, None] * H.T * sign) / 2  # noqa: N806 - what rounding left of reciprocity
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    index = circuit.grounded_index
     y = np.array([volts[index[o.plus]] - volts[index[o.minus]] for o in circuit.outputs])
     m = len(H)
     return MonotoneNetwork(H, B, bias, y[:, :m], y[:, m:-1], y[:, -1], chosen, linear.names)
@@ -257,7 +257,7 @@ class _Linear:
 
 def _linear_part(circuit: Circuit) -> _Linear:
     _refuse_cascades(circuit)
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    index = circuit.grounded_index
     count, elements = len(index), circuit.elements
     diodes = [e for e in elements if isinstance(e, Diode)]
     if not diodes:

@@ -3,10 +3,10 @@
 import numpy as np
 
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import GROUND, Diode, Resistor
+from harness.circuit.elements import Diode, Resistor
 from harness.devices import CellLaw
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
-from harness.measurement import Array, Conductances, Index
+from harness.measurement import Array, Conductances
 
 
 def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Array:
@@ -17,11 +17,10 @@ def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Ar
         conductances: S, one array per trainable array.
         nodes: V, ``[batch, nodes]``.
     """
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
     volts = np.column_stack([nodes, np.zeros(len(nodes))])
     watts = np.zeros(len(nodes))
     for array, g in zip(circuit.arrays, conductances, strict=True):
-        first, second = array.ends(index)
+        first, second = array.ends(circuit.grounded_index)
         if not array.law.linear:
             watts += [_in_curved(array.law, row[first] - row[second], g) for row in volts]
         elif g.ndim == 2:
@@ -29,10 +28,10 @@ def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Ar
         else:
             watts += (volts[:, first] - volts[:, second]) ** 2 @ g
     resistors = [e for e in circuit.elements if isinstance(e, Resistor)]
-    drops = volts[:, _at(index, [r.a for r in resistors])] - volts[:, _at(index, [r.b for r in resistors])]
+    drops = volts[:, circuit.at([r.a for r in resistors])] - volts[:, circuit.at([r.b for r in resistors])]
     watts += drops**2 @ np.array([r.conductance for r in resistors])
     diodes = [e for e in circuit.elements if isinstance(e, Diode)]
-    over = volts[:, _at(index, [d.anode for d in diodes])] - volts[:, _at(index, [d.cathode for d in diodes])]
+    over = volts[:, circuit.at([d.anode for d in diodes])] - volts[:, circuit.at([d.cathode for d in diodes])]
     saturation = np.array([d.model.saturation_current for d in diodes])
     current, _ = current_and_slope(over, saturation, np.array([d.model.emission for d in diodes]) * THERMAL_VOLTAGE)
     return watts + (current * over).sum(axis=1)
@@ -45,7 +44,3 @@ def _in_curved(law: CellLaw, over: Array, g: Array) -> float:
 def _in_crossbar(words: Array, bits: Array, g: Array) -> Array:
     """Σ g (v_word − v_bit)² without an array of every sample's every cell."""
     return words**2 @ g.sum(axis=1) + bits**2 @ g.sum(axis=0) - 2 * ((words @ g) * bits).sum(axis=1)
-
-
-def _at(index: dict[str, int], nodes: list[str]) -> Index:
-    return np.array([index[node] for node in nodes], dtype=np.intp)

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.circuit.circuit import Circuit, nodes_of
-from harness.circuit.elements import GROUND, CurrentSource, Diode, Gyrator, Resistor, Transformer
+from harness.circuit.circuit import Circuit
+from harness.circuit.elements import CurrentSource, Diode, Gyrator, Resistor, Transformer
 from harness.circuit.elimination import Elimination, Factors, eliminate
 from harness.circuit.equations import System
 from harness.circuit.fronts import Fronts, fronts_of
@@ -130,20 +130,19 @@ class Reduction:
         refuse_nonlinear(circuit)
         self.circuit = circuit
         self._scaling = scaling_of(circuit)
-        self._index = {**circuit.node_index, GROUND: len(circuit.nodes)}
-        self._array_ends = [array.ends(self._index) for array in circuit.arrays]
+        self._array_ends = [array.ends(circuit.grounded_index) for array in circuit.arrays]
         resistors = [e for e in circuit.elements if isinstance(e, Resistor)]
-        self._ends = self._at([r.a for r in resistors]), self._at([r.b for r in resistors])
+        self._ends = circuit.at([r.a for r in resistors]), circuit.at([r.b for r in resistors])
         self._fixed = np.array([r.conductance for r in resistors])
-        self._gyrators = [(self._at(nodes_of(e)), e.conductance) for e in circuit.elements if isinstance(e, Gyrator)]
+        self._gyrators = [(circuit.at(e.pins), e.conductance) for e in circuit.elements if isinstance(e, Gyrator)]
         transformers = [e for e in circuit.elements if isinstance(e, Transformer)]
-        self._transformers = [(self._at(nodes_of(e)), e.ratio) for e in transformers]
+        self._transformers = [(circuit.at(e.pins), e.ratio) for e in transformers]
         self._sources = [e for e in circuit.elements if isinstance(e, CurrentSource)]
         self._names = [*_variable_names(circuit, self._scaling), *(e.name for e in transformers)]
         self._diodes = [e for e in circuit.elements if isinstance(e, Diode)]
         self._diode_table = _Diodes(
-            self._at([d.anode for d in self._diodes]),
-            self._at([d.cathode for d in self._diodes]),
+            circuit.at([d.anode for d in self._diodes]),
+            circuit.at([d.cathode for d in self._diodes]),
             np.array([d.model.saturation_current for d in self._diodes]),
             np.array([d.model.emission for d in self._diodes]) * THERMAL_VOLTAGE,
         )
@@ -216,19 +215,16 @@ class Reduction:
         for k, (pins, ratio) in enumerate(self._transformers):
             system.add_transformer(k, pins, ratio)
         for source in self._sources:
-            system.add_current(self._index[source.source], -source.amperes)
-            system.add_current(self._index[source.sink], source.amperes)
+            system.add_current(self.circuit.grounded_index[source.source], -source.amperes)
+            system.add_current(self.circuit.grounded_index[source.sink], source.amperes)
         return system
-
-    def _at(self, nodes: Sequence[str]) -> Index:
-        return np.array([self._index[node] for node in nodes], dtype=np.intp)
 
     def _partition(self) -> tuple[Index, Index]:
         """Variables that stay, and those that a Schur complement removes (`harness.circuit.partition`)."""
         variable = self._scaling.variable
         held = [n for d in self._diodes for n in (d.anode, d.cathode)]
         held += [n for o in self.circuit.outputs for n in (o.plus, o.minus)]
-        held_at = self._at(held)
+        held_at = self.circuit.at(held)
         stays = np.zeros(self._scaling.variables + len(self._transformers), bool)
         stays[variable[held_at][self._scaling.free[held_at]]] = True
         stays[self._scaling.variables :] = True
@@ -266,7 +262,8 @@ class Reduction:
                 return kept[int(scaling.variable[node])]
             return len(kept) + rails.setdefault((node, *frame), len(rails))
 
-        ends = [(self._index[d.anode], self._index[d.cathode]) for d in self._diodes]
+        index = self.circuit.grounded_index
+        ends = [(index[d.anode], index[d.cathode]) for d in self._diodes]
         frames = [self._frame(f"diode {d.name}", pair) for d, pair in zip(self._diodes, ends, strict=True)]
         scales = [scale for scale, _ in frames]
         at = [[terminal(node, frame) for node in pair] for pair, frame in zip(ends, frames, strict=True)]
@@ -277,7 +274,7 @@ class Reduction:
             np.array([d.model.saturation_current / s for d, s in zip(self._diodes, scales, strict=True)]),
             np.array([d.model.emission / s for d, s in zip(self._diodes, scales, strict=True)]),
         )
-        pins = [(self._index[o.plus], self._index[o.minus]) for o in self.circuit.outputs]
+        pins = [(index[o.plus], index[o.minus]) for o in self.circuit.outputs]
         frames = [self._frame(f"output {o.name}", pair) for o, pair in zip(self.circuit.outputs, pins, strict=True)]
         out_scales = {scale for scale, _ in frames}
         if len(out_scales) > 1:
@@ -306,7 +303,7 @@ class Reduction:
 
     def _refuse_floating(self, system: "System") -> None:
         open_nodes = np.flatnonzero(system.diagonal[: self._scaling.variables] <= 0)
-        with_diode = {self._scaling.variable[self._index[n]] for d in self._diodes for n in (d.anode, d.cathode)}
+        with_diode = set(self._scaling.variable[self.circuit.at([n for d in self._diodes for n in d.pins])].tolist())
         for variable in open_nodes:
             if variable not in with_diode:
                 raise CircuitError(f"node {self._names[variable]} floats: every cell that leads to it is open (0 S)")

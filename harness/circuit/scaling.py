@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from harness.circuit.circuit import Circuit, nodes_of
+from harness.circuit.circuit import Circuit
 from harness.circuit.elements import (
     GROUND,
     BidirectionalAmplifier,
@@ -168,7 +168,7 @@ def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
         CircuitError: outputs lie behind unequal amplification, or unequal gains leave the circuit without an energy.
     """
     scaling = _with_energy(circuit)
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    index = circuit.grounded_index
     top = _output_scale(circuit, scaling, index)
     return tuple(_energy_scale(array, scaling, index, top) for array in circuit.arrays)
 
@@ -176,7 +176,7 @@ def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
 def node_scales(circuit: Circuit) -> Array:
     """(s_out / s)² of every node, ``[nodes]``, which `energy_scales` gives for cells."""
     scaling = _with_energy(circuit)
-    top = _output_scale(circuit, scaling, {**circuit.node_index, GROUND: len(circuit.nodes)})
+    top = _output_scale(circuit, scaling, circuit.grounded_index)
     return np.asarray((top / scaling.scale[:-1]) ** 2)
 
 
@@ -271,13 +271,13 @@ def _reciprocal_links(circuit: Circuit, index: dict[str, int], driven: npt.NDArr
 
     A transformer joins its ports too: between unequal scales it would not be reciprocal in the scaled variables.
     """
-    singles = [nodes_of(e) for e in circuit.elements if isinstance(e, (Resistor, Diode))]
+    singles = [e.pins for e in circuit.elements if isinstance(e, (Resistor, Diode))]
     pairs = [np.array([(index[a], index[b]) for a, b in singles], dtype=np.intp).reshape(-1, 2)]
     for element in circuit.elements:
         if isinstance(element, Edges):
             pairs.append(np.column_stack(element.ends(index)))
         elif isinstance(element, (Crossbar, Transformer)):
-            free = [index[node] for node in nodes_of(element) if not driven[index[node]]]
+            free = [index[node] for node in element.pins if not driven[index[node]]]
             pairs.append(np.array([(free[0], other) for other in free[1:]], dtype=np.intp).reshape(-1, 2))
     joined = np.concatenate(pairs)
     return joined[~driven[joined].any(axis=1)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness.circuit import GROUND, Circuit, Edges
+from harness.circuit import Circuit, Edges
 from harness.circuit.scaling import energy_scales, node_scales
 from harness.measurement import Array, Conductances, Index
 
@@ -15,7 +15,7 @@ class Cells:
     """
 
     def __init__(self, circuit: Circuit) -> None:
-        index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+        index = circuit.grounded_index
         self._ends = [tuple(nodes.ravel() for nodes in array.ends(index)) for array in circuit.arrays]
         self._is_graph = [isinstance(array, Edges) for array in circuit.arrays]
         self._scales = energy_scales(circuit)

@@ -28,7 +28,7 @@ class Cycles:
     def __init__(self, circuit: Circuit) -> None:
         if any(isinstance(element, BidirectionalAmplifier) for element in circuit.elements):
             raise CircuitError("the cycle form knows no amplifiers; use the node form")
-        index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+        index = circuit.grounded_index
         self._nodes = len(circuit.nodes)
         self._arrays = [array.title for array in circuit.arrays]
         self._shapes = [array.shape for array in circuit.arrays]

@@ -9,7 +9,7 @@ over the far ends, with λ the adjoint voltage there (0 at the rail) and g a dio
 
 import numpy as np
 
-from harness.circuit import GROUND, Circuit, Diode, Resistor, VoltageSource
+from harness.circuit import Circuit, Diode, Resistor, VoltageSource
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.measurement import Array, Conductances
 
@@ -23,7 +23,7 @@ def rail_gradient(circuit: Circuit, conductances: Conductances, nodes: Array, ad
         nodes: V at the operating points, ``[batch, nodes]``.
         adjoint: λ of every node for ∂C/∂v as currents (A), ``[batch, nodes]``.
     """
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    index = circuit.grounded_index
     volts, moved = (np.column_stack([array, np.zeros(len(array))]) for array in (nodes, adjoint))
     into = np.zeros(len(index))  # Σ g λ of the far ends, at every node
     for array, g in zip(circuit.arrays, conductances, strict=True):

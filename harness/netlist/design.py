@@ -20,7 +20,6 @@ from harness.circuit import (
     Transformer,
     VoltageSource,
 )
-from harness.circuit.circuit import nodes_of
 from harness.errors import CircuitError
 from harness.netlist.naming import VSS, Names
 from harness.netlist.parts import (
@@ -96,7 +95,7 @@ class _Builder:
                     self.edges(arrays[element.name], element, segments.by_array[element.name])
                 case Resistor() if element.name not in segments.names:
                     name = f"r{self.others.claim(element.name)}"
-                    a, b = self.at(nodes_of(element))
+                    a, b = self.at(element.pins)
                     self.instances.append(FixedResistor(name, a, b, element.conductance))
                     self.elements[element.name] = (name,)
                 case Diode() if element.name in neurons:
@@ -148,7 +147,7 @@ class _Builder:
                 ports.setdefault(net, Direction.OUTPUT)
         for element in self.circuit.elements:
             if isinstance(element, CurrentSource):
-                for net in self.at(nodes_of(element)):
+                for net in self.at(element.pins):
                     ports.setdefault(net, Direction.BOTH)
         ports.pop(VSS, None)
         return (*(Port(net, direction) for net, direction in ports.items()), Port(VSS))
@@ -189,7 +188,7 @@ class _Builder:
 
     def edges(self, name: str, edges: Edges, segments: list[Resistor]) -> None:
         """One cell, in which nodes are that nothing outside touches."""
-        members = dict.fromkeys([*edges.a, *edges.b, *(node for s in segments for node in nodes_of(s))])
+        members = dict.fromkeys([*edges.a, *edges.b, *(node for s in segments for node in s.pins)])
         inner = [node for node in members if self.inner.get(node) == edges.name]
         outer = [node for node in members if node not in self.inner]
         local = {node: self.nets[node] for node in outer}
@@ -214,7 +213,7 @@ class _Builder:
 
     def neuron(self, diodes: list[Diode]) -> None:
         """A cell for all neurons that are alike; its ports are ``a``, ``b`` …, in the order of the diodes' pins."""
-        nodes = dict.fromkeys(node for diode in diodes for node in nodes_of(diode))
+        nodes = dict.fromkeys(node for diode in diodes for node in diode.pins)
         held = self.circuit.held_nodes | {GROUND}
         ordered = sorted(nodes, key=lambda node: (node == GROUND, node in held))
         local = {node: VSS if node == GROUND else _letters(k) for k, node in enumerate(ordered)}
@@ -230,7 +229,7 @@ class _Builder:
         role, ports, parts = stage_cell(stage)
         cell = self.shared((role, *parts), role, ports, parts)
         ground = (GROUND,) if VSS in ports else ()
-        self.elements[stage.name] = (self.call(stage.name, cell, self.at((*nodes_of(stage), *ground))),)
+        self.elements[stage.name] = (self.call(stage.name, cell, self.at((*stage.pins, *ground))),)
 
 
 def _letters(k: int) -> str:
@@ -242,7 +241,7 @@ def _neurons(circuit: Circuit) -> dict[str, list[Diode]]:
     held = circuit.held_nodes | {GROUND}
     groups: dict[object, list[Diode]] = defaultdict(list)
     for diode in (e for e in circuit.elements if isinstance(e, Diode)):
-        free = frozenset(node for node in nodes_of(diode) if node not in held)
+        free = frozenset(node for node in diode.pins if node not in held)
         groups[free or diode.name].append(diode)
     return {diodes[0].name: diodes for diodes in groups.values()}
 
@@ -261,11 +260,11 @@ def _inner_nodes(circuit: Circuit) -> dict[str, str]:
     for element in circuit.elements:
         owner = element.name
         if isinstance(element, Resistor):
-            if GROUND in nodes_of(element):
+            if GROUND in element.pins:
                 continue
             owner = _segment(element, edges) or owner
             lined |= {owner} & edges.keys()
-        for node in nodes_of(element):
+        for node in element.pins:
             owners[node].add(owner)
     pins = {node for output in circuit.outputs for node in (output.plus, output.minus)}
     single = {node: next(iter(names)) for node, names in owners.items() if len(names) == 1}
@@ -278,8 +277,8 @@ def _segments_of(circuit: Circuit, inner: Mapping[str, str]) -> "_Segments":
     found = _Segments({name: [] for name in edges}, set())
     for resistor in (e for e in circuit.elements if isinstance(e, Resistor)):
         owner = _segment(resistor, edges)
-        if GROUND in nodes_of(resistor):
-            owner = next((inner[node] for node in nodes_of(resistor) if node in inner), None)
+        if GROUND in resistor.pins:
+            owner = next((inner[node] for node in resistor.pins if node in inner), None)
         if owner is not None:
             found.by_array[owner].append(resistor)
             found.names.add(resistor.name)

@@ -30,7 +30,6 @@ from harness.circuit import (
     Resistor,
     VoltageSource,
 )
-from harness.circuit.circuit import nodes_of
 from harness.circuit.families import grid, periodic_grid
 from harness.circuit.graphs import GROUND_WORD, GraphEdge, graph_node
 from harness.devices.diode import THERMAL_VOLTAGE
@@ -152,7 +151,7 @@ def _links(circuit: Circuit) -> Iterator[_Link]:
             one = isinstance(array, Edges)
             yield _edge(a, b, float(siemens), position[0], fixed) if one else _Link(a, b, float(siemens))
     for element in fixed.values():
-        a, b = nodes_of(element)
+        a, b = element.pins
         yield _Link(a, b, None, (True,) if isinstance(element, Diode) else ())
 
 
@@ -344,7 +343,7 @@ def _between(circuit: Circuit, bits: set[str], words: set[str]) -> list[str]:
     """What touches the bit lines before a gap or the word lines after it, counted, in words."""
     found: Counter[tuple[str, str]] = Counter()
     for element in circuit.elements:
-        if (bits | words).isdisjoint(nodes_of(element)):
+        if (bits | words).isdisjoint(element.pins):
             continue
         if isinstance(element, BidirectionalAmplifier):
             found["amplifier", f" of gain {element.gain:g}"] += 1

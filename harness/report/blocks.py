@@ -20,7 +20,6 @@ from harness.circuit import (
     Transformer,
     VoltageSource,
 )
-from harness.circuit.circuit import nodes_of
 from harness.units import show
 
 _NOUNS: dict[type, str] = {
@@ -99,11 +98,11 @@ def _counted(circuit: Circuit, nodes: set[str], seen: set[str]) -> list[str]:
     near: list[Element] = []
     reached = set(nodes)
     for element in circuit.elements:
-        if isinstance(element, (Diode, Resistor, BidirectionalAmplifier)) and not nodes.isdisjoint(nodes_of(element)):
-            reached |= set(nodes_of(element))
+        if isinstance(element, (Diode, Resistor, BidirectionalAmplifier)) and not nodes.isdisjoint(element.pins):
+            reached |= set(element.pins)
     for element in circuit.elements:
         own = isinstance(element, VoltageSource) and element.node in reached
-        touches = own or not nodes.isdisjoint(nodes_of(element))
+        touches = own or not nodes.isdisjoint(element.pins)
         if element.name not in seen and not isinstance(element, Crossbar) and touches:
             near.append(element)
     seen |= {element.name for element in near}

@@ -145,9 +145,9 @@ def survey(circuit: Circuit, inputs: Array) -> Survey:
     shares = {array.name: watts for array, (_, watts) in zip(circuit.arrays, found, strict=True)}
     if rest := _rest(circuit):
         shares[rest] = float(power.mean()) - sum(shares.values())
-    groups = tuple(NodeGroup(title, tuple(n), nodes[:, _at(circuit, n)]) for title, n in node_roles(circuit).items())
+    groups = tuple(NodeGroup(title, tuple(n), nodes[:, circuit.at(n)]) for title, n in node_roles(circuit).items())
     sources = [e.node for e in circuit.elements if isinstance(e, (VoltageSource, InputSource))]
-    held = float(np.abs(nodes[:, _at(circuit, sources)]).max(initial=0.0))
+    held = float(np.abs(nodes[:, circuit.at(sources)]).max(initial=0.0))
     lines = (*(part for parts, _ in found for part in parts), *_resistor_currents(circuit, nodes))
     return Survey(groups, lines, reading.outputs, power, shares, held)
 
@@ -183,13 +183,9 @@ def node_roles(circuit: Circuit) -> dict[str, list[str]]:
     return groups
 
 
-def _at(circuit: Circuit, nodes: list[str]) -> Index:
-    return np.array([circuit.node_index[node] for node in nodes], dtype=np.intp)
-
-
 def _array_currents(circuit: Circuit, array: TrainableArray, nodes: Array) -> tuple[list[Lines], float]:
     """Currents of an array's lines, and the mean of its power (W)."""
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    index = circuit.grounded_index
     volts = np.column_stack([nodes, np.zeros(len(nodes))])
     drops = _drops(array, *array.ends(index), volts)
     if isinstance(array, Crossbar):
@@ -208,7 +204,7 @@ def _resistor_currents(circuit: Circuit, nodes: Array) -> Iterator[Lines]:
     resistors = [element for element in circuit.elements if isinstance(element, Resistor)]
     if not resistors:
         return
-    index = {**circuit.node_index, GROUND: len(circuit.nodes)}
+    index = circuit.grounded_index
     volts = np.column_stack([nodes, np.zeros(len(nodes))])
     drops = volts[:, [index[r.a] for r in resistors]] - volts[:, [index[r.b] for r in resistors]]
     amperes = np.abs(drops) * np.array([r.conductance for r in resistors])
