@@ -198,7 +198,7 @@ def train(
         patience = _SAVING_SHARE * cost_of_saving if isinstance(event, EpochDone) else CHECKPOINT_SECONDS
         if stopped or ended or time.monotonic() - saved > patience:
             began = time.monotonic()
-            run.save(event.position, steps, epochs)
+            run.save(event.position, steps, epochs, score=data.score)
             saved = time.monotonic()
             cost_of_saving = saved - began
         watch(event)

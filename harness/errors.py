@@ -9,6 +9,7 @@
     ├── NetlistError           a netlist or package that cannot be read, with file and line
     ├── DataError              a data set that cannot be loaded
     ├── RunError               a run directory that cannot be used
+    ├── PictureError           a picture that cannot be drawn
     └── ChipError              a chip that cannot do what was asked
         ├── NgspiceMissing     libngspice cannot be loaded
         ├── SimulatorError     ngspice refused a deck, or answered something unusable
@@ -49,6 +50,10 @@ class DataError(HarnessError, ValueError):
 
 class RunError(HarnessError):
     """A run directory that is missing, foreign, or in use."""
+
+
+class PictureError(HarnessError):
+    """A picture that cannot be drawn; nothing else depends on it."""
 
 
 class ChipError(HarnessError):

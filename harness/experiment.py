@@ -10,6 +10,7 @@ from hashlib import sha256
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
+from warnings import warn as python_warning
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -42,7 +43,7 @@ from harness.circuit.nonlinearity import nonlinear_arrays
 from harness.circuit.variation import Variation
 from harness.controller import EpochDone, Evaluation, LearningRule, Plan, StepDone
 from harness.datasets import Split
-from harness.errors import CircuitError, ExperimentError, RunError
+from harness.errors import CircuitError, ExperimentError, HarnessError, RunError
 from harness.files import write_atomic
 from harness.learning.costs import Cost
 from harness.learning.updates import Schedule, UpdateRule
@@ -136,8 +137,8 @@ class Experiment:
 
     @property
     def score(self) -> str:
-        """What stands under accuracy: the share of right classes, or R² where targets are values."""
-        return "R²" if self.data.valued else "accuracy"
+        """What an accuracy of this experiment is (`harness.datasets.Split.score`)."""
+        return self.data.score
 
     def warnings(self) -> list[str]:
         """What this experiment cannot reach: conductances that devices cannot hold, targets beyond a graph's rails."""
@@ -325,6 +326,7 @@ class Experiment:
         stop: Callable[[], bool] = lambda: False,
         simulators: SimulatorChoice = HERE,
         pictures: bool = True,
+        warn: Callable[[str], None] = python_warning,
     ) -> dict[str, Any] | None:
         """Train in a run directory, from its last checkpoint if it has one.
 
@@ -334,6 +336,7 @@ class Experiment:
             stop: asked after every batch; training ends with a checkpoint when it says True.
             simulators: how many ngspices, and where; no result depends on it.
             pictures: whether they are drawn, which takes seconds.
+            warn: is told what else could not be done: pictures that could not be drawn.
 
         Returns:
             What the run reached, as in its ``result.json``; None when it was stopped.
@@ -345,14 +348,13 @@ class Experiment:
         with run.locked(), self.open_chip(simulators) as chip:
             parts = (chip, self.rule, self.update, self.cost, self.data, self.plan, run)
             complete = controller.train(*parts, watch=watch, stop=stop)
+            if complete:
+                began = time.perf_counter()
+                train = controller.evaluate(chip, self.cost, self.data.train.first(_SHOWN))
+                result = self._result(run, train, time.perf_counter() - began)
+                run.finish([c.name for c in self.circuit.arrays], chip.conductances, result)
             if pictures:
-                self._draw(run, chip)
-            if not complete:
-                return None
-            began = time.perf_counter()
-            train = controller.evaluate(chip, self.cost, self.data.train.first(_SHOWN))
-            result = self._result(run, train, time.perf_counter() - began)
-            run.finish([c.name for c in self.circuit.arrays], chip.conductances, result)
+                self._draw(run, chip, warn)
         return run.result
 
     def evaluate(self, run: Run, *, simulators: SimulatorChoice = HERE) -> dict[str, Any]:
@@ -381,15 +383,31 @@ class Experiment:
             raise RunError(f"run {run.path} has no checkpoint yet; go on with 'harness train --resume {run.path}'")
         return self.circuit.with_conductances(position.conductances)
 
-    def _draw(self, run: Run, chip: Chip) -> None:
+    def draw(self, run: Run, *, warn: Callable[[str], None] = python_warning) -> None:
+        """Draw the pictures of a run again, on the nodal chip; what cannot be drawn is told to `warn`.
+
+        Raises:
+            RunError: the run has no checkpoint yet.
+        """
+        with self.replace({"chip.kind": "nodal"}).open_chip() as chip:
+            chip.program(self.trained(run).conductances)
+            self._draw(run, chip, warn)
+
+    def _draw(self, run: Run, chip: Chip, warn: Callable[[str], None]) -> None:
+        try:
+            self._draw_training(run, chip)
+            if self.data.channels == 2 and len(self.data.classes) == 2 and not self.data.valued:
+                self._draw_boundary(run, chip)
+        except (HarnessError, OSError) as error:
+            warn(f"run {run.path} has no pictures: {error}")
+
+    def _draw_training(self, run: Run, chip: Chip) -> None:
         from harness.pictures.runs import draw_arrays, draw_training  # noqa: PLC0415 - matplotlib takes a second to import
 
         steps, epochs = run.tables()
-        write_atomic(run.path / "training.png", draw_training(steps, epochs, self.settings.name))
+        write_atomic(run.path / "training.png", draw_training(steps, epochs, self.settings.name, self.score))
         arrays = zip(self.circuit.arrays, chip.conductances, strict=True)
         write_atomic(run.path / "conductances.png", draw_arrays([c.with_conductances(g) for c, g in arrays]))
-        if self.data.channels == 2 and len(self.data.classes) == 2 and not self.data.valued:
-            self._draw_boundary(run, chip)
 
     def _draw_boundary(self, run: Run, chip: Chip) -> None:
         """The decision boundary as the circuit sees it."""

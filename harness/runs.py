@@ -97,7 +97,7 @@ HEADINGS = {
     "reads_to_verify": "reads to verify",
     "write_energy": "write energy (J)",
 }
-"""Columns of the tables that are not called like their field."""
+"""Columns of the tables that are not called like their field; R² stands for accuracy where targets are values."""
 LEDGER = (
     "phases",
     "nodes_read",
@@ -218,10 +218,15 @@ class Run:
         steps = [row for row in _read(self.path / "steps.csv", StepRow) if (row.epoch, row.step) <= here]
         return steps, [row for row in _read(self.path / "epochs.csv", EpochRow) if row.epoch <= position.epoch]
 
-    def save(self, position: Position, steps: Sequence[StepRow], epochs: Sequence[EpochRow]) -> None:
-        """Checkpoint: the tables first, the position last, so that the tables always reach as far as it."""
-        write_atomic(self.path / "steps.csv", _csv(steps, StepRow))
-        write_atomic(self.path / "epochs.csv", _csv(epochs, EpochRow))
+    def save(
+        self, position: Position, steps: Sequence[StepRow], epochs: Sequence[EpochRow], *, score: str = "accuracy"
+    ) -> None:
+        """Checkpoint: the tables first, the position last, so that the tables always reach as far as it.
+
+        Columns of accuracies are headed by `score`, such as R².
+        """
+        write_atomic(self.path / "steps.csv", _csv(steps, StepRow, score))
+        write_atomic(self.path / "epochs.csv", _csv(epochs, EpochRow, score))
         numbers = {name: np.asarray(getattr(position, name)) for name in _POSITION_NUMBERS}
         arrays = {f"g_{k}": g for k, g in enumerate(position.conductances)}
         slots = {f"u_{s}_{k}": a for s, slot in enumerate(position.update.slots) for k, a in enumerate(slot)}
@@ -270,14 +275,16 @@ def fresh_path(parent: Path, name: str) -> Path:
     return next(path for path in candidates if not path.exists())
 
 
-def _csv(rows: Sequence[Any], kind: type) -> bytes:
+def _csv(rows: Sequence[Any], kind: type, score: str) -> bytes:
     frame = pd.DataFrame([vars(row) for row in rows], columns=[f.name for f in fields(kind)])
-    return frame.rename(columns=HEADINGS).to_csv(index=False).encode()
+    frame = frame.rename(columns=HEADINGS)
+    return frame.rename(columns=lambda heading: heading.replace("accuracy", score)).to_csv(index=False).encode()
 
 
 def _read(path: Path, kind: type) -> list[Any]:
     """Rows of a table, every number with the very bits that were written."""
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame = frame.rename(columns=lambda heading: heading.replace("R²", "accuracy"))
     readers = {HEADINGS.get(f.name, f.name): (f.name, int if f.type is int else float) for f in fields(kind)}
     rows = frame.to_dict(orient="records")
     found = {heading: reader for heading, reader in readers.items() if heading in frame or reader[0] not in LEDGER}

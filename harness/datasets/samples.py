@@ -51,6 +51,11 @@ class Split:
     """Whether targets are values, not classes."""
 
     @property
+    def score(self) -> str:
+        """What an accuracy of these rows is: the share of right classes, or R² where targets are values."""
+        return "R²" if self.valued else "accuracy"
+
+    @property
     def channels(self) -> int:
         """Input channels."""
         return self.train.codes.shape[1]

@@ -1,1 +1,49 @@
-"""Pictures as bytes: of runs, circuits, devices, sweeps and transients. Matplotlib takes a second to import."""
+"""Pictures of runs, circuits, devices, step responses and sweeps; importing this imports Matplotlib.
+
+Matplotlib reads settings when it is imported: a `matplotlibrc` in the working directory, where `MATPLOTLIBRC` points or
+in the user's folder, and the backend that `MPLBACKEND` names. A backend of notebooks, or a file that is not text, ends
+its import with an error. Processes of the command line therefore import it without any settings; a user's own process
+reads them as usual, and leaves them out only after such an error.
+"""
+
+import logging
+import os
+import sys
+import tempfile
+from contextlib import chdir
+from pathlib import Path
+
+from harness.errors import PictureError
+
+
+def _import_matplotlib() -> None:
+    """Import Matplotlib as the module's text says."""
+    if "harness.cli" in sys.modules or not _imported_as_usual():
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home that cannot be written is no news here
+        _import_without_settings()
+
+
+def _imported_as_usual() -> bool:
+    try:
+        import matplotlib  # noqa: F401, PLC0415
+    except ValueError:  # of MPLBACKEND, or a UnicodeDecodeError
+        return False
+    return True
+
+
+def _import_without_settings() -> None:
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        with tempfile.TemporaryDirectory() as folder, chdir(folder):
+            Path("matplotlibrc").touch()  # it is read instead of any other
+            import matplotlib  # noqa: F401, PLC0415
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
+if "matplotlib" not in sys.modules:
+    try:
+        _import_matplotlib()
+    except Exception as error:
+        raise PictureError(f"Matplotlib cannot be imported ({type(error).__name__}: {error})") from error

@@ -1,17 +1,13 @@
 """Pictures of circuits: a graph of conductances with its pins, or crossbars in a row; equal circuits, equal bytes."""
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import matplotlib as mpl
 import networkx as nx
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
@@ -36,6 +32,7 @@ from harness.devices.diode import THERMAL_VOLTAGE
 from harness.devices.resolvents import AntiparallelPair, Junction, SquareLaw, ZenerShelf
 from harness.errors import CircuitError
 from harness.measurement import Array
+from harness.pictures.style import Form, as_bytes, own_style
 
 _Places = dict[str, Array]
 """Where each node is drawn, ``[2]``."""
@@ -51,7 +48,8 @@ _MARKS = {"input": ("s", "C0"), "rail": ("D", "C3"), "ground": ("v", "0.2"), "no
 _COUNTED = {InputSource: "input pin", VoltageSource: "rail", Diode: "diode", Resistor: "resistor"}
 
 
-def draw_circuit(circuit: Circuit, *, title: str, format: Literal["png", "svg"] = "png") -> bytes:  # noqa: A002
+@own_style()
+def draw_circuit(circuit: Circuit, *, title: str, format: Form = "png") -> bytes:  # noqa: A002
     """A circuit with its programmed conductances, as the bytes of a PNG or SVG file.
 
     Where all arrays are crossbars, they are drawn as heat maps in a row, with what lies between them in words. Any
@@ -62,13 +60,13 @@ def draw_circuit(circuit: Circuit, *, title: str, format: Literal["png", "svg"] 
         CircuitError: there is nothing to draw.
     """
     layered = bool(circuit.arrays) and all(isinstance(array, Crossbar) for array in circuit.arrays)
-    with mpl.rc_context({"svg.hashsalt": "harness"}):
-        figure = _blocks(circuit) if layered else _graph(circuit)
-        figure.suptitle(title)
-        return as_bytes(figure, format)
+    figure = _blocks(circuit) if layered else _graph(circuit)
+    figure.suptitle(title)
+    return as_bytes(figure, format)
 
 
-def draw_activations(*, format: Literal["png", "svg"] = "png") -> bytes:  # noqa: A002
+@own_style()
+def draw_activations(*, format: Form = "png") -> bytes:  # noqa: A002
     """What devices make of a voltage behind a resistor of 100 kΩ: the activations of nodes that have them.
 
     A diode from ground is a rectifier, soft by N V_T; the antiparallel pair a logarithm; its relative with rails, and
@@ -82,25 +80,14 @@ def draw_activations(*, format: Literal["png", "svg"] = "png") -> bytes:  # noqa
         "shelf ±1.5 V": lambda w: ZenerShelf(-1.5, 1.5).activation(w, _OHMS),
         "square law (100 µA/V², 0.5 V)": lambda w: SquareLaw(1e-4, 0.5).activation(w, _OHMS),
     }
-    with mpl.rc_context({"svg.hashsalt": "harness"}):
-        figure = Figure(figsize=(6, 5), layout="constrained")
-        axes, volts = figure.subplots(), np.linspace(-3, 3, 401)
-        for name, activation in devices.items():
-            axes.plot(volts, activation(volts), label=name)
-        axes.set(xlabel="voltage behind 100 kΩ (V)", ylabel="voltage of the node (V)", title="activations")
-        axes.grid(alpha=0.3)
-        axes.legend()
-        return as_bytes(figure, format)
-
-
-def as_bytes(figure: Figure, form: Literal["png", "svg"]) -> bytes:
-    """A picture's file; equal figures, equal bytes."""
-    buffer = io.BytesIO()
-    if form == "svg":
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
-    else:
-        FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
-    return buffer.getvalue()
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    axes, volts = figure.subplots(), np.linspace(-3, 3, 401)
+    for name, activation in devices.items():
+        axes.plot(volts, activation(volts), label=name)
+    axes.set(xlabel="voltage behind 100 kΩ (V)", ylabel="voltage of the node (V)", title="activations")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return as_bytes(figure, format)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,7 @@
 """Pictures of devices: current against voltage under a sine, conductance against pulses, measured curves and fits."""
 
 from collections.abc import Sequence
-from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +12,7 @@ from harness.devices.measured import Curve, PulseFit
 from harness.devices.presets import Potentiometer, Preset
 from harness.devices.pulses import PulseResponse, spread
 from harness.measurement import Array
-from harness.pictures.circuits import as_bytes
+from harness.pictures.style import Form, as_bytes, own_style
 from harness.units import show
 
 CELLS = 400
@@ -23,61 +21,59 @@ _BAND = (16, 84)
 _READINGS = 200  # at most, of a band
 _WAYS = (("potentiation", "C0"), ("depression", "C1"))
 
-Form = Literal["png", "svg"]
 
-
+@own_style()
 def draw_memristor(shown: Specimen, *, format: Form = "png") -> bytes:  # noqa: A002
     """The loop of current and voltage at two frequencies, and the conductance pulse by pulse."""
-    with mpl.rc_context({"svg.hashsalt": "harness"}):
-        figure, (loops, pulses) = _panels(2)
-        for hertz in shown.hertz:
-            loop = hysteresis(shown.model, shown.amplitude, hertz, shown.start)
-            loops.plot(loop.volts, loop.amperes, label=show(hertz, "Hz"))
-        loops.set(xlabel="voltage (V)", ylabel="current", title=f"{shown.name}: {shown.amplitude:g} V sine")
-        loops.yaxis.set_major_formatter(EngFormatter("A"))
-        for (name, colour), levels, pulse in zip(_WAYS, switched(shown), (shown.up, shown.down), strict=True):
-            label = f"{name}: {show(pulse.volts, 'V')} for {show(pulse.seconds, 's')}"
-            pulses.plot(np.arange(levels.size), levels, ".-", color=colour, label=label)
-        _finish(loops)
-        _finish(pulses, "pulses", "conductance", "conductance pulse by pulse")
-        return as_bytes(figure, format)
+    figure, (loops, pulses) = _panels(2)
+    for hertz in shown.hertz:
+        loop = hysteresis(shown.model, shown.amplitude, hertz, shown.start)
+        loops.plot(loop.volts, loop.amperes, label=show(hertz, "Hz"))
+    loops.set(xlabel="voltage (V)", ylabel="current", title=f"{shown.name}: {shown.amplitude:g} V sine")
+    loops.yaxis.set_major_formatter(EngFormatter("A"))
+    for (name, colour), levels, pulse in zip(_WAYS, switched(shown), (shown.up, shown.down), strict=True):
+        label = f"{name}: {show(pulse.volts, 'V')} for {show(pulse.seconds, 's')}"
+        pulses.plot(np.arange(levels.size), levels, ".-", color=colour, label=label)
+    _finish(loops)
+    _finish(pulses, "pulses", "conductance", "conductance pulse by pulse")
+    return as_bytes(figure, format)
 
 
+@own_style()
 def draw_published(device: Preset | Potentiometer, *, format: Form = "png") -> bytes:  # noqa: A002
     """Conductance pulse by pulse, with bands for the scatter that was published."""
-    with mpl.rc_context({"svg.hashsalt": "harness"}):
-        figure, (axes,) = _panels(1)
-        if isinstance(device, Potentiometer):
-            law = device.response()
-            _draw_curves(axes, {name: levels for (name, _), levels in zip(_WAYS, (law.up, law.down), strict=True)})
-            _finish(axes, "positions", "conductance", device.name)
-            return as_bytes(figure, format)
-        known = device.g_min is not None and device.g_max is not None
-        response = device.response() if known else device.response(0.0, 1.0)
-        counts = round(device.pulses_up), round(device.pulses_down)
-        curves = potentiation_and_depression(response, counts)
-        _draw_curves(axes, {name: levels[:, 0] for (name, _), levels in zip(_WAYS, curves, strict=True)})
-        _draw_band(axes, response, counts, device.device_to_device, 0.0, "device to device", 0.15)
-        _draw_band(axes, response, counts, 0.0, device.cycle_to_cycle, "cycle to cycle", 0.3)
-        title = f"{device.name} ({device.device_type}), {device.paper}, {device.year}"
-        _finish(axes, "pulses", "conductance" if known else "conductance in its range", title, siemens=known)
+    figure, (axes,) = _panels(1)
+    if isinstance(device, Potentiometer):
+        law = device.response()
+        _draw_curves(axes, {name: levels for (name, _), levels in zip(_WAYS, (law.up, law.down), strict=True)})
+        _finish(axes, "positions", "conductance", device.name)
         return as_bytes(figure, format)
+    known = device.g_min is not None and device.g_max is not None
+    response = device.response() if known else device.response(0.0, 1.0)
+    counts = round(device.pulses_up), round(device.pulses_down)
+    curves = potentiation_and_depression(response, counts)
+    _draw_curves(axes, {name: levels[:, 0] for (name, _), levels in zip(_WAYS, curves, strict=True)})
+    _draw_band(axes, response, counts, device.device_to_device, 0.0, "device to device", 0.15)
+    _draw_band(axes, response, counts, 0.0, device.cycle_to_cycle, "cycle to cycle", 0.3)
+    title = f"{device.name} ({device.device_type}), {device.paper}, {device.year}"
+    _finish(axes, "pulses", "conductance" if known else "conductance in its range", title, siemens=known)
+    return as_bytes(figure, format)
 
 
+@own_style()
 def draw_measured(curves: Sequence[Curve], found: PulseFit, name: str, *, format: Form = "png") -> bytes:  # noqa: A002
     """Measured curves as dots, and the fitted law over the same pulses as lines."""
-    with mpl.rc_context({"svg.hashsalt": "harness"}):
-        figure, (axes,) = _panels(1)
-        law = found.response
-        for (way, colour), up, bound, sign in zip(_WAYS, (True, False), law.bounds, (1, -1), strict=True):
-            runs = [curve for curve in curves if curve.up is up]
-            for index, curve in enumerate(runs):
-                label = f"{way}, measured" if index == 0 else None
-                axes.plot(curve.pulses, curve.conductances, ".", color=colour, alpha=0.6, label=label)
-            counts = np.arange(int(max(curve.pulses[-1] for curve in runs)) + 1)
-            axes.plot(counts, law.pulse(np.full(counts.size, bound), sign * counts), color=colour, label=f"{way}, fit")
-        _finish(axes, "pulses", "conductance", f"{name}: rms error {100 * found.rms_error:.2g} % of the range")
-        return as_bytes(figure, format)
+    figure, (axes,) = _panels(1)
+    law = found.response
+    for (way, colour), up, bound, sign in zip(_WAYS, (True, False), law.bounds, (1, -1), strict=True):
+        runs = [curve for curve in curves if curve.up is up]
+        for index, curve in enumerate(runs):
+            label = f"{way}, measured" if index == 0 else None
+            axes.plot(curve.pulses, curve.conductances, ".", color=colour, alpha=0.6, label=label)
+        counts = np.arange(int(max(curve.pulses[-1] for curve in runs)) + 1)
+        axes.plot(counts, law.pulse(np.full(counts.size, bound), sign * counts), color=colour, label=f"{way}, fit")
+    _finish(axes, "pulses", "conductance", f"{name}: rms error {100 * found.rms_error:.2g} % of the range")
+    return as_bytes(figure, format)
 
 
 def _panels(number: int) -> tuple[Figure, list[Axes]]:

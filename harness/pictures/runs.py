@@ -1,44 +1,94 @@
 """Pictures of a run, as the bytes of PNG files."""
 
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from harness.circuit import Edges, TrainableArray
 from harness.measurement import Array, Index
+from harness.pictures.style import as_bytes, own_style
 from harness.runs import EpochRow, StepRow
 
 _SMOOTHED = 25  # batches in the running mean of the loss
+_LEAST_R2 = -1.0  # from which an axis of R² begins where the last epochs are above it
 
 
-def draw_training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], title: str) -> bytes:
-    """Loss by batch and by epoch, and accuracy by epoch."""
+@own_style()
+def draw_training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], title: str, score: str = "accuracy") -> bytes:
+    """Loss by batch and by epoch, and the score by epoch: accuracy in %, or R².
+
+    Axes are cut where a few batches of the start, or a few epochs of R², would flatten all others; they say how far.
+    """
     figure = Figure(figsize=(10, 4), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
+    loss, reached = figure.subplots(1, 2)
     batches = max((row.step for row in steps), default=1)
-    at = [row.epoch - 1 + row.step / batches for row in steps]
-    loss.plot(at, [row.loss for row in steps], color="0.8", linewidth=0.6, label="batch")
+    at, losses = [row.epoch - 1 + row.step / batches for row in steps], [row.loss for row in steps]
+    loss.plot(at, losses, color="0.8", linewidth=0.6, label="batch")
     if len(steps) >= _SMOOTHED:
-        mean = np.convolve([row.loss for row in steps], np.full(_SMOOTHED, 1 / _SMOOTHED), "valid")
+        mean = np.convolve(losses, np.full(_SMOOTHED, 1 / _SMOOTHED), "valid")
         loss.plot(at[_SMOOTHED - 1 :], mean, color="C0", label=f"mean of {_SMOOTHED} batches")
     ends = [row.epoch for row in epochs]
     loss.plot(ends, [row.test_loss for row in epochs], "o-", color="C1", markersize=3, label="held out")
     loss.set(xlabel="epoch", ylabel="loss (V²)", title=title, ylim=(0, None))
-    accuracy.plot(
-        ends, [100 * row.train_accuracy for row in epochs], "o-", color="C0", markersize=3, label="training, running"
-    )
-    accuracy.plot(ends, [100 * row.test_accuracy for row in epochs], "o-", color="C1", markersize=3, label="held out")
-    accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
-    for axes in (loss, accuracy):
+    cut_above(loss, losses, [row.test_loss for row in epochs])
+    percent, heading = (100.0, "accuracy (%)") if score == "accuracy" else (1.0, score)
+    for name, colour, values in (
+        ("training, running", "C0", [percent * row.train_accuracy for row in epochs]),
+        ("held out", "C1", [percent * row.test_accuracy for row in epochs]),
+    ):
+        reached.plot(ends, values, "o-", color=colour, markersize=3, label=name)
+    reached.set(xlabel="epoch", ylabel=heading)
+    if score != "accuracy":
+        cut_below(reached, [(row.train_accuracy, row.test_accuracy) for row in epochs])
+    for axes in (loss, reached):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    return png(figure)
+    return as_bytes(figure)
 
 
+def cut_above(axes: Axes, batches: Sequence[float], kept: Sequence[float]) -> None:
+    """End an axis of losses above all but the largest twenty-fifth of the batches, where these are far above.
+
+    Args:
+        axes: begins at 0.
+        batches: V² of every batch.
+        kept: V² that stay in sight, such as those of epochs.
+    """
+    ordered = sorted(batches)
+    if len(ordered) < _SMOOTHED:
+        return
+    most = max([ordered[-1 - -(-len(ordered) // _SMOOTHED)], *kept])
+    if ordered[-1] > 2 * most > 0:
+        axes.set_ylim(0, 1.1 * most)
+        _say(axes, f"batches up to {ordered[-1]:.3g} V² above", top=True)
+
+
+def cut_below(axes: Axes, scores: Sequence[tuple[float, float]]) -> None:
+    """Begin an axis of R² at −1 where it ends above, or else at the lowest of the second half of the epochs.
+
+    Args:
+        axes: shows the scores.
+        scores: R² of training and held-out rows after every epoch.
+    """
+    lowest = min(map(min, scores), default=0.0)
+    late = min(map(min, scores[len(scores) // 2 :]), default=0.0)
+    start = min(_LEAST_R2, 1.1 * late)
+    if lowest < 2 * start:
+        axes.set_ylim(start, None)
+        _say(axes, f"epochs down to {lowest:.3g} below".replace("-", "−"), top=False)
+
+
+def _say(axes: Axes, text: str, *, top: bool) -> None:
+    """A note in a corner where an axis was cut."""
+    height, side = (0.98, "top") if top else (0.02, "bottom")
+    axes.text(0.02, height, text, transform=axes.transAxes, va=side, fontsize=8, color="0.4")
+
+
+@own_style()
 def draw_arrays(arrays: Sequence[TrainableArray]) -> bytes:
     """Conductances: of a crossbar as a heat map, word lines down, bit lines across; of a graph's edges by size."""
     figure = Figure(figsize=(5 * len(arrays), 6), layout="constrained")
@@ -54,9 +104,10 @@ def draw_arrays(arrays: Sequence[TrainableArray]) -> bytes:
             axis.set_major_locator(MaxNLocator(integer=True))
         axes.set(title=f"{array.name}: {words} × {bits}", xlabel="bit line", ylabel="word line")
         figure.colorbar(image, ax=axes, label=f"conductance ({unit})")
-    return png(figure)
+    return as_bytes(figure)
 
 
+@own_style()
 def draw_boundary(axes_volts: tuple[Array, Array], margin: Array, points: Array, classes: Index, title: str) -> bytes:
     """What a circuit with two inputs answers, over the plane of its inputs.
 
@@ -77,9 +128,10 @@ def draw_boundary(axes_volts: tuple[Array, Array], margin: Array, points: Array,
         axes.plot(*chosen.T, "o", color=colour, markeredgecolor="white", markersize=5)
     figure.colorbar(shown, ax=axes, label="second output − first output (V)")
     axes.set(xlabel="first input (V)", ylabel="second input (V)", title=title)
-    return png(figure)
+    return as_bytes(figure)
 
 
+@own_style()
 def draw_scaling(lines: Mapping[str, Mapping[int, float]], title: str) -> bytes:
     """Training time (s a sample) against hidden nodes, a named line for each number of layers."""
     figure = Figure(figsize=(6, 4.5), layout="constrained")
@@ -92,9 +144,10 @@ def draw_scaling(lines: Mapping[str, Mapping[int, float]], title: str) -> bytes:
     axes.set(xlabel="nodes of each hidden layer", ylabel="training, ms a sample on one core", title=title)
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    return png(figure)
+    return as_bytes(figure)
 
 
+@own_style()
 def draw_audit(
     panels: Mapping[str, Mapping[str, Mapping[float, float]]], used: Mapping[str, float], title: str
 ) -> bytes:
@@ -116,11 +169,4 @@ def draw_audit(
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     figure.axes[0].set_title(title)
-    return png(figure)
-
-
-def png(figure: Figure) -> bytes:
-    """A figure as a file."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
-    return buffer.getvalue()
+    return as_bytes(figure)

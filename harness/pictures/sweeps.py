@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
-from harness.pictures.runs import png
+from harness.pictures.style import as_bytes, own_style
 
 USES = {
     "test_accuracy": ("trained with it", "o", "-"),
@@ -27,6 +27,7 @@ _LINES = 12  # in a panel; beyond, numbers that are not on its axis are averaged
 _LEAST_WINDOW = 5  # draws in a running median
 
 
+@own_style()
 def draw_sweep(
     table: pd.DataFrame, keys: Sequence[str], title: str, *, drawn: Sequence[str] = (), losses: bool = False
 ) -> bytes:
@@ -58,7 +59,7 @@ def draw_sweep(
     figure.axes[0].set(ylabel="test loss (V²)" if losses else "test accuracy (%)", title=title)
     if losses:
         figure.axes[0].set_yscale("log")
-    return png(figure)
+    return as_bytes(figure)
 
 
 def _others(table: pd.DataFrame, keys: list[str], uses: int) -> list[str]:

@@ -6,12 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.pictures.runs import png
+from harness.pictures.style import as_bytes, own_style
 from harness.transient import CONVERTER, Settling, Waveform
 
 _SHOWN = 8  # outputs of a sample
 
 
+@own_style()
 def draw_settling(found: Settling, title: str) -> bytes:
     """A PNG: outputs of the first sample in time, and how far every sample's nodes are from where each phase ends."""
     figure = Figure(figsize=(12, 4.5), layout="constrained")
@@ -35,7 +36,7 @@ def draw_settling(found: Settling, title: str) -> bytes:
         axes.grid(alpha=0.3)
     outputs.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     errors.legend(fontsize=8)
-    return png(figure)
+    return as_bytes(figure)
 
 
 def _draw_outputs(axes: Axes, wave: Waveform, factor: float) -> None:

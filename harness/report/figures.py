@@ -1,19 +1,17 @@
 """Figures of the report as inline SVG, in the page's own colours; equal figures, equal bytes."""
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
 from harness.circuit import Crossbar, TrainableArray
 from harness.measurement import Array
+from harness.pictures.style import as_bytes, own_style
 from harness.report.inventory import span
 from harness.report.survey import Lines, NodeGroup, Survey
 from harness.report.svg import FAINT, INK, SERIES, inlined
@@ -54,14 +52,12 @@ _STYLE: Any = {
 
 @contextmanager
 def _figure(name: str, size: tuple[float, float] = _SIZE) -> Iterator[Figure]:
-    with mpl.rc_context(_STYLE), mpl.rc_context({"svg.hashsalt": name}):
+    with own_style(_STYLE, salt=name):
         yield Figure(figsize=size, layout="constrained")
 
 
 def _svg(figure: Figure, name: str, title: str, description: str) -> str:
-    buffer = io.BytesIO()
-    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
-    return inlined(buffer.getvalue().decode(), name=name, title=title, description=description)
+    return inlined(as_bytes(figure, "svg").decode(), name=name, title=title, description=description)
 
 
 def heat_map(array: TrainableArray, number: int) -> tuple[str, int]:
