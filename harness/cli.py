@@ -37,7 +37,9 @@ from harness.commands.sweep import sweep
 from harness.commands.terminal import (
     ERR,
     OUT,
+    accept_every_character,
     described,
+    end_output,
     print_agreement,
     print_checks,
     print_comparison,
@@ -45,8 +47,11 @@ from harness.commands.terminal import (
     print_result,
     print_scaling,
     progress,
+    reason_of,
     scored,
     stop_on_signal,
+    warn,
+    working,
 )
 from harness.commands.transient import transient
 from harness.commands.verify import verify
@@ -56,21 +61,27 @@ from harness.experiment import Experiment, packaged_experiments
 from harness.files import write_atomic
 from harness.importing import import_perceptron
 from harness.runs import Run, fresh_path
+from harness.wording import command, counted, printable
 
 
 class _Group(click.Group):
     """Turns this package's errors into one sentence on stderr and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        accept_every_character()
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise click.UsageError(printable(error.format_message()), error.ctx) from error
         except HarnessError as error:
-            ERR.print(f"harness: {error}", soft_wrap=True)
+            ERR.print(f"harness: {error}")
             ctx.exit(2 if isinstance(error, (ExperimentError, UnitError)) else 1)
         except BrokenPipeError:
+            end_output()
             ctx.exit(1)
         except OSError as error:  # a folder that cannot be written, a full disk, a run directory that vanished
-            ERR.print(f"harness: {error.strerror}: {error.filename}", soft_wrap=True)
+            end_output()
+            ERR.print(f"harness: {reason_of(error)}")
             ctx.exit(1)
 
 
@@ -126,25 +137,27 @@ def train(
         subject = Experiment.from_file(run.experiment)
         simulators = simulators_for(subject, workers, scheduler)
         for change in subject.changes_since(run):
-            ERR.print(f"warning: since this run began, {change}; its bits may differ", soft_wrap=True)
+            warn(f"since this run began, {change}; its bits may differ")
     else:
         if experiment is None:
             raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume RUN")
         subject = Experiment.load(experiment, with_overrides(overrides, chip, seed))
         simulators = simulators_for(subject, workers, scheduler)
         for warning in subject.warnings():
-            ERR.print(f"warning: {warning}", soft_wrap=True)
+            warn(warning)
         run = subject.create_run(folder) if folder else _fresh_run(subject)
     result = run.result
     if result is not None and result["epochs"] >= subject.plan.epochs:
         ERR.print(f"run {run.path} is complete already")
+        if not (run.path / "training.png").exists():
+            subject.draw(run, warn=warn)
     else:
         about = described(subject, simulators)
-        ERR.print(f"training {subject.settings.name} in {run.path} ({about})", soft_wrap=True)
+        ERR.print(f"training {subject.settings.name} in {run.path} ({about})")
         with stop_on_signal() as stopped, progress(subject) as watch:
-            result = subject.train(run, watch=watch, stop=stopped, simulators=simulators)
+            result = subject.train(run, watch=watch, stop=stopped, simulators=simulators, warn=warn)
     if result is None:
-        ERR.print(f"stopped with a checkpoint; go on with: harness train --resume {run.path}", soft_wrap=True)
+        ERR.print(f"stopped with a checkpoint; go on with: {command('train', '--resume', run.path)}")
         sys.exit(1)
     if as_json:
         print_json(result)
@@ -165,7 +178,7 @@ def evaluate(run: Path, chip: str | None, workers: int | None, scheduler: str | 
     subject = Experiment.from_file(opened.experiment, with_overrides((), chip, None))
     simulators = simulators_for(subject, workers, scheduler)
     samples = len(subject.data.train) + len(subject.data.test)  # outside the status: a download has a bar of its own
-    with ERR.status(f"evaluating {samples} samples"):
+    with working(f"evaluating {counted(samples, 'sample')}"):
         result = subject.evaluate(opened, simulators=simulators)
     if as_json:
         print_json(result)
@@ -209,13 +222,13 @@ def import_mlp(
     perceptron = Perceptron.from_npz(weights)
     subject = Experiment.load(experiment, with_overrides(overrides, chip, seed))
     path = folder or fresh_path(RUNS, f"{subject.settings.name}-seed{subject.settings.training.seed}")
-    with ERR.status("comparing"):
+    with working("comparing"):
         run, found = import_perceptron(subject, perceptron, path, simulators=simulators_for(subject, workers, None))
     if as_json:
         print_json({"run": str(run.path), **asdict(found)})
         return
     print_agreement(found)
-    OUT.print(f"run directory: {run.path}\nnext: harness train --resume {run.path}")
+    OUT.print(f"run directory: {run.path}\nnext: {command('train', '--resume', run.path)}")
 
 
 @main.command()
@@ -286,7 +299,7 @@ def check(
     settings = subject.settings
     circuit = subject.trained(run) if run else subject.circuit
     batch = subject.data.test.batch(slice(samples))
-    with ERR.status("checking") as status:
+    with working("checking") as tell:
         checks = list(
             check_circuit(
                 circuit,
@@ -296,7 +309,7 @@ def check(
                 tolerances=subject.tolerances,
                 rng=np.random.default_rng(settings.training.seed),
                 ngspice=settings.chip.kind == "ngspice",
-                tell=lambda text: status.update(f"checking: {text}"),
+                tell=lambda text: tell(f"checking: {text}"),
             )
         )
     print_checks(checks, {"source": source}, as_json)
@@ -313,7 +326,7 @@ def doctor(as_json: bool) -> None:
             table.add_row(part, str(value))
         OUT.print(table)
     if problem:
-        ERR.print(f"harness: {problem}", soft_wrap=True)
+        ERR.print(f"harness: {problem}")
     print_checks(checks, {"found": found}, as_json, failed=problem is not None)
 
 
@@ -378,16 +391,16 @@ def bench(
     one operating point per phase, which take a minute for networks of MNIST's size. The ratios are of one core.
     """
     subject, run = subject_of(source, overrides)
-    with ERR.status("measuring") as status:
+    with working("measuring") as tell:
         if scaling:
-            points = list(measure.scaling(subject, measure.SIZES, seconds, tell=status.update))
+            points = list(measure.scaling(subject, measure.SIZES, seconds, tell=tell))
         else:
             found = measure.compare(
                 subject,
                 subject.trained(run).conductances if run else measure.practised(subject),
                 simulators=simulators_for(subject, workers, None),
                 seconds=seconds,
-                tell=status.update,
+                tell=tell,
             )
     if scaling:
         print_scaling(points, file, subject.settings.name, as_json)

@@ -57,6 +57,7 @@ from harness.sections import (
 )
 from harness.settings import Settings, merged, read_settings
 from harness.units import show
+from harness.wording import command
 
 _SHOWN = 10_000
 """Training rows that a finished run is evaluated on, at most: more would take minutes and tell nothing new."""
@@ -380,7 +381,9 @@ class Experiment:
         """
         position = run.position()
         if position is None:
-            raise RunError(f"run {run.path} has no checkpoint yet; go on with 'harness train --resume {run.path}'")
+            raise RunError(
+                f"run {run.path} has no checkpoint yet; go on with: {command('train', '--resume', run.path)}"
+            )
         return self.circuit.with_conductances(position.conductances)
 
     def draw(self, run: Run, *, warn: Callable[[str], None] = python_warning) -> None:

@@ -21,7 +21,7 @@ from harness.commands.options import (
     subject_of,
     with_overrides,
 )
-from harness.commands.terminal import ERR, OUT, WIDE, print_json
+from harness.commands.terminal import OUT, WIDE, print_json, warn, working
 from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.runs import Run
@@ -73,13 +73,13 @@ def audit(
     experiment, run = subject_of(source, with_overrides(overrides, chip, seed))
     adc_step = None if adc_bits is None or adc_range is None else adc_range / 2**adc_bits
     subject = subject_for(experiment, run, samples, adc_step)
-    with ERR.status("auditing") as status:
+    with working("auditing") as tell:
         found = list(
             audit_gradients(
                 subject,
                 ngspice=experiment.settings.chip.kind == "ngspice",
                 curves=as_json or file is not None,
-                tell=lambda text: status.update(f"auditing: {text}"),
+                tell=lambda text: tell(f"auditing: {text}"),
             )
         )
     if file is not None:
@@ -137,7 +137,7 @@ def _print(found: Iterable[GradientError | Curve | Doubt], file: Path | None) ->
                 table.add_row(*(("", "") if who == above else who), row.crossbar, *figures, row.against)
                 above = who
             case Doubt():
-                ERR.print(f"warning: {row.rule} on {row.chip}: {row.message}", soft_wrap=True)
+                warn(f"{row.rule} on {row.chip}: {row.message}")
     WIDE.print(table)
     if file is not None:
         OUT.print(f"wrote {file}")

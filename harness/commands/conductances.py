@@ -9,6 +9,7 @@ from harness.commands.terminal import OUT, print_json
 from harness.conductances import SUFFIXES, export_table, import_table
 from harness.errors import DataError, RunError
 from harness.runs import fresh_path
+from harness.wording import command, counted
 
 
 @click.group()
@@ -45,7 +46,7 @@ def export_conductances(source: str, file: Path, overrides: tuple[str, ...], as_
     if as_json:
         print_json({"file": str(file), "cells": cells})
     else:
-        OUT.print(f"wrote {file} ({cells:,} cells)")
+        OUT.print(f"wrote {file} ({counted(cells, 'cell')})")
 
 
 @conductances.command("import")
@@ -79,5 +80,5 @@ def import_conductances(
     if as_json:
         print_json({"run": str(made.path), "cells": cells, "clipped": clipped})
         return
-    OUT.print(f"{cells:,} cells, {clipped:,} of them clipped to g_min…g_max")
-    OUT.print(f"run directory: {made.path}\nnext: harness evaluate {made.path}")
+    OUT.print(f"{counted(cells, 'cell')}, {clipped:,} of them clipped to g_min…g_max")
+    OUT.print(f"run directory: {made.path}\nnext: {command('evaluate', made.path)}")

@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from harness.commands.options import data_option, json_option, simulators_for
-from harness.commands.terminal import ERR, OUT, WIDE, print_json, stop_on_signal
+from harness.commands.terminal import ERR, OUT, WIDE, print_json, stop_on_signal, warn
 from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.regress.bands import shown
@@ -145,7 +145,7 @@ def _progress(cases: int) -> Iterator[Callable[[Case, Found], None]]:
 
         def tell(case: Case, found: Found) -> None:
             came = "measured" if found.error is None else "failed"
-            bar.console.print(f"{case.name}: {came} in {found.seconds:.1f} s", soft_wrap=True)
+            bar.console.print(f"{case.name}: {came} in {found.seconds:.1f} s")
             bar.advance(task)
 
         yield tell
@@ -154,10 +154,7 @@ def _progress(cases: int) -> Iterator[Callable[[Case, Found], None]]:
 def _warn(goldens: Mapping[Suite, Mapping[str, Golden]]) -> None:
     for suite, known in goldens.items():
         for name in abandoned(suite, known):
-            ERR.print(
-                f"warning: {suite.goldens} holds {name!r}, which is no case; --update of the whole suite drops it",
-                soft_wrap=True,
-            )
+            warn(f"{suite.goldens} holds {name!r}, which is no case; --update of the whole suite drops it")
 
 
 def _print(reports: Mapping[Suite, Sequence[Report]]) -> None:
@@ -238,14 +235,14 @@ def _update(changes: Mapping[Suite, Sequence[Change]], reason: str | None, as_js
     for suite, group in changes.items():
         if any(each.wanted for each in group) or (tidy and abandoned(suite, read_goldens(suite.goldens))):
             write(suite, group, (reason or "").strip(), tidy=tidy)
-            ERR.print(f"wrote {suite.goldens}", soft_wrap=True)
+            ERR.print(f"wrote {suite.goldens}")
     if as_json:
         print_json(
             {"updated": [_change_object(each) for each in everything if each.wanted], "refused": _refusals(everything)}
         )
     for name, sentences in _refusals(everything).items():
         for sentence in sentences:
-            ERR.print(f"{name}: not updated: {sentence}", soft_wrap=True)
+            ERR.print(f"{name}: not updated: {sentence}")
     if any(each.refused for each in everything):
         sys.exit(1)
 

@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from harness.commands.options import data_option, json_option, seed_option, set_option, subject_of, with_overrides
-from harness.commands.terminal import ERR, OUT, print_json
+from harness.commands.terminal import OUT, print_json, warn, working
 from harness.commands.transient import converter_of, settling_of
 from harness.errors import ChipError, CircuitError
 from harness.files import write_atomic
@@ -90,7 +90,7 @@ def report(
     if file is not None and not file.parent.is_dir():
         raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
     parasitics = Parasitics(node_capacitance, line_capacitance) if timed else None
-    with ERR.status("examining"):
+    with working("examining"):
         told = _told(source, with_overrides(overrides, None, seed), Limits(supply, line), parasitics)
         page = render(told).encode()
     target = file or Path(f"{told.name}-report.html")
@@ -99,10 +99,10 @@ def report(
         print_json({"file": str(target), "bytes": len(page), **told.to_json()})
     else:
         for warning in told.warnings:
-            ERR.print(f"warning: {warning}", soft_wrap=True)
+            warn(warning)
         OUT.print(f"wrote {target} ({len(page) / 1e6:.1f} MB)")
     if isinstance(told.settling, str):
-        ERR.print(f"warning: --transient was not simulated: {told.settling}", soft_wrap=True)
+        warn(f"--transient was not simulated: {told.settling}")
         sys.exit(1)
 
 

@@ -27,6 +27,7 @@ from harness.errors import ExperimentError
 from harness.runs import fresh_path
 from harness.sweep.deployment import Deployment, is_run
 from harness.sweep.points import Draws, Range, grid
+from harness.wording import command, counted
 
 _TITLES = {
     "test_accuracy": "test accuracy",
@@ -121,7 +122,7 @@ def sweep(
         opened = sweeps.Sweep(resume)
     workers = workers or usable_cores()
     where = f"on {scheduler}" if scheduler else f"{workers} at a time"
-    ERR.print(f"sweeping {opened.name} in {opened.path} ({len(opened.points)} points, {where})", soft_wrap=True)
+    ERR.print(f"sweeping {opened.name} in {opened.path} ({counted(len(opened.points), 'point')}, {where})")
     with stop_on_signal() as stopped, _progress(opened) as watch:
         outcome = sweeps.run(opened, workers=workers, scheduler=scheduler, watch=watch, stop=stopped)
     if as_json:
@@ -235,7 +236,7 @@ def _progress(opened: sweeps.Sweep) -> Iterator[Callable[[sweeps.Ended], None]]:
         task = bar.add_task("points", total=len(jobs), completed=complete)
 
         def watch(ended: sweeps.Ended) -> None:
-            bar.console.print(_line(ended), soft_wrap=True)
+            bar.console.print(_line(ended))
             bar.advance(task)
 
         yield watch
@@ -303,13 +304,13 @@ def _mean(values: pd.Series, form: str, unit: str = "") -> str:
 
 
 def _exit_unless_complete(outcome: sweeps.Outcome, opened: sweeps.Sweep) -> None:
-    again = f"harness sweep --resume {opened.path}"
+    again = command("sweep", "--resume", opened.path)
     if outcome.missing:
-        ERR.print(f"stopped with {outcome.missing} points to do; go on with: {again}", soft_wrap=True)
+        ERR.print(f"stopped with {counted(outcome.missing, 'point')} to do; go on with: {again}")
     elif outcome.errors:
         failed = outcome.table["error"].notna().sum()
         ERR.print(
-            f"{failed} of {len(outcome.table)} points failed, see results.csv; try again with: {again}", soft_wrap=True
+            f"{failed} of {counted(len(outcome.table), 'point')} failed, see results.csv; try again with: {again}"
         )
     else:
         return

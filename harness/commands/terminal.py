@@ -1,17 +1,22 @@
-"""What the command line shows: tables and results on stdout, progress on stderr."""
+"""What the command line shows: tables and results on stdout, progress on stderr.
 
+Nothing from outside is obeyed: names and messages are printed as they are, without markup, emoji or control characters.
+Characters that an output's encoding does not have are replaced by plain ones.
+"""
+
+import codecs
+import io
 import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -24,11 +29,83 @@ from harness.experiment import Experiment, SimulatorChoice
 from harness.files import write_atomic
 from harness.importing import Agreement
 from harness.runs import Run
+from harness.wording import command, counted, plain, printable
 
-ERR = Console(stderr=True, highlight=False, markup=False)  # no markup: paths are printed as they are
-OUT = Console(highlight=False, soft_wrap=True, markup=False)
-WIDE = Console(highlight=False, markup=False, width=500)
+
+class _LiteralConsole(Console):
+    """Shows every text as it is, in tables too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with _naming("standard error" if self.stderr else "standard output"):
+            super().print(*objects, **options)
+
+
+ERR = _LiteralConsole(stderr=True, soft_wrap=True)
+OUT = _LiteralConsole(soft_wrap=True)
+WIDE = _LiteralConsole(width=500)
 """For wide tables: lines that run over a narrow terminal are better than figures cut short."""
+
+
+def accept_every_character() -> None:
+    """Let standard output and error replace what their encoding lacks, instead of failing."""
+    codecs.register_error(_STAND_INS, _stand_in)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # others, such as a notebook's, take everything
+            stream.reconfigure(errors=_STAND_INS)
+
+
+_STAND_INS = "harness-stand-ins"
+
+
+def _stand_in(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(plain, error.object[error.start : error.end])), error.end
+
+
+@contextmanager
+def _naming(stream: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise type(error)(error.errno, error.strerror, stream) from error
+
+
+def end_output() -> None:
+    """Write what waits for standard output, or drop it: the interpreter would meet an error of it again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def reason_of(error: OSError) -> str:
+    """An error of the operating system in a line: which file, and why."""
+    where = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    why = error.strerror or str(error)
+    return f"{where}: {why}" if where else why
+
+
+def warn(text: str) -> None:
+    """A warning on stderr."""
+    ERR.print(f"warning: {text}")
+
+
+@contextmanager
+def working(text: str) -> Iterator[Callable[[str], None]]:
+    """A sign on a terminal that something is being done; the block may tell what by another text."""
+    moving = "dots" if ERR.encoding.startswith("utf") else "line"
+    with ERR.status(Text(printable(text)), spinner=moving) as status:
+        yield lambda told: status.update(Text(printable(told)))
 
 
 def described(subject: Experiment, simulators: SimulatorChoice) -> str:
@@ -39,7 +116,8 @@ def described(subject: Experiment, simulators: SimulatorChoice) -> str:
     chip: str = settings.chip.kind
     if chip == "ngspice":
         chip += f" on {simulators.scheduler}" if simulators.scheduler else f" × {simulators.workers}"
-    return f"{cells} cells, {rows} training samples, {settings.training.epochs} epochs, {chip}"
+    samples, epochs = counted(rows, "training sample"), counted(settings.training.epochs, "epoch")
+    return f"{cells} cells, {samples}, {epochs}, {chip}"
 
 
 @contextmanager
@@ -47,10 +125,9 @@ def progress(subject: Experiment) -> Iterator[Any]:
     """A bar over the batches of each epoch, and a line for every finished one (for every n-th of very many)."""
     told, kind = max(1, subject.plan.epochs // 25), subject.score
     batches = -(-len(subject.data.train) // subject.plan.batch)
-    columns = (TextColumn("epoch {task.fields[epoch]}/" + str(subject.plan.epochs)), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=ERR, transient=True
-    ) as bar:
+    epoch, note = "epoch {task.fields[epoch]}/" + str(subject.plan.epochs), "{task.fields[note]}"
+    columns = (TextColumn(epoch), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn(note))
+    with Progress(*columns, console=ERR, transient=True) as bar:
         task = bar.add_task("training", total=batches, epoch=1, note="")
 
         def watch(event: StepDone | EpochDone) -> None:
@@ -66,8 +143,7 @@ def progress(subject: Experiment) -> Iterator[Any]:
             bar.console.print(
                 f"epoch {row.epoch:>3}/{subject.plan.epochs}  loss {row.train_loss:.4g} V²  "
                 f"training {scored(row.train_accuracy, kind)}  held out {scored(row.test_accuracy, kind)}  "
-                f"({row.samples_per_second:.0f} samples/s{share})",
-                soft_wrap=True,
+                f"({row.samples_per_second:.0f} samples/s{share})"
             )
 
         yield watch
@@ -83,12 +159,11 @@ def print_result(run: Run, result: dict[str, Any]) -> None:
     kind = result["score"]
     test, training = (scored(result[f"{rows}_accuracy"], kind) for rows in ("test", "train"))
     OUT.print(f"test {kind} {test}, training {kind} {training}")
-    OUT.print(
-        f"{result['epochs']} epochs in {result['seconds']:.1f} s, {result['train_samples_per_second']:.0f} samples/s"
-    )
+    speed = f"{result['train_samples_per_second']:.0f} samples/s"
+    OUT.print(f"{counted(result['epochs'], 'epoch')} in {result['seconds']:.1f} s, {speed}")
     OUT.print(f"run directory: {run.path} (training.png, conductances.png, epochs.csv, conductances.npz)")
-    OUT.print(f"next: harness check {run.path}")
-    OUT.print(f"      harness export {run.path} --to netlist")
+    OUT.print(f"next: {command('check', run.path)}")
+    OUT.print(f"      {command('export', run.path, '--to', 'netlist')}")
 
 
 def print_comparison(found: Comparison) -> None:
@@ -166,8 +241,15 @@ def print_checks(checks: Sequence[Check], more: dict[str, Any], as_json: bool, *
 
 
 def print_json(content: dict[str, Any]) -> None:
-    """One object on stdout."""
-    click.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
+    """One object on stdout; what the output's encoding does not have is escaped as JSON does."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(content, allow_nan=False)
+    with _naming("standard output"):
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
 from harness.commands.options import data_option, json_option, seed_option, set_option, subject_of, with_overrides
-from harness.commands.terminal import ERR, OUT, WIDE, print_json
+from harness.commands.terminal import OUT, WIDE, print_json, warn, working
 from harness.errors import ExperimentError
 from harness.experiment import Experiment
 from harness.files import write_atomic
@@ -100,9 +100,9 @@ def transient(
     experiment, run = subject_of(source, with_overrides(overrides, None, seed))
     own = converter_of(experiment)
     converter = Converter(adc_bits or own.bits, own.range if adc_range is None else adc_range)
-    with ERR.status("simulating") as status:
+    with working("simulating") as tell:
         found = settling_of(
-            experiment, run, samples, parasitics, converter, tell=lambda text: status.update(f"simulating {text}")
+            experiment, run, samples, parasitics, converter, tell=lambda text: tell(f"simulating {text}")
         )
     if file is not None:
         from harness.pictures.transients import draw_settling  # noqa: PLC0415 - matplotlib takes a second to import
@@ -196,10 +196,9 @@ def _print(found: Settling) -> None:
     )
     if unseen := [phase for phase in found.phases if phase.output_step <= found.adc_step]:
         least = min(phase.output_step for phase in unseen)
-        ERR.print(
-            f"warning: in {len(unseen)} of {len(found.phases)} phases the outputs move by less than an {CONVERTER} "
-            f"(the least by {show(least, 'V')}): settled to it says little there; see 0.1 %, or give --adc-bits",
-            soft_wrap=True,
+        warn(
+            f"in {len(unseen)} of {len(found.phases)} phases the outputs move by less than an {CONVERTER} "
+            f"(the least by {show(least, 'V')}): settled to it says little there; see 0.1 %, or give --adc-bits"
         )
 
 

@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from harness.commands.options import json_option
-from harness.commands.terminal import ERR, OUT, WIDE, print_json
+from harness.commands.terminal import OUT, WIDE, print_json, working
 from harness.verify import LIMIT, Verdict, Witness
 from harness.verify import verify as verify_package
 
@@ -24,7 +24,7 @@ def verify(folder: Path, as_json: bool) -> None:
     outcome is written into the package's manifest; exit code 1 if anything differs or a file of the package was changed
     or is missing. Other files in DIR, such as a simulator's results, are named only.
     """
-    with ERR.status(f"verifying {folder}"):
+    with working(f"verifying {folder}"):
         verdict = verify_package(folder)
     if as_json:
         print_json(asdict(verdict))
@@ -42,16 +42,16 @@ def _print(folder: Path, verdict: Verdict) -> None:
         WIDE.print(table)
     for witness in verdict.simulators:
         if witness.reason:
-            OUT.print(f"{witness.name}, {witness.netlist}: {witness.reason}", markup=False, soft_wrap=True)
+            OUT.print(f"{witness.name}, {witness.netlist}: {witness.reason}")
     for file in verdict.missing:
-        OUT.print(f"{file} is missing", markup=False)
+        OUT.print(f"{file} is missing")
     for file in verdict.changed:
         OUT.print(f"changed since the export: {file}")
     if verdict.unlisted:
-        OUT.print(f"not part of the package: {', '.join(verdict.unlisted)}", markup=False, soft_wrap=True)
+        OUT.print(f"not part of the package: {', '.join(verdict.unlisted)}")
     for absent in verdict.absent:
         OUT.print(f"not on this machine: {absent}")
-    OUT.print(f"{folder}: {_outcome(verdict)}", markup=False, soft_wrap=True)
+    OUT.print(f"{folder}: {_outcome(verdict)}")
 
 
 def _outcome(verdict: Verdict) -> str:

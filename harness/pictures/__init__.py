@@ -27,6 +27,8 @@ def _imported_as_usual() -> bool:
     try:
         import matplotlib  # noqa: F401, PLC0415
     except ValueError:  # of MPLBACKEND, or a UnicodeDecodeError
+        for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
+            del sys.modules[name]  # half of an import stands in the way of the next
         return False
     return True
 

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ Form = Literal["png", "svg"]
 
 
 @contextmanager
-def own_style(changes: Mapping[str, Any] | None = None, *, salt: str = "harness") -> Iterator[None]:
+def own_style(changes: Any = None, *, salt: str = "harness") -> Iterator[None]:
     """Draw with Matplotlib's defaults, and put the user's settings back afterwards; decorates functions, too.
 
     Args:
@@ -30,7 +30,7 @@ def own_style(changes: Mapping[str, Any] | None = None, *, salt: str = "harness"
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)  # of names in a script without one
         mpl.rcdefaults()
-        mpl.rcParams.update({"svg.hashsalt": salt, **(changes or {})})
+        mpl.rcParams.update({"svg.hashsalt": salt} | (changes or {}))
         try:
             yield
         except HarnessError:

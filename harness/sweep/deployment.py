@@ -8,6 +8,7 @@ from harness.errors import ExperimentError, RunError
 from harness.experiment import Experiment
 from harness.runs import Run
 from harness.sweep.points import Point, grid
+from harness.wording import command
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Deployment:
         if seeds is not None:
             raise ExperimentError(f"{source} is a run of one seed; leave --seeds out, or deploy an experiment")
         if run.position() is None:
-            raise RunError(f"run {source} has no checkpoint yet; go on with 'harness train --resume {source}'")
+            raise RunError(f"run {source} has no checkpoint yet; go on with: {command('train', '--resume', source)}")
         return cls(grid(str(run.experiment), {}), run.path, tune, train)
 
     def check(self, points: Sequence[Point]) -> None:

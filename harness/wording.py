@@ -1,0 +1,60 @@
+"""How messages say counts, nearest names and commands to type."""
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+_LIKE = 0.55
+"""How like a known name a wrong one must be to be taken for it, from 0 to 1."""
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_PLAIN = {
+    "µ": "u", "²": "^2", "³": "^3", "°": " deg ", "±": "+/-", "×": "x", "·": "*", "÷": "/", "–": "-", "—": "-",
+    "−": "-", "…": "...", "→": "->", "←": "<-", "≤": "<=", "≥": ">=", "≈": "~", "∞": "inf", "√": "sqrt",
+    "‘": "'", "’": "'", "“": '"', "”": '"', "•": "*", "Ω": "Ohm", "\N{OHM SIGN}": "Ohm", "μ": "u",
+}  # fmt: skip
+_GREEK = re.compile("GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)")
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """A number of things: ``"1 epoch"``, ``"1,234 cells"``; `plural` is the noun with an s unless it is given."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """What to add to a message about a wrong name: ``"; did you mean 'iris'?"``, or nothing if no known one is like it.
+
+    Case does not count.
+    """
+    folded = {one.casefold(): one for one in known}
+    found = get_close_matches(name.casefold(), folded, n=1, cutoff=_LIKE)
+    return f"; did you mean {folded[found[0]]!r}?" if found else ""
+
+
+def command(*words: object) -> str:
+    """A command of this program as a shell takes it: ``harness train --resume 'my run'``."""
+    return shlex.join(["harness", *map(str, words)])
+
+
+def printable(text: str) -> str:
+    r"""A text from outside without what a terminal would obey: control characters and marks of direction as escapes.
+
+    Line ends and tabs stay. Bytes of a file's name that are no UTF-8 are written like ``\xff``.
+    """
+    return _CONTROLS.sub(lambda found: _escaped(found.group()), text)
+
+
+def plain(character: str) -> str:
+    """A stand-in in ASCII for a character: ``"u"`` for µ, ``"Ohm"`` for Ω, ``"beta"`` for β, else an escape."""
+    if found := _GREEK.fullmatch(unicodedata.name(character, "")):
+        name = found.group(2).lower() if found.group(1) == "SMALL" else found.group(2).title()
+        return _PLAIN.get(character, name)
+    return _PLAIN.get(character) or _escaped(character)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("ascii", "backslashreplace").decode()

@@ -1,0 +1,193 @@
+"""Pictures: in a style of their own whatever the user's is, after the result, and never a reason to lose one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness import Experiment, Run
+from harness.errors import PictureError
+from harness.pictures.runs import draw_training
+from harness.pictures.style import as_bytes, literal, own_style
+from harness.runs import EpochRow, StepRow
+
+SHORT = ["--chip", "nodal", "--set", "training.epochs=1"]
+PNG = b"\x89PNG"
+
+
+def harness(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def _usetex(folder: Path) -> dict[str, str]:
+    (folder / "matplotlibrc").write_text("text.usetex: True\n")
+    return {}
+
+
+def _named_usetex(folder: Path) -> dict[str, str]:
+    (folder / "rc").mkdir()
+    (folder / "rc" / "matplotlibrc").write_text("text.usetex: True\nfigure.dpi: 7\n")
+    return {"MATPLOTLIBRC": str(folder / "rc")}
+
+
+def _no_text(folder: Path) -> dict[str, str]:
+    (folder / "matplotlibrc").write_bytes(b"font.family: \xff\n")
+    return {}
+
+
+def _pipe(folder: Path) -> dict[str, str]:
+    os.mkfifo(folder / "matplotlibrc")
+    return {}
+
+
+SETTINGS = {
+    "a notebook's backend": lambda _: {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+    "no backend at all": lambda _: {"MPLBACKEND": "nonsense"},
+    "LaTeX, in the working directory": _usetex,
+    "LaTeX, where MATPLOTLIBRC points": _named_usetex,
+    "a matplotlibrc that is not text": _no_text,
+    "a matplotlibrc that is a pipe": _pipe,
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_users_settings_of_matplotlib_change_no_picture(name: str, tmp_path: Path) -> None:
+    ended = harness(tmp_path, "show", "activations", "--to", "a.png", **SETTINGS[name](tmp_path))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    code = "import sys; from harness.pictures.circuits import draw_activations; sys.stdout.buffer.write(draw_activations())"
+    plain = subprocess.run([sys.executable, "-c", code], cwd=tmp_path.parent, capture_output=True, check=True)
+    assert (tmp_path / "a.png").read_bytes() == plain.stdout
+
+
+def test_in_a_users_own_process_settings_stay_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\ntext.usetex: True\n")
+    code = (
+        "from harness.pictures.circuits import draw_activations; import matplotlib as mpl, sys;"
+        "draw_activations(); print(mpl.rcParams['lines.linewidth'], mpl.rcParams['text.usetex'],"
+        "'matplotlib.pyplot' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["9.0", "True", "False"]
+
+
+def test_a_backend_that_is_not_there_stops_no_library_call_either(tmp_path: Path) -> None:
+    code = "from harness.pictures.circuits import draw_activations; print(draw_activations()[1:4])"
+    environment = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "b'PNG'"
+
+
+def _broken(folder: Path) -> str:
+    """A folder for PYTHONPATH in which Matplotlib cannot be imported."""
+    (folder / "broken").mkdir()
+    (folder / "broken" / "matplotlib.py").write_text("raise ImportError('libfreetype is missing')\n")
+    return str(folder / "broken")
+
+
+def test_training_without_matplotlib_keeps_its_result_and_warns(tmp_path: Path) -> None:
+    path = _broken(tmp_path)
+    ended = harness(tmp_path, "train", "iris", *SHORT, "--run", "run", "--json", PYTHONPATH=path)
+    assert ended.returncode == 0, ended.stderr
+    assert "warning: run run has no pictures: Matplotlib cannot be imported (ImportError: libfreetype" in ended.stderr
+    assert (tmp_path / "run" / "result.json").exists()
+    assert not (tmp_path / "run" / "training.png").exists()
+    again = harness(tmp_path, "train", "--resume", "run", "--json")
+    assert again.stdout == ended.stdout
+    assert (tmp_path / "run" / "training.png").read_bytes().startswith(PNG)
+    assert (tmp_path / "run" / "conductances.png").exists()
+
+
+def test_the_library_warns_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = Experiment.load("moons", ["chip.kind=nodal", "training.epochs=1"])
+    run = experiment.create_run(tmp_path / "run")
+    monkeypatch.setattr("harness.pictures.runs.draw_boundary", _failing)
+    with pytest.warns(UserWarning, match=r"run .* has no pictures: the picture cannot be drawn \(ZeroDivisionError"):
+        result = experiment.train(run)
+    assert run.result == result is not None
+
+
+@own_style()
+def _failing(*_: object) -> bytes:
+    return bytes(1 // 0)
+
+
+def test_formulas_in_names_are_text() -> None:
+    """An unbalanced formula would otherwise be an error."""
+    from matplotlib.figure import Figure
+
+    with own_style():
+        figure = Figure()
+        figure.suptitle(literal("$\\frac$ and $x^^$"))
+        assert as_bytes(figure).startswith(PNG)
+
+
+def test_errors_of_matplotlib_are_errors_of_pictures() -> None:
+    before = mpl.rcParams["lines.linewidth"]
+    with pytest.raises(PictureError, match="cannot be drawn"), own_style({"lines.linewidth": 3}):
+        raise TypeError("of Matplotlib")
+    assert mpl.rcParams["lines.linewidth"] == before
+
+
+def test_tables_of_a_regression_say_r2_and_older_ones_are_read(tmp_path: Path) -> None:
+    experiment = Experiment.load("regression", ["chip.kind=nodal", "training.epochs=2"])
+    run = experiment.create_run(tmp_path / "run")
+    experiment.train(run)
+    for file, headings in (("epochs.csv", {"train R²", "test R²"}), ("steps.csv", {"R²"})):
+        table = pd.read_csv(run.path / file)
+        assert headings <= set(table.columns)
+        assert not [heading for heading in table.columns if "accuracy" in heading]
+    tables = run.tables()
+    for file in ("epochs.csv", "steps.csv"):
+        older = (run.path / file).read_text(encoding="utf-8").replace("R²", "accuracy")
+        (run.path / file).write_text(older, encoding="utf-8")
+    assert Run(run.path).tables() == tables
+
+
+def _words(steps: list[StepRow], epochs: list[EpochRow], score: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Texts of the picture of a training, and the limits of its two axes."""
+    found: list[str] = []
+
+    def seen(figure, form="png"):  # type: ignore[no-untyped-def]
+        for axes in figure.axes:
+            found.extend([axes.get_ylabel(), *(text.get_text() for text in axes.texts)])
+            found.append(f"{axes.get_ylim()[0]:.3g}…{axes.get_ylim()[1]:.3g}")
+        return as_bytes(figure, form)
+
+    monkeypatch.setattr("harness.pictures.runs.as_bytes", seen)
+    assert draw_training(steps, epochs, "name", score).startswith(PNG)
+    return found
+
+
+def _training(first_loss: float, scores: list[float]) -> tuple[list[StepRow], list[EpochRow]]:
+    losses = np.concatenate([[first_loss], np.linspace(1.0, 0.1, 10 * len(scores) - 1)])
+    steps = [StepRow(1 + k // 10, 1 + k % 10, float(loss), 0.5, 0.0, 0.0) for k, loss in enumerate(losses)]
+    epochs = [EpochRow(k, 0.5, score, 0.5, score, 1.0, 1.0, 1.0, None) for k, score in enumerate(scores, start=1)]
+    return steps, epochs
+
+
+def test_the_first_batches_do_not_flatten_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = _words(*_training(1e4, [0.5, 0.6, 0.7, 0.8]), "accuracy", monkeypatch)
+    assert words[:2] == ["loss (V²)", "batches up to 1e+04 V² above"]
+    assert words[2] == "0…1.07"
+    calm = _words(*_training(1.2, [0.5, 0.6, 0.7, 0.8]), "accuracy", monkeypatch)
+    assert len(calm) == len(words) - 1
+
+
+def test_a_picture_of_a_regression_is_of_r2(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = _words(*_training(1.0, [-4.4, 0.1, 0.3]), "R²", monkeypatch)
+    assert words[2:4] == ["R²", "epochs down to −4.4 below"]
+    assert words[4].startswith("-1…")
+    low = _words(*_training(1.0, [-4.4, -4.2, -4.1]), "R²", monkeypatch)
+    assert len(low) == len(words) - 1, "what stays low is shown whole"
