@@ -13,6 +13,7 @@ from harness.pictures.style import as_bytes, own_style
 from harness.runs import EpochRow, StepRow
 
 _SMOOTHED = 25  # batches in the running mean of the loss
+_FAR = 4  # times what is kept in sight: larger losses are cut off
 _LEAST_R2 = -1.0  # from which an axis of R² begins where the last epochs are above it
 
 
@@ -51,7 +52,7 @@ def draw_training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], title: s
 
 
 def cut_above(axes: Axes, batches: Sequence[float], kept: Sequence[float]) -> None:
-    """End an axis of losses above all but the largest twenty-fifth of the batches, where these are far above.
+    """End an axis of losses above all but the largest twenty-fifth of the batches, where one of these is far above.
 
     Args:
         axes: begins at 0.
@@ -62,9 +63,9 @@ def cut_above(axes: Axes, batches: Sequence[float], kept: Sequence[float]) -> No
     if len(ordered) < _SMOOTHED:
         return
     most = max([ordered[-1 - -(-len(ordered) // _SMOOTHED)], *kept])
-    if ordered[-1] > 2 * most > 0:
+    if ordered[-1] > _FAR * most > 0:
         axes.set_ylim(0, 1.1 * most)
-        _say(axes, f"batches up to {ordered[-1]:.3g} V² above", top=True)
+        _say(axes, f"batches up to {ordered[-1]:.3g} V² above")
 
 
 def cut_below(axes: Axes, scores: Sequence[tuple[float, float]]) -> None:
@@ -82,10 +83,9 @@ def cut_below(axes: Axes, scores: Sequence[tuple[float, float]]) -> None:
         _say(axes, f"epochs down to {lowest:.3g} below".replace("-", "−"), top=False)
 
 
-def _say(axes: Axes, text: str, *, top: bool) -> None:
-    """A note in a corner where an axis was cut."""
-    height, side = (0.98, "top") if top else (0.02, "bottom")
-    axes.text(0.02, height, text, transform=axes.transAxes, va=side, fontsize=8, color="0.4")
+def _say(axes: Axes, text: str) -> None:
+    """A note above an axis that was cut."""
+    axes.text(1.0, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color="0.4")
 
 
 @own_style()
