@@ -221,7 +221,7 @@ def test_runs_that_cannot_be_deployed_are_refused(tmp_path: Path, monkeypatch: p
     assert "fresh is a run; give --deploy to evaluate its conductances at every point" in result.stderr
     with pytest.raises(ExperimentError, match="fresh is a run of one seed; leave --seeds out"):
         Deployment.of("fresh", seeds=2)
-    with pytest.raises(RunError, match="fresh has no checkpoint yet; go on with 'harness train --resume fresh'"):
+    with pytest.raises(RunError, match="fresh has no checkpoint yet; go on with: harness train --resume fresh"):
         Deployment.of("fresh")
 
 

@@ -80,7 +80,7 @@ def cut_below(axes: Axes, scores: Sequence[tuple[float, float]]) -> None:
     start = min(_LEAST_R2, 1.1 * late)
     if lowest < 2 * start:
         axes.set_ylim(start, None)
-        _say(axes, f"epochs down to {lowest:.3g} below".replace("-", "−"), top=False)
+        _say(axes, f"epochs down to {lowest:.3g} below".replace("-", "−"))
 
 
 def _say(axes: Axes, text: str) -> None:
