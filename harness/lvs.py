@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import SimulatorError
-from harness.simulators.base import Program, run
+from harness.simulators.base import Program, ask, run
 
 _SETUP = "permute default\nproperty default\n"
 _SLASH = re.compile(r" /(?=\s)")  # also at the end of a line that goes on
@@ -55,7 +55,7 @@ class Netgen:
         path = self._program.found()
         if path is None:
             return None
-        said = re.search(r"Netgen ([\d.]+)", run(self.name, [path, "-batch", "quit"], Path.cwd()))
+        said = re.search(r"Netgen ([\d.]+)", ask(self.name, [path, "-batch", "quit"]))
         return said.group(1) if said else f"unknown ({path})"
 
     def difference(self, first: str, second: str) -> str:  # noqa: D102

@@ -108,7 +108,7 @@ def test_doctor_solves_a_known_circuit(tmp_path: Path) -> None:
     report = json.loads(harness("doctor", "--json", cwd=tmp_path).stdout)
     assert report["passed"] is True
     assert {"ngspice version", "linear solver", "libngspice"} <= set(report["found"])
-    assert len(report["checks"]) == 2
+    assert len(report["checks"]) == 4
     assert "passed" in harness("doctor", cwd=tmp_path).stdout
 
 

@@ -29,7 +29,7 @@ def tiny() -> Circuit:
 
 def test_golden_full_network() -> None:
     assert circuit_lines(tiny(), np.array([0.75])) == [
-        ".model dtest D(Is=1e-06 N=2.0)",
+        ".model dtest d(is=1e-06 n=2.0)",
         "vx0p x0p 0 0.75",
         "vx0n x0n 0 -0.75",
         "vshift_low shift_low 0 -1.0",
@@ -55,7 +55,7 @@ def test_golden_sweep_of_two_samples_free_and_nudged() -> None:
     assert sweep_lines(reduced.settling(drives), Tolerances(), klu=False) == [
         "* reduced network: one point per sample and phase",
         ".options reltol=1e-06 vntol=1e-09 abstol=1e-12 gmin=1e-12 temp=27.0 tnom=27.0",
-        ".model dm0 D(Is=1e-06 N=2.0)",
+        ".model dm0 d(is=1e-06 n=2.0)",
         "d0 n0 rail0 dm0",
         "d1 rail1 n0 dm0",
         "vidx idx 0 0",

@@ -508,6 +508,41 @@ def test_programs_are_found_by_variable_and_run_on_their_own_dialect(
     assert "no licence" in witness.reason
 
 
+@pytest.mark.parametrize("tool", [XYCE, SPECTRE, Netgen()], ids=lambda tool: tool.name)
+def test_programs_are_asked_for_their_version_in_an_empty_folder(
+    tool: ProgramSimulator | Netgen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The working directory may be a package that somebody sent, with files that the program would read."""
+    package, home = tmp_path / "package", tmp_path / "home"
+    for folder in (package, home):
+        folder.mkdir()
+    program = home / "program"
+    program.write_text(f"#!/bin/sh\nls -A > {home}/seen\npwd >> {home}/seen\necho 'Netgen 1.5.9'\n")
+    program.chmod(0o755)
+    (package / "setup.tcl").write_text("exec touch mark\n")
+    monkeypatch.chdir(package)
+    variable = "NETGEN" if isinstance(tool, Netgen) else tool.program.variable
+    monkeypatch.setenv(variable, "../home/program")
+    assert "1.5.9" in str(tool.version())
+    (where,) = (home / "seen").read_text().splitlines()
+    assert Path(where).name.startswith("harness-")
+    assert not Path(where).exists()
+
+
+@pytest.mark.parametrize("path", [".", "", ":/nowhere", "package"])
+def test_programs_in_the_working_directory_are_not_found(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (tmp_path, tmp_path / "package"):
+        folder.mkdir(exist_ok=True)
+        (folder / "Xyce").write_text("#!/bin/sh\n")
+        (folder / "Xyce").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XYCE", raising=False)
+    monkeypatch.setenv("PATH", path)
+    assert XYCE.program.found() is None
+
+
 def test_raw_files(tmp_path: Path) -> None:
     head = "Title: x\nFlags: real\nNo. Variables: 2\nNo. Points: 3\nVariables:\n\t0\ttime\ttime\n\t1\tV(A:B)\tvoltage\n"
     numbers = np.array([[0.0, 1.0], [1e-6, 0.1 + 0.2], [2e-6, -3.0]])

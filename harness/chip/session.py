@@ -1,8 +1,9 @@
 """The one ngspice of this process, behind PySpice's binding; the only module that imports PySpice.
 
-libngspice keeps its state in globals, so a process has one session however often it is asked for. Every run loads a
-deck, sweeps one source, reads the vectors, checks them, and leaves nothing behind: with the plots destroyed and the
-circuit removed, memory stays flat over any number of decks.
+libngspice keeps its state in globals, so a process has one session however often it is asked for, and does one thing
+at a time in it, whichever thread asks (`harness.chip.isolation`). Every run loads a deck, sweeps one source, reads the
+vectors, checks them, and leaves nothing behind: with the plots destroyed and the circuit removed, memory stays flat
+over any number of decks.
 """
 
 import ctypes
@@ -14,22 +15,37 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
 
+from harness.chip.isolation import SimulatorThread, without_startup_files
 from harness.chip.messages import Verdict, telling, worst
-from harness.errors import NgspiceMissing, SimulatorError
+from harness.errors import ChipError, NgspiceMissing, SimulatorError
 from harness.measurement import Array
 from harness.units import spice_number
 
 _LIBRARIES = ("libngspice.so.0", "libngspice.so", "libngspice.0.dylib", "libngspice.dylib")
 _FIRST_KLU_VERSION = 42
 _COMMANDS_BETWEEN_FLUSHES = 1_000
+_THREAD = SimulatorThread()
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_thread(method: "Callable[Concatenate[Session, P], R]") -> "Callable[Concatenate[Session, P], R]":
+    """Have a method of the session done in ngspice's thread, as a whole."""
+
+    @wraps(method)
+    def called(self: "Session", *args: P.args, **kwargs: P.kwargs) -> R:
+        return _THREAD.call(partial(method, self, *args, **kwargs))
+
+    return cast("Callable[Concatenate[Session, P], R]", called)
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,18 @@ class Unsettled(Exception):  # noqa: N818 - becomes a ConvergenceError where sam
         self.deck = deck
 
 
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """What a sweep found, and what that took."""
+
+    volts: Array
+    """V, ``[points, vectors]``."""
+    seconds: float
+    """Inside ngspice's analysis, s."""
+    iterations: int
+    """Newton iterations."""
+
+
 class Session:
     """ngspice in this process; get it from `open_session`."""
 
@@ -64,8 +92,6 @@ class Session:
         self._commands = 0
         self.analysis_seconds = 0.0
         """Time spent inside ngspice's analyses so far, s."""
-        self.iterations = 0
-        """Newton iterations of the last sweep."""
         self.version, self.version_text = self._read_version()
 
     @property
@@ -74,7 +100,12 @@ class Session:
         return self.version >= _FIRST_KLU_VERSION
 
     def sweep(self, deck: SweepDeck) -> Array:
-        """Run a deck; returns V, ``[points, vectors]``.
+        """Run a deck; returns V, ``[points, vectors]``. Raises what `measured_sweep` raises."""
+        return self.measured_sweep(deck).volts
+
+    @_in_thread
+    def measured_sweep(self, deck: SweepDeck) -> Swept:
+        """Run a deck.
 
         Raises:
             Unsettled: no operating point was found; says at which point of the sweep.
@@ -86,6 +117,7 @@ class Session:
             self._command("destroy all")
             self._command("remcirc")
 
+    @_in_thread
     def operate(self, lines: Sequence[str], vectors: Sequence[str], alterations: Iterable[Sequence[str]]) -> Array:
         """Load a deck once and find an operating point after each of the alterations; V, ``[points, vectors]``.
 
@@ -110,6 +142,7 @@ class Session:
             self._command("remcirc")
         return np.array(points)
 
+    @_in_thread
     def transient(self, lines: Sequence[str], vectors: Sequence[str], step: float, stop: float) -> tuple[Array, Array]:
         """Analyse a deck in time, from 0 to `stop` (s) in steps of at most `step` (s).
 
@@ -137,6 +170,7 @@ class Session:
             raise SimulatorError(f"ngspice's transient analysis reached {reached}", deck=_save(lines))
         return values[0], np.ascontiguousarray(values[1:].T)
 
+    @_in_thread
     def linear_solver(self) -> str:
         """The sparse solver that ngspice says it uses; versions that say nothing have Sparse 1.3 only."""
         option = (".options klu",) if self.has_klu else ()
@@ -146,12 +180,13 @@ class Session:
         )
         return said.group(1) if said else "Sparse 1.3"
 
-    def _sweep(self, deck: SweepDeck) -> Array:
+    def _sweep(self, deck: SweepDeck) -> Swept:
         self._binding.clear_output()
         self._load(deck.lines)
         started = time.perf_counter()
         self._command(f"dc {deck.source} 0 {deck.step * (deck.points - 1)} {deck.step}")
-        self.analysis_seconds += time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        self.analysis_seconds += seconds
         said = tuple(self._binding._stderr)
         verdict = worst(said)
         if verdict is Verdict.REFUSED:
@@ -160,8 +195,9 @@ class Session:
             raise Unsettled(done, telling(said), _save(deck.lines))
         if verdict is Verdict.UNSETTLED:  # some point was reached, but not as an operating point: nothing says which
             raise SimulatorError("ngspice reached a point by other means", log=telling(said), deck=_save(deck.lines))
-        self.iterations = self._total_iterations()
-        return np.ascontiguousarray(self._vectors(deck.vectors, deck.points, "dc", deck.lines).T)
+        iterations = self._total_iterations()
+        volts = np.ascontiguousarray(self._vectors(deck.vectors, deck.points, "dc", deck.lines).T)
+        return Swept(volts, seconds, iterations)
 
     def _load(self, lines: Sequence[str]) -> None:
         """Hand over the lines as C strings in one block: allocating thousands of them costs as much as parsing them."""
@@ -224,13 +260,18 @@ class Session:
         raise NgspiceMissing(f"{self.library} does not say which ngspice it is")
 
 
-@cache
 def open_session() -> Session:
     """The session of this process.
 
     Raises:
         NgspiceMissing: libngspice is not installed or cannot be loaded; says what to do.
+        ChipError: somebody else has opened ngspice in this process before.
     """
+    return _THREAD.call(_session)
+
+
+@cache
+def _session() -> Session:
     return Session()
 
 
@@ -241,8 +282,7 @@ def find_library() -> str:
         NgspiceMissing: nothing that can be loaded was found.
     """
     named = os.environ.get("NGSPICE_LIBRARY_PATH")
-    candidates = [named] if named else [*_LIBRARIES, *filter(None, [ctypes.util.find_library("ngspice")])]
-    for candidate in candidates:
+    for candidate in [_absolute(named)] if named else _candidates():
         try:
             ctypes.CDLL(candidate)
         except OSError:
@@ -255,17 +295,35 @@ def find_library() -> str:
     )
 
 
+def _candidates() -> Iterator[str]:
+    yield from _LIBRARIES
+    if found := ctypes.util.find_library("ngspice"):  # which starts programs, and so comes last
+        yield found
+
+
+def _absolute(library: str) -> str:
+    """A path that holds in other working directories, too; a bare name is left to the loader."""
+    return os.path.abspath(library) if os.sep in library else library
+
+
 def _load_binding(library: str) -> tuple[Any, Any]:
-    """PySpice's binding and its FFI, kept quiet: its lines are judged by `harness.chip.messages` instead."""
+    """Return PySpice's binding and its FFI, kept quiet: its lines are judged by `harness.chip.messages` instead."""
     numeric = locale.setlocale(locale.LC_NUMERIC)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PySpice 1.5 predates Python 3.12's warnings about escapes
         logging.getLogger("PySpice").setLevel(logging.CRITICAL + 1)
         from PySpice.Spice.NgSpice import Shared  # noqa: PLC0415 - chips other than ngspice do without it
 
+        if any(Shared.ffi.list_types()):  # PySpice declares them when it opens ngspice, and cannot do so again
+            raise ChipError(
+                "ngspice is already open in this process, by a PySpice session of its own that may have read start-up "
+                "files and holds circuits; open harness's chip before PySpice's session, or use worker processes "
+                "(SimulatorChoice(workers=2) in Python)"
+            )
         logging.getLogger(Shared.__name__).setLevel(logging.CRITICAL + 1)
-        Shared.NgSpiceShared.LIBRARY_PATH = library
-        binding = Shared.NgSpiceShared.new_instance()
+        Shared.NgSpiceShared.LIBRARY_PATH = library.replace("{", "{{").replace("}", "}}")  # it is formatted
+        with without_startup_files():
+            binding = Shared.NgSpiceShared.new_instance()
     locale.setlocale(locale.LC_NUMERIC, numeric)  # PySpice sets it for the whole process
     return binding, Shared.ffi
 

@@ -102,9 +102,8 @@ def settle_in_ngspice(settling: Settling, tolerances: Tolerances, number: int = 
     held = int(estimate is not None)
     samples, size, points = len(settling), settling.network.size, len(settling.phases) + held
     vectors = tuple(f"v({sweep.node_name(k)})" for k in range(size))
-    before = session.analysis_seconds
     try:
-        found = session.sweep(SweepDeck(tuple(lines), sweep.SOURCE, samples * points, vectors, sweep.STEP))
+        found = session.measured_sweep(SweepDeck(tuple(lines), sweep.SOURCE, samples * points, vectors, sweep.STEP))
     except Unsettled as stop:
         sample, point = divmod(stop.point, points)
         raise ConvergenceError(
@@ -115,8 +114,8 @@ def settle_in_ngspice(settling: Settling, tolerances: Tolerances, number: int = 
             log=stop.log,
             deck=stop.deck,
         ) from stop
-    solved = found.reshape(samples, points, size)[:, held:]
-    return Settled(solved, session.analysis_seconds - before, session.iterations, peak_megabytes())
+    solved = found.volts.reshape(samples, points, size)[:, held:]
+    return Settled(solved, found.seconds, found.iterations, peak_megabytes())
 
 
 def peak_megabytes() -> float:

@@ -108,7 +108,7 @@ def saved(circuit: Circuit) -> list[str]:
 
 
 def _model(model: DiodeModel) -> str:
-    return f".model {model.name} D(Is={spice_number(model.saturation_current)} N={spice_number(model.emission)})"
+    return f".model {model.name} d(is={spice_number(model.saturation_current)} n={spice_number(model.emission)})"
 
 
 def _element(

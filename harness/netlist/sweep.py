@@ -135,7 +135,7 @@ def diode_lines(diodes: Junctions, terminals: Sequence[str]) -> list[str]:
     for k, (anode, cathode, saturation, emission) in enumerate(zip(*columns, strict=True)):
         model = models.setdefault((saturation, emission), f"dm{len(models)}")
         lines.append(f"d{k} {terminals[anode]} {terminals[cathode]} {model}")
-    cards = [f".model {name} D(Is={spice_number(i)} N={spice_number(n)})" for (i, n), name in models.items()]
+    cards = [f".model {name} d(is={spice_number(i)} n={spice_number(n)})" for (i, n), name in models.items()]
     return cards + lines
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,10 @@ class Simulator(Protocol):
 
 @dataclass(frozen=True)
 class Program:
-    """Where an executable is looked for: a variable of the environment first, then names on the path."""
+    """Where an executable is looked for: a variable of the environment first, then names on the path.
+
+    Entries of the path that mean the working directory do not count: that may be a package from somebody else.
+    """
 
     variable: str
     commands: tuple[str, ...]
@@ -94,14 +98,29 @@ class Program:
         return f"${self.variable}, then {' and '.join(self.commands)} on the path"
 
     def found(self) -> str | None:
-        """Its path."""
+        """Its path, which holds in every folder."""
         named = os.environ.get(self.variable)
-        return next((path for c in ((named,) if named else self.commands) if (path := shutil.which(c))), None)
+        folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+        trusted = os.pathsep.join(folder for folder in folders if os.path.isabs(folder))
+        found = (shutil.which(command, path=trusted) for command in ((named,) if named else self.commands))
+        return next((os.path.abspath(path) for path in found if path), None)
 
 
 def sampled(time: Array, volts: Array, at: Sequence[float]) -> Array:
     """Results over time (V, ``[points, nets]`` at s) in the middle of each sample, where they are constant."""
     return np.column_stack([np.interp(at, time, column) for column in volts.T])
+
+
+def ask(name: str, command: Sequence[str]) -> str:
+    """Run a program that is only asked something, in an empty folder; returns what it said.
+
+    Many programs read files of the folder that they are started in, and that may be a package from somebody else.
+
+    Raises:
+        SimulatorError: see `run`.
+    """
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        return run(name, command, Path(folder))
 
 
 def run(name: str, command: Sequence[str], folder: Path) -> str:

@@ -11,7 +11,7 @@ from harness.errors import SimulatorError
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
 from harness.netlist.statements import text_of
-from harness.simulators.base import Deck, Program, run, sampled
+from harness.simulators.base import Deck, Program, ask, run, sampled
 from harness.simulators.raw import read_raw
 
 
@@ -38,7 +38,7 @@ class ProgramSimulator:
         if path is None:
             return None
         try:
-            said = run(self.name, [path, *self.asks_version], Path.cwd()) if self.asks_version else ""
+            said = ask(self.name, [path, *self.asks_version]) if self.asks_version else ""
         except SimulatorError:
             said = ""
         return said.splitlines()[0].strip() if said else f"unknown ({path})"
