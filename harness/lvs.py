@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from harness.errors import SimulatorError
 from harness.simulators.base import Program, ask, run
+from harness.simulators.child import Limits, in_child
 
 _SETUP = "permute default\nproperty default\n"
 _SLASH = re.compile(r" /(?=\s)")  # also at the end of a line that goes on
@@ -68,7 +69,8 @@ class Netgen:
                 (Path(folder) / name).write_text(text)
                 sides.append(f"{name} {_top(text)}")
             (Path(folder) / "setup.tcl").write_text(_SETUP)
-            said = run(self.name, [path, "-batch", "lvs", *sides, "setup.tcl", "report.out"], Path(folder))
+            limits = _limits(first, second)
+            said = run(self.name, [path, "-batch", "lvs", *sides, "setup.tcl", "report.out"], Path(folder), limits)
         if "There were property errors" in said:
             return "values differ"
         verdict = said[said.rfind("Result:") :].splitlines()[0] if "Result:" in said else ""
@@ -87,11 +89,20 @@ class KLayout:
         return metadata.version("klayout") if util.find_spec("klayout") else None
 
     def difference(self, first: str, second: str) -> str:  # noqa: D102
-        from klayout import db  # noqa: PLC0415 - optional
+        return in_child(self.name, _limits(first, second), _compared, first, second)
 
-        with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-            sides = [_opened(db, Path(folder) / f"{k}.cdl", text) for k, text in enumerate((first, second))]
-        return "" if db.NetlistComparer().compare(*sides) else "devices, values or connections differ"
+
+def _limits(*texts: str) -> Limits:
+    return Limits.of(sum(text.count("\n") for text in texts))
+
+
+def _compared(first: str, second: str) -> str:
+    """Say what KLayout finds different in two CDL texts."""
+    from klayout import db  # noqa: PLC0415 - optional
+
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        sides = [_opened(db, Path(folder) / f"{k}.cdl", text) for k, text in enumerate((first, second))]
+    return "" if db.NetlistComparer().compare(*sides) else "devices, values or connections differ"
 
 
 def _opened(db: Any, file: Path, text: str) -> Any:

@@ -26,7 +26,9 @@ from harness.files import write_atomic
 from harness.lvs import TOOLS
 from harness.measurement import Array
 from harness.netlist.agreement import disagreement, mistimed
+from harness.netlist.conditions import read_conditions
 from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect, Phase
+from harness.netlist.hierarchy import check_hierarchy
 from harness.netlist.mapped import read_map
 from harness.netlist.package import EXPECTED, MANIFEST, MAP, read_manifest
 from harness.netlist.parts import flat_net
@@ -192,8 +194,9 @@ def _decks(
     nets = tuple(_net(node, mapped, flat=flat) for node in promise.nodes)
     for phase in Phase:
         file = f"testbench_{phase}.{dialect.suffix}"
-        statements = read_statements(folder, file, native=is_native(dialect), stands_for=stands_for)
-        yield Deck(folder, dialect, phase, tuple(statements), nets, promise.times)
+        statements = tuple(read_statements(folder, file, native=is_native(dialect), stands_for=stands_for))
+        check_hierarchy(statements)
+        yield Deck(folder, dialect, phase, statements, nets, promise.times, read_conditions(statements, dialect))
 
 
 def _net(node: str, mapped: Mapping[str, Any], *, flat: bool) -> str:
@@ -257,8 +260,7 @@ def _predictions(promise: Promise, volts: Array) -> list[int]:
 def _laid_out(folder: Path, dialect: Dialect) -> tuple[tuple[Witness, ...], tuple[str, ...]]:
     """CDL: flat against hierarchical."""
     for stem in ("network", "flat"):
-        for _ in read_statements(folder, f"{stem}.{dialect.suffix}"):
-            """Refuses what no netlist may ask for, before any layout tool sees it."""
+        check_hierarchy(read_statements(folder, f"{stem}.{dialect.suffix}"))
     own = _own(disagreement(folder, dialect))
     network, one_cell = (text_of(folder, f"{stem}.{dialect.suffix}") for stem in ("network", "flat"))
     witnesses, absent = [own], []

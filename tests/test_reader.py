@@ -290,7 +290,7 @@ def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(NetlistError, match=r"network\.cir line 2: a statement of more than 200 characters"):
         list(read_statements(tmp_path, "network.cir"))
     monkeypatch.setattr(statements_module, "FILE_LIMIT", 300)
-    with pytest.raises(NetlistError, match=r"network\.cir: \d+ bytes are more"):
+    with pytest.raises(NetlistError, match=r"network\.cir: it has \d+ bytes; at most 300 are read"):
         list(read_statements(tmp_path, "network.cir"))
 
 

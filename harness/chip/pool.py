@@ -21,7 +21,7 @@ from harness.errors import SimulatorError
 from harness.netlist.settings import Tolerances
 
 _ATTEMPTS = 3
-_SERVE = "import sys; sys.path[:] = sys.argv[2:]; from harness.chip.pool_worker import serve; serve(int(sys.argv[1]))"
+_SERVE = "import sys; sys.path[:] = sys.argv[2:]; from {module} import serve; serve(int(sys.argv[1]))"
 
 
 class WorkerPool:
@@ -74,7 +74,7 @@ class WorkerPool:
             if call.waiting:
                 self._hand(call.waiting.popleft(), worker, call)
         while call.waiting and len(self._crew) < min(self.workers, len(call.answers)):
-            self._crew.append(_start())
+            self._crew.append(_Worker(*start_server("harness.chip.pool_worker")))
         return not call.waiting and all(worker.task is None for worker in self._crew)
 
     def _hand(self, task: Task, worker: "_Worker", call: "_Call") -> None:
@@ -105,7 +105,7 @@ class WorkerPool:
     def _bury(self, worker: "_Worker", call: "_Call") -> None:
         """Take a dead worker out, and see to its task."""
         self._crew.remove(worker)
-        cause = _cause_of_death(worker.end())
+        cause = cause_of_death(worker.end())
         if worker.task is not None:
             call.note_death(worker.task, cause)
         if worker.ready:
@@ -158,16 +158,25 @@ class _Call:
         self.note(task, Answer(SimulatorError(f"{died}; if memory is short, use fewer workers or a smaller chunk")))
 
 
-def _start() -> _Worker:
-    """A new process that finds its modules where this one does, and ends with it."""
+def start_server(module: str, *, quiet: bool = False) -> tuple[subprocess.Popen[bytes], Connection]:
+    """Start a process that finds its modules where this one does, and ends with it; return it and a line to it.
+
+    Args:
+        module: whose function ``serve`` the process runs, with the number of its end of the line.
+        quiet: whether nobody sees what the process writes to stderr.
+    """
     ours, theirs = Pipe()
     descriptor = theirs.fileno()
-    command = [sys.executable, "-W", "ignore", "-c", _SERVE, str(descriptor), *sys.path]
+    command = [sys.executable, "-W", "ignore", "-c", _SERVE.format(module=module), str(descriptor), *sys.path]
     with theirs, _interrupts_held_back():
         process = subprocess.Popen(  # noqa: S603 - this Python, our own words
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[descriptor]
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if quiet else None,
+            pass_fds=[descriptor],
         )
-    return _Worker(process, ours)
+    return process, ours
 
 
 @contextmanager
@@ -180,7 +189,8 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _cause_of_death(code: int) -> str:
+def cause_of_death(code: int) -> str:
+    """Return how a process ended, as people call it: ``SIGSEGV``, or its exit status."""
     if code >= 0:
         return f"exit status {code}"
     try:

@@ -11,7 +11,7 @@ from harness.chip.tasks import perform, portable
 
 def serve(descriptor: int) -> None:
     """Answer what comes in at a socket, and end with it. The first answer, before any task, is None or an error."""
-    Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
+    Thread(target=end_with_parent, args=(descriptor,), daemon=True).start()
     connection = Connection(descriptor)
     try:
         connection.send(_greeting())
@@ -29,7 +29,7 @@ def _greeting() -> Exception | None:
     return None
 
 
-def _end_with_parent(descriptor: int) -> None:
+def end_with_parent(descriptor: int) -> None:
     """End in the middle of a long analysis, too, however the parent has ended.
 
     Linux could send a signal instead (PR_SET_PDEATHSIG), but would do so already when the parent's thread ends.

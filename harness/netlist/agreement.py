@@ -74,15 +74,19 @@ def _mistimed(statements: Iterable[Statement], times: Sequence[float]) -> Iterat
             elif not _same(time, times[sample]):
                 yield f"{statement.place}: it measures at {time} s; sample {sample} is read at {times[sample]!r} s"
         elif statement.text.startswith(".tran "):
-            if not _same(statement.text.split()[2], stop):
-                yield f"{statement.place}: it ends at {statement.text.split()[2]} s, and the last sample at {stop!r} s"
+            _, _, end, *_ = [*statement.text.split(), "none"]
+            if not _same(end, stop):
+                yield f"{statement.place}: it ends at {end} s, and the last sample at {stop!r} s"
         elif "strobedelay=" in statement.text:
-            given = dict(pair.split("=", 1) for pair in statement.text.split()[1:])
+            given = {name: value for name, _, value in (pair.partition("=") for pair in statement.text.split()[1:])}
             wanted = {"strobedelay": times[0], "strobeperiod": 2 * times[0], "stop": stop}
             for name, time in wanted.items():
-                if not _same(given.get(name, "nan"), time):
+                if not _same(given.get(name, "none"), time):
                     yield f"{statement.place}: {name} is {given.get(name)} s, and the samples need {time!r} s"
 
 
 def _same(text: str, time: float) -> bool:
-    return math.isclose(float(text), time, rel_tol=_NEAR)
+    try:
+        return math.isclose(float(text), time, rel_tol=_NEAR)
+    except ValueError:
+        return False

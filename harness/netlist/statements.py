@@ -3,26 +3,33 @@
 A netlist from elsewhere is data: nothing in it is executed, and nothing outside the package's folder is opened. Every
 statement has to be one that the dialects write (`_FORMS`); commands for a simulator's shell, files from elsewhere,
 expressions that call for more, and comments that ngspice would execute (``*#``, ``*ng_script``) are refused with file
-and line. Sizes are bounded.
+and line. Sizes are bounded: of files, statements, names, numbers and formulas, how deep formulas are nested, and to how
+many parts subcircuits expand.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from harness.errors import NetlistError
 from harness.netlist.spectre_text import spice_of
+from harness.reading import read_bytes
 
 FILE_LIMIT = 256_000_000
 """Bytes of a file."""
 STATEMENT_LIMIT = 4_000_000
 """Characters of a statement with its continuations."""
+FORMULA_LIMIT = 2_000
+"""Characters of a statement with a formula; a memristor model's longest has 924."""
+_NESTED = 32
+"""Parentheses within each other in a formula; a memristor model has 11."""
 _DEPTH = 4
 
-_NAME = r"[a-z][a-z0-9_]*"
-_NET = r"[a-z0-9_]+"
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+_NAME = r"[a-z][a-z0-9_]{0,999}"
+_NET = r"[a-z0-9_]{1,1000}"
+_NUMBER = r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:e[+-]?\d{1,3})?"
 _VALUE = rf"(?:{_NUMBER}|\{{{_NAME}\}}|'{_NAME}'|{_NAME})"
 _FORMULA = r"[a-z0-9_.,()+\-*/<>=?: {}]+"
 _PARTS = {
@@ -122,10 +129,7 @@ def text_of(folder: Path, file: str) -> str:
     """
     if Path(file).name != file or not _is_own(folder, file):
         raise NetlistError(f"package {folder}: it has no file {file} of its own")
-    path = folder / file
-    if (size := path.stat().st_size) > FILE_LIMIT:
-        raise NetlistError(f"{file}: {size:,} bytes are more than a package's file may have, {FILE_LIMIT:,}")
-    content = path.read_bytes()
+    content = read_bytes(folder / file, NetlistError, most=FILE_LIMIT)
     strange = re.search(rb"[^\n\r -~]", content)
     if strange is not None:
         line = content.count(b"\n", 0, strange.start()) + 1
@@ -192,7 +196,22 @@ def _checked(statement: Statement) -> Statement:
     allowed = _ALLOWED.get(word if word.startswith(".") else text[0])
     if allowed is None or not allowed.fullmatch(text):
         raise NetlistError(f"{statement.place}: {_short(text)!r} is not what harness writes")
+    if "=" in text and text[0] in "bg":
+        _check_formula(statement)
     return statement
+
+
+def _check_formula(statement: Statement) -> None:
+    """Simulators parse formulas by recursion, and a long or deep one ends them."""
+    if len(statement.text) > FORMULA_LIMIT:
+        raise NetlistError(
+            f"{statement.place}: a formula of {len(statement.text):,} characters; at most {FORMULA_LIMIT:,} are read"
+        )
+    deepest = max(accumulate({"(": 1, ")": -1}.get(character, 0) for character in statement.text))
+    if deepest > _NESTED:
+        raise NetlistError(
+            f"{statement.place}: a formula with {deepest} levels of parentheses; at most {_NESTED} are read"
+        )
 
 
 def _short(text: str) -> str:

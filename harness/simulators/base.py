@@ -2,24 +2,39 @@
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from harness.chip.pool import cause_of_death
 from harness.errors import SimulatorError
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect, Phase
-from harness.netlist.settings import Tolerances
+from harness.netlist.settings import Conditions
 from harness.netlist.statements import Statement
+from harness.simulators.child import BRIEF, Limits
+from harness.units import show
 
-TOLERANCES = Tolerances(1e-9, 1e-12, 1e-15)
-"""Of every simulation; the testbenches' own."""
-_SECONDS = 3600
+_MOST_SAID = 1_000_000  # bytes of its output that are kept
+_LIMITED = """import os, resource, sys
+data, cpu, size = map(int, sys.argv[1:4])
+for kind, most in ((resource.RLIMIT_DATA, data), (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_FSIZE, size),
+                   (resource.RLIMIT_CORE, 0)):
+    hard = resource.getrlimit(kind)[1]
+    resource.setrlimit(kind, (most if hard < 0 else min(most, hard), hard))
+try:
+    os.execv(sys.argv[4], sys.argv[4:])
+except OSError as error:
+    sys.exit(f"{sys.argv[4]} could not be run: {error.strerror}")
+"""
 _ABOUT_ANALYSES = frozenset((".options", ".option", ".temp", ".tran", ".print", ".measure", ".end"))
 
 
@@ -36,6 +51,13 @@ class Deck:
     """To be read, as ``xnet.h0``: ports by themselves, others behind the instance of their cell."""
     times: tuple[float, ...]
     """s at which each sample is read."""
+    conditions: Conditions
+    """What the testbench's own options ask for."""
+
+    @property
+    def limits(self) -> Limits:
+        """What a simulator may use for it."""
+        return Limits.of(len(self.statements), len(self.times))
 
     @property
     def step(self) -> float:
@@ -123,20 +145,37 @@ def ask(name: str, command: Sequence[str]) -> str:
         return run(name, command, Path(folder))
 
 
-def run(name: str, command: Sequence[str], folder: Path) -> str:
+def run(name: str, command: Sequence[str], folder: Path, limits: Limits = BRIEF) -> str:
     """Run a program in a folder; returns what it said.
 
     Raises:
-        SimulatorError: it cannot be started, takes an hour, or fails; with its last lines.
+        SimulatorError: it cannot be started, takes too long, crashes or fails; with its last lines.
     """
-    try:
-        done = subprocess.run(  # noqa: S603 - a simulator that the user installed, on files that were checked
-            [*command], cwd=folder, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
+    with tempfile.TemporaryFile() as file:
+        process = subprocess.Popen(  # noqa: S603 - a simulator that the user installed, on files that were checked
+            [sys.executable, "-I", "-S", "-c", _LIMITED, *map(str, limits.resources()), *command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            process_group=0,  # whatever it starts itself ends with it
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SimulatorError(f"{name} could not be run: {error}") from error
-    said = (done.stdout + done.stderr).strip()
-    if done.returncode:
+        try:
+            code = process.wait(limits.seconds)
+        except subprocess.TimeoutExpired as error:
+            raise SimulatorError(f"{name} was ended after {show(limits.seconds, 's')} without a result") from error
+        finally:
+            _end_group(process)
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _MOST_SAID))
+        said = file.read().decode(errors="replace").strip()
+    if code:
+        how = f" ({cause_of_death(code)}; it may use {limits.told})" if code < 0 else ""
         last = " / ".join(line.strip() for line in said.splitlines()[-4:] if line.strip())
-        raise SimulatorError(f"{name} failed: {last[:300]}")
+        raise SimulatorError(f"{name} failed{how}: {last[:300]}")
     return said
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,11 +1,14 @@
-"""ngspice, through the session of this process."""
+"""ngspice, in a child of this process."""
+
+from collections.abc import Sequence
 
 from harness.chip.session import find_library, open_session
 from harness.errors import NgspiceMissing
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
-from harness.netlist.settings import options
-from harness.simulators.base import TOLERANCES, Deck, sampled
+from harness.netlist.settings import Conditions, options_of
+from harness.simulators.base import Deck, sampled
+from harness.simulators.child import BRIEF, in_child
 
 _AT_ONCE = 20
 
@@ -21,7 +24,7 @@ class Ngspice:
             find_library()
         except NgspiceMissing:
             return None
-        return open_session().version_text
+        return in_child(self.name, BRIEF, _version)
 
     def reads(self, dialect: Dialect) -> bool:  # noqa: D102
         return dialect.has_testbench
@@ -31,11 +34,23 @@ class Ngspice:
 
         Raises:
             NgspiceMissing: it cannot be loaded; says what to do.
-            SimulatorError: it refused the deck or did not settle.
+            SimulatorError: it refused the deck, did not settle, crashed, or took too long.
         """
-        session = open_session()
-        vectors = [f"v({net})" for net in deck.nets]
-        saved = [f".save {' '.join(vectors[k : k + _AT_ONCE])}" for k in range(0, len(vectors), _AT_ONCE)]
-        head = ["* a package's testbench", options(TOLERANCES, klu=session.has_klu)]
-        time, volts = session.transient([*head, *deck.network(), *saved, ".end"], deck.nets, deck.step, deck.stop)
-        return sampled(time, volts, deck.times)
+        network = list(deck.network())
+        found = in_child(self.name, deck.limits, _transient, network, deck.conditions, deck.nets, deck.step, deck.stop)
+        return sampled(*found, deck.times)
+
+
+def _version() -> str:
+    return open_session().version_text
+
+
+def _transient(
+    network: Sequence[str], conditions: Conditions, nets: Sequence[str], step: float, stop: float
+) -> tuple[Array, Array]:
+    """Return what `Session.transient` returns for a testbench."""
+    session = open_session()
+    vectors = [f"v({net})" for net in nets]
+    saved = [f".save {' '.join(vectors[k : k + _AT_ONCE])}" for k in range(0, len(vectors), _AT_ONCE)]
+    head = ["* a package's testbench", options_of(conditions, klu=session.has_klu)]
+    return session.transient([*head, *network, *saved, ".end"], nets, step, stop)

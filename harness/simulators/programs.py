@@ -56,7 +56,7 @@ class ProgramSimulator:
                 file = f"{stem}.{deck.dialect.suffix}"
                 (Path(folder) / file).write_text(text_of(deck.folder, file))
             raw = self.result(testbench)
-            run(self.name, [path, *self.command(testbench, raw)], Path(folder))
+            run(self.name, [path, *self.command(testbench, raw)], Path(folder), deck.limits)
             found = read_raw(Path(folder) / raw)
         if missing := [net for net in ("time", *deck.nets) if net not in found]:
             raise SimulatorError(f"{self.name} gave no voltage of {missing[0]}")

@@ -16,7 +16,7 @@ from harness.errors import SimulatorError
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
 from harness.netlist.statements import text_of
-from harness.simulators.base import TOLERANCES, Deck, Program, run, sampled
+from harness.simulators.base import Deck, Program, run, sampled
 from harness.simulators.raw import read_raw
 from harness.units import spice_number
 
@@ -64,7 +64,7 @@ class Vacask:
                 (folder / file).write_text(text)
             (folder / "waves.inc").write_text("\n".join([*_waves(deck), ""]))
             (folder / "deck.sim").write_text(_deck(deck))
-            said = run(self.name, [_command(), "-sp", "-qp", "deck.sim"], folder)
+            said = run(self.name, [_command(), "-sp", "-qp", "deck.sim"], folder, deck.limits)
             if lost := [line for line in said.splitlines() if "skipped" in line]:
                 raise SimulatorError(f"VACASK cannot read all of it: {lost[0].strip()}")
             found = read_raw(folder / "samples.raw")
@@ -86,8 +86,7 @@ def _command() -> str:
 
 def _deck(deck: Deck) -> str:
     language = _LANGUAGES[deck.dialect.name]
-    bounds = {"reltol": TOLERANCES.reltol, "vntol": TOLERANCES.vntol, "abstol": TOLERANCES.abstol, "gmin": 1e-12}
-    options = " ".join(f"{name}={spice_number(value)}" for name, value in bounds.items())
+    options = " ".join(f"{name}={spice_number(value)}" for name, value in deck.conditions.values().items())
     step = spice_number(deck.step)
     return f"""a package's testbench
 ground 0
@@ -96,7 +95,7 @@ model vsource vsource
 include "testbench_{deck.phase}.{deck.dialect.suffix}" lang={language}
 include "waves.inc"
 control
-  options {options} temp=27 tnom=27
+  options {options}
   options tran_lteratio=1e9 tran_fbr=1
   analysis samples tran stop={spice_number(deck.stop)} step={step} maxstep={step}
 endc

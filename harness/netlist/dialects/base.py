@@ -1,14 +1,14 @@
 """What a dialect writes, and what it is given: the seam between designs and texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from harness.devices import CellLaw
 from harness.measurement import Array
 from harness.netlist.parts import Design, Memristor, Primitive
-from harness.netlist.settings import Tolerances
+from harness.netlist.settings import TIGHT, Tolerances
 
 WIDTH = 100
 """Columns of a line that is continued."""
@@ -34,7 +34,7 @@ class Bench:
     """V at the outputs, ``[samples, outputs]``."""
     beta: float
     """S of the spring between every output and its target in the nudged phase."""
-    tolerances: Tolerances = field(default_factory=lambda: Tolerances(1e-9, 1e-12, 1e-15))
+    tolerances: Tolerances = TIGHT
     hold: int = 1000
     """ns from sample to sample."""
     ramp: int = 10
@@ -118,6 +118,11 @@ class Dialect(Protocol):
     @property
     def most_ports(self) -> int | None:
         """That a subcircuit may have; cells with more are written in place of their calls, see `opened`."""
+        ...
+
+    @property
+    def conditions(self) -> Mapping[str, str]:
+        """What its options mean: the name in `Conditions.values`, or nothing where no voltage depends on one."""
         ...
 
     def comment(self, text: str) -> str:

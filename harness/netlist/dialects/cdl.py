@@ -32,6 +32,10 @@ class Cdl:
     most_ports: int | None = None
     has_testbench: bool = False
 
+    @property
+    def conditions(self) -> Mapping[str, str]:  # noqa: D102 - said once, on the protocol
+        return {}
+
     def comment(self, text: str) -> str:  # noqa: D102 - said once, on the protocol
         return f"* {text}".rstrip()
 

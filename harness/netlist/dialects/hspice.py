@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from harness.devices.diode import GMIN, TEMPERATURE
 from harness.netlist.dialects.base import Bench
 from harness.netlist.dialects.spice import Grammar, Spice, measures, named
-from harness.netlist.settings import Tolerances
+from harness.netlist.settings import CONDITIONS, Tolerances
 from harness.units import spice_number
 
 
@@ -32,6 +32,9 @@ HSPICE = Spice(
         value=lambda name: f"'{name}'",
         behavioural=lambda name, a, b, formula: f"g{name} {a} {b} cur='{formula}'",
         options=_options,
+        conditions={name: name for name in CONDITIONS}
+        | {"gmindc": "gmin"}
+        | dict.fromkeys(("post", "ingold", "numdgt", "measdgt"), ""),
         analysis=_analysis,
         quote="'",
     ),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from harness.devices.diode import GMIN, TEMPERATURE
 from harness.netlist.dialects.base import Bench
 from harness.netlist.dialects.spice import Grammar, Spice, measures, named
-from harness.netlist.settings import Tolerances
+from harness.netlist.settings import CONDITIONS, Tolerances
 from harness.units import spice_number
 
 
@@ -31,6 +31,7 @@ LTSPICE = Spice(
         value=lambda name: f"{{{name}}}",
         behavioural=lambda name, a, b, formula: f"b{name} {a} {b} i={formula}",
         options=_options,
+        conditions={name: name for name in CONDITIONS} | dict.fromkeys(("plotwinsize", "numdgt", "measdgt"), ""),
         analysis=_analysis,
     ),
     joint=":",

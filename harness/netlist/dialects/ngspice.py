@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from harness.netlist.dialects.base import Bench, wrapped
 from harness.netlist.dialects.spice import Grammar, Spice, measures
-from harness.netlist.settings import options
+from harness.netlist.settings import CONDITIONS, options
 from harness.units import spice_number
 
 
@@ -29,6 +29,7 @@ NGSPICE = Spice(
         value=lambda name: f"{{{name}}}",
         behavioural=lambda name, a, b, formula: f"b{name} {a} {b} i={formula}",
         options=lambda tolerances: [options(tolerances)],
+        conditions={name: name for name in CONDITIONS},
         analysis=_analysis,
     ),
     most_ports=1000,

@@ -30,6 +30,8 @@ from harness.netlist.parts import (
 from harness.units import spice_number
 
 _HEAD = "simulator lang=spectre"
+_CONDITIONS = {name: name for name in ("reltol", "gmin", "temp", "tnom")} | {"vabstol": "vntol", "iabstol": "abstol"}
+_WITHOUT_EFFECT = ("save", "stop", "step", "maxstep", "strobeperiod", "strobedelay")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Spectre:
     joint: str = "."
     most_ports: int | None = None
     has_testbench: bool = True
+
+    @property
+    def conditions(self) -> Mapping[str, str]:  # noqa: D102 - said once, on the protocol
+        return _CONDITIONS | dict.fromkeys(_WITHOUT_EFFECT, "")
 
     def comment(self, text: str) -> str:  # noqa: D102 - said once, on the protocol
         return f"// {text}".rstrip()

@@ -33,6 +33,8 @@ class Grammar:
     """A source of current by a formula: name without a letter, nets, formula."""
     options: Callable[[Tolerances], list[str]]
     """Tolerances and temperature."""
+    conditions: Mapping[str, str]
+    """What they mean, see `Dialect`."""
     analysis: Callable[[Bench, Sequence[str]], list[str]]
     """The analysis in time, and what it prints of the nets given."""
     quote: str = '"'
@@ -54,6 +56,10 @@ class Spice:
     joint: str = "."
     most_ports: int | None = None
     has_testbench: bool = True
+
+    @property
+    def conditions(self) -> Mapping[str, str]:  # noqa: D102 - said once, on the protocol
+        return self.grammar.conditions
 
     def comment(self, text: str) -> str:  # noqa: D102 - said once, on the protocol
         return f"* {text}".rstrip()

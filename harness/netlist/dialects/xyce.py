@@ -10,6 +10,7 @@ from harness.units import spice_number
 
 _RHSTOL = 1e-12
 """Of the residual's 2-norm: what rounding leaves of volts in the sources' rows must stay below it."""
+_NONLINEAR = {"reltol": "reltol", "abstol": "vntol", "rhstol": ""}
 
 
 def _options(tolerances: Tolerances) -> list[str]:
@@ -42,6 +43,8 @@ XYCE = Spice(
         value=lambda name: f"{{{name}}}",
         behavioural=lambda name, a, b, formula: f"b{name} {a} {b} i={{{formula}}}",
         options=_options,
+        conditions={f"device {name}": name for name in ("gmin", "temp", "tnom")}
+        | {f"{package} {name}": meant for package in ("nonlin", "nonlin-tran") for name, meant in _NONLINEAR.items()},
         analysis=_analysis,
         subcircuit_parameters="PARAMS:",
     ),
