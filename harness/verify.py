@@ -2,8 +2,10 @@
 
 Equal means: no file that the manifest lists was changed since the export or is missing; both netlists, read back
 statement by statement, agree with ``map.json`` and with each other bit for bit; testbenches measure samples when they
-are read; and every simulator that read the package found each voltage within `LIMIT` of ``expected.csv``, in both
-phases, with the same predictions in the free phase. ngspice reads the hierarchical netlist and the flat one. CDL has
+are read; and every simulator that read the package, under the conditions that its testbenches ask for, found each
+voltage within `LIMIT` of ``expected.csv``, in both phases, with the same predictions in the free phase, where outputs
+within `LIMIT` of each other tie. ngspice reads the hierarchical netlist and the flat one. Simulators work in processes
+of their own, so that no package ends this one. CDL has
 nothing to simulate, and a package no second record of its conductances: there, equal means that flat and hierarchical
 netlists are the same, also to the layout tools that are there (`harness.lvs`). Files that the manifest does not list
 are named, no more.
@@ -22,7 +24,7 @@ import numpy as np
 
 from harness.circuit import GROUND
 from harness.errors import NetlistError, NgspiceMissing, SimulatorError
-from harness.files import write_atomic
+from harness.files import remove_partial, write_atomic
 from harness.lvs import TOOLS
 from harness.measurement import Array
 from harness.netlist.agreement import disagreement, mistimed
@@ -30,7 +32,7 @@ from harness.netlist.conditions import read_conditions
 from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect, Phase
 from harness.netlist.hierarchy import check_hierarchy
 from harness.netlist.mapped import read_map
-from harness.netlist.package import EXPECTED, MANIFEST, MAP, read_manifest
+from harness.netlist.package import MANIFEST, MAP, read_manifest
 from harness.netlist.parts import flat_net
 from harness.netlist.promise import Inventory, Promise, inventory, read_promise
 from harness.netlist.reader import is_native
@@ -105,30 +107,37 @@ class Verdict:
 
 
 def verify(folder: Path) -> Verdict:
-    """Prove a package; the verdict goes into its manifest as ``verified``.
+    """Prove a package; `record` writes the verdict into its manifest.
 
     Raises:
         NetlistError: a file asks for what no netlist may, or is missing or malformed; names file and line.
         CircuitError: the folder is no package.
         NgspiceMissing: ngspice cannot be loaded and the package has something to simulate.
     """
+    remove_partial(folder / MANIFEST)
     manifest = read_manifest(folder)
     dialect = DIALECTS[manifest["dialect"]]
     if manifest.get("cells") != RESISTORS.name:
         raise NetlistError(
-            f"package {folder}: its cells are {manifest.get('cells')}; {EXPECTED} is of resistors, so export "
-            "with --cells resistor what is to be verified"
+            f"package {folder}: its cells are {manifest.get('cells')}, whose conductances no line of the netlist says; "
+            "export with --cells resistor what is to be verified"
         )
     files = inventory(folder, manifest, dialect)
     if files.missing:
-        verdict = _verdict(files, (), ())
-    elif dialect.has_testbench:
-        verdict = _verdict(files, *_simulated(folder, manifest, dialect))
-    else:
-        verdict = _verdict(files, *_laid_out(folder, dialect))
-    content = json.dumps(manifest | {"verified": asdict(verdict)}, indent=1, allow_nan=False) + "\n"
+        return _verdict(files, (), ())
+    if dialect.has_testbench:
+        return _verdict(files, *_simulated(folder, manifest, dialect))
+    return _verdict(files, *_laid_out(folder, dialect))
+
+
+def record(folder: Path, verdict: Verdict) -> None:
+    """Write a verdict into a package's manifest, as ``verified``.
+
+    Raises:
+        OSError: the manifest cannot be written; names it.
+    """
+    content = json.dumps(read_manifest(folder) | {"verified": asdict(verdict)}, indent=1, allow_nan=False) + "\n"
     write_atomic(folder / MANIFEST, content.encode())
-    return verdict
 
 
 def _verdict(files: Inventory, witnesses: tuple[Witness, ...], absent: tuple[str, ...]) -> Verdict:
@@ -229,8 +238,7 @@ def _witness(simulator: Simulator, version: str, promise: Promise, decks: Iterat
     if worst.found_v is None:
         return Witness(simulator.name, version, netlist, equal=False, reason=str(worst), worst=worst)
     free = next(volts for phase, volts in found if phase is Phase.FREE)
-    pairs = zip(_predictions(promise, free), _predictions(promise, promise.volts[Phase.FREE]), strict=True)
-    other = [sample for sample, (one, two) in zip(promise.samples, pairs, strict=True) if one != two]
+    other = [sample for sample, same in zip(promise.samples, _same_predictions(promise, free), strict=True) if not same]
     error = _apart(worst)
     reason = str(worst) if error > LIMIT else f"predictions differ, first of row {other[0]}" if other else ""
     return Witness(simulator.name, version, netlist, error, not other, not reason, reason, worst)
@@ -249,12 +257,21 @@ def _told(problem: SimulatorError) -> str:
     return " / ".join(line.strip() for line in str(problem).splitlines()[:3])[:300]
 
 
-def _predictions(promise: Promise, volts: Array) -> list[int]:
-    """The largest output's number, or whether the only output is above 0 V, for each sample."""
+def _same_predictions(promise: Promise, volts: Array) -> list[bool]:
+    """Whether each sample's prediction is the expected one: the largest output, or whether the only one is above 0 V.
+
+    Outputs (or the only one and 0 V) that are expected within `LIMIT` of each other tie: either is right.
+    """
+    found, expected = (_outputs(promise, v) for v in (volts, promise.volts[Phase.FREE]))
+    chosen = np.take_along_axis(expected, found.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return [bool(same) for same in chosen >= expected.max(axis=1) - LIMIT]
+
+
+def _outputs(promise: Promise, volts: Array) -> Array:
+    """V of what a prediction chooses between, ``[samples, choices]``: the outputs, or 0 V and the only output."""
     column = {node: volts[:, k] for k, node in enumerate(promise.nodes)} | {GROUND: np.zeros(len(volts))}
-    outputs = np.column_stack([column[plus] - column[minus] for plus, minus in promise.outputs])
-    chosen = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
-    return [int(k) for k in chosen]
+    outputs = [column[plus] - column[minus] for plus, minus in promise.outputs]
+    return np.column_stack(outputs if len(outputs) > 1 else [column[GROUND], *outputs])
 
 
 def _laid_out(folder: Path, dialect: Dialect) -> tuple[tuple[Witness, ...], tuple[str, ...]]:

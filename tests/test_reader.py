@@ -349,7 +349,7 @@ def test_a_map_of_something_else_is_refused(
 def test_no_json_and_no_package(tmp_path: Path) -> None:
     package = export(kendall([4]), tmp_path / "p", DIALECTS["ngspice"])
     (package / "map.json").write_text("{")
-    with pytest.raises(NetlistError, match=r"its map\.json is no JSON"):
+    with pytest.raises(NetlistError, match=r"map\.json: not valid JSON"):
         read_circuit(package)
     with pytest.raises(CircuitError, match="is no exported package"):
         read_circuit(tmp_path)

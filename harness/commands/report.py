@@ -1,6 +1,5 @@
 """`harness report`: parse, call, print."""
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from harness.commands.transient import converter_of, settling_of
 from harness.errors import ChipError, CircuitError
 from harness.files import write_atomic
 from harness.measurement import Batch
+from harness.netlist.package import is_package
 from harness.transient import Parasitics, Settling, settling
 from harness.units import parse
 
@@ -131,11 +131,3 @@ def _settling(simulate: Callable[..., Settling], parasitics: Parasitics) -> Sett
         return simulate(parasitics=parasitics)
     except (ChipError, CircuitError) as error:
         return str(error).splitlines()[0]
-
-
-def is_package(folder: Path) -> bool:
-    """Whether a directory is an exported package; runs have a manifest too."""
-    try:
-        return json.loads((folder / "manifest.json").read_text()).get("package") is not None
-    except (OSError, ValueError, AttributeError):
-        return False

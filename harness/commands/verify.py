@@ -8,8 +8,8 @@ import click
 from rich.table import Table
 
 from harness.commands.options import json_option
-from harness.commands.terminal import OUT, WIDE, print_json, working
-from harness.verify import LIMIT, Verdict, Witness
+from harness.commands.terminal import ERR, OUT, WIDE, print_json, working
+from harness.verify import LIMIT, Verdict, Witness, record
 from harness.verify import verify as verify_package
 
 
@@ -21,8 +21,8 @@ def verify(folder: Path, as_json: bool) -> None:
 
     ngspice runs its testbenches always; Xyce, LTspice, Spectre, VACASK and neospice do where they are found and read
     the dialect. A CDL package is compared flat with hierarchical, by Netgen and KLayout where they are found. The
-    outcome is written into the package's manifest; exit code 1 if anything differs or a file of the package was changed
-    or is missing. Other files in DIR, such as a simulator's results, are named only.
+    outcome is written into the package's manifest, where that can be written; exit code 1 if anything differs or a file
+    of the package was changed or is missing. Other files in DIR, such as a simulator's results, are named only.
     """
     with working(f"verifying {folder}"):
         verdict = verify_package(folder)
@@ -30,6 +30,11 @@ def verify(folder: Path, as_json: bool) -> None:
         print_json(asdict(verdict))
     else:
         _print(folder, verdict)
+    try:
+        record(folder, verdict)
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+        ERR.print(f"warning: the verdict was not written into the package's manifest ({why})", soft_wrap=True)
     if not verdict.equal:
         sys.exit(1)
 

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,9 +21,10 @@ _NEAR = 1e-9
 
 
 def disagreement(folder: Path, dialect: Dialect) -> str:
-    """The first thing in which both netlists, read statement by statement, and the map differ; nothing if they agree.
+    """Say in what both netlists, read statement by statement, and the map differ; nothing if they agree.
 
-    What cannot be read counts as a difference: its sentence is returned.
+    Conductances that differ are counted, and the pair that is farthest apart is named. What cannot be read counts as
+    a difference: its sentence is returned.
     """
     files, circuits = (f"network.{dialect.suffix}", f"flat.{dialect.suffix}"), []
     for flat, file in enumerate(files):
@@ -32,21 +34,46 @@ def disagreement(folder: Path, dialect: Dialect) -> str:
             return str(error)
         except CircuitError as error:
             return f"{file}: {error}"
-    return next(_differences(circuits[0], circuits[1], *files), "")
+    differing = list(_differences(*circuits))
+    if not differing:
+        return ""
+    worst = max(differing, key=lambda pair: pair.siemens)
+    joint = ", most of all" if len(differing) > 1 else ":"
+    return f"{_counted(differing)}{joint} {worst.name}: {_both(*worst.found, *files)}"
 
 
-def _differences(network: Circuit, flat: Circuit, first: str, second: str) -> Iterator[str]:
+def _counted(differing: "Sequence[_Pair]") -> str:
+    resistors = sum(pair.name.startswith("resistor ") for pair in differing)
+    counts = {"cell": len(differing) - resistors, "resistor": resistors}
+    told = " and ".join(f"{count:,} {name}{'s' * (count > 1)}" for name, count in counts.items() if count)
+    return f"{told} differ{'s' * (len(differing) == 1)}"
+
+
+class _Pair(NamedTuple):
+    """A conductance that is another one in the other netlist."""
+
+    name: str
+    found: tuple[float, float]
+    """S, of the hierarchical and of the flat netlist."""
+
+    @property
+    def siemens(self) -> float:
+        """By how much they differ."""
+        return abs(self.found[0] - self.found[1])
+
+
+def _differences(network: Circuit, flat: Circuit) -> Iterator[_Pair]:
     """Conductances that differ by a bit or more; the map has both circuits' elements in one order."""
     for one, other in zip(network.elements, flat.elements, strict=True):
         if isinstance(one, Resistor) and isinstance(other, Resistor) and one.conductance != other.conductance:
-            yield f"resistor {one.name}: {_both(one.conductance, first, other.conductance, second)}"
+            yield _Pair(f"resistor {one.name}", (one.conductance, other.conductance))
         if isinstance(one, (Crossbar, Edges)) and isinstance(other, (Crossbar, Edges)):
             for position in np.argwhere(one.conductances != other.conductances):
                 a, b = (float(e.conductances[tuple(position)]) for e in (one, other))
-                yield f"{one.name}, cell {position.tolist()}: {_both(a, first, b, second)}"
+                yield _Pair(f"{one.name}, cell {position.tolist()}", (a, b))
 
 
-def _both(a: float, first: str, b: float, second: str) -> str:
+def _both(a: float, b: float, first: str, second: str) -> str:
     digits = next((n for n in (3, 6, 17) if show(a, "S", n) != show(b, "S", n)), 17)
     return f"{show(a, 'S', digits)} in {first}, {show(b, 'S', digits)} in {second}"
 

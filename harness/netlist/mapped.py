@@ -8,6 +8,7 @@ from typing import Any
 from harness.errors import NetlistError
 from harness.netlist.package import MAP
 from harness.netlist.statements import text_of
+from harness.reading import parse_json
 
 _TABLES: dict[str, tuple[type, str]] = {
     "circuit": (str, "a name"),
@@ -27,15 +28,7 @@ def read_map(folder: Path) -> dict[str, Any]:
     Raises:
         NetlistError: it is missing, no JSON object, or lacks one of its tables; names line or key.
     """
-    text = text_of(folder, MAP)
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise NetlistError(f"package {folder}: its {MAP} is no JSON (line {error.lineno}: {error.msg})") from error
-    except (ValueError, RecursionError) as error:
-        raise NetlistError(f"package {folder}: its {MAP} is no JSON that can be read") from error
-    if not isinstance(content, dict):
-        raise NetlistError(f"package {folder}: its {MAP} is no JSON object")
+    content = parse_json(text_of(folder, MAP), NetlistError, MAP)
     for key, (kind, called) in _TABLES.items():
         if not isinstance(content.get(key), kind):
             raise NetlistError(f"{MAP}: it does not describe a circuit: {key!r} must be {called}")
@@ -56,7 +49,9 @@ def compare_map(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
             c if isinstance(c, dict) else dict(enumerate(c)) if isinstance(c, list) else {"": c}
             for c in (content, is_there)
         )
-        key = next(k for k in [*ours, *theirs] if k not in ours or k not in theirs or ours[k] != theirs[k])
+        differing = (k for k in [*ours, *theirs] if k not in ours or k not in theirs or ours[k] != theirs[k])
+        if (key := next(differing, None)) is None:  # a list where a table belongs, both empty
+            raise NetlistError(f"{MAP}: {table} is {is_there!r}, where {content!r} belongs")
         place = f"{table}[{key!r}]" if key != "" else table
         raise NetlistError(
             f"{MAP}: {place} is {_told(theirs, key)}, where the netlist's circuit has {_told(ours, key)}"

@@ -16,9 +16,6 @@ CDL has neither testbenches nor parameters, and so nothing to expect.
 """
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +25,7 @@ from typing import Any
 
 from harness.devices.diode import TEMPERATURE
 from harness.errors import CircuitError
-from harness.files import write_atomic
+from harness.files import whole_folder
 from harness.measurement import Array
 from harness.netlist.design import TILE, Tile
 from harness.netlist.dialects import DIALECTS, RESISTORS, Bench, CellStyle, Dialect, Phase
@@ -37,6 +34,8 @@ from harness.netlist.guide import guide
 from harness.netlist.mapping import map_of
 from harness.netlist.naming import plain
 from harness.netlist.parts import Design
+from harness.netlist.statements import is_own
+from harness.reading import read_json
 
 MANIFEST = "manifest.json"
 EXPECTED = "expected.csv"
@@ -154,39 +153,61 @@ def write_package(folder: Path, package: Package) -> int:
     """Write all files; the folder appears under its name when it is complete. Returns its bytes.
 
     Raises:
+        CircuitError: see `check_free`.
+    """
+    check_free(folder)
+    try:
+        with whole_folder(folder) as part:
+            for name, text in package.files():
+                (part / name).write_bytes(text.encode())
+            size = sum(file.stat().st_size for file in part.iterdir())
+    except FileExistsError as error:
+        raise CircuitError(f"package {folder}: another command made it just now; name another folder") from error
+    return size
+
+
+def check_free(folder: Path) -> None:
+    """Check that a package can be written there.
+
+    Raises:
         CircuitError: something is at `folder` already, or the folder that it is to be in does not exist.
     """
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
         raise CircuitError(f"package {folder}: it exists already; remove it or name another folder")
-    parent = folder.absolute().parent
-    if not parent.is_dir():
+    if not folder.absolute().parent.is_dir():
         raise CircuitError(f"package {folder}: there is no folder {folder.parent} to put it in")
-    temporary = Path(tempfile.mkdtemp(dir=parent, prefix=f".{folder.name}-"))
-    try:
-        for name, text in package.files():
-            write_atomic(temporary / name, text.encode())
-        temporary.chmod(0o755)
-        size = sum(file.stat().st_size for file in temporary.iterdir())
-        os.rename(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return size
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a package.
 
     Raises:
-        CircuitError: the folder is no package.
+        CircuitError: the folder is no package, or its manifest is damaged; says how.
     """
+    place = f"{folder} is no exported package"
+    if not is_own(folder, MANIFEST):
+        raise CircuitError(f"{place}: it has no file {MANIFEST} of its own")
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CircuitError(f"{folder} is no exported package: its {MANIFEST} cannot be read") from error
-    if not isinstance(manifest, dict) or manifest.get("package") != 1 or str(manifest.get("dialect")) not in DIALECTS:
-        raise CircuitError(f"{folder} is no exported package: its {MANIFEST} is of something else")
+        manifest = read_json(folder / MANIFEST, CircuitError)
+    except CircuitError as error:
+        raise CircuitError(f"{place}: {error}") from error
+    if manifest.get("package") != 1 or manifest.get("dialect") not in [*DIALECTS]:
+        raise CircuitError(f"{place}: its {MANIFEST} is of something else")
+    for key in ("experiment", "conductances", "cells"):
+        if not isinstance(manifest.get(key), str):
+            raise CircuitError(f"{place}: its {MANIFEST} must have a text at {key!r}")
+    versions = manifest.get("versions")
+    if not isinstance(versions, dict) or not all(isinstance(version, str) for version in versions.values()):
+        raise CircuitError(f"{place}: its {MANIFEST} must have texts by name at 'versions'")
     return manifest
+
+
+def is_package(folder: Path) -> bool:
+    """Return whether a folder says that it is a package; runs have a manifest too."""
+    try:
+        return "package" in read_json(folder / MANIFEST, CircuitError)
+    except CircuitError:
+        return False
 
 
 def _json(content: Mapping[str, Any]) -> str:

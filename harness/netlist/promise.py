@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,11 @@ from harness.errors import NetlistError
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect, Phase
 from harness.netlist.package import EXPECTED, MANIFEST, MAP
-from harness.netlist.statements import text_of
+from harness.netlist.statements import FILE_LIMIT, is_own, text_of
+from harness.reading import read_bytes
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.\-]{1,200}")
+_LONGEST_HOLD = 1.0  # s
 _HEAD = "sample,phase,node,volts"
 
 
@@ -51,13 +55,13 @@ def inventory(folder: Path, manifest: Mapping[str, Any], dialect: Dialect) -> In
 
     Raises:
         NetlistError: the manifest lists no files, not all that a package of this dialect is made of, or one that is
-            not in the folder itself.
+            not in the folder itself; or a file is too large.
     """
     files = manifest.get("files")
     if not isinstance(files, dict) or not files:
         raise NetlistError(f"package {folder}: its {MANIFEST} lists no files")
     for name in files:
-        if Path(name).name != name or "\0" in name or name in {"..", MANIFEST}:
+        if not _PLAIN.fullmatch(name) or name in {".", "..", MANIFEST}:
             raise NetlistError(
                 f"package {folder}: its {MANIFEST} lists {name!r}, which is no file in the package's own folder; "
                 "nothing else is opened"
@@ -66,8 +70,9 @@ def inventory(folder: Path, manifest: Mapping[str, Any], dialect: Dialect) -> In
         raise NetlistError(f"package {folder}: its {MANIFEST} does not list {forgotten[0]}")
     here = {path.name for path in folder.iterdir()} - {MANIFEST}
     missing = sorted(files.keys() - here)
-    changed = [name for name in sorted(files.keys() & here) if _hash(folder / name) != files[name]]
-    return Inventory(tuple(changed), tuple(missing), tuple(sorted(here - files.keys())))
+    changed = [name for name in sorted(files.keys() & here) if _hash(folder, name) != files[name]]
+    unlisted = sorted(name if name.isprintable() else ascii(name) for name in here - files.keys())
+    return Inventory(tuple(changed), tuple(missing), tuple(unlisted))
 
 
 def _parts(dialect: Dialect) -> Iterator[str]:
@@ -81,9 +86,11 @@ def _parts(dialect: Dialect) -> Iterator[str]:
         yield EXPECTED
 
 
-def _hash(path: Path) -> str:
-    """Nothing for what is no plain file."""
-    return "" if path.is_symlink() or not path.is_file() else hashlib.sha256(path.read_bytes()).hexdigest()
+def _hash(folder: Path, file: str) -> str:
+    """Nothing for what is no plain file of the folder."""
+    if not is_own(folder, file):
+        return ""
+    return hashlib.sha256(read_bytes(folder / file, NetlistError, most=FILE_LIMIT)).hexdigest()
 
 
 def read_promise(folder: Path, manifest: Mapping[str, Any], mapped: Mapping[str, Any]) -> Promise:
@@ -121,7 +128,7 @@ def _samples(manifest: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float,
 
 def _regular(times: Sequence[float]) -> bool:
     wanted = [times[0] * (2 * k + 1) for k in range(len(times))]
-    return 0 < times[0] < math.inf and bool(np.allclose(times, wanted, rtol=1e-6, atol=0.0))
+    return 0 < times[0] <= _LONGEST_HOLD and bool(np.allclose(times, wanted, rtol=1e-6, atol=0.0))
 
 
 def _table(text: str, samples: Sequence[str]) -> dict[tuple[str, str, str], float]:

@@ -8,6 +8,7 @@ says anything else, statement by statement, it is refused with file and line. A 
 a changed gain, model or connection is an error.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -60,6 +61,9 @@ _KINDS: dict[str, type[Element]] = {
     "crossbar": Crossbar,
     "edges": Edges,
 }
+_SPARSEST = 100
+"""Cells of arrays for each one that is not open, beyond the first `_OPEN_CELLS`."""
+_OPEN_CELLS = 1_000_000
 _CURVED = re.compile(r"[bg]\S* \S+ \S+ (?:i=|cur=)['{]?(?:([0-9.e+\-]+)\*|v\(\S+?\)\*\(([0-9.e+\-]+)\+).*")
 
 
@@ -83,7 +87,7 @@ def read_circuit(folder: Path, *, flat: bool = False) -> Circuit:
     statements = list(read_statements(folder, file, native=is_native(dialect)))
     mapped = read_map(folder)
     circuit = _circuit(mapped, _conductances(statements, mapped), file, flat=flat)
-    design = design_of(circuit, _tile(manifest), str(mapped["top"]))
+    design = design_of(circuit, _tile(manifest, circuit, len(statements)), str(mapped["top"]))
     shown = flattened(design, dialect) if flat else fitted(design, dialect.most_ports)
     wanted = statements_of(dialect.network(shown, RESISTORS), native=is_native(dialect))
     _compare(statements, wanted, file)
@@ -98,9 +102,14 @@ def is_native(dialect: Dialect) -> bool:
     return dialect.name == "spectre"
 
 
-def _tile(manifest: Mapping[str, Any]) -> tuple[int, int]:
+def _tile(manifest: Mapping[str, Any], circuit: Circuit, statements: int) -> tuple[int, int]:
     match manifest.get("tile"):
         case [int(words), int(bits)] if words > 0 and bits > 0:
+            shapes = [array.shape for array in circuit.arrays if isinstance(array, Crossbar)]
+            if (tiles := sum(-(-shape[0] // words) * -(-shape[1] // bits) for shape in shapes)) > statements:
+                raise NetlistError(
+                    f"manifest.json: tile makes {tiles:,} subcircuits; the netlist is too short for them"
+                )
             return words, bits
     raise NetlistError("manifest.json: tile must be two numbers above 0")
 
@@ -140,7 +149,7 @@ def _conductances(statements: list[Statement], mapped: Mapping[str, Any]) -> _Fo
                 siemens[cell, words[0]] = _siemens(statement, words[3])
             case "b" | "g":
                 if found := _CURVED.fullmatch(statement.text):
-                    siemens[cell, words[0]] = float(found.group(1) or found.group(2))
+                    siemens[cell, words[0]] = _number(statement, found.group(1) or found.group(2))
             case "x":
                 calls[cell, words[0]] = words[-1]
     return _Found(str(mapped.get("top")) if mapped.get("instance") else "", siemens, calls)
@@ -151,6 +160,13 @@ def _siemens(statement: Statement, ohms: str) -> float:
     if not 0 < value < float("inf"):
         raise NetlistError(f"{statement.place}: a resistance of {ohms} Ω; it must be above 0 Ω")
     return value
+
+
+def _number(statement: Statement, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise NetlistError(f"{statement.place}: {text!r} is no conductance") from error
 
 
 def _circuit(shown: Mapping[str, Any], found: _Found, file: str, *, flat: bool) -> Circuit:
@@ -174,17 +190,21 @@ def _circuit(shown: Mapping[str, Any], found: _Found, file: str, *, flat: bool) 
         raise
     except KeyError as error:
         raise NetlistError(f"{MAP}: it does not describe a circuit: an entry lacks {error}") from error
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
+    except (TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         raise NetlistError(f"{MAP}: it does not describe a circuit: an entry is of the wrong form") from error
 
 
 def _arrays(shown: Mapping[str, Any], found: _Found, *, flat: bool) -> dict[str, Array]:
     """Conductances (S) of every trainable array; cells that the netlist does not have are open."""
-    arrays = {
-        e["name"]: np.zeros((len(e["words"]), len(e["bits"])) if e["kind"] == "crossbar" else len(e["a"]))
+    shapes = {
+        e["name"]: (len(e["words"]), len(e["bits"])) if e["kind"] == "crossbar" else (len(e["a"]),)
         for e in shown["elements"]
         if e["kind"] in {"crossbar", "edges"}
     }
+    most = _OPEN_CELLS + _SPARSEST * len(shown["cells"])
+    if (size := sum(map(math.prod, shapes.values()))) > most:
+        raise NetlistError(f"{MAP}: its arrays have {size:,} cells, nearly all of them open; at most {most:,} are read")
+    arrays = {name: np.zeros(shape) for name, shape in shapes.items()}
     for path, at in shown["cells"].items():
         match at:
             case [str(array), *position] if array in arrays and _inside(position, arrays[array].shape):
@@ -225,7 +245,7 @@ def _element_at(
         raise
     except KeyError as error:
         raise NetlistError(f"{name}, {entry.get('name')!r}, lacks or does not know {error}") from error
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
+    except (TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         raise NetlistError(f"{name}, {entry.get('name')!r}, lacks a value or has one of the wrong form") from error
 
 

@@ -111,7 +111,7 @@ def _read(
         wanted = stands_for.get(found.group(2), found.group(2))
         if wanted in (*open_files, file) or len(open_files) >= _DEPTH:
             raise NetlistError(f"{statement.place}: {wanted} includes itself")
-        if Path(wanted).name != wanted or not _is_own(folder, wanted):
+        if Path(wanted).name != wanted or not is_own(folder, wanted):
             raise NetlistError(f"{statement.place}: {wanted!r} is no file of the package; nothing else is included")
         yield from _read(folder, wanted, native, stands_for, (*open_files, file))
 
@@ -127,7 +127,7 @@ def text_of(folder: Path, file: str) -> str:
     Raises:
         NetlistError: it is missing, no plain file of the folder, too large, or holds other characters; names the line.
     """
-    if Path(file).name != file or not _is_own(folder, file):
+    if Path(file).name != file or not is_own(folder, file):
         raise NetlistError(f"package {folder}: it has no file {file} of its own")
     content = read_bytes(folder / file, NetlistError, most=FILE_LIMIT)
     strange = re.search(rb"[^\n\r -~]", content)
@@ -137,8 +137,8 @@ def text_of(folder: Path, file: str) -> str:
     return content.decode("ascii")
 
 
-def _is_own(folder: Path, file: str) -> bool:
-    """Whether a plain file lies in the folder itself, not behind a link."""
+def is_own(folder: Path, file: str) -> bool:
+    """Return whether a plain file lies in the folder itself, not behind a link."""
     path = folder / file
     return path.is_file() and not path.is_symlink() and path.resolve().parent == folder.resolve()
 

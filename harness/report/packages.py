@@ -1,6 +1,5 @@
 """What a report tells of an exported package: its own netlist, solved for its own samples."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,10 @@ import numpy as np
 from harness.circuit import Circuit, InputSource
 from harness.errors import NetlistError
 from harness.measurement import Array
+from harness.netlist.dialects import Phase
+from harness.netlist.mapped import read_map
 from harness.netlist.package import EXPECTED, read_manifest
+from harness.netlist.promise import read_promise
 from harness.netlist.reader import read_circuit
 from harness.report.contents import Contents, Finding, Kind, Limits, versions_of
 from harness.report.survey import Survey, survey
@@ -26,15 +28,18 @@ def gather_package(folder: Path, limits: Limits) -> tuple[Contents, Array]:
     """
     manifest = read_manifest(folder)
     circuit = read_circuit(folder)
-    expected = expected_volts(folder)
+    if not (folder / EXPECTED).exists():
+        raise NetlistError(f"package {folder}: it has no {EXPECTED} to take samples from; report the run instead")
+    promise = read_promise(folder, manifest, read_map(folder))
+    expected = [dict(zip(promise.nodes, row, strict=True)) for row in promise.volts[Phase.FREE].tolist()]
     inputs = _inputs(circuit, expected, folder)
     found = survey(circuit, inputs)
     count = len(expected)
     report = Contents(
-        name=str(manifest["experiment"]),
+        name=manifest["experiment"],
         description=f"{manifest['dialect']} package {folder.resolve().name}",
         settings=None,
-        origin=str(manifest["conductances"]),
+        origin=manifest["conductances"],
         circuit=circuit,
         found=found,
         limits=limits,
@@ -49,28 +54,6 @@ def gather_package(folder: Path, limits: Limits) -> tuple[Contents, Array]:
         more=(_agreement(found, expected), _verified(manifest.get("verified"))),
     )
     return report, inputs
-
-
-def expected_volts(folder: Path) -> list[dict[str, float]]:
-    """V by node in the free phase of every sample.
-
-    Raises:
-        NetlistError: there are none, as in CDL, or the file cannot be read; names the line.
-    """
-    file = folder / EXPECTED
-    if not file.is_file():
-        raise NetlistError(f"package {folder}: it has no {EXPECTED} to take samples from; report the run instead")
-    samples: dict[str, dict[str, float]] = {}
-    with file.open(newline="", encoding="utf-8") as opened:
-        for number, row in enumerate(csv.DictReader(opened), start=2):
-            try:
-                if row["phase"] == "free":
-                    samples.setdefault(row["sample"], {})[row["node"]] = float(row["volts"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise NetlistError(f"{file}, line {number}: no row of sample, phase, node and volts") from error
-    if not samples:
-        raise NetlistError(f"{file}: it holds no sample of the free phase")
-    return list(samples.values())
 
 
 def _inputs(circuit: Circuit, expected: list[dict[str, float]], folder: Path) -> Array:
