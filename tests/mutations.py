@@ -11,7 +11,7 @@ Change = Callable[[bytes, random.Random], bytes]
 _WORDS = (
     *(b"1e999", b"-1", b"nan", b"0", b"1e-400", b"9" * 400, b"1e308", b"\0", b"\xff\xfe", b"", b"\r", b"\x1b[2J"),
     *(b"\n.control\nshell touch ran\n.endc\n", b"\n*# shell touch ran\n", b"\n.include /etc/passwd\n", b"`touch ran`"),
-    *(b"(" * 300, b"\n+ " * 300, b"[" * 3000, b"{\"a\":" * 3000, b"\n.temp 99\n", b"\n.options temp=99\n", b".end\n"),
+    *(b"(" * 300, b"\n+ " * 300, b"[" * 3000, b'{"a":' * 3000, b"\n.temp 99\n", b"\n.options temp=99\n", b".end\n"),
 )
 
 

@@ -33,7 +33,9 @@ def test_results_and_errors_come_back() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
 def test_a_crash_is_a_sentence_and_the_next_work_is_done(number: signal.Signals) -> None:
-    with pytest.raises(SimulatorError, match=rf"^ngspice crashed \({number.name}\) over these files; it may use 300 MB"):
+    with pytest.raises(
+        SimulatorError, match=rf"^ngspice crashed \({number.name}\) over these files; it may use 300 MB"
+    ):
         in_child("ngspice", QUICK, crash, int(number))
     assert in_child("x", QUICK, pow, 2, 3) == 8
 

@@ -165,7 +165,8 @@ def test_another_value_is_found_though_the_hashes_fit(dialect: Dialect, tmp_path
         "flat against network": False,
     }
     assert re.fullmatch(
-        rf"2 cells differ, most of all w\d, cell \[0, 0\]: \S+ m?S in network\.{dialect.suffix}, \S+ m?S in flat\.{dialect.suffix}",
+        r"2 cells differ, most of all w\d, cell \[0, 0\]: "
+        rf"\S+ m?S in network\.{dialect.suffix}, \S+ m?S in flat\.{dialect.suffix}",
         told["flat against network"].reason,
     )
     worst = verdict.worst
@@ -617,7 +618,7 @@ def test_a_cdl_package_with_another_value_is_not_equal(tmp_path: Path) -> None:
     verdict = verify(package)
     assert not verdict.equal
     assert next(w for w in verdict.simulators if w.name == "harness").reason == (
-        "w1, cell [0, 1]: 333 mS in network.cdl, 1 mS in flat.cdl"
+        "1 cell differs: w1, cell [0, 1]: 333 mS in network.cdl, 1 mS in flat.cdl"
     )
 
 
