@@ -3,7 +3,7 @@
 With `harness.experiment` the only place that names concrete classes.
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from harness.circuit.nonlinearity import CellNonlinearity
 from harness.circuit.temperature import Temperature
 from harness.circuit.variation import CellDefects, ConductanceSpread, DiodeMismatch, Variation
 from harness.controller import LearningRule
-from harness.datasets import BUILT_IN, IMAGE_SETS, Split, csv, csv_values, load_images, split
+from harness.datasets import BUILT_IN, IMAGE_SETS, CsvFile, Split, load_images, read_csv, split
 from harness.devices import DiodeModel
 from harness.devices.measured import fit
 from harness.devices.presets import preset
@@ -79,12 +79,18 @@ def load_data(settings: Settings) -> Split:
     """The samples, split and encoded into volts."""
     wanted = settings.data
     if wanted.file:
-        table = csv_values(wanted.file, wanted.values) if wanted.values else csv(wanted.file, wanted.label)
+        table = read_csv(CsvFile(**{f.name: getattr(wanted, f.name) for f in fields(CsvFile)}))
     elif wanted.set in IMAGE_SETS:
         table = load_images(IMAGE_SETS[wanted.set])
     else:
         table = BUILT_IN[wanted.set]()
-    return split(table, held_out=wanted.held_out, seed=settings.training.seed, levels=wanted.targets)
+    return split(
+        table,
+        held_out=wanted.held_out,
+        seed=settings.training.seed,
+        levels=wanted.targets,
+        scaled=wanted.scaled,
+    )
 
 
 def build_circuit(settings: Settings, data: Split) -> Circuit:

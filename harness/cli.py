@@ -44,6 +44,7 @@ from harness.commands.terminal import (
     print_checks,
     print_comparison,
     print_json,
+    print_notes,
     print_result,
     print_scaling,
     progress,
@@ -143,6 +144,7 @@ def train(
             raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume RUN")
         subject = Experiment.load(experiment, with_overrides(overrides, chip, seed))
         simulators = simulators_for(subject, workers, scheduler)
+        print_notes(subject)
         for warning in subject.warnings():
             warn(warning)
         run = subject.create_run(folder) if folder else _fresh_run(subject)
@@ -299,6 +301,7 @@ def check(
     settings = subject.settings
     circuit = subject.trained(run) if run else subject.circuit
     batch = subject.data.test.batch(slice(samples))
+    print_notes(subject)
     with working("checking") as tell:
         checks = list(
             check_circuit(

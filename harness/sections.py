@@ -20,6 +20,11 @@ Ohms = Annotated[float, Unit("Ohm")]
 Number = Annotated[float, Unit("")]
 Positive = Annotated[Number, Field(gt=0)]
 Whole = Annotated[int, Field(strict=True)]
+Encoding = Literal[
+    "utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252", "cp1250", "cp1251", "cp1253", "cp1254",
+    "mac-roman", "cp437", "cp850", "shift-jis", "euc-jp", "euc-kr", "big5", "gb18030"
+]  # fmt: skip
+"""Encodings of text files, by Python's names."""
 
 
 class Section(BaseModel):
@@ -35,30 +40,80 @@ class DataSettings(Section):
         "digits", "iris", "wine", "xor", "moons", "regression", "allostery", "mnist", "fashion_mnist", "kmnist", "csv"
     ]
     file: Path | None = None
-    """For ``csv``: the file; paths are relative to the experiment file."""
+    """For ``csv``: the file; paths are relative to the experiment file. The other keys of ``csv`` are those down to
+    ``scaled``; none of them is for other sets."""
     label: str = "label"
-    """For ``csv``: the column with the class."""
+    """The column with the class. Labels are texts as they stand."""
     values: tuple[str, ...] = ()
-    """For ``csv``, instead of classes: columns with the voltages wanted at the outputs, V."""
+    """Instead of classes: columns of numbers wanted at the outputs, in V or, scaled, in any unit (see ``scaled``)."""
+    inputs: tuple[str, ...] = ()
+    """The columns that are inputs, in this order; without it all but the label or values, and row names without a
+    heading. Every input gets mean 0 V and deviation 1 V over the training rows."""
+    ignore: tuple[str, ...] = ()
+    """Columns that are not read; ``""`` means those without a heading."""
+    missing: Literal["drop", "mean"] | None = None
+    """Leave out rows with a missing cell, or fill inputs with the mean of the training rows (a row without a label or
+    value is left out all the same); without it they are refused."""
+    labels: Literal["as written", "folded"] | None = None
+    """Whether labels that differ by blanks, case or characters alike only are different classes, or one; without it
+    they are refused. As written, blanks around a label belong to it."""
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """What stands between cells; without it, the one of comma, semicolon, tab, bar and blanks that fits alone."""
+    decimal: Literal[".", ","] | None = None
+    """The decimal mark; without it, that of the first number that shows it beyond doubt."""
+    encoding: Encoding | None = None
+    """Without it, what a byte order mark says, or UTF-8."""
+    scaled: Annotated[bool, Field(strict=True)] | None = None
+    """Whether ``values`` are scaled to ``targets``, or are volts as they stand. Without it they are scaled where
+    ``targets`` are given, or where they do not fit as volts: beyond ±5 V, or a column within less than 0.1 V."""
     held_out: Annotated[Number, Field(ge=0, lt=1)] | None = None
     """Share of the rows that training never sees; 0 tests on the training rows.
 
     Without it, the MNIST-like sets keep their own 10,000 test rows and the others hold out a fifth.
     """
-    targets: tuple[Volts, Volts] = (0.0, 1.0)
-    """V of a wrong and of the right output."""
+    targets: tuple[Volts, Volts] | None = None
+    """V of a wrong and of the right output, 0 V and 1 V without it; for scaled ``values``, V of the smallest and of the
+    largest value of the training rows, −1 V and 1 V without it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.set == "csv" and self.file is None:
             raise MismatchError("file", "set = 'csv' needs a file")
-        if self.set != "csv" and self.file is not None:
-            raise MismatchError("file", f"set = {self.set!r} has no file; only set = 'csv' has one")
-        wrong, right = self.targets
-        if not wrong < right:
-            order = f"the wrong output's {show(wrong, 'V')} must lie below the right one's {show(right, 'V')}"
-            raise MismatchError("targets", order)
+        if self.set != "csv":
+            self._check_alone()
+        self._check_columns()
+        if self.targets and not self.targets[0] < self.targets[1]:
+            low, high = (show(volts, "V") for volts in self.targets)
+            raise MismatchError("targets", f"the wrong output's {low} must lie below the right one's {high}")
+        if self.scaled is False and self.values and self.targets:
+            raise MismatchError("targets", "scaled = false leaves values as they stand; leave one of the two out")
+        if self.separator is not None and (self.separator.isalnum() or self.separator in '"\r\n.+-\0'):
+            raise MismatchError("separator", f"{self.separator!r} cannot stand between cells")
         return self
+
+    def _check_alone(self) -> None:
+        """Other sets take none of the keys of ``csv``, but for a label that nobody reads."""
+        for key in _OF_CSV:
+            if getattr(self, key) not in (None, ()):
+                raise MismatchError(key, f"set = {self.set!r} has no {key}; only set = 'csv' has one")
+
+    def _check_columns(self) -> None:
+        """Every column has one use."""
+        wanted = self.values or (self.label,)
+        for key in ("values", "inputs", "ignore"):
+            names = getattr(self, key)
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise MismatchError(key, f"column {twice!r} is there twice")
+            if key != "values" and (both := next((name for name in names if name in wanted), None)):
+                raise MismatchError(key, f"column {both!r} is the {'value' if self.values else 'label'} to be learned")
+        if self.inputs and self.ignore:
+            raise MismatchError("ignore", "inputs says which columns are read; leave one of the two out")
+
+
+_OF_CSV = (
+    "file", "values", "inputs", "ignore", "missing", "labels", "separator", "decimal", "encoding", "scaled"
+)  # fmt: skip
+"""Keys that only a file of one's own has."""
 
 
 class DiodeSettings(Section):

@@ -1,13 +1,11 @@
-"""Data sets: sizes, splits, standardisation, encoding, and CSV files of one's own."""
-
-from pathlib import Path
+"""Data sets: sizes, splits, standardisation, encoding."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.datasets import BUILT_IN, IMAGE_SETS, Samples, Split, Table, csv, split
+from harness.datasets import BUILT_IN, IMAGE_SETS, Samples, Split, Table, split
 from harness.errors import DataError, HarnessError
 from harness.measurement import Array
 
@@ -193,65 +191,38 @@ def test_a_constant_feature_becomes_zero_volts() -> None:
         np.testing.assert_array_equal(volts(part)[:, 0], 0.0)
 
 
-def written(folder: Path, text: str) -> Path:
-    path = folder / "rows.csv"
-    path.write_text(text)
-    return path
+def test_a_feature_that_is_constant_in_the_training_rows_is_zero_volts_in_the_others_too() -> None:
+    features = np.column_stack([np.arange(12.0), np.r_[np.zeros(10), 1e9, 1e9]])
+    table = Table(features, np.arange(12) % 2, ("a", "b"), standardise=True, test_rows=2)
+    found = split(table, held_out=None, seed=0, levels=LEVELS)
+    np.testing.assert_array_equal(volts(found.test)[:, 1], 0.0)
 
 
-def test_a_csv_file_is_read_by_its_columns(tmp_path: Path) -> None:
-    table = csv(written(tmp_path, "width,kind,height\n1,oak,2.5\n3,elm,-4\n5e1,oak,6\n"), "kind")
-    np.testing.assert_array_equal(table.features, [[1.0, 2.5], [3.0, -4.0], [50.0, 6.0]])
-    assert table.classes == ("elm", "oak")
-    np.testing.assert_array_equal(table.labels, [1, 0, 1])
-    assert table.standardise
-    assert table.stratify
+@pytest.mark.parametrize("size", [1e-300, 1e-100, 1e99])
+def test_tiny_and_huge_features_have_a_deviation_of_a_volt(size: float) -> None:
+    table = Table(size * np.arange(12.0)[:, None], np.arange(12) % 2, ("a", "b"), standardise=True)
+    shown = volts(split(table, held_out=0.25, seed=0, levels=LEVELS).train)
+    assert shown.mean() == pytest.approx(0, abs=1e-9)
+    assert shown.std() == pytest.approx(1, rel=1e-9)
 
 
-def test_classes_may_be_numbers(tmp_path: Path) -> None:
-    table = csv(written(tmp_path, "a,label\n1,10\n2,9\n3,10\n"), "label")
-    assert table.classes == ("9", "10")
-    np.testing.assert_array_equal(table.labels, [1, 0, 1])
-
-
-def test_a_csv_file_splits_like_the_built_in_sets(tmp_path: Path) -> None:
-    rows = "".join(f"{i},{i % 7},{'ab'[i % 2]}\n" for i in range(20))
-    found = split(csv(written(tmp_path, "x,y,label\n" + rows), "label"), held_out=0.3, seed=0, levels=LEVELS)
-    assert (len(found.train), len(found.test), found.channels) == (14, 6, 2)
-    assert labels_of(found.test.targets) == [0, 0, 0, 1, 1, 1]
-    np.testing.assert_allclose(volts(found.train).mean(axis=0), 0.0, atol=1e-12)
-
-
-def test_a_missing_label_column_is_refused_with_the_columns_there_are(tmp_path: Path) -> None:
-    path = written(tmp_path, "width,height\n1,2\n")
-    with pytest.raises(DataError, match=r"rows\.csv: no column 'label'; its columns are width, height$"):
-        csv(path, "label")
-
-
-@pytest.mark.parametrize("cell", ["tall", "", "nan", "inf", "-inf", "1e999", "1;2"])
-def test_what_is_no_number_is_refused_with_row_and_column(tmp_path: Path, cell: str) -> None:
-    path = written(tmp_path, f"width,height,label\n1,2,a\n3,{cell},b\n5,6,a\n")
-    with pytest.raises(DataError, match=r"rows\.csv: row 2 of the data, column 'height' is no finite number$"):
-        csv(path, "label")
-
-
-def test_a_file_that_is_not_there_is_refused_by_its_path(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no-such\.csv: cannot be read as CSV \(.*No such file"):
-        csv(tmp_path / "no-such.csv", "label")
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00label\n", b'a,label\n1,x\n1,2,3,4\n"'])
-def test_a_file_that_is_no_csv_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=r"rows\.csv: cannot be read as CSV \("):
-        csv(path, "label")
-
-
-def test_a_class_with_one_row_cannot_be_split(tmp_path: Path) -> None:
-    table = csv(written(tmp_path, "a,label\n1,x\n2,x\n3,y\n4,x\n"), "label")
-    with pytest.raises(DataError, match=r"data: 0\.5 of 4 rows cannot be held out \(.*only 1 member"):
-        split(table, held_out=0.5, seed=0, levels=LEVELS)
+@pytest.mark.parametrize(
+    ("labels", "held_out", "message"),
+    [
+        ("abbc", 0.5, r"^data: class 'a' has one row only, and so have 1 more of 3 classes, and one to train on"),
+        (
+            "aabbcc",
+            0.2,
+            r"^data: 0\.2 of 6 rows held out are 2, which leaves 4 to train on, and each of 3 classes needs",
+        ),
+        ("aabbcc", 0.9, r"^data: 0\.9 of 6 rows held out are 6, which leaves 0 to train on"),
+    ],
+)
+def test_too_few_rows_for_every_class_are_refused(labels: str, held_out: float, message: str) -> None:
+    codes = np.array(["abc".index(label) for label in labels])
+    table = Table(np.arange(float(len(codes)))[:, None], codes, ("a", "b", "c"), stratify=True)
+    with pytest.raises(DataError, match=message):
+        split(table, held_out=held_out, seed=0, levels=LEVELS)
 
 
 def test_a_data_error_is_of_this_package() -> None:

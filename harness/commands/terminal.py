@@ -120,6 +120,12 @@ def described(subject: Experiment, simulators: SimulatorChoice) -> str:
     return f"{cells} cells, {samples}, {epochs}, {chip}"
 
 
+def print_notes(subject: Experiment) -> None:
+    """What was found in a file of one's own, line by line on stderr; nothing for other data."""
+    for note in subject.data.notes:
+        ERR.print(f"  {note}", soft_wrap=True)
+
+
 @contextmanager
 def progress(subject: Experiment) -> Iterator[Any]:
     """A bar over the batches of each epoch, and a line for every finished one (for every n-th of very many)."""

@@ -1,18 +1,22 @@
 """Data sets as arrays in volts."""
 
+from harness.datasets.csv_files import CsvFile, read_csv
 from harness.datasets.images import IMAGE_SETS, ImageSet, load_images
-from harness.datasets.samples import Samples, Split
-from harness.datasets.tables import BUILT_IN, Table, csv, csv_values, split
+from harness.datasets.samples import Samples, Scaling, Split
+from harness.datasets.splitting import split
+from harness.datasets.tables import BUILT_IN, Origin, Table
 
 __all__ = [
     "BUILT_IN",
     "IMAGE_SETS",
+    "CsvFile",
     "ImageSet",
+    "Origin",
     "Samples",
+    "Scaling",
     "Split",
     "Table",
-    "csv",
-    "csv_values",
     "load_images",
+    "read_csv",
     "split",
 ]

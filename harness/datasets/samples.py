@@ -25,7 +25,9 @@ class Samples:
     centre: Array
     """The code of 0 V, ``[channels]``."""
     width: Array
-    """Codes per volt, ``[channels]``."""
+    """Codes per volt, ``[channels]``; infinite where a code says nothing."""
+    lines: Index | None = None
+    """The line that each row begins in, in a file of one's own, ``[samples]``."""
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -36,7 +38,35 @@ class Samples:
 
     def first(self, count: int) -> "Samples":
         """At most so many rows from the start."""
-        return replace(self, codes=self.codes[:count], targets=self.targets[:count])
+        lines = None if self.lines is None else self.lines[:count]
+        return replace(self, codes=self.codes[:count], targets=self.targets[:count], lines=lines)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """How values become volts at the outputs, and back: value = offset + per_volt · V."""
+
+    offset: Array
+    """The value at 0 V, ``[outputs]``."""
+    per_volt: Array
+    """``[outputs]``."""
+
+    @classmethod
+    def none(cls, outputs: int) -> "Scaling":
+        """Values that are volts already."""
+        return cls(np.zeros(outputs), np.ones(outputs))
+
+    def volts(self, values: Array) -> Array:
+        """V, ``[samples, outputs]``."""
+        return np.asarray((values - self.offset) / self.per_volt)
+
+    def values(self, volts: Array) -> Array:
+        """In the unit of the data, ``[samples, outputs]``."""
+        return np.asarray(self.offset + self.per_volt * volts)
+
+    def errors(self, outputs: Array, targets: Array) -> Array:
+        """Root of the mean squared error of each output in the unit of the data, ``[outputs]``; arguments in V."""
+        return np.asarray(self.per_volt * np.sqrt(((outputs - targets) ** 2).mean(axis=0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +77,15 @@ class Split:
     test: Samples
     classes: tuple[str, ...]
     """One name per output."""
-    valued: bool = False
-    """Whether targets are values, not classes."""
+    scaling: Scaling | None = None
+    """How values became targets; None where targets mark classes."""
+    notes: tuple[str, ...] = ()
+    """Sentences about a file of one's own: how it was read, its columns, classes and parts."""
+
+    @property
+    def valued(self) -> bool:
+        """Whether targets are values, not classes."""
+        return self.scaling is not None
 
     @property
     def score(self) -> str:

@@ -1,23 +1,30 @@
-"""Small data sets that need no download: scikit-learn's, a truth table, and CSV files of one's own.
+"""Tables of samples before they are split, and the small data sets that need no download.
 
 scikit-learn takes a second to import, so it is imported where it is used.
 """
 # ruff: noqa: PLC0415
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from harness.datasets.samples import Codes, Samples, Split
-from harness.errors import DataError
+from harness.datasets.samples import Codes
 from harness.measurement import Array, Index
 
-HELD_OUT = 0.2
-"""Share of the rows that is held out of a data set without test rows of its own."""
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """The file of one's own that a table was read from."""
+
+    file: Path
+    channels: tuple[str, ...]
+    """The heading of each input column."""
+    lines: Index
+    """The line of the file that each row begins in, ``[rows]``."""
+    notes: tuple[str, ...] = ()
+    """How the file was read, and what a reader may want to know of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +32,8 @@ class Table:
     """Labelled rows before they are split."""
 
     features: Codes
-    """``[rows, channels]``: pixels 0…255 as bytes, or numbers, in V where `standardise` is false."""
+    """``[rows, channels]``: pixels 0…255 as bytes, or numbers, in V where `standardise` is false; NaN becomes the mean
+    of the training rows."""
     labels: Index
     """Class index of each row, ``[rows]``."""
     classes: tuple[str, ...]
@@ -36,8 +44,10 @@ class Table:
     test_rows: int = 0
     """So many of the last rows are the set's own test rows."""
     values: Array | None = None
-    """V that is wanted at the outputs, ``[rows, outputs]``, where rows have no classes; `labels` are all 0 then and
+    """What is wanted at the outputs, ``[rows, outputs]``, where rows have no classes; `labels` are all 0 then and
     `classes` names the outputs."""
+    origin: Origin | None = None
+    """None for the sets that come with the package."""
 
 
 def digits() -> Table:
@@ -88,63 +98,6 @@ def allostery() -> Table:
     return _valued(np.array([[1.0, 0.0]]), np.array([[0.25, -0.2]]), ("target0", "target1"))
 
 
-def csv(path: Path, label: str) -> Table:
-    """A CSV file with one row a sample: the column `label` holds the class, all others are numbers; standardised.
-
-    Raises:
-        DataError: the file, the column, a label or a number is missing, or there is nothing to tell apart.
-    """
-    frame = _frame(path, (label,))
-    if frame[label].isna().any():
-        raise DataError(
-            f"data file {path}: row {int(frame[label].isna().argmax()) + 1} of the data, column {label!r} is empty"
-        )
-    numbers = _numbers(path, frame.drop(columns=label))
-    codes, classes = pd.factorize(frame[label], sort=True)
-    if len(classes) < 2:
-        raise DataError(f"data file {path}: column {label!r} holds one class only, {classes[0]!r}")
-    return Table(numbers, codes, tuple(map(str, classes)), standardise=True, stratify=True)
-
-
-def csv_values(path: Path, values: Sequence[str]) -> Table:
-    """A CSV file of numbers with one row a sample: the columns `values` are wanted at the outputs, in V.
-
-    All other columns are inputs, standardised.
-
-    Raises:
-        DataError: the file, a column or a number is missing.
-    """
-    frame = _frame(path, values)
-    wanted = _numbers(path, frame[list(values)])
-    inputs = _numbers(path, frame.drop(columns=list(values)))
-    return replace(_valued(inputs, wanted, tuple(values)), standardise=True)
-
-
-def _frame(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV file that has rows, the named columns, and others."""
-    try:
-        frame = pd.read_csv(path, index_col=False, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise DataError(f"data file {path}: cannot be read as CSV ({error})") from error
-    for name in columns:
-        if name not in frame.columns:
-            known = ", ".join(map(str, frame.columns))
-            raise DataError(f"data file {path}: no column {name!r}; its columns are {known}")
-    if frame.empty or frame.shape[1] <= len(columns):
-        besides = ", ".join(map(repr, columns))
-        raise DataError(f"data file {path}: it needs at least one row and one column of numbers besides {besides}")
-    return frame
-
-
-def _numbers(path: Path, frame: pd.DataFrame) -> Array:
-    numbers = frame.apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    if not np.isfinite(numbers).all():
-        row, column = np.argwhere(~np.isfinite(numbers))[0]
-        name = frame.columns[column]
-        raise DataError(f"data file {path}: row {row + 1} of the data, column {name!r} is no finite number")
-    return numbers
-
-
 def _valued(inputs: Array, values: Array, names: tuple[str, ...]) -> Table:
     return Table(inputs, np.zeros(len(inputs), np.intp), names, values=values)
 
@@ -159,75 +112,6 @@ BUILT_IN: dict[str, Callable[[], Table]] = {
     "allostery": allostery,
 }
 """The data sets that come with the package, by the name an experiment file gives."""
-
-
-def split(table: Table, *, held_out: float | None, seed: int, levels: tuple[float, float]) -> Split:
-    """Training and held-out rows with one-hot targets, or with the values that the table wants.
-
-    Args:
-        table: the rows.
-        held_out: share of the rows that is held out; 0 tests on the training rows, None on the table's own test rows,
-            or on a fifth of the rows where it has none.
-        seed: of the shuffle.
-        levels: V of a wrong and of the right output.
-
-    Raises:
-        DataError: a class has too few rows to be split.
-    """
-    if table.values is None:
-        targets = np.full((len(table.labels), len(table.classes)), levels[0])
-        targets[np.arange(len(targets)), table.labels] = levels[1]
-    else:
-        targets = table.values
-    train, test = _parts(table, held_out, seed)
-    shown, held = table.features[train], table.features[test]
-    centre, width = _scale(table, shown)
-    return Split(
-        Samples(shown, targets[train], centre, width),
-        Samples(held, targets[test], centre, width),
-        table.classes,
-        valued=table.values is not None,
-    )
-
-
-def _parts(table: Table, held_out: float | None, seed: int) -> tuple[Index, Index]:
-    """The rows to train on and those to test on."""
-    from sklearn.model_selection import train_test_split
-
-    rows = np.arange(len(table.labels))
-    if held_out is None and table.test_rows:
-        return rows[: -table.test_rows], rows[-table.test_rows :]
-    share = HELD_OUT if held_out is None else held_out
-    if share == 0:
-        return rows, rows
-    try:
-        train, test = train_test_split(
-            rows, test_size=share, random_state=seed, stratify=table.labels if table.stratify else None
-        )
-    except ValueError as error:
-        raise DataError(f"data: {share:g} of {len(rows)} rows cannot be held out ({error})") from error
-    return train, test
-
-
-def _scale(table: Table, shown: Codes) -> tuple[Array, Array]:
-    """What becomes 0 V and how much becomes 1 V, each ``[channels]``, judged by the training rows `shown`."""
-    channels = shown.shape[1]
-    if shown.dtype == np.uint8:
-        mean, deviation = _moments(shown)
-        return np.full(channels, mean), np.full(channels, deviation or 1.0)
-    if not table.standardise:
-        return np.zeros(channels), np.ones(channels)
-    constant = np.ptp(shown, axis=0) == 0  # says nothing, and its rounding must not be blown up to volts
-    centre = np.where(constant, shown[0], shown.mean(axis=0))
-    return centre, np.where(constant, 1.0, shown.std(axis=0))
-
-
-def _moments(pixels: Codes) -> tuple[float, float]:
-    """Mean and standard deviation of bytes, from whole numbers and hence the same on every machine."""
-    counts = sum(np.bincount(pixels[s : s + 1024].ravel(), minlength=256) for s in range(0, len(pixels), 1024))
-    value, count = np.arange(256), int(np.sum(counts))
-    total, squares = int(np.dot(counts, value)), int(np.dot(counts, value**2))
-    return total / count, math.sqrt(count * squares - total**2) / count
 
 
 def _bunch(bunch: object) -> Table:

@@ -1,0 +1,104 @@
+"""Labels as classes: texts as they stand, unless they are told to be one."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.datasets.numbers import MISSING, is_number
+from harness.errors import DataError
+from harness.measurement import Index
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The class of every row."""
+
+    codes: Index
+    """Class index of each row, ``[rows]``."""
+    classes: tuple[str, ...]
+    """In the order of numbers where all are numbers, else in that of texts."""
+
+
+def labels_of(texts: Sequence[str], lines: Index, where: str, spelling: str | None) -> Labels:
+    """Sort rows into classes by their labels.
+
+    Args:
+        texts: the label of each row, not empty.
+        lines: the line of the file that each row begins in.
+        where: file and column, for messages.
+        spelling: ``"as written"`` keeps labels apart that differ by blanks, case or characters alike only; ``"folded"``
+            makes them one class, named as most of its rows write it; None refuses them.
+
+    Raises:
+        DataError: labels differ by spelling only, there is one class only, or the labels are values.
+    """
+    counts = Counter(texts)
+    if spelling != "as written":
+        spellings = _spellings(counts)
+        if spelling is None:
+            _refuse_spellings(texts, lines, where, spellings)
+        names = {text: group[0] for group in spellings for text in group}
+        texts = [names[text] for text in texts]
+        counts = Counter(texts)
+    if len(counts) < 2:
+        raise DataError(f"{where} holds one class only, {next(iter(counts))!r}; there is nothing to tell apart")
+    _refuse_values(counts, where)
+    classes = _ordered(counts)
+    codes = {name: code for code, name in enumerate(classes)}
+    return Labels(np.array([codes[text] for text in texts], np.intp), classes)
+
+
+def numeric(classes: Sequence[str]) -> bool:
+    """Whether all classes are numbers, which may then be values."""
+    return all(is_number(name) for name in classes)
+
+
+def _ordered(names: Iterable[str]) -> tuple[str, ...]:
+    found = sorted(names)
+    return tuple(sorted(found, key=float) if numeric(found) else found)
+
+
+def _folded(text: str) -> str:
+    """What is left of a text without its spelling."""
+    common = unicodedata.normalize("NFKC", text)
+    seen = "".join(character for character in common if unicodedata.category(character) != "Cf")
+    return " ".join(seen.split()).casefold()
+
+
+def _spellings(counts: Counter[str]) -> list[list[str]]:
+    """Labels that are the same but for their spelling, the most frequent first."""
+    groups: dict[str, list[str]] = {}
+    for text, _ in counts.most_common():
+        groups.setdefault(_folded(text), []).append(text)
+    return list(groups.values())
+
+
+def _refuse_spellings(texts: Sequence[str], lines: Index, where: str, spellings: Sequence[Sequence[str]]) -> None:
+    for group in spellings:
+        if len(group) > 1:
+            ways = " and ".join(f"{text!r} (line {lines[texts.index(text)]})" for text in group[:4])
+            raise DataError(
+                f"{where}: the labels {ways} differ by blanks, case or characters alike only; say labels = 'folded' "
+                f"where they are one class, or labels = 'as written' where they are not"
+            )
+
+
+def _refuse_values(counts: Counter[str], where: str) -> None:
+    rows = counts.total()
+    if len(counts) > rows / 2 and numeric(tuple(counts)) and any(float(text) % 1 for text in counts):
+        column = where.rpartition("column ")[2]
+        raise DataError(
+            f"{where} holds {len(counts)} different numbers in {rows} rows, which are values and not classes; "
+            f"say values = [{column}] instead of label"
+        )
+
+
+def odd_labels(classes: Sequence[str]) -> tuple[str, ...]:
+    """What is to be said of classes that may have been meant as missing labels."""
+    odd = [name for name in classes if name.strip().casefold() in MISSING]
+    return tuple(
+        f"label {name!r} is a class like the others; empty its cells where it means that there is none" for name in odd
+    )

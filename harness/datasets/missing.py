@@ -1,0 +1,100 @@
+"""Missing cells: named with their lines, and left out or filled as told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.datasets.told import ranges
+from harness.errors import DataError
+from harness.measurement import Array, Index
+
+Marks = npt.NDArray[np.bool_]
+
+_MOST = 100
+"""Columns whose missing cells a message names, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """All that is read of a file, row by row."""
+
+    lines: Index
+    """The line that each row begins in, ``[rows]``."""
+    inputs: Array
+    """NaN where a cell is missing, ``[rows, inputs]``."""
+    values: Array
+    """Likewise, ``[rows, values]``."""
+    labels: list[str]
+    """The label of each row; none where there are values."""
+
+    def __getitem__(self, kept: Marks) -> "Cells":
+        """Some of the rows."""
+        labels = [label for label, stays in zip(self.labels, kept, strict=True) if stays] if self.labels else []
+        return Cells(self.lines[kept], self.inputs[kept], self.values[kept], labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Gaps:
+    """The rows without a cell, ``[rows]`` for each column."""
+
+    inputs: Mapping[str, Marks]
+    wanted: Mapping[str, Marks]
+    """Of the label, or of the values."""
+
+
+def without_missing(cells: Cells, gaps: Gaps, file: Path, missing: str | None) -> tuple[Cells, tuple[str, ...]]:
+    """Leave out rows with missing cells, all or those without a label or value; and say what was done.
+
+    Args:
+        cells: all rows.
+        gaps: what they lack.
+        file: for messages.
+        missing: ``"drop"`` leaves out every incomplete row; ``"mean"`` those without a label or value, and inputs stay
+            NaN, to be filled with means of training rows; None refuses incomplete rows.
+
+    Raises:
+        DataError: cells are missing and nothing is said of them, a column has no value at all, or no row is left.
+    """
+    every = {**gaps.inputs, **gaps.wanted}
+    if empty := [name for name, gap in every.items() if gap.all()]:
+        cure = f"; leave it out with ignore = [{empty[0]!r}]" if empty[0] in gaps.inputs else ""
+        raise DataError(f"{file}: column {empty[0]!r} has no value in any of {len(cells.lines):,} rows{cure}")
+    unanswered = np.any([*gaps.wanted.values()], axis=0)
+    incomplete = np.any([*every.values()], axis=0)
+    if not incomplete.any():
+        return cells, ()
+    if missing is None:
+        raise DataError(f"{file}: {_named(every, cells.lines)}; {_cure(int(incomplete.sum()))}")
+    out = incomplete if missing == "drop" else unanswered
+    if out.all():
+        raise DataError(f"{file}: every row has a missing cell; leave columns out with ignore = […]")
+    return cells[~out], _told(cells.lines[out], sum(int(gap[~out].sum()) for gap in gaps.inputs.values()))
+
+
+def _named(every: Mapping[str, Marks], lines: Index) -> str:
+    """Every missing cell, by column and line."""
+    places = {name: [int(line) for line in lines[gap]] for name, gap in every.items() if gap.any()}
+    count = sum(len(found) for found in places.values())
+    told = [f"column {name!r}, line{'s' * (len(found) > 1)} {ranges(found)}" for name, found in places.items()]
+    more = f"; and {len(told) - _MOST} more columns" if len(told) > _MOST else ""
+    return f"{count:,} cell{'s are' if count > 1 else ' is'} missing: {'; '.join(told[:_MOST])}{more}"
+
+
+def _cure(rows: int) -> str:
+    these = f"these {rows:,} rows" if rows > 1 else "this row"
+    return (
+        f"say missing = 'drop' to leave {these} out, or missing = 'mean' to fill inputs with the mean of the training "
+        f"rows (rows without a label or value are left out then too)"
+    )
+
+
+def _told(lines: Index, filled: int) -> tuple[str, ...]:
+    notes = []
+    if lines.size:
+        notes.append(f"{lines.size:,} row{'s' * (lines.size > 1)} with missing cells left out")
+    if filled:
+        notes.append(f"{filled:,} missing cell{'s' * (filled > 1)} filled with the mean of the training rows")
+    return tuple(notes)
