@@ -1,6 +1,5 @@
 """Data of one's own: columns, labels, numbers, missing cells, values, and a sentence for everything else."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -245,8 +244,7 @@ def test_numbers_are_read_to_the_same_bits(values: list[float]) -> None:
 def test_a_cell_is_a_finite_number_or_missing_or_refused(cell: str, decimal: str) -> None:
     try:
         (value,) = numbers([cell], decimal)
-    except NoNumberError as wrong:
-        assert wrong.index == 0
+    except NoNumberError:
         return
     if np.isnan(value):
         assert cell.strip().casefold() in MISSING
@@ -412,8 +410,8 @@ def test_any_bytes_are_a_table_or_one_sentence(
     folder = tmp_path_factory.mktemp("bytes")
     try:
         found = table(folder, head + content)
-    except DataError as wrong:
-        assert re.match(re.escape(str(folder)), str(wrong))
+    except DataError:
+        assert refused(folder, head + content)
     else:
         assert np.isfinite(found.features).all()
         assert len(found.classes) > 1

@@ -39,7 +39,7 @@ def test_utf_8_and_marked_encodings_are_found(tmp_path: Path, encoding: str) -> 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman", "utf-16-le", "utf-16-be"])
 def test_other_encodings_are_named(tmp_path: Path, encoding: str) -> None:
-    assert list(opened(tmp_path, TEXT.encode(encoding), encoding=encoding).rows())[0] == (2, ["ä", "1"])
+    assert next(opened(tmp_path, TEXT.encode(encoding), encoding=encoding).rows()) == (2, ["ä", "1"])
 
 
 @pytest.mark.parametrize(
