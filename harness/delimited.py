@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.reading import TABLE_LIMIT, read_bytes
+from harness.wording import counted
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 """Separators that are found by themselves, and what they are called."""
@@ -84,7 +85,7 @@ class TextTable:
     def _ragged(self, cells: Sequence[str], heading: int) -> str:
         """What is wrong with a row of another length."""
         count, width = len(cells), len(self.columns)
-        found = f"{count} cell{'s' * (count != 1)} where the heading in line {heading} has {width}"
+        found = f"{counted(count, 'cell')} where the heading in line {heading} has {width}"
         found += f", cut at {SEPARATORS.get(self.separator, repr(self.separator))}"
         if count < width:
             return f"{found}; fill up the row, or leave out its line"

@@ -1,9 +1,9 @@
-"""How messages say counts, nearest names and commands to type."""
+"""How messages say counts, lists, nearest names and commands to type."""
 
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 _LIKE = 0.55
@@ -20,6 +20,23 @@ _GREEK = re.compile("GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)")
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """A number of things: ``"1 epoch"``, ``"1,234 cells"``; `plural` is the noun with an s unless it is given."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names with commas between them; of more than `most`, the first ones and the last one."""
+    return ", ".join(names if len(names) <= most else (*names[: most - 2], f"… {names[-1]}"))
+
+
+def ranges(found: Sequence[int], most: int = 100) -> str:
+    """Return ascending whole numbers, neighbours as a range, of more than `most` ranges the first ones."""
+    parts: list[list[int]] = []
+    for number in found:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    told = ", ".join(f"{low}" if low == high else f"{low}–{high}" for low, high in parts[:most])
+    return told if len(parts) <= most else f"{told} and {sum(b - a + 1 for a, b in parts[most:]):,} more"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 HARNESS = Path(__file__).parent.parent / "harness"
-GROUND_FLOOR = {"errors", "units", "measurement", "files", "reading", "wording"}
+GROUND_FLOOR = {"errors", "units", "measurement", "files", "reading", "delimited", "wording"}
 MAY_IMPORT = {
     "errors": set(),
     "units": GROUND_FLOOR,
     "measurement": GROUND_FLOOR,
     "files": GROUND_FLOOR,
     "reading": GROUND_FLOOR,
+    "delimited": GROUND_FLOOR,
     "wording": GROUND_FLOOR,
     "devices": GROUND_FLOOR,
     "circuit": GROUND_FLOOR | {"devices"},

@@ -1,6 +1,5 @@
 """Data of one's own: a CSV file whose rows are samples, with columns of numbers and a class or values for each row."""
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +12,10 @@ from harness.datasets.labels import labels_of, odd_labels
 from harness.datasets.missing import Cells, Gaps, without_missing
 from harness.datasets.numbers import NoNumberError, decimal_mark, is_number, numbers
 from harness.datasets.tables import Origin, Table
-from harness.datasets.told import listed
 from harness.delimited import SEPARATORS, TextTable, read_delimited
 from harness.errors import DataError
 from harness.measurement import Array
+from harness.wording import counted, did_you_mean, listed
 
 _CELLS, _ROWS = 5_000, (50, 500)
 """Cells that are turned into numbers together, and the fewest and the most rows that they may be: enough for NumPy, and
@@ -81,7 +80,7 @@ def read_csv(source: CsvFile) -> Table:
         raise DataError(f"{source.file}: it has a heading and no rows")
     cells, left_out = without_missing(everything, _gaps(source, text, columns, everything), source.file, source.missing)
     names = tuple(text.columns[at] for at in columns.inputs)
-    size = f"{source.file.name}: {len(everything.lines):,} rows{_form(text, decimal)}"
+    size = f"{source.file.name}: {counted(len(everything.lines), 'row')}{_form(text, decimal)}"
     notes = (size, *columns.notes, *left_out, *_counting(cells.inputs, names))
     if source.values:
         table = Table(cells.inputs, np.zeros(len(cells.lines), np.intp), source.values, values=cells.values)
@@ -145,8 +144,7 @@ def _unknown(source: CsvFile, name: str, text: TextTable) -> str:
         )
     if sum(map(is_number, text.columns)) > len(text.columns) / 2:
         return f"its first line holds numbers ({listed(text.columns)}); write a line of headings above it"
-    close = difflib.get_close_matches(name, filter(None, text.columns), n=1, cutoff=0.6)
-    meant = f"; did you mean {close[0]!r}?" if close else ""
+    meant = did_you_mean(name, filter(None, text.columns))
     if not meant and (source.label, source.values) == ("label", ()) and name == "label":
         meant = "; say which one is the class with label = …, or values = […] for values"
     return f"no column {name!r}; its {_named(text)}{meant}"
@@ -154,8 +152,8 @@ def _unknown(source: CsvFile, name: str, text: TextTable) -> str:
 
 def _named(text: TextTable) -> str:
     """The columns by their headings."""
-    many = "s are" if len(text.columns) > 1 else " is"
-    return f"{len(text.columns)} column{many} {listed([name or '(no heading)' for name in text.columns], 20)}"
+    count = counted(len(text.columns), "column is", "columns are")
+    return f"{count} {listed([name or '(no heading)' for name in text.columns], 20)}"
 
 
 def _portions(text: TextTable) -> Iterator[tuple[list[int], list[tuple[str, ...]]]]:

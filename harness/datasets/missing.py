@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harness.datasets.told import ranges
 from harness.errors import DataError
 from harness.measurement import Array, Index
+from harness.wording import counted, ranges
 
 Marks = npt.NDArray[np.bool_]
 
@@ -80,7 +80,7 @@ def _named(every: Mapping[str, Marks], lines: Index) -> str:
     count = sum(len(found) for found in places.values())
     told = [f"column {name!r}, line{'s' * (len(found) > 1)} {ranges(found)}" for name, found in places.items()]
     more = f"; and {len(told) - _MOST} more columns" if len(told) > _MOST else ""
-    return f"{count:,} cell{'s are' if count > 1 else ' is'} missing: {'; '.join(told[:_MOST])}{more}"
+    return f"{counted(count, 'cell is', 'cells are')} missing: {'; '.join(told[:_MOST])}{more}"
 
 
 def _cure(rows: int) -> str:
@@ -94,7 +94,7 @@ def _cure(rows: int) -> str:
 def _told(lines: Index, filled: int) -> tuple[str, ...]:
     notes = []
     if lines.size:
-        notes.append(f"{lines.size:,} row{'s' * (lines.size > 1)} with missing cells left out")
+        notes.append(f"{counted(lines.size, 'row')} with missing cells left out")
     if filled:
-        notes.append(f"{filled:,} missing cell{'s' * (filled > 1)} filled with the mean of the training rows")
+        notes.append(f"{counted(filled, 'missing cell')} filled with the mean of the training rows")
     return tuple(notes)

@@ -1,16 +1,15 @@
 """Tables split into rows to train on and rows that are held out, with targets in volts."""
 
 import math
-from collections import Counter
 
 import numpy as np
 
 from harness.datasets.labels import numeric
 from harness.datasets.samples import Codes, Samples, Scaling, Split
 from harness.datasets.tables import Origin, Table
-from harness.datasets.told import listed
 from harness.errors import DataError
 from harness.measurement import Array, Index
+from harness.wording import counted, listed
 
 HELD_OUT = 0.2
 """Share of the rows that is held out of a data set without test rows of its own."""
@@ -181,17 +180,17 @@ def _notes(
 ) -> tuple[str, ...]:
     """What there is to learn, and what from."""
     train, test = parts
-    constant = [name for name, size in zip(origin.channels, width, strict=True) if np.isinf(size)]
-    silent = (f"constant in the training rows, so that nothing is learned from it: {listed(constant)}",)
-    held = f"{len(test):,} held out" if train is not test else "none held out"
-    inputs = f"{len(origin.channels):,} input{'s' * (len(origin.channels) > 1)}: {listed(origin.channels)}"
-    learned = _classes(table) if scaling is None else _values(table, scaling)
-    return (*origin.notes, inputs, *(silent if constant else ()), learned, f"{len(train):,} rows to train on, {held}")
+    held = "none" if train is test else f"{len(test):,}"
+    notes = [*origin.notes, f"{counted(len(origin.channels), 'input')}: {listed(origin.channels)}"]
+    if constant := [name for name, size in zip(origin.channels, width, strict=True) if np.isinf(size)]:
+        notes.append(f"constant in the training rows, so that nothing is learned from it: {listed(constant)}")
+    notes.append(_classes(table) if scaling is None else _values(table, scaling))
+    return (*notes, f"{counted(len(train), 'row')} to train on, {held} held out")
 
 
 def _classes(table: Table) -> str:
-    counts = Counter(table.labels.tolist())
-    sizes = [f"{name} {counts[code]:,}" for code, name in enumerate(table.classes)]
+    counts = np.bincount(table.labels)
+    sizes = [f"{name} {count:,}" for name, count in zip(table.classes, counts, strict=True)]
     return f"{len(sizes):,} classes with their rows: {listed(sizes, 12)}"
 
 
