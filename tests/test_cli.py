@@ -205,7 +205,7 @@ diode = { saturation_current = "10 pA" }
 """
     (tmp_path / "mine" / "mine.toml").write_text(text)
     shown = harness("train", "mine/mine.toml", "--json", cwd=tmp_path)
-    told = ["rows.csv: 30 rows", "2 inputs: a, b", "2 classes with their rows: down 15, up 15", "24 rows to train on, 6"]
+    told = ["rows.csv: 30 rows", "2 inputs: a, b", "2 classes with their rows: down 15, up 15", "24 rows to train on"]
     assert all(f"  {note}" in shown.stderr for note in told)
     reached = json.loads(shown.stdout)
     assert reached["test_accuracy"] >= 0.8
