@@ -189,7 +189,7 @@ def resident_speed(experiment: Experiment, conductances: Conductances) -> float:
     """Samples per second of the reduced circuit loaded once, its sources altered for each phase of each sample."""
     settling, phases = _settling(experiment, conductances, _RESIDENT_SAMPLES)
     session = open_session()
-    lines = resident.resident_lines(settling, experiment.tolerances, klu=session.has_klu)
+    lines = resident.resident_lines(settling, experiment.tolerances)
     began = time.perf_counter()
     session.operate(lines, resident.vectors(settling), resident.alterations(settling))
     return len(settling) / (time.perf_counter() - began) * len(settling.phases) / phases

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -150,9 +150,10 @@ def training(
                 **_asked(position, chip.ledger - asked),
             )
             yield StepDone(position, _step_row(position, record))
-        began = time.perf_counter()
+        began, asked = time.perf_counter(), chip.ledger
         test = evaluate(chip, cost, data.test)
-        spent = time.perf_counter() - began
+        spent, again = time.perf_counter() - began, (chip.ledger - asked).sparse_sweeps
+        position = replace(position, sparse_sweeps=position.sparse_sweeps + again)
         row = _epoch_row(position, len(data.train), test, spent, simulated=chip.simulator_seconds is not None)
         position = Position(position.conductances, position.update, epoch + 1)
         yield EpochDone(position, row)

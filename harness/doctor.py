@@ -48,7 +48,7 @@ def examine() -> tuple[dict[str, Any], list[Check], NgspiceMissing | None]:
     found |= {
         "libngspice": session.library,
         "ngspice version": session.version_text,
-        "linear solver": session.linear_solver(),
+        "linear solver": session.linear_solver,
     }
     return found, [*_compare("ngspice", partial(NgspiceChip, tolerances=TIGHT)), *checks], None
 

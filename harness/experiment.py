@@ -279,7 +279,7 @@ class Experiment:
         if chip.kind == "ngspice":
             session = open_session()
             versions |= {"PySpice": metadata.version("PySpice"), "ngspice": session.version_text}
-            simulator |= {"linear_solver": session.linear_solver(), **vars(self.tolerances), "chunk": chip.chunk}
+            simulator |= {"linear_solver": session.linear_solver, **vars(self.tolerances), "chunk": chip.chunk}
         return {
             "experiment": self.settings.name,
             "seed": self.settings.training.seed,
@@ -371,6 +371,7 @@ class Experiment:
             for part, rows in (("train", self.data.train), ("test", self.data.test)):
                 found = controller.evaluate(chip, self.cost, rows)
                 shown |= {f"{part}_accuracy": found.accuracy, f"{part}_loss": found.loss, f"{part}_samples": len(rows)}
+            shown["sparse_sweeps"] = chip.ledger.sparse_sweeps
         return {"run": str(run.path), "chip": self.settings.chip.kind, **shown}
 
     def trained(self, run: Run) -> Circuit:

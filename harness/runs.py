@@ -74,6 +74,8 @@ class EpochRow:
     reads_to_verify: int = 0
     write_energy: float = 0.0
     """J; 0 where the device's pulses are not known."""
+    sparse_sweeps: int = 0
+    """Those of the evaluation too; 0 where no simulator runs."""
 
 
 HEADINGS = {
@@ -96,6 +98,7 @@ HEADINGS = {
     "pulses": "write pulses",
     "reads_to_verify": "reads to verify",
     "write_energy": "write energy (J)",
+    "sparse_sweeps": "sweeps that Sparse 1.3 did again",
 }
 """Columns of the tables that are not called like their field; R² stands for accuracy where targets are values."""
 LEDGER = (
@@ -107,6 +110,7 @@ LEDGER = (
     "pulses",
     "reads_to_verify",
     "write_energy",
+    "sparse_sweeps",
 )
 """Columns, and numbers of a `Position`, that count what was asked of the chip."""
 
@@ -140,6 +144,7 @@ class Position:
     reads_to_verify: int = 0
     write_energy: float = 0.0
     """J."""
+    sparse_sweeps: int = 0
 
 
 class Run:

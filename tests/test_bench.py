@@ -31,7 +31,7 @@ def test_the_resident_circuit_settles_where_the_nodal_solver_does(circuit) -> No
         Drive(batch.inputs, Injection(0.02 * batch.targets), "injected"),
     ]
     settling = Reduction(circuit).reduce(circuit.conductances).settling(drives)
-    lines = resident.resident_lines(settling, Tolerances(), klu=open_session().has_klu)
+    lines = resident.resident_lines(settling, Tolerances())
     found = open_session().operate(lines, resident.vectors(settling), resident.alterations(settling))
     np.testing.assert_allclose(found.reshape(4, 4, -1), newton.settle(settling, 1e-9), atol=1e-5)
 

@@ -35,6 +35,7 @@ _RULES: tuple[tuple[Verdict, re.Pattern[str]], ...] = tuple(
             Verdict.NOTE,
             r"gmin increment|(last )?gmin step|using (sparse|klu)|there is no circuit loaded|'remcirc' is ignored",
         ),
+        (Verdict.NOTE, r"out of range for \w+$"),  # one iteration's voltages; whether it came back, other lines tell
         (
             Verdict.REFUSED,
             r"error|fatal|can't|cannot|could not|unknown|undefined|illegal|invalid|no such|not found|syntax",

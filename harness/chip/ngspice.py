@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.chip.base import SimulatedChip
+from harness.chip.base import Ledger, SimulatedChip
 from harness.chip.session import Session, SweepDeck, Unsettled, open_session
 from harness.chip.worker import OneSimulator, Settled, Simulators
 from harness.circuit import Circuit, ReducedCircuit, Reduction
@@ -79,6 +79,7 @@ class NgspiceChip(SimulatedChip):
         except ConvergenceError as error:
             raise error.in_batch(starts[error.settling]) from error
         self.work = self.work.and_of(settled, self._simulators.workers)
+        self.ledger += Ledger(sparse_sweeps=sum(part.sparse_sweeps for part in settled))
         nothing = np.zeros((0, len(drives), reduced.size))
         return reduced.readings(np.concatenate([nothing, *(part.solved for part in settled)]), drives)
 
@@ -133,18 +134,23 @@ class FullNetlistChip(SimulatedChip):
         nodes = np.zeros((len(drive.inputs), len(circuit.nodes)))
         for sample in range(len(nodes)):
             shown = circuit if drive.about is None else linearized(circuit, drive.about.all_nodes[sample])
-            lines = full.operating_point_lines(shown, drive, sample, self._tolerances, klu=self._session.has_klu)
+            lines = full.operating_point_lines(shown, drive, sample, self._tolerances)
             try:
-                nodes[sample] = self._session.sweep(SweepDeck(tuple(lines), full.SWEPT, 1, self._vectors))[0]
+                nodes[sample] = self._swept(SweepDeck(tuple(lines), full.SWEPT, 1, self._vectors))[0]
             except Unsettled as stop:
                 raise ConvergenceError(
-                    "ngspice found no operating point",
+                    f"ngspice found no operating point with {self._session.solvers}",
                     sample=sample,
                     phase=drive.phase,
                     log=stop.log,
                     deck=stop.deck,
                 ) from stop
         return self._read(nodes)
+
+    def _swept(self, deck: SweepDeck) -> Array:
+        found = self._session.measured_sweep(deck)
+        self.ledger += Ledger(sparse_sweeps=int(found.again))
+        return found.volts
 
     def _read(self, nodes: Array) -> Reading:
         ground = np.zeros(len(nodes))
@@ -186,15 +192,15 @@ class FullSweepChip(FullNetlistChip):
 
     def _sweep_chunk(self, circuit: Circuit, drives: Sequence[Drive], chunk: slice) -> Array:
         """V of every node, ``[points, nodes]``."""
-        lines = full_sweep.full_sweep_lines(circuit, drives, chunk, self._tolerances, klu=self._session.has_klu)
+        lines = full_sweep.full_sweep_lines(circuit, drives, chunk, self._tolerances)
         points = len(drives) * (chunk.stop - chunk.start)
         deck = SweepDeck(tuple(lines), full.SWEPT, points, self._vectors, sweep.STEP)
         try:
-            return self._session.sweep(deck)
+            return self._swept(deck)
         except Unsettled as stop:
             sample, phase = divmod(stop.point, len(drives))
             raise ConvergenceError(
-                "ngspice found no operating point",
+                f"ngspice found no operating point with {self._session.solvers}",
                 sample=chunk.start + sample,
                 phase=drives[phase].phase,
                 log=stop.log,

@@ -166,7 +166,7 @@ class StepBench:
         wanted = [f"v({name})" for name in names]
         farads = {circuit.nodes[k]: float(self._farads[k]) for k in dynamics.free}
         senses = [f"v{RESERVED}{name.lower()}" for name in dynamics.transformers]
-        lines = step_lines(self._gathered.circuit, farads, steps, _TIGHT, senses=senses, klu=self.session.has_klu)
+        lines = step_lines(self._gathered.circuit, farads, steps, _TIGHT, senses=senses)
         wanted += [f"{name}#branch" for name in senses]
         stop = float(spans.sum())
         time, found = self.session.transient(lines, wanted, float(spans.min()) / _POINTS, stop)

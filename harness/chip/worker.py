@@ -39,6 +39,8 @@ class Settled:
     """Newton iterations of ngspice, over all points."""
     peak_mb: float
     """Largest resident memory of the process so far, MB (10⁶ bytes)."""
+    sparse_sweeps: int
+    """1 where KLU found no solution and Sparse 1.3 did the sweep again, else 0."""
 
 
 class Simulators(Protocol):
@@ -98,7 +100,7 @@ def settle_in_ngspice(settling: Settling, tolerances: Tolerances, number: int = 
     """
     session = open_session()
     estimate = _estimate(settling)
-    lines = sweep.sweep_lines(settling, tolerances, klu=session.has_klu, estimate=estimate)
+    lines = sweep.sweep_lines(settling, tolerances, estimate=estimate)
     held = int(estimate is not None)
     samples, size, points = len(settling), settling.network.size, len(settling.phases) + held
     vectors = tuple(f"v({sweep.node_name(k)})" for k in range(size))
@@ -107,7 +109,7 @@ def settle_in_ngspice(settling: Settling, tolerances: Tolerances, number: int = 
     except Unsettled as stop:
         sample, point = divmod(stop.point, points)
         raise ConvergenceError(
-            "ngspice found no operating point",
+            f"ngspice found no operating point with {session.solvers}",
             settling=number,
             sample=sample,
             phase=settling.phases[max(0, point - held)].name,
@@ -115,7 +117,7 @@ def settle_in_ngspice(settling: Settling, tolerances: Tolerances, number: int = 
             deck=stop.deck,
         ) from stop
     solved = found.volts.reshape(samples, points, size)[:, held:]
-    return Settled(solved, found.seconds, found.iterations, peak_megabytes())
+    return Settled(solved, found.seconds, found.iterations, peak_megabytes(), int(found.again))
 
 
 def peak_megabytes() -> float:

@@ -64,13 +64,11 @@ def driven_lines(
     return lines
 
 
-def operating_point_lines(
-    circuit: Circuit, drive: Drive, sample: int, tolerances: Tolerances, *, klu: bool
-) -> list[str]:
+def operating_point_lines(circuit: Circuit, drive: Drive, sample: int, tolerances: Tolerances) -> list[str]:
     """A deck that settles one sample under one drive when `SWEPT`, a source of its own, is swept over one point."""
     return [
         "* full network, one operating point",
-        options(tolerances, klu=klu),
+        options(tolerances),
         *circuit_lines(circuit, drive.inputs[sample]),
         *_nudge(circuit, drive, sample),
         f"{SWEPT} {RESERVED}point 0 0",

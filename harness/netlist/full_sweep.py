@@ -19,9 +19,7 @@ from harness.units import spice_number
 _POINT, _NUDGE = f"{RESERVED}point", f"{RESERVED}nudge"
 
 
-def full_sweep_lines(
-    circuit: Circuit, drives: Sequence[Drive], samples: slice, tolerances: Tolerances, *, klu: bool
-) -> list[str]:
+def full_sweep_lines(circuit: Circuit, drives: Sequence[Drive], samples: slice, tolerances: Tolerances) -> list[str]:
     """A deck whose source `SWEPT` counts samples and, within each, phases, in steps of `STEP` V.
 
     Args:
@@ -29,11 +27,10 @@ def full_sweep_lines(
         drives: the phases, none small-signal; all of them clamp the outputs, or none does.
         samples: which of the drives' samples.
         tolerances: when ngspice takes a point for settled.
-        klu: whether this ngspice knows the KLU solver.
     """
     return [
         "* full network: one point per sample and phase",
-        options(tolerances, klu=klu),
+        options(tolerances),
         f"{SWEPT} {_POINT} 0 0",
         *_channels([drive.inputs[samples] for drive in drives]),
         *driven_lines(circuit, _pin),

@@ -14,7 +14,7 @@ _OPEN = 1e30
 """Ω of a spring that is switched off."""
 
 
-def resident_lines(settling: Settling, tolerances: Tolerances, *, klu: bool) -> list[str]:
+def resident_lines(settling: Settling, tolerances: Tolerances) -> list[str]:
     """The deck with all sources at zero."""
     network = settling.network
     rails = [f"rail{k}" for k in range(settling.phases[0].rails.shape[1])]
@@ -22,7 +22,7 @@ def resident_lines(settling: Settling, tolerances: Tolerances, *, klu: bool) -> 
     ends = [(terminals[plus], terminals[minus]) for plus, minus in zip(network.plus, network.minus, strict=True)]
     return [
         "* reduced network: sources to be altered",
-        options(tolerances, klu=klu),
+        options(tolerances),
         *diode_lines(network.diodes, terminals),
         *(f"v{rail} {rail} 0 0" for rail in rails),
         *conductance_lines(network.conductance),

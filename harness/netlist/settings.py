@@ -70,13 +70,13 @@ class Conditions:
         return dict(zip(CONDITIONS, (*bounds, self.gmin, self.temperature, self.nominal), strict=True))
 
 
-def options(tolerances: Tolerances, *, klu: bool = False) -> str:
-    """The ``.options`` line of the project's own decks."""
-    return options_of(Conditions(tolerances), klu=klu)
+def options(tolerances: Tolerances) -> str:
+    """The ``.options`` line of the project's own decks; the session adds which solver computes."""
+    return options_of(Conditions(tolerances))
 
 
-def options_of(conditions: Conditions, *, klu: bool = False) -> str:
+def options_of(conditions: Conditions) -> str:
     """The ``.options`` line of any conditions."""
     parts = conditions.values()
     text = " ".join(f"{name}={spice_number(value)}" for name, value in parts.items())
-    return f".options {text}{' klu' if klu else ''}"
+    return f".options {text}"

@@ -39,13 +39,12 @@ _CACHED = 40_000  # matrix elements of some 50 bytes that a core's cache holds
 _FINE = 1e-7  # unit of the tables that hold: an estimate needs no more
 
 
-def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estimate: Array | None = None) -> list[str]:
+def sweep_lines(settling: Settling, tolerances: Tolerances, *, estimate: Array | None = None) -> list[str]:
     """The deck's lines; unknown k of the network is called ``n<k>``.
 
     Args:
         settling: network, samples and phases, all of which are clamped or none, and all small-signal or none.
         tolerances: when ngspice takes a point for settled.
-        klu: whether this ngspice knows the KLU solver.
         estimate: of the unknowns, V, ``[batch, phases, n]``; every sample then begins with a held point.
     """
     network, phases = settling.network, settling.phases
@@ -53,7 +52,7 @@ def sweep_lines(settling: Settling, tolerances: Tolerances, *, klu: bool, estima
     terminals, rails = _rails(network, phases, table)
     return [
         "* reduced network: one point per sample and phase",
-        options(tolerances, klu=klu),
+        options(tolerances),
         *_junctions(network.diodes, phases, terminals, table),
         *_clock(table),
         *rails,

@@ -49,7 +49,6 @@ def step_lines(
     tolerances: Tolerances,
     *,
     senses: Sequence[str] = (),
-    klu: bool = False,
 ) -> list[str]:
     """A deck for a transient analysis that keeps every node's voltage and the currents of `senses`.
 
@@ -59,7 +58,6 @@ def step_lines(
         steps: what happens when.
         tolerances: ngspice's convergence bounds; steps in time are as fine as their reltol of 1e-6 would have them.
         senses: names of voltage sources.
-        klu: solve with KLU.
 
     Raises:
         CircuitError: the nudge is a clamp, which no source that is switched on can be.
@@ -73,7 +71,7 @@ def step_lines(
     lags = steps.time_constant > 0
     return [
         "* full network in time",
-        options(tolerances, klu=klu),
+        options(tolerances),
         f".options method=trap trtol={spice_number(_ERROR / tolerances.reltol)} chgtol=1e-21",
         *driven_lines(circuit, pin, _lagged if lags else own_input),
         *(line for stage in stages if lags for line in _lag(stage, steps.time_constant)),

@@ -52,5 +52,5 @@ def _transient(
     session = open_session()
     vectors = [f"v({net})" for net in nets]
     saved = [f".save {' '.join(vectors[k : k + _AT_ONCE])}" for k in range(0, len(vectors), _AT_ONCE)]
-    head = ["* a package's testbench", options_of(conditions, klu=session.has_klu)]
+    head = ["* a package's testbench", options_of(conditions)]
     return session.transient([*head, *network, *saved, ".end"], nets, step, stop)
