@@ -34,7 +34,7 @@ OVER = {"rule.beta": ["1 uS", "50 uS"], "update.kind": ["sgd", "adam"]}
 PNG = b"\x89PNG\r\n\x1a\n"
 REACHED = ["test_accuracy", "train_accuracy", "test_loss", "seconds"]
 LEDGER = ["phases", "nodes_read", "voltages_set", "conductances_written", "energy"]
-LEDGER += ["pulses", "reads_to_verify", "write_energy"]
+LEDGER += ["pulses", "reads_to_verify", "write_energy", "sparse_sweeps"]
 
 
 @pytest.fixture(scope="module")
