@@ -26,6 +26,7 @@ from harness.files import write_atomic
 from harness.measurement import Array, Conductances
 from harness.runs import Position, Run, npz
 from harness.units import parse, show
+from harness.wording import counted
 
 SUFFIXES = (".csv", ".npz")
 _COLUMNS = ("array", "row", "column")
@@ -164,7 +165,7 @@ def _placed(file: Path, known: dict[str, TrainableArray], cells: Iterable[tuple[
         flat[cell[0]][places.pop()] = value
     missing = [cell for cell, places in free.items() for _ in places]
     if missing:
-        count = f"{len(missing)} of {sum(map(len, flat.values()))} cells"
+        count = f"{len(missing):,} of {counted(sum(map(len, flat.values())), 'cell')}"
         raise DataError(f"{file}: {count} are missing, the first is {_titled(missing[0])}")
     return {name: flat[name].reshape(array.shape) for name, array in known.items()}
 

@@ -11,6 +11,7 @@ from harness.experiment import HERE, Experiment, SimulatorChoice
 from harness.measurement import Drive
 from harness.runs import Position, Run
 from harness.sections import CascadeSettings
+from harness.wording import counted
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ def realization(experiment: Experiment, perceptron: Perceptron) -> tuple[Experim
         raise ExperimentError(f"experiment {experiment.settings.name}: a perceptron needs network.kind = 'cascade'")
     ends = perceptron.weights[0].shape[0], perceptron.weights[-1].shape[1]
     if ends != (data.channels, len(data.classes)):
-        wanted = f"{data.channels} inputs and {len(data.classes)} outputs"
-        raise ExperimentError(f"perceptron: it has {ends[0]} inputs and {ends[1]} outputs, the data have {wanted}")
+        wanted = f"{counted(data.channels, 'input')} and {counted(len(data.classes), 'output')}"
+        raise ExperimentError(
+            f"perceptron: it has {counted(ends[0], 'input')} and {counted(ends[1], 'output')}, the data have {wanted}"
+        )
     layers = len(perceptron.hidden)
     bias = [network.bias[0] if network.bias else 1.0, *[network.bias[-1] if network.bias else 1.0] * layers]
     changes = {"network.hidden": list(perceptron.hidden), "network.bias": bias, "network.buffer_gain": [1.0] * layers}

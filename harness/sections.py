@@ -11,6 +11,7 @@ from harness.learning.equilibrium import Nudging
 from harness.learning.generalized import Variant
 from harness.problems import MismatchError, Unit
 from harness.units import show
+from harness.wording import counted
 
 Volts = Annotated[float, Unit("V")]
 Siemens = Annotated[float, Unit("S")]
@@ -159,7 +160,7 @@ class _Crossbars(_Network):
     def _one_bias_each(self) -> Self:
         crossbars = len(self.hidden) + 1
         if self.bias and len(self.bias) != crossbars:
-            count = f"{len(self.bias)} values for {crossbars} crossbars"
+            count = f"{counted(len(self.bias), 'value')} for {counted(crossbars, 'crossbar')}"
             raise MismatchError("bias", f"{count}; give one for each, 0 for none")
         return self
 
@@ -222,7 +223,10 @@ class CascadeSettings(_Crossbars):
     @model_validator(mode="after")
     def _one_gain_each(self) -> Self:
         if self.buffer_gain and len(self.buffer_gain) != len(self.hidden):
-            raise MismatchError("buffer_gain", f"{len(self.buffer_gain)} values for {len(self.hidden)} hidden layers")
+            raise MismatchError(
+                "buffer_gain",
+                f"{counted(len(self.buffer_gain), 'value')} for {counted(len(self.hidden), 'hidden layer')}",
+            )
         return self
 
 
@@ -270,7 +274,9 @@ class GraphSettings(_Network):
         if self.edge_diode is not EdgeDiode.NONE and self.diode is None:
             raise MismatchError("edge_diode", f"{self.edge_diode.value!r} needs a section [network.diode]")
         if self.inverted and len(self.inverted) != len(self.inputs):
-            raise MismatchError("inverted", f"{len(self.inverted)} nodes for {len(self.inputs)} inputs")
+            raise MismatchError(
+                "inverted", f"{counted(len(self.inverted), 'node')} for {counted(len(self.inputs), 'input')}"
+            )
         return self
 
 

@@ -21,6 +21,7 @@ from harness.sections import (
     TrainingSettings,
     UpdateSettings,
 )
+from harness.wording import counted
 
 
 class Settings(Section):
@@ -48,7 +49,7 @@ class Settings(Section):
     def _one_rate_each(self) -> Self:
         arrays = self.network.arrays
         if len(self.update.rates) not in (1, arrays):
-            count = f"{len(self.update.rates)} rates for {arrays} crossbars"
+            count = f"{counted(len(self.update.rates), 'rate')} for {counted(arrays, 'crossbar')}"
             raise MismatchError("update.rates", f"{count}; give one for each, or one for all")
         return self
 

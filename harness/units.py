@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 
 from harness.errors import UnitError
 
-_PREFIXES = {"f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9}
+_PREFIXES = {"f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
 """Powers of ten; the micro sign and the Greek letter are both read."""
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 
@@ -45,13 +45,13 @@ def parse(value: object, unit: str) -> float:
 
 
 def show(value: float, unit: str, digits: int = 3) -> str:
-    """A quantity as people write it: ``show(4.7e-5, "S")`` is ``"47 µS"``."""
+    """A quantity as people write it: ``show(4.7e-5, "S")`` is ``"47 µS"``, ``show(2.03e12, "Ω")`` is ``"2.03 TΩ"``."""
     rounded = float(f"{value:.{digits}g}")
-    for prefix in ("G", "M", "k", "", "m", "µ", "n", "p"):
-        factor = 10.0 ** _PREFIXES[prefix]
-        if math.isfinite(rounded) and abs(rounded) >= factor * (1 - 1e-9):
-            return f"{rounded / factor:.{digits}g} {prefix}{unit}".rstrip()
-    return f"{rounded:g} {unit}".rstrip()
+    for prefix in ("T", "G", "M", "k", "", "m", "µ", "n", "p", "f"):
+        size = abs(rounded) / 10.0 ** _PREFIXES[prefix]
+        if 1 - 1e-9 <= size < 1000 - 1e-6:
+            return f"{math.copysign(size, rounded):.12g} {prefix}{unit}".rstrip()
+    return f"{rounded:.{digits}g} {unit}".rstrip()
 
 
 def spice_number(value: float) -> str:

@@ -51,7 +51,7 @@ def test_numbers_are_in_the_unit_already() -> None:
 def test_without_a_unit_only_prefixes_are_read() -> None:
     assert parse("10k", "") == 1e4
     with pytest.raises(
-        UnitError, match=r"'10 V' should be in no unit; known prefixes are f, p, n, u, µ, μ, m, k, M, G"
+        UnitError, match=r"'10 V' should be in no unit; known prefixes are f, p, n, u, µ, μ, m, k, M, G, T"
     ):
         parse("10 V", "")
 
@@ -105,7 +105,11 @@ def test_a_unit_error_is_a_value_error_of_this_package() -> None:
         (2e9, "2 GS"),
         (3e-9, "3 nS"),
         (5e-12, "5 pS"),
-        (5e-15, "5e-15 S"),
+        (5e-15, "5 fS"),
+        (5e-18, "5e-18 S"),
+        (2.03e12, "2.03 TS"),
+        (2.03e15, "2.03e+15 S"),
+        (999.6, "1 kS"),
         (math.inf, "inf S"),
         (math.nan, "nan S"),
         (1 / 3, "333 mS"),

@@ -31,6 +31,7 @@ from harness.devices.writing import Device, middle_steps, pulses_needed
 from harness.errors import ChipError
 from harness.measurement import Array, Conductances, Drive, Index, Reading
 from harness.units import show
+from harness.wording import counted
 
 _DEVICES, _CYCLES, _ROUNDING = 120, 121, 122
 """Streams of random numbers, behind those of `harness.chip.imperfect`."""
@@ -158,9 +159,10 @@ def clipped_cells(circuit: Circuit, device: Device) -> list[str]:
         low, _ = device.over(array.g_min, array.g_max).bounds
         below = int(np.count_nonzero(array.conductances < low))
         if 2 * below > array.conductances.size:
+            cells = counted(array.conductances.size, "cell")
             sentences.append(
-                f"{array.title}: {below} of {array.conductances.size} cells start below {show(low, 'S')}, the smallest "
-                f"conductance of {device.name}, and so start alike; raise g_unit, or leave its on/off ratio out"
+                f"{array.title}: {below} of {cells} start below {show(low, 'S')}, the smallest conductance of "
+                f"{device.name}, and so start alike; raise g_unit, or leave its on/off ratio out"
             )
     return sentences
 

@@ -21,6 +21,7 @@ from harness.measurement import Array, Batch, Drive, Injection, Nudge, Spring
 from harness.netlist.settings import Tolerances
 from harness.netlist.transient import Steps, ramp, step_lines
 from harness.units import show
+from harness.wording import counted
 
 FLOOR = 1e-7
 """V below which no difference between two voltages counts."""
@@ -104,7 +105,8 @@ class StepBench:
         """What is to be simulated."""
         cells = sum(array.conductances.size for array in self._gathered.circuit.arrays)
         slowest = max(self._constants[row])
-        return f"{len(self._gathered.circuit.nodes)} nodes, {cells} cells, slowest time constant {show(slowest, 's')}"
+        nodes = counted(len(self._gathered.circuit.nodes), "node")
+        return f"{nodes}, {counted(cells, 'cell')}, slowest time constant {show(slowest, 's')}"
 
     def run(self, row: int, number: int) -> StepRun:
         """One sample, for as long as it takes to settle.

@@ -26,6 +26,7 @@ from harness.devices import DiodeModel
 from harness.errors import CircuitError
 from harness.measurement import Array
 from harness.units import show
+from harness.wording import counted
 
 WEIGHTS = "w"
 """The name of the one trainable array of a free graph: a conductance for each edge, in the order of the edges."""
@@ -146,7 +147,7 @@ def _holders(pins: Sequence[_Pin], nodes: Sequence[str]) -> dict[str, str]:
 def _check_node(what: str, node: str, nodes: Sequence[str]) -> None:
     if node not in nodes:
         listed = ", ".join(nodes[:_LISTED]) + (", …" if len(nodes) > _LISTED else "")
-        raise CircuitError(f"{what}: {node!r} is no node of the graph; its {len(nodes)} nodes are {listed}")
+        raise CircuitError(f"{what}: {node!r} is no node of the graph; it has {counted(len(nodes), 'node')}: {listed}")
 
 
 def _programmed(edges: Sequence[GraphEdge], cells: CellRange, rng: np.random.Generator) -> Array:

@@ -41,6 +41,7 @@ from harness.circuit.elements import (
 from harness.circuit.nonlinearity import refuse_nonlinear
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
+from harness.wording import counted
 
 _NEGLIGIBLE = 1e-12
 """Of the largest entry: what rounding leaves of a zero."""
@@ -350,7 +351,9 @@ def _wanted(variables: Sequence[Variable | str] | None, names: tuple[str, ...]) 
     if variables is None:
         return [(Variable.CURRENT, Variable.VOLTAGE)] * len(names)
     if len(variables) != len(names):
-        raise CircuitError(f"variables: {len(variables)} are given for {len(names)} diodes; give one for each diode")
+        raise CircuitError(
+            f"variables: {len(variables)} are given for {counted(len(names), 'diode')}; give one for each diode"
+        )
     for name, variable in zip(names, variables, strict=True):
         if variable not in tuple(Variable):
             raise CircuitError(f"diode {name}: variable {variable!r} is neither 'current' nor 'voltage'")

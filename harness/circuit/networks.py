@@ -22,6 +22,7 @@ from harness.circuit.elements import (
 from harness.devices import DiodeModel
 from harness.errors import CircuitError
 from harness.measurement import Array
+from harness.wording import counted
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,8 @@ def rectified_cascade(
     """
     _check_sizes(channels, hidden, outputs)
     if buffer_gain and len(buffer_gain) != len(hidden):
-        raise CircuitError(f"buffer_gain: {len(buffer_gain)} values for {len(hidden)} hidden layers; give one for each")
+        count = f"{counted(len(buffer_gain), 'value')} for {counted(len(hidden), 'hidden layer')}"
+        raise CircuitError(f"buffer_gain: {count}; give one for each")
     elements, words = _doubled_inputs(channels, input_gain)
     anode = GROUND
     if rectifier_rail:
@@ -242,7 +244,8 @@ def _bias(bias: Sequence[float], hidden_layers: int) -> Sequence[float]:
     if not bias:
         return [1.0] * (hidden_layers + 1)
     if len(bias) != hidden_layers + 1:
-        raise CircuitError(f"bias: {len(bias)} values for {hidden_layers + 1} crossbars; give one for each, 0 for none")
+        count = f"{counted(len(bias), 'value')} for {counted(hidden_layers + 1, 'crossbar')}"
+        raise CircuitError(f"bias: {count}; give one for each, 0 for none")
     return bias
 
 

@@ -167,9 +167,5 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
     spans = "–" if low is None else f"{show(low, 'S')} … {show(high, 'S')}"
     labels = row["nonlinearity_up"], row["nonlinearity_down"]
     bends = "–" if None in labels else f"{labels[0]:.3g}, {labels[1]:.3g}"
-    energy = "–" if row["energy"] is None else _joules(row["energy"])
+    energy = "–" if row["energy"] is None else show(row["energy"], "J")
     return spans, f"{row['pulses_up']:.0f}, {row['pulses_down']:.0f}", bends, energy, ", ".join(row["unverified"])
-
-
-def _joules(energy: float) -> str:
-    return f"{energy * 1e15:.3g} fJ" if energy < 1e-12 else show(energy, "J")

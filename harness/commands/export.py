@@ -11,6 +11,8 @@ from harness.exporting import ROWS, Choices, package_of
 from harness.netlist.cells import cell_style, packaged_tables
 from harness.netlist.dialects import DIALECTS
 from harness.netlist.package import write_package
+from harness.units import show
+from harness.wording import counted
 
 
 class _Rows(click.ParamType[tuple[int, ...]]):
@@ -100,4 +102,5 @@ def export(
         shown = {"folder": str(folder), "dialect": dialect, "cells": cells, "bytes": size}
         print_json({**shown, "samples": list(package.origin.rows)})
     else:
-        OUT.print(f"wrote {folder} ({dialect}, {cells:,} cells, {size / 1e6:.1f} MB); its README.md says what is what")
+        about = f"{dialect}, {counted(cells, 'cell')}, {show(size, 'B')}"
+        OUT.print(f"wrote {folder} ({about}); its README.md says what is what")

@@ -27,6 +27,7 @@ from harness.regress.running import measure
 from harness.regress.suite import Case, Suite
 from harness.regress.updating import Change, abandoned, change, write
 from harness.regress.verdicts import Found, Report, Verdict, judge
+from harness.wording import counted
 
 
 @click.command()
@@ -125,14 +126,14 @@ def _measured(cases: Sequence[Case], workers: int | None) -> dict[Case, Found]:
     """What was found, by case; ends the program when a signal stopped it."""
     jobs = sum(len(case.seeds) for case in cases)
     workers = min(jobs, simulators_for(Experiment(cases[0].settings), workers, None).workers)
-    ERR.print(f"measuring {len(cases)} cases, {workers} at a time")
+    ERR.print(f"measuring {counted(len(cases), 'case')}, {workers} at a time")
     found = dict[Case, Found]()
     with stop_on_signal() as stopped, _progress(len(cases)) as tell:
         for case, result in measure(cases, workers=workers, stop=stopped):
             found[case] = result
             tell(case, result)
     if len(found) < len(cases):
-        ERR.print(f"stopped after {len(found)} of {len(cases)} cases; nothing was written")
+        ERR.print(f"stopped after {len(found)} of {counted(len(cases), 'case')}; nothing was written")
         sys.exit(1)
     return found
 
@@ -170,7 +171,7 @@ def _print(reports: Mapping[Suite, Sequence[Report]]) -> None:
         for problem in report.problems:
             OUT.print(f"{report.case.name}: {problem}")
     passed = sum(report.passed for report in everything)
-    OUT.print(f"{passed} of {len(everything)} cases passed")
+    OUT.print(f"{passed} of {counted(len(everything), 'case')} passed")
 
 
 def _table(*titles: str) -> Table:

@@ -18,7 +18,7 @@ from harness.files import write_atomic
 from harness.measurement import Batch
 from harness.netlist.package import is_package
 from harness.transient import Parasitics, Settling, settling
-from harness.units import parse
+from harness.units import parse, show
 
 if TYPE_CHECKING:
     from harness.report.contents import Contents, Limits
@@ -100,7 +100,7 @@ def report(
     else:
         for warning in told.warnings:
             warn(warning)
-        OUT.print(f"wrote {target} ({len(page) / 1e6:.1f} MB)")
+        OUT.print(f"wrote {target} ({show(len(page), 'B')})")
     if isinstance(told.settling, str):
         warn(f"--transient was not simulated: {told.settling}")
         sys.exit(1)

@@ -212,7 +212,7 @@ def print_scaling(points: Sequence[ScalingPoint], file: Path, name: str, as_json
 
     exponents = {layers: exponent(points, layers) for layers in sorted({p.layers for p in points})}
     lines = {
-        f"{layers} hidden layer{'s' if layers > 1 else ''}: exponent {slope:.2f}": {
+        f"{counted(layers, 'hidden layer')}: exponent {slope:.2f}": {
             p.hidden: p.seconds_per_sample for p in points if p.layers == layers
         }
         for layers, slope in exponents.items()

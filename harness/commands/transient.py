@@ -18,6 +18,7 @@ from harness.measurement import Array, Batch, Injection, Nudge, Spring
 from harness.runs import Run
 from harness.transient import CONVERTER, FRACTIONS, Converter, Parasitics, PhaseResponse, Rate, Settling, settling
 from harness.units import parse, show
+from harness.wording import counted
 
 
 def _in(unit: str) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
@@ -179,15 +180,15 @@ def _print(found: Settling) -> None:
         table.add_row(*_rate(rate))
     OUT.print(table)
     OUT.print(
-        f"{found.free_nodes} nodes with {show(found.capacitance, 'F')}; lines that sources and amplifiers hold need "
-        f"none: charging them takes their drivers {show(_held(found), 'J')} more a sample"
+        f"{counted(found.free_nodes, 'node')} with {show(found.capacitance, 'F')}; lines that sources and amplifiers "
+        f"hold need none: charging them takes their drivers {show(_held(found), 'J')} more a sample"
     )
     constant = max(phase.time_constant for phase in found.phases)
     text = f"slowest time constant of the network {show(constant, 's')}; an {CONVERTER} is {show(found.adc_step, 'V')}"
     if found.amplifiers:
         lag = show(found.amplifier_time_constant, "s") if found.amplifier_time_constant else "0 s (no --bandwidth)"
         share = f" ({100 * found.amplifier_share:.0f} % of both together)" if found.amplifier_share else ""
-        text += f"; {found.amplifiers} amplifiers and buffers of {lag}{share}"
+        text += f"; {counted(found.amplifiers, 'amplifier or buffer', 'amplifiers and buffers')} of {lag}{share}"
     OUT.print(text)
     worst = max(found.phases, key=lambda phase: phase.error)
     balance = max(phase.balance for phase in found.phases)

@@ -18,6 +18,7 @@ from harness.devices.pulses import ExponentialStep, PulseCurves
 from harness.errors import DataError, UnitError
 from harness.measurement import Array
 from harness.units import parse, show
+from harness.wording import counted
 
 COLUMNS = ("pulse", "conductance", "direction")
 _STEEPEST = 30.0
@@ -144,7 +145,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
                 raise DataError(f"{path}: row {reader.line_num}, column {column}: no value")
         rows.append((reader.line_num, values))
     if len(rows) < 2:
-        raise DataError(f"{path}: {len(rows)} rows of data are fewer than 2")
+        raise DataError(f"{path}: {counted(len(rows), 'row of data is', 'rows of data are')} fewer than 2")
     return rows
 
 

@@ -33,6 +33,7 @@ from harness.devices.resolvents import AntiparallelPair, Junction, SquareLaw, Ze
 from harness.errors import CircuitError
 from harness.measurement import Array
 from harness.pictures.style import Form, as_bytes, own_style
+from harness.wording import counted
 
 _Places = dict[str, Array]
 """Where each node is drawn, ``[2]``."""
@@ -339,4 +340,4 @@ def _between(circuit: Circuit, bits: set[str], words: set[str]) -> list[str]:
     for output in circuit.outputs:
         if output.plus in bits:
             found["output" if output.minus == GROUND else "output pair", ""] += 1
-    return [f"{count} {noun}{'s' if count > 1 else ''}{more}" for (noun, more), count in found.items()]
+    return [counted(count, noun) + more for (noun, more), count in found.items()]

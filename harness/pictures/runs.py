@@ -11,6 +11,7 @@ from harness.circuit import Edges, TrainableArray
 from harness.measurement import Array, Index
 from harness.pictures.style import as_bytes, own_style
 from harness.runs import EpochRow, StepRow
+from harness.wording import counted
 
 _SMOOTHED = 25  # batches in the running mean of the loss
 _FAR = 4  # times what is kept in sight: larger losses are cut off
@@ -96,7 +97,9 @@ def draw_arrays(arrays: Sequence[TrainableArray]) -> bytes:
         factor, unit = (1e6, "µS") if array.conductances.max() < 1e-2 else (1.0, "S")
         if isinstance(array, Edges):
             axes.hist(array.conductances * factor, bins=30)
-            axes.set(title=f"{array.name}: {len(array.a)} edges", xlabel=f"conductance ({unit})", ylabel="edges")
+            axes.set(
+                title=f"{array.name}: {counted(len(array.a), 'edge')}", xlabel=f"conductance ({unit})", ylabel="edges"
+            )
             continue
         image = axes.imshow(array.conductances * factor, aspect="auto", interpolation="nearest", cmap="viridis")
         words, bits = array.shape

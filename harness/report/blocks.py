@@ -21,6 +21,7 @@ from harness.circuit import (
     VoltageSource,
 )
 from harness.units import show
+from harness.wording import counted
 
 _NOUNS: dict[type, str] = {
     InputSource: "input pin",
@@ -59,7 +60,9 @@ def blocks(circuit: Circuit) -> list[Block]:
     for k, crossbar in enumerate(crossbars):
         before = set(crossbar.words) | (set(crossbars[k - 1].bits) if k else set())
         lines = _counted(circuit, before, seen)
-        title = f"{sum(node not in circuit.held_nodes for node in crossbars[k - 1].bits)} nodes" if k else "Inputs"
+        title = (
+            counted(sum(node not in circuit.held_nodes for node in crossbars[k - 1].bits), "node") if k else "Inputs"
+        )
         found.append(Block(title if k == 0 else f"Layer {k}: {title}", tuple(lines)))
         found.append(_array_block(crossbar))
     lines = [_outputs(circuit), *_counted(circuit, set(crossbars[-1].bits), seen)]

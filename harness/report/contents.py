@@ -22,6 +22,7 @@ from harness.sections import Section
 from harness.settings import Settings
 from harness.transient import Settling
 from harness.units import show
+from harness.wording import counted
 
 MOST_ROWS = 1000
 """Held-out rows that are examined."""
@@ -165,7 +166,7 @@ class Contents:
         above = sum(len(part.above(self.limits.line)) for part in self.found.lines)
         if not above:
             return [Finding(Kind.OK, f"Every line stays within {limit}: the largest current is {where}.")]
-        noun = "1 line carries" if above == 1 else f"{above:,} lines carry"
+        noun = counted(above, "line carries", "lines carry")
         return [Finding(Kind.WARNING, f"{noun} more than the limit of {limit}: up to {where}.")]
 
     def _of_nodes(self) -> Finding:

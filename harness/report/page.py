@@ -16,6 +16,7 @@ from harness.report.html import Markup, element, joined, picture, safe, table
 from harness.report.inventory import device_rows
 from harness.report.timing import timing
 from harness.units import show
+from harness.wording import counted
 
 _DRAWN_NODES = 400  # of a graph
 
@@ -95,7 +96,7 @@ def _from_to(low: str, high: str) -> str:
 def _shape(circuit: Circuit) -> str:
     sizes = [array.shape for array in circuit.arrays]
     if not all(isinstance(array, Crossbar) for array in circuit.arrays):
-        return f"{len(circuit.nodes):,} nodes"
+        return counted(len(circuit.nodes), "node")
     return "–".join(f"{n:,}" for n in (circuit.input_pins, *(shape[1] for shape in sizes)))
 
 
@@ -183,7 +184,7 @@ def _training(report: Contents) -> Markup:
     seconds, wanted = sum(row.seconds for row in report.epochs), report.settings.training.epochs
     return joined(
         [
-            element("p", f"{len(report.epochs):,} of {wanted:,} epochs, {show(seconds, 's')} of training."),
+            element("p", f"{len(report.epochs):,} of {counted(wanted, 'epoch')}, {show(seconds, 's')} of training."),
             element("div", *drawn, class_="pair"),
             table(("after the last epoch", "training, running", "held out"), rows, about="What was reached",
                   numbers=(1, 2)),

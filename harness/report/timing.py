@@ -56,4 +56,4 @@ def timing(settling: Settling | str | None) -> Markup:
 
 def _farads(value: float) -> str:
     """With the prefix of a node's capacitance where it is that small."""
-    return f"{1e15 * value:.3g} fF" if 0 < value < 1e-12 else show(value, "F")
+    return show(value, "F")
