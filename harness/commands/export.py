@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from harness.commands.options import data_option, json_option, set_option, subject_of
+from harness.commands.options import Rows, data_option, json_option, set_option, subject_of
 from harness.commands.terminal import ERR, OUT, print_json
 from harness.exporting import ROWS, Choices, package_of
 from harness.netlist.cells import cell_style, packaged_tables
@@ -13,18 +13,6 @@ from harness.netlist.dialects import DIALECTS
 from harness.netlist.package import write_package
 from harness.units import show
 from harness.wording import counted
-
-
-class _Rows(click.ParamType[tuple[int, ...]]):
-    name = "rows"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).split(",")
-        if not all(part.strip().isdecimal() for part in parts):
-            self.fail(f"{value!r} is no list of rows; write their numbers, such as 0,1,2", param, ctx)
-        return tuple(map(int, parts))
 
 
 class _Tile(click.ParamType[tuple[int, int]]):
@@ -48,8 +36,8 @@ class _Tile(click.ParamType[tuple[int, int]]):
 @click.option(
     "--samples",
     "rows",
-    type=_Rows(),
-    help=f"Held-out rows for the testbenches, such as 0,1,2 [default: the first {ROWS}].",
+    type=Rows(),
+    help=f"Held-out rows for the testbenches, such as 0,1,2 or 0-9 [default: the first {ROWS}].",
 )
 @click.option(
     "--tile", type=_Tile(), default="128x128", show_default=True, help="Most word lines and bit lines of a subcircuit."

@@ -1,14 +1,18 @@
 """Options that several commands take, and what they mean."""
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from harness.datasets.images import VARIABLE
+from harness.errors import UnitError
 from harness.experiment import Experiment, SimulatorChoice
 from harness.runs import Run
+from harness.units import parse
 
 RUNS = Path("runs")
 """Where runs and sweeps go that nobody gave a place."""
@@ -49,6 +53,49 @@ data_option = click.option(
     metavar="FOLDER",
     help="Where the files of mnist, fashion_mnist and kmnist lie [default: the user's cache, filled by a download].",
 )
+
+
+class Rows(click.ParamType[tuple[int, ...]]):
+    """Numbers of rows, such as ``0,3,10-19``."""
+
+    name = "rows"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """The numbers that a text names, each once."""
+        if isinstance(value, tuple):
+            return value
+        rows = [row for part in str(value).split(",") for row in self._range(part.strip(), param, ctx)]
+        if len(rows) > _MOST_ROWS:
+            self.fail(f"{value!r} names {len(rows):,} rows; at most {_MOST_ROWS:,} are taken", param, ctx)
+        if len(set(rows)) < len(rows):
+            self.fail(f"{value!r} names a row twice", param, ctx)
+        return tuple(rows)
+
+    def _range(self, part: str, param: click.Parameter | None, ctx: click.Context | None) -> range:
+        found = re.fullmatch(r"([0-9]{1,9})(?:\s*-\s*([0-9]{1,9}))?", part)
+        if found is None:
+            self.fail(f"{part!r} is no list of rows; write their numbers, such as 0,1,2 or 0-9", param, ctx)
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            self.fail(f"{part!r} runs backwards; write {last}-{first}", param, ctx)
+        if last - first >= _MOST_ROWS:
+            self.fail(f"{part!r} names {last - first + 1:,} rows; at most {_MOST_ROWS:,} are taken", param, ctx)
+        return range(first, last + 1)
+
+
+_MOST_ROWS = 100_000
+
+
+def in_unit(unit: str) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    """Read an option's text, such as 100fF."""
+
+    def read(_: click.Context, option: click.Parameter, text: str | None) -> float | None:
+        try:
+            return None if text is None else parse(text, unit)
+        except UnitError as error:
+            raise click.BadParameter(str(error), param=option) from error
+
+    return read
 
 
 def with_overrides(given: Sequence[str], chip: str | None, seed: int | None) -> list[str]:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from harness.commands.options import data_option, json_option, seed_option, set_option, subject_of, with_overrides
+from harness.commands.options import (
+    data_option,
+    in_unit,
+    json_option,
+    seed_option,
+    set_option,
+    subject_of,
+    with_overrides,
+)
 from harness.commands.terminal import OUT, print_json, warn, working
 from harness.commands.transient import converter_of, settling_of
 from harness.errors import ChipError, CircuitError
@@ -18,17 +26,12 @@ from harness.files import write_atomic
 from harness.measurement import Batch
 from harness.netlist.package import is_package
 from harness.transient import Parasitics, Settling, settling
-from harness.units import parse, show
+from harness.units import show
 
 if TYPE_CHECKING:
     from harness.report.contents import Contents, Limits
 
 _TIMED = 2  # held-out rows that --transient simulates
-
-
-def _in(unit: str) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
-    """Reads an option's text, such as 1mA; raises UnitError."""
-    return lambda _, __, text: None if text is None else parse(text, unit)
 
 
 @click.command()
@@ -42,15 +45,17 @@ def _in(unit: str) -> Callable[[click.Context, click.Parameter, str | None], flo
 @click.option(
     "--supply",
     metavar="VOLT",
-    callback=_in("V"),
+    callback=in_unit("V"),
     help="Nodes should stay within ± this, such as 5V.",
 )
-@click.option("--line-limit", "line", metavar="AMPERE", callback=_in("A"), help="What a line may carry, such as 1mA.")
+@click.option(
+    "--line-limit", "line", metavar="AMPERE", callback=in_unit("A"), help="What a line may carry, such as 1mA."
+)
 @click.option("--transient", "timed", is_flag=True, help="Simulate step responses in ngspice too; may take minutes.")
 @click.option(
     "--node-capacitance",
     metavar="FARAD",
-    callback=_in("F"),
+    callback=in_unit("F"),
     default="100fF",
     show_default=True,
     help="For --transient, see harness transient.",
@@ -58,7 +63,7 @@ def _in(unit: str) -> Callable[[click.Context, click.Parameter, str | None], flo
 @click.option(
     "--line-capacitance",
     metavar="FARAD",
-    callback=_in("F"),
+    callback=in_unit("F"),
     default="1fF",
     show_default=True,
     help="For --transient, see harness transient.",

@@ -8,7 +8,16 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
-from harness.commands.options import data_option, json_option, seed_option, set_option, subject_of, with_overrides
+from harness.commands.options import (
+    Rows,
+    data_option,
+    in_unit,
+    json_option,
+    seed_option,
+    set_option,
+    subject_of,
+    with_overrides,
+)
 from harness.commands.terminal import OUT, WIDE, print_json, warn, working
 from harness.errors import ExperimentError
 from harness.experiment import Experiment
@@ -17,33 +26,18 @@ from harness.learning import EquilibriumPropagation
 from harness.measurement import Array, Batch, Injection, Nudge, Spring
 from harness.runs import Run
 from harness.transient import CONVERTER, FRACTIONS, Converter, Parasitics, PhaseResponse, Rate, Settling, settling
-from harness.units import parse, show
+from harness.units import show
 from harness.wording import counted
-
-
-def _in(unit: str) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
-    """Reads an option's text, such as 100fF; raises UnitError."""
-    return lambda _, __, text: None if text is None else parse(text, unit)
-
-
-def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
-    try:
-        found = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is no list of rows; write 0,1,2") from None
-    if len(set(found)) < len(found):
-        raise click.BadParameter(f"{text!r} names a row twice")
-    return found
 
 
 @click.command()
 @click.argument("source", metavar="RUN|EXPERIMENT")
-@click.option("--samples", default="0,1,2", show_default=True, callback=_numbers, help="Held-out rows.")
+@click.option("--samples", type=Rows(), default="0,1,2", show_default=True, help="Held-out rows, such as 0,1,2 or 0-9.")
 @click.option(
     "--node-capacitance",
     "node",
     metavar="FARAD",
-    callback=_in("F"),
+    callback=in_unit("F"),
     default="100fF",
     show_default=True,
     help="Of every node that no source or amplifier holds, to ground.",
@@ -52,19 +46,22 @@ def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...
     "--line-capacitance",
     "line",
     metavar="FARAD",
-    callback=_in("F"),
+    callback=in_unit("F"),
     default="1fF",
     show_default=True,
     help="What every cell, open or closed, adds to its word line and to its bit line.",
 )
 @click.option(
-    "--bandwidth", metavar="HZ", callback=_in("Hz"), help="Of every amplifier and buffer, one pole [default: ideal]."
+    "--bandwidth",
+    metavar="HZ",
+    callback=in_unit("Hz"),
+    help="Of every amplifier and buffer, one pole [default: ideal].",
 )
 @click.option("--adc-bits", type=click.IntRange(1, 24), help="Of what reads the nodes [default: [imperfect]'s, or 8].")
 @click.option(
     "--adc-range",
     metavar="VOLT",
-    callback=_in("V"),
+    callback=in_unit("V"),
     help="It spans ± this [default: [imperfect]'s, or the largest output's size].",
 )
 @click.option("--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="PNG file for the responses.")
