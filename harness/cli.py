@@ -58,11 +58,11 @@ from harness.commands.transient import transient
 from harness.commands.verify import verify
 from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
-from harness.experiment import Experiment, packaged_experiments
+from harness.experiment import Experiment, experiment_names, packaged_experiments
 from harness.files import write_atomic
 from harness.importing import import_perceptron
 from harness.runs import Run, fresh_path
-from harness.wording import command, counted, printable
+from harness.wording import command, counted, nearest, printable
 
 
 class _Group(click.Group):
@@ -233,6 +233,10 @@ def import_mlp(
     OUT.print(f"run directory: {run.path}\nnext: {command('train', '--resume', run.path)}")
 
 
+_SHOWN = ("activations", "device")
+"""What `show` draws beside networks."""
+
+
 @main.command()
 @click.argument("source", metavar="RUN|EXPERIMENT|activations|device")
 @click.argument("device", required=False, metavar="[NAME]")
@@ -269,6 +273,8 @@ def show(
     elif source == "activations":
         picture = draw_activations(format=form)
     else:
+        if (meant := nearest(source, [*experiment_names(), *_SHOWN])) in _SHOWN and not Path(source).exists():
+            raise click.UsageError(f"there is nothing called {source!r} to show; did you mean {meant!r}?")
         subject, run = subject_of(source, with_overrides(overrides, None, seed))
         circuit = subject.trained(run) if run else subject.circuit
         picture = draw_circuit(circuit, title=subject.settings.name, format=form)

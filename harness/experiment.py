@@ -1,5 +1,6 @@
 """An experiment: its parts, and what is done with them."""
 
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,6 +51,7 @@ from harness.learning.updates import Schedule, UpdateRule
 from harness.measurement import Access, Drive
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
+from harness.reading import read_text
 from harness.runs import LEDGER, Run
 from harness.sections import (
     GraphSettings,
@@ -57,7 +59,7 @@ from harness.sections import (
 )
 from harness.settings import Settings, merged, read_settings
 from harness.units import show
-from harness.wording import command
+from harness.wording import command, did_you_mean
 
 _SHOWN = 10_000
 """Training rows that a finished run is evaluated on, at most: more would take minutes and tell nothing new."""
@@ -107,19 +109,15 @@ class Experiment:
         Raises:
             ExperimentError: there is no such experiment, or a key or value in it is wrong.
         """
-        if name in _packaged_names():
-            text = (resources.files("harness") / "experiments" / f"{name}.toml").read_text()
-            return cls(read_settings(text, f"experiment {name}", overrides, swept=swept))
+        if name in experiment_names():
+            return cls(read_settings(_packaged(name), f"experiment {name}", overrides, swept=swept))
+        _check_place(name)
         return cls.from_file(Path(name), overrides, swept=swept)
 
     @classmethod
     def from_file(cls, path: Path, overrides: Sequence[str] = (), *, swept: Sequence[str] = ()) -> "Experiment":
         """An experiment from a TOML file; see `load`."""
-        try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            known = ", ".join(_packaged_names())
-            raise ExperimentError(f"no experiment {str(path)!r}: neither a readable file nor one of {known}") from error
+        text = read_text(path, ExperimentError)
         return cls(read_settings(text, str(path), overrides, path.parent, swept=swept))
 
     def replace(self, changes: Mapping[str, Any]) -> "Experiment":
@@ -449,16 +447,32 @@ class Experiment:
         }
 
 
+def _check_place(name: str) -> None:
+    """Refuse what can be no experiment file, with what was probably meant."""
+    if os.path.isfile(os.path.join(name, "manifest.json")):
+        raise ExperimentError(f"{name} is a run; go on with: {command('train', '--resume', name)}")
+    if os.path.isdir(name):
+        raise ExperimentError(f"{name} is a folder that holds no run (no manifest.json), and no experiment file")
+    if not os.path.lexists(name):
+        own = "" if name.endswith(".toml") else " (a file of one's own ends in .toml)"
+        meant = did_you_mean(name.removesuffix(".toml"), experiment_names())
+        raise ExperimentError(f"there is no experiment {name!r}{meant}{own}")
+
+
 def packaged_experiments() -> dict[str, str]:
     """The experiments that come with the package: name and description, by name."""
-    return {name: _description(name) for name in _packaged_names()}
+    return {name: _description(name) for name in experiment_names()}
 
 
-def _packaged_names() -> list[str]:
+def experiment_names() -> list[str]:
+    """Names of the experiments that come with the package."""
     files = (resources.files("harness") / "experiments").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
 def _description(name: str) -> str:
-    text = (resources.files("harness") / "experiments" / f"{name}.toml").read_text()
-    return read_settings(text, f"experiment {name}").description
+    return read_settings(_packaged(name), f"experiment {name}").description
+
+
+def _packaged(name: str) -> str:
+    return (resources.files("harness") / "experiments" / f"{name}.toml").read_text(encoding="utf-8")

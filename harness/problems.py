@@ -3,7 +3,6 @@
 A wrong key names the nearest right one, a wrong value its bounds with their unit, and both the line of the file.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from harness.units import parse, show
+from harness.wording import did_you_mean, nearest
 
 Names = tuple[str, ...]
 """A dotted key, by its parts."""
@@ -50,10 +50,14 @@ def explain(problem: ErrorDetails, root: type[BaseModel], where: Callable[[Names
             return f"{where(names)}: key {key!r} is missing"
         case "union_tag_not_found" | "union_tag_invalid":
             names, key = (*names, "kind"), f"{key}.kind"
-            kinds = " or ".join(repr(kind) for model in found.inner for kind in _kinds(model))
+            known = [kind for model in found.inner for kind in _kinds(model)]
+            kinds = " or ".join(map(repr, known))
             if problem["type"] == "union_tag_not_found":
                 return f"{where(names)}: key {key!r} is missing; it must be {kinds}"
-            value, message = value["kind"], f"must be {kinds}"
+            value = value["kind"]
+            message = f"must be {kinds}{did_you_mean(str(value), known, listed=False)}"
+        case "literal_error" | "enum":
+            message += did_you_mean(str(value), re.findall("'([^']*)'", context["expected"]), listed=False)
         case "value_error":
             if isinstance(error := context["error"], MismatchError):
                 names = (*names, *error.key.split("."))
@@ -131,7 +135,7 @@ def _unknown(found: _Place, root: type[BaseModel]) -> str:
         return f"key {key!r} does not go with kind = {_kinds(found.section[0])[0]!r}"
     known = sorted({field for model in found.section for field in model.model_fields})
     close = [other for other in everywhere if other.endswith(f".{name}")]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or list(dict.fromkeys(close))
+    close = [near] if (near := nearest(name, known)) else list(dict.fromkeys(close))
     if close:
         return f"unknown key {key!r}; did you mean {' or '.join(map(repr, close))}?"
     return f"unknown key {key!r}; known keys here: {', '.join(known)}"

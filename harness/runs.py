@@ -173,8 +173,8 @@ class Run:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
             made = Path(scratch) / "run"
             made.mkdir()
-            (made / "experiment.toml").write_text(experiment)
-            (made / "manifest.json").write_text(_json(manifest))
+            (made / "experiment.toml").write_text(experiment, encoding="utf-8")
+            (made / "manifest.json").write_text(_json(manifest), encoding="utf-8")
             try:
                 made.rename(path)
             except OSError as error:
@@ -189,14 +189,14 @@ class Run:
     @property
     def manifest(self) -> dict[str, Any]:
         """Versions, seed, tolerances, hashes."""
-        read: dict[str, Any] = json.loads((self.path / "manifest.json").read_text())
+        read: dict[str, Any] = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
         return read
 
     @property
     def result(self) -> dict[str, Any] | None:
         """What the run reached; None while it is not complete."""
         file = self.path / "result.json"
-        return {"run": str(self.path), **json.loads(file.read_text())} if file.exists() else None
+        return {"run": str(self.path), **json.loads(file.read_text(encoding="utf-8"))} if file.exists() else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:

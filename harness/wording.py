@@ -3,11 +3,13 @@
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 _LIKE = 0.55
 """How like a known name a wrong one must be to be taken for it, from 0 to 1."""
+_LONGEST = 100  # characters of a name that are compared
+_LISTED = 40
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _PLAIN = {
     "µ": "u", "²": "^2", "³": "^3", "°": " deg ", "±": "+/-", "×": "x", "·": "*", "÷": "/", "–": "-", "—": "-",
@@ -39,14 +41,21 @@ def ranges(found: Sequence[int], most: int = 100) -> str:
     return told if len(parts) <= most else f"{told} and {sum(b - a + 1 for a, b in parts[most:]):,} more"
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """What to add to a message about a wrong name: ``"; did you mean 'iris'?"``, or nothing if no known one is like it.
-
-    Case does not count.
-    """
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a wrong one is most like, whatever its case; None if it is like none."""
     folded = {one.casefold(): one for one in known}
-    found = get_close_matches(name.casefold(), folded, n=1, cutoff=_LIKE)
-    return f"; did you mean {folded[found[0]]!r}?" if found else ""
+    found = get_close_matches(name.strip().casefold()[:_LONGEST], folded, n=1, cutoff=_LIKE)
+    return folded[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Collection[str], *, or_list: bool = False) -> str:
+    """The end of a message about a wrong name: ``"; did you mean 'iris'?"``.
+
+    If no known name is like it, it is nothing or, with `or_list`, ``"; there are digits, iris, …"``.
+    """
+    if (found := nearest(name, known)) is not None:
+        return f"; did you mean {found!r}?"
+    return f"; there are {listed([*known], _LISTED)}" if or_list else ""
 
 
 def command(*words: object) -> str:

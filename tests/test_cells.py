@@ -393,7 +393,7 @@ def test_verilog_a_is_refused_where_nothing_loads_it(dialect: str) -> None:
         ("behavioural", None, CircuitError, "behavioural cells need a memristor model"),
         ("resistor", "vteam", CircuitError, "others have none"),
         ("behavioural", "vtaem", CircuitError, "did you mean 'vteam'"),
-        ("sky90", None, CircuitError, "there are resistor, behavioural, verilog-a, sky130, and tables"),
+        ("sky90", None, CircuitError, "no cells 'sky90'; did you mean 'sky130'"),
         ("missing.toml", None, CircuitError, "table missing.toml: it cannot be read"),
     ],
 )

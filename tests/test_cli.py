@@ -126,7 +126,7 @@ def test_list_names_experiments_and_data_sets() -> None:
         (["train"], "name an EXPERIMENT"),
         (
             ["train", "nothing"],
-            "no experiment 'nothing': neither a readable file nor one of allostery, biased-updates, cascade-digits",
+            "there is no experiment 'nothing'; there are allostery, biased-updates, cascade-digits",
         ),
         (["train", "iris", "--set", "rule.bta=3"], "unknown key 'rule.bta'; did you mean 'beta'?"),
         (["train", "iris", "--set", "rule.beta=3 V"], "'3 V' should be in S"),

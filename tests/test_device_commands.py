@@ -73,9 +73,7 @@ def test_specimens_switch_over_most_of_their_range_and_back(shown: Specimen) -> 
 def test_wrong_sines_and_names_are_refused() -> None:
     with pytest.raises(CircuitError, match=r"hysteresis: 1 V at 0 Hz must both be finite and above 0"):
         hysteresis(SPECIMENS[0].model, 1.0, 0.0, 0.5)
-    with pytest.raises(
-        CircuitError, match=r"no memristor model 'vtaem'; did you mean 'vteam'\? \(there are linear-ion"
-    ):
+    with pytest.raises(CircuitError, match=r"no memristor model 'vtaem'; did you mean 'vteam'\?"):
         specimen("vtaem")
 
 
@@ -173,7 +171,7 @@ def test_a_bad_file_is_one_sentence_with_row_and_column(tmp_path: Path, text: st
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["show", "device", "PCM0", "--to", "a.png"], 1, "no device preset 'PCM0'; did you mean 'PCMO'?"),
+        (["show", "device", "PCM0", "--to", "a.png"], 1, "there is no device 'PCM0'; did you mean 'PCMO'?"),
         (["show", "device", "vtem", "--to", "a.png"], 1, "memristor models are linear-ion-drift, yakopcic, vteam"),
         (["show", "device", "--to", "a.png"], 2, "a NAME belongs to harness show device NAME"),
         (["show", "xor", "PCMO", "--to", "a.png"], 2, "a NAME belongs to harness show device NAME"),

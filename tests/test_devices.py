@@ -42,8 +42,8 @@ RESPONSES: tuple[PulseResponse, ...] = (
         (lambda: curvature_of_label(9.5), r"label 9\.5 must lie in ±9"),
         (lambda: RESPONSES[0].pulse(np.ones(1), np.ones(1)), r"pulses of type float64"),  # type: ignore[arg-type]
         (lambda: ad5272(10e3), r"AD5272: 10 kΩ is not made; there are 20 kΩ, 50 kΩ, 100 kΩ"),
-        (lambda: preset("unobtainium"), r"no device preset 'unobtainium' \(there are Ag:a-Si"),
-        (lambda: preset("taox-hfox"), r"no device preset 'taox-hfox'; did you mean 'TaOx/HfOx'\? \(there are"),
+        (lambda: preset("unobtainium"), r"no device preset 'unobtainium'; there are Ag:a-Si"),
+        (lambda: preset("taox-hfox"), r"no device preset 'taox-hfox'; did you mean 'TaOx/HfOx'\?"),
         (lambda: preset("Li ECRAM").response(), r"gives no conductances; give g_min and g_max in S"),
     ],
 )

@@ -188,7 +188,7 @@ def test_a_suite_without_cases_or_bands_is_refused(suite: Path) -> None:
     suite.write_text('[[case]]\nname = "a"\nexperiment = "xor"\n')
     with pytest.raises(ExperimentError, match=r"line 1: case 'a': no bands; say in \[case.bands\]"):
         Suite.load(suite)
-    with pytest.raises(ExperimentError, match=r"no suite 'none.toml'"):
+    with pytest.raises(ExperimentError, match=r"none\.toml: there is no such file"):
         Suite.load(Path("none.toml"))
 
 
@@ -596,7 +596,10 @@ def test_options_that_make_no_sense_are_refused(suite: Path, words: list[str], m
 @pytest.mark.parametrize("content", ["", "{", '{"format": 2, "cases": {}}', '{"format": 1, "cases": {"a": {}}}', "[1]"])
 def test_damaged_goldens_are_refused(suite: Path, content: str) -> None:
     Path("chip.golden.json").write_text(content)
-    assert "chip.golden.json is damaged, or of another version" in regress("chip.toml", code=2).stderr
+    told = regress("chip.toml", code=2).stderr
+    assert re.search(
+        "chip.golden.json( is damaged, or of another version|: not valid JSON|: it holds no JSON obj)", told
+    )
 
 
 def test_goldens_come_back_as_they_were_written(tmp_path: Path) -> None:

@@ -380,7 +380,7 @@ def test_an_experiment_that_is_not_there_is_refused_with_those_that_are() -> Non
 def test_an_experiment_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "binary.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ExperimentError, match=r"no experiment '.*binary\.toml': neither a readable file nor one of"):
+    with pytest.raises(ExperimentError, match=r"binary\.toml, line \d+: it is not UTF-8 text"):
         Experiment.load(str(path))
 
 

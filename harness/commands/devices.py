@@ -14,6 +14,7 @@ from harness.commands.terminal import OUT, WIDE, print_json
 from harness.errors import CircuitError
 from harness.files import write_atomic
 from harness.units import show
+from harness.wording import did_you_mean
 
 _CURVATURES = ("curvature_up", "curvature_down")
 
@@ -116,18 +117,19 @@ def draw_device(subject: str, form: Literal["png", "svg"]) -> bytes:
     """
     from harness.devices.curves import SPECIMENS, specimen  # noqa: PLC0415
     from harness.devices.measured import fit, read_curves  # noqa: PLC0415
-    from harness.devices.presets import preset  # noqa: PLC0415
+    from harness.devices.presets import POTENTIOMETERS, PRESETS, preset  # noqa: PLC0415
     from harness.pictures import devices as drawing  # noqa: PLC0415 - matplotlib takes a second to import
 
     path, models = Path(subject), [shown.name for shown in SPECIMENS]
+    published = [device.name for device in PRESETS] + [device.name for device in POTENTIOMETERS]
     if path.suffix.casefold() == ".csv":
         return drawing.draw_measured(read_curves(path), fit(path), path.stem, format=form)
     if subject.casefold() in models:
         return drawing.draw_memristor(specimen(subject), format=form)
-    try:
-        return drawing.draw_published(preset(subject), format=form)
-    except CircuitError as error:
-        raise CircuitError(f"{error}; memristor models are {', '.join(models)}; a file's name ends in .csv") from error
+    if subject.casefold() not in map(str.casefold, published):
+        meant = did_you_mean(subject, [*published, *models])
+        raise CircuitError(f"there is no device {subject!r}{meant} (a file of measured pulses ends in .csv)")
+    return drawing.draw_published(preset(subject), format=form)
 
 
 def picture_form(file: Path) -> Literal["png", "svg"]:

@@ -27,7 +27,7 @@ from harness.regress.running import measure
 from harness.regress.suite import Case, Suite
 from harness.regress.updating import Change, abandoned, change, write
 from harness.regress.verdicts import Found, Report, Verdict, judge
-from harness.wording import counted
+from harness.wording import counted, did_you_mean
 
 
 @click.command()
@@ -71,8 +71,8 @@ def regress(
     suites = [Suite.load(path) for path in dict.fromkeys(files)]
     selection = {suite: [case for case in suite.cases if _is_chosen(case, chosen)] for suite in suites}
     if not any(selection.values()):
-        known = ", ".join(repr(case.name) for suite in suites for case in suite.cases)
-        raise click.UsageError(f"no case is called {' or '.join(chosen)}; there are {known}")
+        meant = did_you_mean(chosen[0], [case.name for suite in suites for case in suite.cases])
+        raise click.UsageError(f"no case is called {' or '.join(chosen)}{meant}")
     if listing:
         _print_list(selection, as_json)
         return

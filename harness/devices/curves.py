@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -13,6 +12,7 @@ from harness.devices.pulses import PulseResponse, WritePulse
 from harness.devices.switching import Memristor, pulse_curve
 from harness.errors import CircuitError
 from harness.measurement import Array
+from harness.wording import did_you_mean
 
 PERIODS = 3
 """Of the sine; the last one is shown, when the loop has nearly closed."""
@@ -74,9 +74,7 @@ def specimen(name: str) -> Specimen:
     known = {found.name: found for found in SPECIMENS}
     if (found := known.get(name.strip().casefold())) is not None:
         return found
-    near = get_close_matches(name.strip().casefold(), known, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    raise CircuitError(f"no memristor model {name!r}{meant} (there are {', '.join(known)})")
+    raise CircuitError(f"no memristor model {name!r}{did_you_mean(name, known)}")
 
 
 def hysteresis(model: Memristor, amplitude: float, hertz: float, start: float, points: int = 400) -> Loop:

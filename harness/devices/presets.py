@@ -6,7 +6,6 @@ none.
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from harness.devices.pulses import ExponentialStep, PulseCurves, WritePulse, curvature_of_label, label_of_curvature
 from harness.errors import CircuitError
 from harness.units import show
+from harness.wording import did_you_mean
 
 
 class DeviceType(StrEnum):
@@ -374,7 +374,4 @@ def preset(name: str) -> Preset | Potentiometer:
     known = {device.name.casefold(): device for device in devices}
     if (found := known.get(name.strip().casefold())) is not None:
         return found
-    near = get_close_matches(name.strip().casefold(), known, n=1)
-    meant = f"; did you mean {known[near[0]].name!r}?" if near else ""
-    there = ", ".join(device.name for device in known.values())
-    raise CircuitError(f"no device preset {name!r}{meant} (there are {there})")
+    raise CircuitError(f"no device preset {name!r}{did_you_mean(name, [device.name for device in devices])}")

@@ -16,6 +16,7 @@ from harness.circuit import Circuit
 from harness.errors import ExperimentError
 from harness.learning.updates import UpdateRule, UpdateState
 from harness.measurement import Array, Conductances
+from harness.wording import did_you_mean
 
 Masks = tuple[npt.NDArray[np.bool_], ...]
 """True for every cell that is written, one array per trainable array."""
@@ -74,7 +75,7 @@ def cells_of(circuit: Circuit, names: Sequence[str]) -> Chosen:
     """
     known = [array.name for array in circuit.arrays]
     if unknown := [name for name in names if name not in known]:
-        raise ExperimentError(f"subset: no array {unknown[0]!r}; the circuit has {', '.join(known)}")
+        raise ExperimentError(f"subset: there is no array {unknown[0]!r}{did_you_mean(unknown[0], known)}")
     return Chosen(tuple(np.full(array.shape, array.name in names) for array in circuit.arrays))
 
 

@@ -1,13 +1,13 @@
 """How far a quantity may be from its golden."""
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import ExperimentError, UnitError
 from harness.units import parse, show
+from harness.wording import did_you_mean
 
 _PREFIXED = ("V", "J")
 """Units that take prefixes; 2 mV² could be read as the square of 2 mV."""
@@ -107,12 +107,6 @@ def shown(value: float, unit: str, digits: int = 4) -> str:
     if not unit and math.isfinite(value) and value == int(value):
         return f"{int(value):,}"
     return show(value, unit, digits) if unit in _PREFIXED else f"{value:.{digits}g} {unit}".rstrip()
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name."""
-    close = difflib.get_close_matches(name, names := sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
 
 
 def _parsed(key: str, value: Any, unit: str) -> float:

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.chip.session import open_session
 from harness.errors import ExperimentError
 from harness.files import write_atomic
+from harness.reading import read_json
 
 _FORMAT = 1
 
@@ -81,12 +82,12 @@ def read_goldens(path: Path) -> dict[str, Golden]:
     """
     if not path.exists():
         return {}
+    content = read_json(path, ExperimentError)
     try:
-        content = json.loads(path.read_text(), parse_constant=_refuse)
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}, this version reads {_FORMAT}")
         return _GOLDENS.validate_python(content["cases"])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise ExperimentError(f"{path} is damaged, or of another version, and cannot be read ({error})") from error
 
 
@@ -116,7 +117,3 @@ def _laid_out(value: Any, indent: str = "") -> str:
 
 def _said(value: Any) -> str:
     return "not set" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number")

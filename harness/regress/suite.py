@@ -24,7 +24,6 @@ Experiments are packaged ones by their name, or TOML files, whose path, like tha
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -37,10 +36,12 @@ from pydantic import Field, ValidationError
 from harness.errors import ExperimentError
 from harness.experiment import Experiment
 from harness.problems import Names, explain, line_of
-from harness.regress.bands import Band, did_you_mean
+from harness.reading import parse_toml, read_text
+from harness.regress.bands import Band
 from harness.regress.quantities import QUANTITIES, Measurement
 from harness.sections import Section, Whole
 from harness.settings import Settings
+from harness.wording import did_you_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +97,8 @@ class Suite:
         Raises:
             ExperimentError: the file cannot be read, or a key or value in it is wrong; names line and case.
         """
-        try:
-            text = path.read_text()
-            content = tomllib.loads(text)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ExperimentError(f"no suite {str(path)!r}: it is no readable file") from error
-        except tomllib.TOMLDecodeError as error:
-            raise ExperimentError(f"{path}: not valid TOML: {error}") from error
-        return cls(path, tuple(_cases(path, text, content)))
+        text = read_text(path, ExperimentError)
+        return cls(path, tuple(_cases(path, text, parse_toml(text, ExperimentError, str(path)))))
 
     @property
     def goldens(self) -> Path:

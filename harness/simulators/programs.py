@@ -54,7 +54,7 @@ class ProgramSimulator:
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
             for stem in ("network", "models", "parameters", f"testbench_{deck.phase}"):
                 file = f"{stem}.{deck.dialect.suffix}"
-                (Path(folder) / file).write_text(text_of(deck.folder, file))
+                (Path(folder) / file).write_text(text_of(deck.folder, file), encoding="utf-8")
             raw = self.result(testbench)
             run(self.name, [path, *self.command(testbench, raw)], Path(folder), deck.limits)
             found = read_raw(Path(folder) / raw)

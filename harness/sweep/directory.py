@@ -55,7 +55,7 @@ class Sweep:
         if not file.is_file():
             raise RunError(f"{path} is no sweep directory: it holds no sweep.json; 'harness sweep' makes one")
         try:
-            content = json.loads(file.read_text())
+            content = json.loads(file.read_text(encoding="utf-8"))
             self.points = [_read_point(p) for p in content["points"]]
             self.drawn = list(content.get("random", {}))
             deployed = content.get("deployment")
@@ -154,7 +154,7 @@ class Sweep:
         reached: dict[str, Any] = {}
         trained, deployed = f"points/{point.name}", f"deployed/{point.name}"
         if self.deployment is not None and (self.path / deployed / DEPLOYED).exists():
-            found = json.loads((self.path / deployed / DEPLOYED).read_text())
+            found = json.loads((self.path / deployed / DEPLOYED).read_text(encoding="utf-8"))
             reached |= {name: found[name] for name in ("deployed_accuracy", "deployed_loss")}
             if (result := self._result(self._origins()[point.settings.training.seed])) is not None:
                 reached["origin_accuracy"] = result["test_accuracy"]
@@ -296,7 +296,10 @@ def _executed(
 
 def _accuracies(folder: Path) -> dict[str, float]:
     deployed = (folder / DEPLOYED).exists()
-    found = {"deployed_accuracy": json.loads((folder / DEPLOYED).read_text())["deployed_accuracy"]} if deployed else {}
+    found: dict[str, float] = {}
+    if deployed:
+        content = json.loads((folder / DEPLOYED).read_text(encoding="utf-8"))
+        found["deployed_accuracy"] = content["deployed_accuracy"]
     if folder.exists() and (result := Run(folder).result) is not None:
         found["tuned_accuracy" if deployed else "test_accuracy"] = result["test_accuracy"]
     return found

@@ -3,12 +3,14 @@
 from importlib import resources
 from pathlib import Path
 
-from harness.errors import CircuitError
+from harness.errors import CircuitError, ExperimentError
 from harness.netlist.cells.behavioural import BehaviouralCells
 from harness.netlist.cells.foundry import FoundryCells, read_table
 from harness.netlist.dialects import RESISTORS, CellStyle, Dialect
 from harness.netlist.memristor import MemristorModel
 from harness.netlist.veriloga import VerilogACells
+from harness.reading import read_text
+from harness.wording import did_you_mean
 
 __all__ = ["BehaviouralCells", "FoundryCells", "VerilogACells", "cell_style", "packaged_tables"]
 
@@ -46,14 +48,12 @@ def cell_style(text: str, dialect: Dialect, device: str | None = None, *, clip: 
         return VerilogACells("n" if dialect.name == "ngspice" else "x")
     folder = resources.files("harness.netlist") / "cells"
     if text in packaged_tables():
-        return FoundryCells(read_table((folder / f"{text}.toml").read_text(), f"table {text}"), clip)
+        return FoundryCells(read_table((folder / f"{text}.toml").read_text(encoding="utf-8"), f"table {text}"), clip)
     if not text.endswith(".toml"):
-        known = ", ".join(("resistor", _BEHAVIOURAL, "verilog-a", *packaged_tables()))
-        raise CircuitError(f"cells {text!r}: there are {known}, and tables of one's own in a TOML file")
-    try:
-        content = Path(text).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CircuitError(f"table {text}: it cannot be read as a text file") from error
+        known = ("resistor", _BEHAVIOURAL, "verilog-a", *packaged_tables())
+        meant = did_you_mean(text, known)
+        raise CircuitError(f"no cells {text!r}{meant} (or name a table of one's own, a file that ends in .toml)")
+    content = read_text(Path(text), ExperimentError)
     return FoundryCells(read_table(content, f"table {text}"), clip)
 
 
