@@ -178,6 +178,17 @@ def _quantity(value: Any, unit: str) -> str:
     return show(value, unit) if unit else f"{value}"
 
 
+def unit_of(key: str, root: type[BaseModel]) -> str:
+    """The unit that a dotted key of a `root` model is in; nothing where it has none, or where its kinds differ."""
+    models: list[type[BaseModel]] = [root]
+    fields: list[FieldInfo] = []
+    for part in key.split("."):
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        models = [inner for field in fields for inner in _models_in(field.annotation)]
+    units = {mark.symbol for field in fields for mark in _marks_in(field) if isinstance(mark, Unit)}
+    return units.pop() if len(units) == 1 else ""
+
+
 def _marks_in(declared: Any) -> Iterator[Any]:
     """What annotations say of a type, at any depth."""
     if isinstance(declared, FieldInfo):

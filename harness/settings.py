@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from harness.chip_sections import ChipSettings, ImperfectSettings, ProgrammingSettings, VariationSettings
 from harness.errors import ExperimentError
-from harness.problems import MismatchError, Names, explain, line_of
+from harness.problems import MismatchError, Names, explain, line_of, unit_of
 from harness.sections import (
     DataSettings,
     NetworkSettings,
@@ -62,6 +62,11 @@ class Settings(Section):
     def beta(self) -> float:
         """Strength in S of nudges and small-signal currents; a tenth of g_unit where the rule does not say."""
         return getattr(self.rule, "beta", None) or 0.1 * self.network.g_unit
+
+    @classmethod
+    def unit_of(cls, key: str) -> str:
+        """The unit of a dotted key, such as S of ``rule.beta``; nothing where it has none."""
+        return unit_of(key, cls)
 
     def to_toml(self) -> str:
         """The settings with every default in place, as a file that reads back to the same settings."""

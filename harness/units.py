@@ -12,6 +12,7 @@ from harness.errors import UnitError
 
 _PREFIXES = {"f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
 """Powers of ten; the micro sign and the Greek letter are both read."""
+_OHM = re.compile("Ω|\N{OHM SIGN}")
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 
 
@@ -31,8 +32,8 @@ def parse(value: object, unit: str) -> float:
     match = _QUANTITY.fullmatch(value)
     if match is None:
         raise UnitError(f"{value!r} is no quantity; write a number or a text such as '10 u{unit}'")
-    number, suffix = match.groups()
-    prefix = suffix.removesuffix(unit) if unit else suffix
+    number, suffix = match.group(1), _OHM.sub("Ohm", match.group(2))
+    prefix = suffix.removesuffix(_OHM.sub("Ohm", unit)) if unit else suffix
     if prefix not in _PREFIXES:
         raise UnitError(
             f"{value!r} should be in {unit or 'no unit'}; known prefixes are {', '.join(filter(None, _PREFIXES))}"

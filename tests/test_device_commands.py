@@ -172,7 +172,7 @@ def test_a_bad_file_is_one_sentence_with_row_and_column(tmp_path: Path, text: st
     ("words", "code", "message"),
     [
         (["show", "device", "PCM0", "--to", "a.png"], 1, "there is no device 'PCM0'; did you mean 'PCMO'?"),
-        (["show", "device", "vtem", "--to", "a.png"], 1, "memristor models are linear-ion-drift, yakopcic, vteam"),
+        (["show", "device", "vtem", "--to", "a.png"], 1, "there is no device 'vtem'; did you mean 'vteam'?"),
         (["show", "device", "--to", "a.png"], 2, "a NAME belongs to harness show device NAME"),
         (["show", "xor", "PCMO", "--to", "a.png"], 2, "a NAME belongs to harness show device NAME"),
         (["show", "device", "PCMO", "--to", "a.gif"], 2, "write a name that ends in .png or .svg"),

@@ -9,13 +9,17 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from harness import Experiment, Run
 from harness.errors import PictureError
 from harness.pictures.circuits import draw_activations
 from harness.pictures.runs import draw_training
 from harness.pictures.style import as_bytes, literal, own_style
+from harness.pictures.sweeps import draw_sweep
 from harness.runs import EpochRow, StepRow
+from harness.settings import Settings
 
 SHORT = ["--chip", "nodal", "--set", "training.epochs=1"]
 PNG = b"\x89PNG"
@@ -125,8 +129,6 @@ def _failing(*_: object) -> bytes:
 
 def test_formulas_in_names_are_text() -> None:
     """An unbalanced formula would otherwise be an error."""
-    from matplotlib.figure import Figure
-
     with own_style():
         figure = Figure()
         figure.suptitle(literal("$\\frac$ and $x^^$"))
@@ -191,3 +193,31 @@ def test_a_picture_of_a_regression_is_of_r2(monkeypatch: pytest.MonkeyPatch) -> 
     assert words[4].startswith("-1…")
     low = _words(*_training(1.0, [-4.4, -4.2, -4.1]), "R²", monkeypatch)
     assert len(low) == len(words) - 1, "what stays low is shown whole"
+
+
+def test_pictures_of_sweeps_mark_failures_name_the_band_and_carry_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [(beta, kind, seed) for beta in (0.0, 1e-7, 1e-5) for kind in ("sgd", "adam") for seed in range(3)]
+    table = pd.DataFrame(rows, columns=["rule.beta", "update.kind", "seed"]).assign(test_accuracy=0.9, error=None)
+    table.loc[[4, 17], ["test_accuracy", "error"]] = [np.nan, "did not settle"]
+    seen: dict[str, list[str]] = {}
+
+    def noted(figure, form="png"):  # type: ignore[no-untyped-def]
+        FigureCanvasAgg(figure).draw()
+        (axes,) = figure.axes
+        seen["legend"] = [text.get_text() for text in axes.get_legend().get_texts()]
+        seen["ticks"] = [label.get_text() for label in axes.get_xticklabels()]
+        return as_bytes(figure, form)
+
+    monkeypatch.setattr("harness.pictures.sweeps.as_bytes", noted)
+    keys = ["rule.beta", "update.kind"]
+    assert draw_sweep(table, keys, "name", units={"rule.beta": "S"}).startswith(PNG)
+    assert seen["legend"] == ["kind sgd", "kind adam", "2 failed points", "worst to best over seeds"]
+    assert {"0 S", "100 nS", "10 µS"} <= {tick.replace("\N{GREEK SMALL LETTER MU}", "µ") for tick in seen["ticks"]}
+    whole = table[table["seed"] == 0].assign(error=None)
+    draw_sweep(whole.assign(seed=0), keys, "name")
+    assert seen["legend"] == ["kind sgd", "kind adam"]
+
+
+def test_units_of_keys_come_from_their_declarations() -> None:
+    keys = ("rule.beta", "chip.settling_time", "variation.line_bit", "training.epochs", "update.rates", "no.such")
+    assert [Settings.unit_of(key) for key in keys] == ["S", "s", "Ohm", "", "", ""]

@@ -86,6 +86,12 @@ def test_what_is_not_finite_is_refused(value: object) -> None:
         parse(value, "V")
 
 
+@pytest.mark.parametrize("text", ["10 kOhm", "10kΩ", "10 k\N{OHM SIGN}", "10k"])
+@pytest.mark.parametrize("unit", ["Ohm", "Ω"])
+def test_ohms_are_written_in_words_and_signs(text: str, unit: str) -> None:
+    assert parse(text, unit) == 10e3
+
+
 def test_a_unit_error_is_a_value_error_of_this_package() -> None:
     assert issubclass(UnitError, HarnessError)
     assert issubclass(UnitError, ValueError)

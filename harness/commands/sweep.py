@@ -22,11 +22,13 @@ from harness.commands.options import (
     usable_cores,
     with_overrides,
 )
-from harness.commands.terminal import ERR, OUT, WIDE, print_json, stop_on_signal
+from harness.commands.terminal import ERR, OUT, WIDE, print_json, scored, stop_on_signal, warn
 from harness.errors import ExperimentError
 from harness.runs import fresh_path
+from harness.settings import Settings
 from harness.sweep.deployment import Deployment, is_run
 from harness.sweep.points import Draws, Range, grid
+from harness.units import show
 from harness.wording import command, counted
 
 _TITLES = {
@@ -124,7 +126,7 @@ def sweep(
     where = f"on {scheduler}" if scheduler else f"{workers} at a time"
     ERR.print(f"sweeping {opened.name} in {opened.path} ({counted(len(opened.points), 'point')}, {where})")
     with stop_on_signal() as stopped, _progress(opened) as watch:
-        outcome = sweeps.run(opened, workers=workers, scheduler=scheduler, watch=watch, stop=stopped)
+        outcome = sweeps.run(opened, workers=workers, scheduler=scheduler, watch=watch, stop=stopped, warn=warn)
     if as_json:
         print_json({"directory": str(opened.path), "points": _rows(outcome.table)})
     elif not outcome.table.empty:
@@ -236,26 +238,28 @@ def _progress(opened: sweeps.Sweep) -> Iterator[Callable[[sweeps.Ended], None]]:
         task = bar.add_task("points", total=len(jobs), completed=complete)
 
         def watch(ended: sweeps.Ended) -> None:
-            bar.console.print(_line(ended))
+            bar.console.print(_line(ended, opened.score))
             bar.advance(task)
 
         yield watch
 
 
-def _line(ended: sweeps.Ended) -> str:
+def _line(ended: sweeps.Ended, score: str) -> str:
     point, kind = ended.point, ended.folder.partition("/")[0]
     values = {**point.values, "seed": point.settings.training.seed}
     values |= {} if point.chip is None else {"chip": point.chip}
-    where = ", ".join(f"{key} {_shown(value)}" for key, value in values.items())
+    where = ", ".join(f"{key} {_shown(value, Settings.unit_of(key))}" for key, value in values.items())
     if ended.error is not None:
         return f"{where}: failed: {ended.error}"
     test, deployed, tuned = (ended.accuracy.get(f"{use}_accuracy") for use in ("test", "deployed", "tuned"))
     if deployed is None:
-        return f"{where}: held out {100 * (test or 0.0):.2f} %" + (", to be deployed" if kind == "origins" else "")
-    return f"{where}: deployed {100 * deployed:.2f} %" + ("" if tuned is None else f", tuned {100 * tuned:.2f} %")
+        return f"{where}: held out {scored(test or 0.0, score)}" + (", to be deployed" if kind == "origins" else "")
+    return f"{where}: deployed {scored(deployed, score)}" + ("" if tuned is None else f", tuned {scored(tuned, score)}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, unit: str) -> str:
+    if unit and isinstance(value, int | float):
+        return show(value, unit, 6)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -270,30 +274,36 @@ def _print_means(table: pd.DataFrame, opened: sweeps.Sweep) -> None:
     keys = [key for key in opened.keys if key not in opened.drawn]
     uses = [use for use in _TITLES if use in table]
     trained = [use for use in ("train_accuracy", "test_loss", "seconds") if use in table]
-    titles = [title for use in uses for title in (_TITLES[use], "worst")]
-    titles += ["training accuracy", "test loss (V²)", "seconds"] if trained else []
+    titles = [title for use in uses for title in (_TITLES[use].replace("accuracy", opened.score), "worst")]
+    titles += [f"training {opened.score}", "test loss (V²)", "seconds"] if trained else []
     shown = Table(
         *(Column(title, no_wrap=True) for title in (*keys, "points", *titles)), box=SIMPLE_HEAD, pad_edge=False
     )
     for values, rows in table.groupby(keys, sort=False) if keys else [((), table)]:
         done = rows[rows["error"].isna()]
-        cells = [cell for use in uses for cell in _percents(done[use].dropna())]
+        cells = [cell for use in uses for cell in _reached(done[use].dropna(), opened.score)]
         if trained:
-            cells += [_mean(100 * done["train_accuracy"], ".2f", " %")]
+            cells += [_mean_score(done["train_accuracy"], opened.score)]
             cells += [_mean(done["test_loss"], ".4g"), _mean(done["seconds"], ".1f")]
-        shown.add_row(*map(_shown, values), str(len(done)), *cells)
+        places = (_shown(value, Settings.unit_of(key)) for key, value in zip(keys, values, strict=True))
+        shown.add_row(*places, str(len(done)), *cells)
     WIDE.print(shown)
     told = [f"{name}s" for name in opened.copies if len(set(table[name])) > 1] + (["draws"] if opened.drawn else [])
     if told:
         OUT.print(f"mean ± standard deviation, and the worst, over {' and '.join(told)}")
     if "origin_accuracy" in table and table["origin_accuracy"].notna().any():
-        OUT.print(f"before deployment: {_mean(100 * table.groupby('seed')['origin_accuracy'].first(), '.2f', ' %')}")
+        origins = table.groupby("seed")["origin_accuracy"].first()
+        OUT.print(f"before deployment: {_mean_score(origins, opened.score)}")
     OUT.print(f"sweep directory: {opened.path} (results.csv, sweep.png)")
 
 
-def _percents(values: pd.Series) -> tuple[str, str]:
+def _reached(values: pd.Series, score: str) -> tuple[str, str]:
     """Mean with deviation, and the worst."""
-    return _mean(100 * values, ".2f", " %"), f"{100 * values.min():.2f} %" if len(values) > 1 else ""
+    return _mean_score(values, score), scored(values.min(), score) if len(values) > 1 else ""
+
+
+def _mean_score(values: pd.Series, score: str) -> str:
+    return _mean(100 * values, ".2f", " %") if score == "accuracy" else _mean(values, ".5f")
 
 
 def _mean(values: pd.Series, form: str, unit: str = "") -> str:

@@ -28,7 +28,8 @@ def own_style(changes: Any = None, *, salt: str = "harness") -> Iterator[None]:
         PictureError: Matplotlib failed.
     """
     with mpl.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)  # of names in a script without one
+        for category in (UserWarning, RuntimeWarning):  # of names that its font lacks, of values off every scale
+            warnings.simplefilter("ignore", category)
         mpl.rcdefaults()
         mpl.rcParams.update({"svg.hashsalt": salt} | (changes or {}))
         try:

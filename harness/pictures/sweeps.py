@@ -1,6 +1,6 @@
 """The picture of a sweep: accuracy against everything that was swept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,13 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter, MaxNLocator
 from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
-from harness.pictures.style import as_bytes, own_style
+from harness.pictures.style import as_bytes, literal, own_style
+from harness.units import show
+from harness.wording import counted
 
 USES = {
     "test_accuracy": ("trained with it", "o", "-"),
@@ -29,33 +32,43 @@ _LEAST_WINDOW = 5  # draws in a running median
 
 @own_style()
 def draw_sweep(
-    table: pd.DataFrame, keys: Sequence[str], title: str, *, drawn: Sequence[str] = (), losses: bool = False
+    table: pd.DataFrame,
+    keys: Sequence[str],
+    title: str,
+    *,
+    drawn: Sequence[str] = (),
+    losses: bool = False,
+    units: Mapping[str, str] | None = None,
 ) -> bytes:
     """Test accuracy or loss against each swept number, a panel for each; one for the first key or seed if all are text.
 
     Lines are means over seeds and chips in a band from the worst to the best, one for each use of a chip and each
     combination of the other keys' values. Keys drawn at random are shown as points with a running median over
-    an eighth of the draws, and pooled in the other panels.
+    an eighth of the draws, and pooled in the other panels. Crosses at the bottom mark points that failed.
 
     Args:
-        table: a row for each point: columns `keys`, ``seed`` and what is there of `USES`, missing where it failed.
+        table: a row for each point: columns `keys`, ``seed``, ``error`` where any failed, and what is there of `USES`.
         keys: the swept ones, or none.
         title: of the picture.
         drawn: those of the keys that were drawn at random.
         losses: whether losses are drawn, on a logarithmic axis, instead of accuracies.
+        units: of the keys that have one.
     """
+    units = units or {}
     panels = [key for key in keys if is_numeric_dtype(table[key])] or [[*keys, "seed"][0]]
     figure = Figure(figsize=(1 + 5.5 * len(panels), 4.5), layout="constrained")
     uses = [use for use in (LOSSES if losses else USES) if use in table and table[use].notna().any()]
+    origin = table["origin_accuracy"].mean() if "origin_accuracy" in table and not losses else np.nan
     for axes, across in zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels, strict=True):
         others = _others(table, [key for key in keys if key != across and key not in drawn], len(uses))
-        _draw_panel(axes, table, across, others, uses, scattered=across in drawn)
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend(fontsize=8)
-    if not losses and "origin_accuracy" in table and table["origin_accuracy"].notna().any():
-        for axes in figure.axes:
-            axes.axhline(100 * table["origin_accuracy"].mean(), color="0.6", linewidth=1, label="before deployment")
-            axes.legend(fontsize=8)
+        _draw_panel(axes, table, across, others, uses, units, scattered=across in drawn)
+        if np.isfinite(origin):
+            axes.axhline(100 * origin, color="0.6", linewidth=1, label="before deployment")
+        _mark_failures(axes, table, across)
+        handles = axes.get_legend_handles_labels()[0]
+        if across not in drawn and (copies := _copies(table, [across, *others], keys)):
+            handles.append(Patch(color="0.5", alpha=0.3, label=f"worst to best over {copies}"))
+        axes.legend(handles=handles, fontsize=8)
     figure.axes[0].set(ylabel="test loss (V²)" if losses else "test accuracy (%)", title=title)
     if losses:
         figure.axes[0].set_yscale("log")
@@ -71,9 +84,16 @@ def _others(table: pd.DataFrame, keys: list[str], uses: int) -> list[str]:
 
 
 def _draw_panel(
-    axes: Axes, table: pd.DataFrame, across: str, others: list[str], uses: list[str], *, scattered: bool
+    axes: Axes,
+    table: pd.DataFrame,
+    across: str,
+    others: list[str],
+    uses: list[str],
+    units: Mapping[str, str],
+    *,
+    scattered: bool,
 ) -> None:
-    at, ticks = (table[across], None) if is_numeric_dtype(table[across]) else pd.factorize(table[across])
+    at, ticks = _places(table[across])
     placed = table.assign(at=at)
     lines = list(placed.groupby(others, sort=False)) if others else [((), placed)]
     colours = [f"C{k}" for k in range(_COLOURS)]
@@ -82,18 +102,44 @@ def _draw_panel(
     for k, (values, rows) in enumerate(lines):
         for number, use in enumerate(uses):
             meant, marker, style = (USES | LOSSES)[use]
-            names = [f"{key.rpartition('.')[2]} {_shown(v)}" for key, v in zip(others, values, strict=True)]
+            names = [
+                f"{key.rpartition('.')[2]} {_shown(v, units.get(key, ''))}"
+                for key, v in zip(others, values, strict=True)
+            ]
             label = ", ".join([*names, *([meant] if len(uses) > 1 else [])])
             colour = colours[k if others else number]
             shown = rows.assign(height=rows[use] if use in LOSSES else 100 * rows[use]).dropna(subset="height")
             if scattered:
                 axes.plot(shown["at"], shown["height"], marker, color=colour, alpha=0.4, markersize=4)
-                axes.plot(*_running_median(shown), style, color=colour, label=label or "running median")
+                median = ", ".join([*([label] if label else []), "running median"])
+                axes.plot(*_running_median(shown), style, color=colour, label=median)
             else:
-                _draw_means(axes, shown, marker + style, colour, label, band=ticks is None)
-    _scale(axes, at, ticks)
+                _draw_means(axes, shown, marker + style, colour, label or "mean", band=ticks is None)
+    _scale(axes, at, ticks, units.get(across, ""))
     axes.set(xlabel=across)
     axes.grid(alpha=0.3)
+
+
+def _places(values: pd.Series) -> tuple[Any, Any]:
+    """Where the values of a key stand on its axis, and the texts of its ticks if they are no numbers."""
+    return (values, None) if is_numeric_dtype(values) else pd.factorize(values)
+
+
+def _copies(table: pd.DataFrame, place: list[str], keys: Sequence[str]) -> str:
+    """What differs between the points of one place on a line: seeds, chips and keys that have no lines of their own."""
+    names = [name for name in ("seed", "chip", *keys) if name in table and name not in place]
+    varied = [name for name in names if table.groupby(place)[name].nunique().max() > 1]
+    return " and ".join(f"{name}s" if name in ("seed", "chip") else name for name in varied)
+
+
+def _mark_failures(axes: Axes, table: pd.DataFrame, across: str) -> None:
+    """Crosses at the bottom of a panel."""
+    if "error" not in table or not (failed := table["error"].notna()).any():
+        return
+    at = np.asarray(_places(table[across])[0])[failed]
+    bottom = np.full(at.size, 0.03)
+    label = counted(at.size, "failed point")
+    axes.plot(at, bottom, "x", color="C3", markersize=8, mew=2, transform=axes.get_xaxis_transform(), label=label)
 
 
 def _draw_means(axes: Axes, rows: pd.DataFrame, form: str, colour: Any, label: str, *, band: bool) -> None:
@@ -106,8 +152,10 @@ def _draw_means(axes: Axes, rows: pd.DataFrame, form: str, colour: Any, label: s
         axes.vlines(heights.index, heights["min"], heights["max"], color=colour, alpha=0.5)
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _shown(value: Any, unit: str) -> str:
+    if unit and isinstance(value, int | float):
+        return show(value, unit, 4)
+    return literal(f"{value:.4g}" if isinstance(value, float) else str(value))
 
 
 def _running_median(rows: pd.DataFrame) -> tuple[Any, Any]:
@@ -120,10 +168,10 @@ def _running_median(rows: pd.DataFrame) -> tuple[Any, Any]:
     return ordered["at"], ordered["height"].rolling(window, center=True, min_periods=window // 2 + 1).median()
 
 
-def _scale(axes: Axes, at: Any, ticks: Any) -> None:
+def _scale(axes: Axes, at: Any, ticks: Any, unit: str) -> None:
     """Text at its ticks; numbers over decades on a logarithmic axis, on which 0 has a place left of a gap."""
     if ticks is not None:
-        axes.set_xticks(range(len(ticks)), labels=list(ticks))
+        axes.set_xticks(range(len(ticks)), labels=[literal(str(tick)) for tick in ticks])
         return
     above = at[at > 0]
     if at.min() >= 0 and len(above) and above.max() > _WIDE * above.min():
@@ -134,3 +182,5 @@ def _scale(axes: Axes, at: Any, ticks: Any) -> None:
             axes.set_xlim(-0.15 * above.min(), None)
     elif is_integer_dtype(at):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if unit:
+        axes.xaxis.set_major_formatter(EngFormatter(unit))

@@ -21,13 +21,15 @@ import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from warnings import warn as python_warning
 
 import pandas as pd
 
-from harness.errors import RunError
+from harness.errors import PictureError, RunError
 from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.runs import LEDGER, EpochRow, Run
@@ -113,6 +115,11 @@ class Sweep:
             )
         write_atomic(path / "sweep.json", json.dumps(content, indent=2, ensure_ascii=False).encode())
         return cls(path)
+
+    @cached_property
+    def score(self) -> str:
+        """What its accuracies are: shares of right classes, or R²."""
+        return Experiment(self.points[0].settings).score
 
     @property
     def reached(self) -> list[str]:
@@ -225,6 +232,7 @@ def run(
     scheduler: str | None = None,
     watch: Callable[[Ended], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
+    warn: Callable[[str], None] = python_warning,
 ) -> Outcome:
     """Do every job that is not complete, from its checkpoint if it has one.
 
@@ -236,13 +244,12 @@ def run(
         scheduler: address of a Dask cluster, whose workers are used instead (`harness.sweep.remote`).
         watch: sees each job that has ended.
         stop: asked several times a second; when it says True, jobs end with a checkpoint after their current batch.
+        warn: is told when the picture could not be drawn.
 
     Raises:
         RunError: another process works there.
         ChipError: the cluster cannot be used, or failed.
     """
-    from harness.pictures.sweeps import draw_sweep  # noqa: PLC0415 - matplotlib takes a second to import
-
     with _locked(sweep.path):
         errors: dict[str, str] = {}
         rows = {point.name: row for point in sweep.points if (row := sweep.row(point, errors)) is not None}
@@ -266,12 +273,22 @@ def run(
                         rows[point.name] = sweep.row(point, errors) or {}
                         table = sweep.save(rows)
                     watch(Ended(point, job.folder, error, _accuracies(sweep.path / job.folder)))
-        losses = Experiment(sweep.points[0].settings).data.valued
-        picture = draw_sweep(table, sweep.keys, sweep.name, drawn=sweep.drawn, losses=losses)
-        write_atomic(sweep.path / "sweep.png", picture)
+        _draw(sweep, table, warn)
     every = [*sweep.trainings(), *sweep.deployments()]
     missing = sum(job.folder not in errors and not job.complete(sweep.path) for job in every)
     return Outcome(table, missing, errors)
+
+
+def _draw(sweep: Sweep, table: pd.DataFrame, warn: Callable[[str], None]) -> None:
+    try:
+        from harness.pictures.sweeps import draw_sweep  # noqa: PLC0415 - matplotlib takes a second to import
+
+        units = {key: Settings.unit_of(key) for key in sweep.keys}
+        losses = sweep.score != "accuracy"
+        picture = draw_sweep(table, sweep.keys, sweep.name, drawn=sweep.drawn, losses=losses, units=units)
+        write_atomic(sweep.path / "sweep.png", picture)
+    except (PictureError, OSError) as error:
+        warn(f"sweep {sweep.path} has no picture: {error}")
 
 
 @contextmanager
