@@ -66,9 +66,9 @@ class Netgen:
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
             sides = []
             for name, text in (("first.cdl", first), ("second.cdl", second)):
-                (Path(folder) / name).write_text(text)
+                (Path(folder) / name).write_text(text, encoding="utf-8")
                 sides.append(f"{name} {_top(text)}")
-            (Path(folder) / "setup.tcl").write_text(_SETUP)
+            (Path(folder) / "setup.tcl").write_text(_SETUP, encoding="utf-8")
             limits = _limits(first, second)
             said = run(self.name, [path, "-batch", "lvs", *sides, "setup.tcl", "report.out"], Path(folder), limits)
         if "There were property errors" in said:
@@ -107,7 +107,7 @@ def _compared(first: str, second: str) -> str:
 
 def _opened(db: Any, file: Path, text: str) -> Any:
     """A netlist whose top cell holds every device. KLayout does not know CDL's slash before a cell's name."""
-    file.write_text(_SLASH.sub("", text))
+    file.write_text(_SLASH.sub("", text), encoding="utf-8")
     netlist = db.Netlist()
     try:
         netlist.read(str(file), db.NetlistSpiceReader())

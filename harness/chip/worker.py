@@ -127,7 +127,8 @@ def peak_megabytes() -> float:
     """
     status = Path("/proc/self/status")
     if status.exists():
-        kib = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        lines = status.read_text(encoding="utf-8").splitlines()
+        kib = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
         return 1024e-6 * int(kib)
     unit = 1 if sys.platform == "darwin" else 1024
     return 1e-6 * unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

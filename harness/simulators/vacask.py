@@ -66,9 +66,9 @@ class Vacask:
             for stem in ("network", "models", "parameters", f"testbench_{deck.phase}"):
                 file = f"{stem}.{deck.dialect.suffix}"
                 text = _translated(text_of(deck.folder, file), native=deck.dialect.name == "spectre")
-                (folder / file).write_text(text)
-            (folder / "waves.inc").write_text("\n".join([*_waves(deck), ""]))
-            (folder / "deck.sim").write_text(_deck(deck))
+                (folder / file).write_text(text, encoding="utf-8")
+            (folder / "waves.inc").write_text("\n".join([*_waves(deck), ""]), encoding="utf-8")
+            (folder / "deck.sim").write_text(_deck(deck), encoding="utf-8")
             said = run(self.name, [_command(), "-sp", "-qp", "deck.sim"], folder, deck.limits)
             if lost := [line for line in said.splitlines() if "skipped" in line]:
                 raise SimulatorError(f"VACASK cannot read all of it: {lost[0].strip()}")
