@@ -238,7 +238,7 @@ def assert_one_sentence(message: str, start: str, *parts: str) -> None:
         ('["-1 V", "0 V"]', '["1 V", "1 V"]', 14, ["network.shift", "1 V must lie below the upper one's 1 V"]),
         ("bias =", 'g_min = "1 mS"\nbias =', 13, ["network.g_min", "1 mS must lie below g_max, 100 µS"]),
         ("bias =", 'g_min = "100 uS"\nbias =', 13, ["network.g_min", "100 µS must lie below g_max, 100 µS"]),
-        ('["4 V", "2 V"]', '["4 V"]', 13, ["network.bias", "1 values for 2 crossbars; give one for each, 0 for none"]),
+        ('["4 V", "2 V"]', '["4 V"]', 13, ["network.bias", "1 value for 2 crossbars; give one for each, 0 for none"]),
         ("[6e-3, 3e-3]", "[1, 2, 3]", 22, ["update.rates", "3 rates for 2 crossbars; give one for each, or one"]),
         ("[6e-3, 3e-3]", "[]", 22, ["update.rates", "0 rates for 2 crossbars"]),
         (
@@ -373,7 +373,7 @@ def test_a_recorded_data_file_is_found_from_anywhere(tmp_path: Path) -> None:
 
 
 def test_an_experiment_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(ExperimentError, match=r"^no experiment 'no-such': .* one of .*digits.*iris.*xor"):
+    with pytest.raises(ExperimentError, match=r"^there is no experiment 'no-such'; there are .*digits.*iris.*xor"):
         Experiment.load("no-such")
 
 

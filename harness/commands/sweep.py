@@ -25,7 +25,6 @@ from harness.commands.options import (
 from harness.commands.terminal import ERR, OUT, WIDE, print_json, scored, stop_on_signal, warn
 from harness.errors import ExperimentError
 from harness.runs import fresh_path
-from harness.settings import Settings
 from harness.sweep.deployment import Deployment, is_run
 from harness.sweep.points import Draws, Range, grid
 from harness.units import show
@@ -238,19 +237,20 @@ def _progress(opened: sweeps.Sweep) -> Iterator[Callable[[sweeps.Ended], None]]:
         task = bar.add_task("points", total=len(jobs), completed=complete)
 
         def watch(ended: sweeps.Ended) -> None:
-            bar.console.print(_line(ended, opened.score))
+            bar.console.print(_line(ended, opened))
             bar.advance(task)
 
         yield watch
 
 
-def _line(ended: sweeps.Ended, score: str) -> str:
+def _line(ended: sweeps.Ended, opened: sweeps.Sweep) -> str:
     point, kind = ended.point, ended.folder.partition("/")[0]
     values = {**point.values, "seed": point.settings.training.seed}
     values |= {} if point.chip is None else {"chip": point.chip}
-    where = ", ".join(f"{key} {_shown(value, Settings.unit_of(key))}" for key, value in values.items())
+    where = ", ".join(f"{key} {_shown(value, opened.units.get(key, ''))}" for key, value in values.items())
     if ended.error is not None:
         return f"{where}: failed: {ended.error}"
+    score = opened.score
     test, deployed, tuned = (ended.accuracy.get(f"{use}_accuracy") for use in ("test", "deployed", "tuned"))
     if deployed is None:
         return f"{where}: held out {scored(test or 0.0, score)}" + (", to be deployed" if kind == "origins" else "")
@@ -285,7 +285,7 @@ def _print_means(table: pd.DataFrame, opened: sweeps.Sweep) -> None:
         if trained:
             cells += [_mean_score(done["train_accuracy"], opened.score)]
             cells += [_mean(done["test_loss"], ".4g"), _mean(done["seconds"], ".1f")]
-        places = (_shown(value, Settings.unit_of(key)) for key, value in zip(keys, values, strict=True))
+        places = (_shown(value, opened.units[key]) for key, value in zip(keys, values, strict=True))
         shown.add_row(*places, str(len(done)), *cells)
     WIDE.print(shown)
     told = [f"{name}s" for name in opened.copies if len(set(table[name])) > 1] + (["draws"] if opened.drawn else [])

@@ -70,6 +70,7 @@ class Sweep:
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{file} is damaged, or of another version, and cannot be read ({error})") from error
         self.path, self.name, self.keys = path, self.points[0].settings.name, list(self.points[0].values)
+        self.units = {key: Settings.unit_of(key) for key in self.keys}
         self.copies = [name for name, found in (("seed", True), ("chip", self.points[0].chip is not None)) if found]
 
     @classmethod
@@ -283,9 +284,8 @@ def _draw(sweep: Sweep, table: pd.DataFrame, warn: Callable[[str], None]) -> Non
     try:
         from harness.pictures.sweeps import draw_sweep  # noqa: PLC0415 - matplotlib takes a second to import
 
-        units = {key: Settings.unit_of(key) for key in sweep.keys}
         losses = sweep.score != "accuracy"
-        picture = draw_sweep(table, sweep.keys, sweep.name, drawn=sweep.drawn, losses=losses, units=units)
+        picture = draw_sweep(table, sweep.keys, sweep.name, drawn=sweep.drawn, losses=losses, units=sweep.units)
         write_atomic(sweep.path / "sweep.png", picture)
     except (PictureError, OSError) as error:
         warn(f"sweep {sweep.path} has no picture: {error}")
