@@ -173,7 +173,7 @@ def _placed(file: Path, known: dict[str, TrainableArray], cells: Iterable[tuple[
 def _unknown(where: str, cell: Cell, known: dict[str, TrainableArray]) -> str:
     name, row, column = cell
     if (array := known.get(name)) is None:
-        return f"{where}: there is no array {name!r}{did_you_mean(name, known)}"
+        return f"{where}: there is no array {name!r}{did_you_mean(name, known, or_list=True)}"
     for kind, line, lines in zip(("row", "column"), (row, column), _lines(array), strict=True):
         if line not in lines:
             return f"{where}: {array.title} has no {kind} {line!r}; it has {_some(lines)}"

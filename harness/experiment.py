@@ -455,7 +455,7 @@ def _check_place(name: str) -> None:
         raise ExperimentError(f"{name} is a folder that holds no run (no manifest.json), and no experiment file")
     if not os.path.lexists(name):
         own = "" if name.endswith(".toml") else " (a file of one's own ends in .toml)"
-        meant = did_you_mean(name.removesuffix(".toml"), experiment_names())
+        meant = did_you_mean(name.removesuffix(".toml"), experiment_names(), or_list=True)
         raise ExperimentError(f"there is no experiment {name!r}{meant}{own}")
 
 

@@ -55,9 +55,9 @@ def explain(problem: ErrorDetails, root: type[BaseModel], where: Callable[[Names
             if problem["type"] == "union_tag_not_found":
                 return f"{where(names)}: key {key!r} is missing; it must be {kinds}"
             value = value["kind"]
-            message = f"must be {kinds}{did_you_mean(str(value), known, listed=False)}"
+            message = f"must be {kinds}{did_you_mean(str(value), known)}"
         case "literal_error" | "enum":
-            message += did_you_mean(str(value), re.findall("'([^']*)'", context["expected"]), listed=False)
+            message += did_you_mean(str(value), re.findall("'([^']*)'", context["expected"]))
         case "value_error":
             if isinstance(error := context["error"], MismatchError):
                 names = (*names, *error.key.split("."))

@@ -127,7 +127,7 @@ def draw_device(subject: str, form: Literal["png", "svg"]) -> bytes:
     if subject.casefold() in models:
         return drawing.draw_memristor(specimen(subject), format=form)
     if subject.casefold() not in map(str.casefold, published):
-        meant = did_you_mean(subject, [*published, *models])
+        meant = did_you_mean(subject, [*published, *models], or_list=True)
         raise CircuitError(f"there is no device {subject!r}{meant} (a file of measured pulses ends in .csv)")
     return drawing.draw_published(preset(subject), format=form)
 

@@ -71,7 +71,7 @@ def regress(
     suites = [Suite.load(path) for path in dict.fromkeys(files)]
     selection = {suite: [case for case in suite.cases if _is_chosen(case, chosen)] for suite in suites}
     if not any(selection.values()):
-        meant = did_you_mean(chosen[0], [case.name for suite in suites for case in suite.cases])
+        meant = did_you_mean(chosen[0], [case.name for suite in suites for case in suite.cases], or_list=True)
         raise click.UsageError(f"no case is called {' or '.join(chosen)}{meant}")
     if listing:
         _print_list(selection, as_json)

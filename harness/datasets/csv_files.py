@@ -144,7 +144,7 @@ def _unknown(source: CsvFile, name: str, text: TextTable) -> str:
         )
     if sum(map(is_number, text.columns)) > len(text.columns) / 2:
         return f"its first line holds numbers ({listed(text.columns)}); write a line of headings above it"
-    meant = did_you_mean(name, filter(None, text.columns))
+    meant = did_you_mean(name, [*filter(None, text.columns)])
     if not meant and (source.label, source.values) == ("label", ()) and name == "label":
         meant = "; say which one is the class with label = …, or values = […] for values"
     return f"no column {name!r}; its {_named(text)}{meant}"

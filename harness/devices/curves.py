@@ -74,7 +74,7 @@ def specimen(name: str) -> Specimen:
     known = {found.name: found for found in SPECIMENS}
     if (found := known.get(name.strip().casefold())) is not None:
         return found
-    raise CircuitError(f"no memristor model {name!r}{did_you_mean(name, known)}")
+    raise CircuitError(f"no memristor model {name!r}{did_you_mean(name, known, or_list=True)}")
 
 
 def hysteresis(model: Memristor, amplitude: float, hertz: float, start: float, points: int = 400) -> Loop:

@@ -374,4 +374,6 @@ def preset(name: str) -> Preset | Potentiometer:
     known = {device.name.casefold(): device for device in devices}
     if (found := known.get(name.strip().casefold())) is not None:
         return found
-    raise CircuitError(f"no device preset {name!r}{did_you_mean(name, [device.name for device in devices])}")
+    raise CircuitError(
+        f"no device preset {name!r}{did_you_mean(name, [device.name for device in devices], or_list=True)}"
+    )

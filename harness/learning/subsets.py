@@ -75,7 +75,9 @@ def cells_of(circuit: Circuit, names: Sequence[str]) -> Chosen:
     """
     known = [array.name for array in circuit.arrays]
     if unknown := [name for name in names if name not in known]:
-        raise ExperimentError(f"subset: there is no array {unknown[0]!r}{did_you_mean(unknown[0], known)}")
+        raise ExperimentError(
+            f"subset: there is no array {unknown[0]!r}{did_you_mean(unknown[0], known, or_list=True)}"
+        )
     return Chosen(tuple(np.full(array.shape, array.name in names) for array in circuit.arrays))
 
 

@@ -43,7 +43,7 @@ class Band:
         """
         for key in written:
             if key not in _KEYS:
-                raise ExperimentError(f"unknown key {key!r}{did_you_mean(key, _KEYS)}")
+                raise ExperimentError(f"unknown key {key!r}{did_you_mean(key, _KEYS, or_list=True)}")
         relative = written.get("relative", False)
         if not isinstance(relative, bool):
             raise ExperimentError(f"relative = {relative!r}: must be true or false")

@@ -126,7 +126,7 @@ class _Written(_Shared):
 def _cases(path: Path, text: str, content: Mapping[str, Any]) -> Iterator[Case]:
     for key in content:
         if key not in ("suite", "case"):
-            raise ExperimentError(f"{path}: unknown key {key!r}{did_you_mean(key, ('suite', 'case'))}")
+            raise ExperimentError(f"{path}: unknown key {key!r}{did_you_mean(key, ('suite', 'case'), or_list=True)}")
     tables = content.get("case", [])
     if not (isinstance(tables, list) and tables and all(isinstance(table, dict) for table in tables)):
         raise ExperimentError(f"{path}: a suite has at least one [[case]]")
@@ -165,7 +165,9 @@ def _case(written: _Written, shared: _Shared, path: Path, where: Callable[[Names
 def _bands(written: _Written, settings: Settings, where: Callable[[str], str]) -> Iterator[tuple[str, Band]]:
     for name, table in written.bands.items():
         if name not in QUANTITIES:
-            raise ExperimentError(f"{where(name)}: unknown quantity {name!r}{did_you_mean(name, QUANTITIES)}")
+            raise ExperimentError(
+                f"{where(name)}: unknown quantity {name!r}{did_you_mean(name, QUANTITIES, or_list=True)}"
+            )
         if name == "energy" and settings.chip.settling_time is None:
             raise ExperimentError(f"{where(name)}: energy is not counted without chip.settling_time; set it")
         if name in _WRITES and settings.programming is None:

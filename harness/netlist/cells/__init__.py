@@ -51,7 +51,7 @@ def cell_style(text: str, dialect: Dialect, device: str | None = None, *, clip: 
         return FoundryCells(read_table((folder / f"{text}.toml").read_text(encoding="utf-8"), f"table {text}"), clip)
     if not text.endswith(".toml"):
         known = ("resistor", _BEHAVIOURAL, "verilog-a", *packaged_tables())
-        meant = did_you_mean(text, known)
+        meant = did_you_mean(text, known, or_list=True)
         raise CircuitError(f"no cells {text!r}{meant} (or name a table of one's own, a file that ends in .toml)")
     content = read_text(Path(text), ExperimentError)
     return FoundryCells(read_table(content, f"table {text}"), clip)
