@@ -394,7 +394,7 @@ def test_verilog_a_is_refused_where_nothing_loads_it(dialect: str) -> None:
         ("resistor", "vteam", CircuitError, "others have none"),
         ("behavioural", "vtaem", CircuitError, "did you mean 'vteam'"),
         ("sky90", None, CircuitError, "no cells 'sky90'; did you mean 'sky130'"),
-        ("missing.toml", None, CircuitError, "table missing.toml: it cannot be read"),
+        ("missing.toml", None, CircuitError, "missing.toml: there is no such file"),
     ],
 )
 def test_a_style_that_is_none_is_refused(text: str, device: str | None, error: type[Exception], message: str) -> None:

@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from harness.errors import CircuitError, ExperimentError
+from harness.errors import CircuitError
 from harness.netlist.cells.behavioural import BehaviouralCells
 from harness.netlist.cells.foundry import FoundryCells, read_table
 from harness.netlist.dialects import RESISTORS, CellStyle, Dialect
@@ -53,7 +53,7 @@ def cell_style(text: str, dialect: Dialect, device: str | None = None, *, clip: 
         known = ("resistor", _BEHAVIOURAL, "verilog-a", *packaged_tables())
         meant = did_you_mean(text, known, or_list=True)
         raise CircuitError(f"no cells {text!r}{meant} (or name a table of one's own, a file that ends in .toml)")
-    content = read_text(Path(text), ExperimentError)
+    content = read_text(Path(text), CircuitError)
     return FoundryCells(read_table(content, f"table {text}"), clip)
 
 
