@@ -41,6 +41,7 @@ from harness.learning import (
     FiniteDifferences,
     HardwareLinearization,
     Largest,
+    Nudging,
     SimultaneousPerturbation,
     SubsetUpdate,
     cells_of,
@@ -69,7 +70,6 @@ from harness.sections import (
     SubsetSettings,
 )
 from harness.settings import Settings
-from harness.strength import Strength
 
 _INITIAL, _SUBSET, _GRAPH = 2, 3, 4
 """Streams of random numbers for initial conductances, chosen cells and edges (0 and 1 are the controller's)."""
@@ -220,13 +220,14 @@ def build_cost(rule: RuleSettings, data: Split) -> Cost:
     return SoftmaxCrossEntropy(rule.temperature)
 
 
-def build_rule(settings: Settings, circuit: Circuit, cost: Cost, strength: Strength) -> LearningRule:
+def build_rule(settings: Settings, circuit: Circuit, cost: Cost, rule: RuleSettings) -> LearningRule:
     """How a batch becomes a gradient."""
-    unit, rule = settings.network.g_unit, settings.rule
+    unit = settings.network.g_unit
     match rule:
         case EquilibriumSettings():
-            nudge: dict[str, Any] = {"beta": strength.beta, "nudging": strength.nudging}
-            return EquilibriumPropagation(circuit, cost, variant=rule.variant, **nudge)
+            usual = Nudging.SPRING if rule.cost == "squared-error" else Nudging.CURRENT
+            options: dict[str, Any] = {"variant": rule.variant, "nudging": rule.nudging or usual}
+            return EquilibriumPropagation(circuit, cost, beta=rule.beta or 0.1 * unit, **options)
         case CoupledSettings():
             return CoupledLearning(circuit, cost, eta=rule.eta, variant=rule.variant, normalized=rule.normalized)
         case AnalyticalSettings():
@@ -234,7 +235,7 @@ def build_rule(settings: Settings, circuit: Circuit, cost: Cost, strength: Stren
             twin = partial(NodalChip, circuit) if unread else None
             return AnalyticalGradient(circuit, cost, form=rule.form, twin=twin)
         case LinearizationSettings():
-            return HardwareLinearization(circuit, cost, gamma=strength.beta)
+            return HardwareLinearization(circuit, cost, gamma=rule.beta or 0.1 * unit)
         case DifferencesSettings():
             return FiniteDifferences(circuit, cost, step=rule.step * unit)
         case PerturbationSettings():

@@ -57,7 +57,6 @@ def check_circuit(
     beta: float,
     tolerances: Tolerances,
     rng: np.random.Generator,
-    springs: bool = True,
     ngspice: bool = True,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Check]:
@@ -72,13 +71,11 @@ def check_circuit(
         beta: nudging strength, S.
         tolerances: those that the experiment trains with.
         rng: draws the cells for finite differences.
-        springs: whether learning nudges by springs of −β, which the network must bear.
         ngspice: also run the checks that need ngspice.
         tell: is told what is being done.
     """
-    if springs:
-        own = Reduction(circuit).reduce(circuit.conductances).output_conductance()
-        yield Check("β against the network's own conductance at the outputs", beta / own, 1.0, "relative")
+    own = Reduction(circuit).reduce(circuit.conductances).output_conductance()
+    yield Check("β against the network's own conductance at the outputs", beta / own, 1.0, "relative")
     nodal = NodalChip(circuit)
     (free,) = nodal.measure([Drive(batch.inputs)])
     drives = [Drive(batch.inputs)]

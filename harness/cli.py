@@ -47,7 +47,6 @@ from harness.commands.terminal import (
     print_notes,
     print_result,
     print_scaling,
-    print_value_errors,
     progress,
     reason_of,
     scored,
@@ -62,7 +61,6 @@ from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.experiment import Experiment, experiment_names, packaged_experiments
 from harness.files import write_atomic
 from harness.importing import import_perceptron
-from harness.predictions import PARTS
 from harness.runs import Run, fresh_path
 from harness.wording import command, counted, nearest, printable
 
@@ -147,13 +145,13 @@ def train(
         subject = Experiment.load(experiment, with_overrides(overrides, chip, seed))
         simulators = simulators_for(subject, workers, scheduler)
         print_notes(subject)
-        run = subject.create_run(folder) if folder else _fresh_run(subject)
         for warning in subject.warnings():
             warn(warning)
+        run = subject.create_run(folder) if folder else _fresh_run(subject)
     result = run.result
     if result is not None and result["epochs"] >= subject.plan.epochs:
         ERR.print(f"run {run.path} is complete already")
-        if not (run.path / "training.png").exists():
+        if not run.drawn:
             subject.draw(run, warn=warn)
     else:
         about = described(subject, simulators)
@@ -175,34 +173,23 @@ def train(
 @data_option
 @workers_option
 @scheduler_option
-@click.option(
-    "--to",
-    "predicted",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="CSV file to write: truth and prediction of every row, in the data's own units.",
-)
 @json_option
-def evaluate(
-    run: Path, chip: str | None, workers: int | None, scheduler: str | None, predicted: Path | None, as_json: bool
-) -> None:
+def evaluate(run: Path, chip: str | None, workers: int | None, scheduler: str | None, as_json: bool) -> None:
     """Loss and accuracy of a RUN's conductances on its training and held-out rows."""
     opened = Run(run)
     subject = Experiment.from_file(opened.experiment, with_overrides((), chip, None))
     simulators = simulators_for(subject, workers, scheduler)
     samples = len(subject.data.train) + len(subject.data.test)  # outside the status: a download has a bar of its own
     with working(f"evaluating {counted(samples, 'sample')}"):
-        result = subject.evaluate(opened, simulators=simulators, predicted=predicted)
+        result = subject.evaluate(opened, simulators=simulators)
     if as_json:
         print_json(result)
         return
     table = Table("rows", "samples", subject.score, "loss (V²)")
-    for part, title in PARTS.items():
+    for part, title in (("train", "training"), ("test", "held out")):
         accuracy, loss = result[f"{part}_accuracy"], result[f"{part}_loss"]
         table.add_row(title, str(result[f"{part}_samples"]), scored(accuracy, subject.score), f"{loss:.5g}")
     OUT.print(table)
-    print_value_errors(result)
-    if predicted is not None:
-        OUT.print(f"wrote {predicted}")
 
 
 @main.command("import-mlp")
@@ -327,8 +314,7 @@ def check(
                 circuit,
                 subject.cost,
                 batch,
-                beta=subject.strength.beta,
-                springs=subject.springs.negative,
+                beta=settings.beta,
                 tolerances=subject.tolerances,
                 rng=np.random.default_rng(settings.training.seed),
                 ngspice=settings.chip.kind == "ngspice",

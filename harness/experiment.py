@@ -51,12 +51,13 @@ from harness.learning.updates import Schedule, UpdateRule
 from harness.measurement import Access, Drive
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
-from harness.predictions import predictions, value_errors
 from harness.reading import read_text
 from harness.runs import LEDGER, Run
-from harness.sections import EquilibriumSettings, GraphSettings
+from harness.sections import (
+    GraphSettings,
+    RuleSettings,
+)
 from harness.settings import Settings, merged, read_settings
-from harness.strength import ROWS, Springs, Strength, strength_of
 from harness.units import show
 from harness.wording import command, did_you_mean
 
@@ -140,11 +141,7 @@ class Experiment:
 
     def warnings(self) -> list[str]:
         """What this experiment cannot reach: conductances that devices cannot hold, targets beyond a graph's rails."""
-        return self._cells_lost() + self._targets_lost() + self._volts_clipped() + self._springs_strained()
-
-    def _springs_strained(self) -> list[str]:
-        warning = self.springs.warning(self.circuit.conductances)
-        return [warning] if warning else []
+        return self._cells_lost() + self._targets_lost() + self._volts_clipped()
 
     def _cells_lost(self) -> list[str]:
         programming = build_programming(self.settings)
@@ -180,25 +177,11 @@ class Experiment:
     @cached_property
     def rule(self) -> LearningRule:
         """How a batch becomes a gradient."""
-        return build_rule(self.settings, self.circuit, self.cost, self.strength)
+        return self.rule_for(self.circuit, self.settings.rule)
 
-    @cached_property
-    def strength(self) -> Strength:
-        """How strongly outputs are nudged: as the rule says, or as the initial circuit bears it."""
-        return strength_of(self.settings, self.circuit, self.data.train.batch(slice(ROWS)))
-
-    @cached_property
-    def springs(self) -> Springs:
-        """What compares springs of −β with the network."""
-        return Springs(self.settings, self.circuit, self.strength)
-
-    @property
-    def recorded(self) -> Settings:
-        """The settings as a run keeps them: with the figure that β = "auto" stands for."""
-        rule = self.settings.rule
-        if not isinstance(rule, EquilibriumSettings) or rule.beta is not None:
-            return self.settings
-        return self.settings.model_copy(update={"rule": rule.model_copy(update=vars(self.strength))})
+    def rule_for(self, circuit: Circuit, rule: RuleSettings) -> LearningRule:
+        """A learning rule for a circuit of this experiment's kind."""
+        return build_rule(self.settings, circuit, self.cost, rule)
 
     @cached_property
     def update(self) -> UpdateRule:
@@ -329,12 +312,10 @@ class Experiment:
 
         Raises:
             RunError: something is at `path` already.
-            ExperimentError: the initial network does not bear the rule's springs.
         """
-        self.springs.refuse(self.circuit.conductances)
         if not build_variation(self.settings).absent:  # a chip that cannot be made leaves no run behind
             self.replace({"chip.kind": "nodal"}).new_chip().close()
-        return Run.create(path, self.recorded.to_toml(), self.manifest())
+        return Run.create(path, self.settings.to_toml(), self.manifest())
 
     def train(
         self,
@@ -368,24 +349,15 @@ class Experiment:
             complete = controller.train(*parts, watch=watch, stop=stop)
             if complete:
                 began = time.perf_counter()
-                found = {"train": controller.evaluate(chip, self.cost, self.data.train.first(_SHOWN))}
-                if self.data.valued:
-                    found["test"] = controller.evaluate(chip, self.cost, self.data.test)
-                result = self._result(run, found, time.perf_counter() - began)
+                train = controller.evaluate(chip, self.cost, self.data.train.first(_SHOWN))
+                result = self._result(run, train, time.perf_counter() - began)
                 run.finish([c.name for c in self.circuit.arrays], chip.conductances, result)
             if pictures:
                 self._draw(run, chip, warn)
         return run.result
 
-    def evaluate(
-        self, run: Run, *, simulators: SimulatorChoice = HERE, predicted: Path | None = None
-    ) -> dict[str, Any]:
+    def evaluate(self, run: Run, *, simulators: SimulatorChoice = HERE) -> dict[str, Any]:
         """Loss and accuracy of a run's conductances (the last checkpoint's if it is not complete).
-
-        Args:
-            run: of this experiment.
-            simulators: how many ngspices, and where; no result depends on it.
-            predicted: a CSV file to write, with truth and prediction of every row.
 
         Raises:
             RunError: the run has no checkpoint yet.
@@ -393,14 +365,11 @@ class Experiment:
         """
         with self.open_chip(simulators) as chip:
             chip.program(self.trained(run).conductances)
-            parts = {"train": self.data.train, "test": self.data.test}
-            found = {part: controller.evaluate(chip, self.cost, rows) for part, rows in parts.items()}
-            shown: dict[str, Any] = {"sparse_sweeps": chip.ledger.sparse_sweeps}
-        for part, one in found.items():
-            shown |= {f"{part}_accuracy": one.accuracy, f"{part}_loss": one.loss, f"{part}_samples": len(one.outputs)}
-        shown |= value_errors(self.data, found)
-        if predicted is not None:
-            write_atomic(predicted, predictions(self.data, found))
+            shown: dict[str, Any] = {}
+            for part, rows in (("train", self.data.train), ("test", self.data.test)):
+                found = controller.evaluate(chip, self.cost, rows)
+                shown |= {f"{part}_accuracy": found.accuracy, f"{part}_loss": found.loss, f"{part}_samples": len(rows)}
+            shown["sparse_sweeps"] = chip.ledger.sparse_sweeps
         return {"run": str(run.path), "chip": self.settings.chip.kind, **shown}
 
     def trained(self, run: Run) -> Circuit:
@@ -428,9 +397,9 @@ class Experiment:
 
     def _draw(self, run: Run, chip: Chip, warn: Callable[[str], None]) -> None:
         try:
-            self._draw_training(run, chip)
             if self.data.channels == 2 and len(self.data.classes) == 2 and not self.data.valued:
                 self._draw_boundary(run, chip)
+            self._draw_training(run, chip)
         except (HarnessError, OSError) as error:
             warn(f"run {run.path} has no pictures: {error}")
 
@@ -438,9 +407,10 @@ class Experiment:
         from harness.pictures.runs import draw_arrays, draw_training  # noqa: PLC0415 - matplotlib takes a second to import
 
         steps, epochs = run.tables()
-        write_atomic(run.path / "training.png", draw_training(steps, epochs, self.settings.name, self.score))
         arrays = zip(self.circuit.arrays, chip.conductances, strict=True)
         write_atomic(run.path / "conductances.png", draw_arrays([c.with_conductances(g) for c, g in arrays]))
+        picture = draw_training(steps, epochs, self.settings.name, self.score)
+        write_atomic(run.path / "training.png", picture)  # the last one: it tells `Run.drawn` that all are there
 
     def _draw_boundary(self, run: Run, chip: Chip) -> None:
         """The decision boundary as the circuit sees it."""
@@ -455,9 +425,8 @@ class Experiment:
         picture = draw_boundary((across, up), margin, rows.inputs, rows.targets.argmax(axis=1), self.settings.name)
         write_atomic(run.path / "boundary.png", picture)
 
-    def _result(self, run: Run, found: Mapping[str, Evaluation], evaluating: float) -> dict[str, Any]:
+    def _result(self, run: Run, train: Evaluation, evaluating: float) -> dict[str, Any]:
         _, epochs = run.tables()
-        train = found["train"]
         seconds = sum(row.seconds for row in epochs)
         evaluating += sum(row.evaluation_seconds for row in epochs)
         shares = [row.ngspice_share * row.seconds for row in epochs if row.ngspice_share is not None]
@@ -476,7 +445,6 @@ class Experiment:
             "train_samples_per_second": len(self.data.train) * len(epochs) / seconds,
             "ngspice_share": sum(shares) / seconds if shares else None,
             **{name: sum(getattr(row, name) for row in epochs) for name in LEDGER},
-            **value_errors(self.data, found),
         }
 
 

@@ -198,6 +198,12 @@ class Run:
         file = self.path / "result.json"
         return {"run": str(self.path), **json.loads(file.read_text(encoding="utf-8"))} if file.exists() else None
 
+    @property
+    def drawn(self) -> bool:
+        """The pictures show the result: a kill may have come between, also after pictures of an earlier stop."""
+        picture, result = self.path / "training.png", self.path / "result.json"
+        return picture.exists() and result.exists() and picture.stat().st_mtime_ns >= result.stat().st_mtime_ns
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from training in this directory.

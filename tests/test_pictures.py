@@ -113,6 +113,15 @@ def test_training_without_matplotlib_keeps_its_result_and_warns(tmp_path: Path) 
     assert (tmp_path / "run" / "conductances.png").exists()
 
 
+def test_a_kill_between_result_and_pictures_leaves_none_of_an_earlier_stop(tmp_path: Path) -> None:
+    harness(tmp_path, "train", "iris", *SHORT, "--run", "run")
+    run = tmp_path / "run"
+    (run / "conductances.png").write_bytes(b"as it was when training stopped")
+    os.utime(run / "training.png", (0, 0))
+    harness(tmp_path, "train", "--resume", "run")
+    assert (run / "conductances.png").read_bytes().startswith(PNG)
+
+
 def test_the_library_warns_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = Experiment.load("moons", ["chip.kind=nodal", "training.epochs=1"])
     run = experiment.create_run(tmp_path / "run")

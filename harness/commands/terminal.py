@@ -28,7 +28,6 @@ from harness.controller import EpochDone, StepDone
 from harness.experiment import Experiment, SimulatorChoice
 from harness.files import write_atomic
 from harness.importing import Agreement
-from harness.predictions import PARTS
 from harness.runs import Run
 from harness.wording import command, counted, plain, printable
 
@@ -130,7 +129,6 @@ def print_notes(subject: Experiment) -> None:
 @contextmanager
 def progress(subject: Experiment) -> Iterator[Any]:
     """A bar over the batches of each epoch, and a line for every finished one (for every n-th of very many)."""
-    strained = subject.springs.warning(subject.circuit.conductances)  # which was told before training
     told, kind = max(1, subject.plan.epochs // 25), subject.score
     batches = -(-len(subject.data.train) // subject.plan.batch)
     epoch, note = "epoch {task.fields[epoch]}/" + str(subject.plan.epochs), "{task.fields[note]}"
@@ -139,13 +137,10 @@ def progress(subject: Experiment) -> Iterator[Any]:
         task = bar.add_task("training", total=batches, epoch=1, note="")
 
         def watch(event: StepDone | EpochDone) -> None:
-            nonlocal strained
             if isinstance(event, StepDone):
                 loss = event.position.loss / min(event.position.step * subject.plan.batch, len(subject.data.train))
                 bar.update(task, completed=event.row.step, epoch=event.row.epoch, note=f"loss {loss:.4g} V²")
                 return
-            if not strained and (strained := subject.springs.warning(event.position.conductances)):
-                warn(strained)
             row = event.row
             bar.reset(task, completed=0, epoch=min(row.epoch + 1, subject.plan.epochs), note="")
             if row.epoch % told and row.epoch < subject.plan.epochs:
@@ -170,19 +165,11 @@ def print_result(run: Run, result: dict[str, Any]) -> None:
     kind = result["score"]
     test, training = (scored(result[f"{rows}_accuracy"], kind) for rows in ("test", "train"))
     OUT.print(f"test {kind} {test}, training {kind} {training}")
-    print_value_errors(result)
     speed = f"{result['train_samples_per_second']:.0f} samples/s"
     OUT.print(f"{counted(result['epochs'], 'epoch')} in {result['seconds']:.1f} s, {speed}")
     OUT.print(f"run directory: {run.path} (training.png, conductances.png, epochs.csv, conductances.npz)")
     OUT.print(f"next: {command('check', run.path)}")
     OUT.print(f"      {command('export', run.path, '--to', 'netlist')}")
-
-
-def print_value_errors(result: dict[str, Any]) -> None:
-    """How far values are off, in their own units; nothing where there are classes."""
-    for name, errors in result.get("value_errors", {}).items():
-        told = ", ".join(f"{PARTS[part]} {error:.4g}" for part, error in errors.items())
-        OUT.print(f"root mean square error of {name}, in its own unit: {told}")
 
 
 def print_comparison(found: Comparison) -> None:
