@@ -1,6 +1,7 @@
 # make train   train the default experiment (EXPERIMENT=iris for another, ARGS="--seed 1" for more)
 # make test    run every test
 # make setup   what both need: libngspice, a virtual environment, the package; done once
+# make campaigns   kills, damaged files and start-up files, for hours (ARGS="--help" for parts of it)
 # make lint    style and types;  make bench  speed;  make netlists  rebuild the reference netlists
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: setup train test lint bench netlists clean
+.PHONY: setup train test campaigns lint bench netlists clean
 
 setup: $(STAMP)
 
@@ -22,6 +23,9 @@ train: $(STAMP)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+campaigns: $(STAMP)
+	@$(BIN)/python -m tests.campaigns $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

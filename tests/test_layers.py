@@ -26,19 +26,16 @@ MAY_IMPORT = {
     "runs": GROUND_FLOOR | {"learning"},
     "problems": GROUND_FLOOR,
     "assembly": GROUND_FLOOR
-    | {"chip_sections", "devices", "circuit", "chip", "learning", "datasets", "controller", "sections", "settings"}
-    | {"strength"},
+    | {"chip_sections", "devices", "circuit", "chip", "learning", "datasets", "controller", "sections", "settings"},
     "sections": GROUND_FLOOR | {"devices", "circuit", "learning", "problems"},
     "chip_sections": GROUND_FLOOR | {"devices", "circuit", "problems", "sections"},
     "settings": GROUND_FLOOR | {"chip_sections", "problems", "sections"},
-    "strength": GROUND_FLOOR | {"chip", "circuit", "learning", "sections", "settings"},
     "controller": GROUND_FLOOR | {"chip", "learning", "datasets", "runs"},
     "checks": GROUND_FLOOR | {"devices", "circuit", "netlist", "chip", "learning", "controller"},
     "doctor": GROUND_FLOOR | {"devices", "circuit", "chip", "checks"},
     "experiment": GROUND_FLOOR
     | {"circuit", "netlist", "chip", "learning", "datasets", "runs", "pictures", "sections", "settings", "controller"}
-    | {"assembly", "predictions", "strength"},
-    "predictions": GROUND_FLOOR | {"controller", "datasets"},
+    | {"assembly"},
     "exporting": GROUND_FLOOR | {"assembly", "circuit", "netlist", "chip", "experiment", "runs", "sections"},
     "importing": GROUND_FLOOR | {"circuit", "experiment", "runs", "sections"},
     "conductances": GROUND_FLOOR | {"circuit", "experiment", "runs"},
@@ -69,11 +66,9 @@ MAY_IMPORT = {
     "pictures": GROUND_FLOOR | {"circuit", "devices", "runs", "transient"},
     "commands": GROUND_FLOOR
     | {"audit", "bench", "checks", "conductances", "controller", "datasets", "devices", "experiment", "exporting"}
-    | {"importing", "learning", "netlist", "pictures", "predictions", "regress", "report", "runs", "sweep"}
-    | {"transient", "verify"},
+    | {"importing", "learning", "netlist", "pictures", "regress", "report", "runs", "sweep", "transient", "verify"},
     "cli": GROUND_FLOOR
-    | {"bench", "checks", "circuit", "commands", "datasets", "doctor", "experiment", "importing", "pictures"}
-    | {"predictions", "runs"},
+    | {"bench", "checks", "circuit", "commands", "datasets", "doctor", "experiment", "importing", "pictures", "runs"},
     "__init__": {"experiment", "runs"},
     "__main__": {"cli"},
 }
