@@ -16,13 +16,14 @@ from harness.checks import check_circuit
 from harness.circuit.perceptron import Perceptron
 from harness.commands.audit import audit
 from harness.commands.conductances import conductances
-from harness.commands.devices import devices, draw_device, picture_form
+from harness.commands.devices import devices, draw_device
 from harness.commands.export import export
 from harness.commands.options import (
     RUNS,
     chip_option,
     data_option,
     json_option,
+    picture_form,
     scheduler_option,
     seed_option,
     set_option,

@@ -82,5 +82,5 @@ def plain(character: str) -> str:
 def _escaped(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is no UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    return character.encode("ascii", "backslashreplace").decode()
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -16,14 +16,14 @@ from harness.commands.options import (
     chip_option,
     data_option,
     json_option,
+    picture_form,
     seed_option,
     set_option,
     subject_of,
     with_overrides,
 )
-from harness.commands.terminal import OUT, WIDE, print_json, warn, working
+from harness.commands.terminal import WIDE, drawn, exit_unless_drawn, print_json, warn, working
 from harness.experiment import Experiment
-from harness.files import write_atomic
 from harness.runs import Run
 
 _UNITS = {"β": "β (S)"}
@@ -68,8 +68,8 @@ def audit(
     """
     if (adc_bits is None) != (adc_range is None):
         raise click.UsageError("--adc-bits and --adc-range belong together; give both or neither")
-    if file is not None and not file.parent.is_dir():
-        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
+    if file is not None:
+        picture_form(file, (".png",))
     experiment, run = subject_of(source, with_overrides(overrides, chip, seed))
     adc_step = None if adc_bits is None or adc_range is None else adc_range / 2**adc_bits
     subject = subject_for(experiment, run, samples, adc_step)
@@ -82,12 +82,13 @@ def audit(
                 tell=lambda text: tell(f"auditing: {text}"),
             )
         )
-    if file is not None:
-        _draw(file, subject, [row for row in found if isinstance(row, Curve)], experiment.settings.name)
+    curves = [row for row in found if isinstance(row, Curve)]
+    done = file is None or drawn(file, lambda: _picture(subject, curves, experiment.settings.name))
     if as_json:
         print_json(_as_object(source, found))
     else:
-        _print(found, file)
+        _print(found)
+    exit_unless_drawn(file, done=done, quiet=as_json)
 
 
 def subject_for(experiment: Experiment, run: Run | None, samples: int, adc_step: float | None) -> Subject:
@@ -125,7 +126,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _print(found: Iterable[GradientError | Curve | Doubt], file: Path | None) -> None:
+def _print(found: Iterable[GradientError | Curve | Doubt]) -> None:
     titles = ("rule", "chip", "array", "relative error", "cosine", "against")
     table = Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
     above = None
@@ -139,11 +140,9 @@ def _print(found: Iterable[GradientError | Curve | Doubt], file: Path | None) ->
             case Doubt():
                 warn(f"{row.rule} on {row.chip}: {row.message}")
     WIDE.print(table)
-    if file is not None:
-        OUT.print(f"wrote {file}")
 
 
-def _draw(file: Path, subject: Subject, curves: list[Curve], name: str) -> None:
+def _picture(subject: Subject, curves: list[Curve], name: str) -> bytes:
     from harness.pictures.runs import draw_audit  # noqa: PLC0415 - matplotlib takes a second to import
 
     panels: dict[str, dict[str, dict[float, float]]] = {}
@@ -151,4 +150,4 @@ def _draw(file: Path, subject: Subject, curves: list[Curve], name: str) -> None:
         points = dict(zip(curve.values, curve.errors, strict=True))
         panels.setdefault(_UNITS.get(curve.knob, curve.knob), {})[f"{curve.rule} ({curve.chip})"] = points
     used = {"β (S)": subject.beta, "η": subject.eta, "reltol": subject.tolerances.reltol}
-    write_atomic(file, draw_audit(panels, used, f"{name}: gradients against the truth"))
+    return draw_audit(panels, used, f"{name}: gradients against the truth")

@@ -9,10 +9,9 @@ import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
-from harness.commands.options import json_option
-from harness.commands.terminal import OUT, WIDE, print_json
+from harness.commands.options import json_option, picture_form
+from harness.commands.terminal import OUT, WIDE, drawn, print_json
 from harness.errors import CircuitError
-from harness.files import write_atomic
 from harness.units import show
 from harness.wording import did_you_mean
 
@@ -77,13 +76,17 @@ def import_device(file: Path, name: str | None, picture: Path | None, noise: flo
     """
     from harness.devices.measured import fit, read_curves  # noqa: PLC0415
     from harness.devices.pulses import label_of_curvature  # noqa: PLC0415
-    from harness.pictures.devices import draw_measured  # noqa: PLC0415 - matplotlib takes a second to import
+
+    def draw() -> bytes:
+        from harness.pictures.devices import draw_measured  # noqa: PLC0415 - matplotlib takes a second to import
+
+        return draw_measured(curves, found, name or "", format=form)
 
     name = name or file.stem
     target = picture or Path(f"{name}.png")
     form = picture_form(target)
     found, curves = fit(file, noise), read_curves(file, noise)
-    write_atomic(target, draw_measured(curves, found, name, format=form))
+    done = drawn(target, draw)
     law, (low, high) = found.response, found.response.bounds
     labels = {end: label_of_curvature(getattr(law, f"curvature_{end}")) for end in ("up", "down")}
     section = f"[programming]\nfile = {json.dumps(str(file), ensure_ascii=False)}"
@@ -93,7 +96,9 @@ def import_device(file: Path, name: str | None, picture: Path | None, noise: flo
         errors = {"rms_error": found.rms_error, "rms_error_S": found.rms_error * (high - low)}
         about = {"name": name, "curves": len(curves), "rows": sum(curve.pulses.size for curve in curves)}
         scatter = {"cycle_to_cycle": found.cycle_to_cycle}
-        print_json({**about, **shown, **errors, **scatter, "picture": str(target), "section": section})
+        print_json(
+            {**about, **shown, **errors, **scatter, "picture": str(target) if done else None, "section": section}
+        )
         return
     table = Table("figure", "value", title=name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_row("conductance", f"{show(low, 'S')} … {show(high, 'S')}")
@@ -105,7 +110,8 @@ def import_device(file: Path, name: str | None, picture: Path | None, noise: flo
     )
     table.add_row("cycle to cycle, with read noise", f"{100 * found.cycle_to_cycle:.2g} % of the range")
     OUT.print(table)
-    OUT.print(f"wrote {target}; an experiment trains with this device by\n\n{section}")
+    wrote = f"wrote {target}; an" if done else "an"
+    OUT.print(f"{wrote} experiment trains with this device by\n\n{section}")
 
 
 def draw_device(subject: str, form: Literal["png", "svg"]) -> bytes:
@@ -130,20 +136,6 @@ def draw_device(subject: str, form: Literal["png", "svg"]) -> bytes:
         meant = did_you_mean(subject, [*published, *models], or_list=True)
         raise CircuitError(f"there is no device {subject!r}{meant} (a file of measured pulses ends in .csv)")
     return drawing.draw_published(preset(subject), format=form)
-
-
-def picture_form(file: Path) -> Literal["png", "svg"]:
-    """What a picture's name asks for.
-
-    Raises:
-        UsageError: another ending, or no such folder.
-    """
-    forms: dict[str, Literal["png", "svg"]] = {".png": "png", ".svg": "svg"}
-    if (form := forms.get(file.suffix.lower())) is None:
-        raise click.UsageError(f"--to {file}: write a name that ends in .png or .svg")
-    if not file.parent.is_dir():
-        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
-    return form
 
 
 def _rows() -> list[dict[str, Any]]:

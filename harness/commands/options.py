@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -84,6 +84,19 @@ class Rows(click.ParamType[tuple[int, ...]]):
 
 
 _MOST_ROWS = 100_000
+
+
+def picture_form(file: Path, endings: Sequence[str] = (".png", ".svg")) -> Literal["png", "svg"]:
+    """What a picture's name asks for.
+
+    Raises:
+        UsageError: another ending, or no such folder.
+    """
+    if file.suffix.lower() not in endings:
+        raise click.UsageError(f"--to {file}: write a name that ends in {' or '.join(endings)}")
+    if not file.parent.is_dir():
+        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
+    return "svg" if file.suffix.lower() == ".svg" else "png"
 
 
 def in_unit(unit: str) -> Callable[[click.Context, click.Parameter, str | None], float | None]:

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +25,7 @@ from rich.text import Text
 from harness.bench import Comparison, ScalingPoint, exponent
 from harness.checks import Check
 from harness.controller import EpochDone, StepDone
+from harness.errors import PictureError
 from harness.experiment import Experiment, SimulatorChoice
 from harness.files import write_atomic
 from harness.importing import Agreement
@@ -98,6 +99,16 @@ def reason_of(error: OSError) -> str:
 def warn(text: str) -> None:
     """A warning on stderr."""
     ERR.print(f"warning: {text}")
+
+
+def drawn(file: Path, draw: Callable[[], bytes]) -> bool:
+    """Write a picture that belongs to results; whether it was possible. If not, a warning says why."""
+    try:
+        write_atomic(file, draw())
+    except (PictureError, OSError) as error:
+        warn(f"{file} was not drawn: {reason_of(error) if isinstance(error, OSError) else error}")
+        return False
+    return True
 
 
 @contextmanager
@@ -207,9 +218,7 @@ def print_agreement(found: Agreement) -> None:
 
 
 def print_scaling(points: Sequence[ScalingPoint], file: Path, name: str, as_json: bool) -> None:
-    """Draw time against size into a PNG file, and print the same as a table or as one object."""
-    from harness.pictures.runs import draw_scaling  # noqa: PLC0415 - matplotlib takes a second to import
-
+    """Time against size, as a table or as one object and in a PNG file; exits with 1 if that cannot be drawn."""
     exponents = {layers: exponent(points, layers) for layers in sorted({p.layers for p in points})}
     lines = {
         f"{counted(layers, 'hidden layer')}: exponent {slope:.2f}": {
@@ -217,15 +226,34 @@ def print_scaling(points: Sequence[ScalingPoint], file: Path, name: str, as_json
         }
         for layers, slope in exponents.items()
     }
-    write_atomic(file, draw_scaling(lines, name))
+
+    def draw() -> bytes:
+        from harness.pictures.runs import draw_scaling  # noqa: PLC0415 - matplotlib takes a second to import
+
+        return draw_scaling(lines, name)
+
+    done = drawn(file, draw)
     if as_json:
-        print_json({"points": [asdict(p) for p in points], "exponents": exponents, "file": str(file)})
-        return
+        told = str(file) if done else None
+        print_json({"points": [asdict(p) for p in points], "exponents": exponents, "file": told})
+    else:
+        _print_points(points, exponents)
+    exit_unless_drawn(file, done=done, quiet=as_json)
+
+
+def exit_unless_drawn(file: Path | None, *, done: bool, quiet: bool) -> None:
+    """Say that a picture that was asked for was written; exits with 1 if it was not."""
+    if not done:
+        sys.exit(1)
+    if file is not None and not quiet:
+        OUT.print(f"wrote {file}")
+
+
+def _print_points(points: Sequence[ScalingPoint], exponents: Mapping[int, float]) -> None:
     table = Table("hidden layers", "nodes of each", "training, ms a sample", "exponent")
     for p in points:
         table.add_row(str(p.layers), str(p.hidden), f"{1e3 * p.seconds_per_sample:.3g}", f"{exponents[p.layers]:.2f}")
     OUT.print(table)
-    OUT.print(f"wrote {file}")
 
 
 def print_checks(checks: Sequence[Check], more: dict[str, Any], as_json: bool, *, failed: bool = False) -> None:

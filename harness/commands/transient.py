@@ -13,15 +13,15 @@ from harness.commands.options import (
     data_option,
     in_unit,
     json_option,
+    picture_form,
     seed_option,
     set_option,
     subject_of,
     with_overrides,
 )
-from harness.commands.terminal import OUT, WIDE, print_json, warn, working
+from harness.commands.terminal import OUT, WIDE, drawn, exit_unless_drawn, print_json, warn, working
 from harness.errors import ExperimentError
 from harness.experiment import Experiment
-from harness.files import write_atomic
 from harness.learning import EquilibriumPropagation
 from harness.measurement import Array, Batch, Injection, Nudge, Spring
 from harness.runs import Run
@@ -90,10 +90,8 @@ def transient(
     of a chip that gives each phase the time of the slowest sample. The network is the drawn one, without [variation];
     lines that sources and amplifiers hold need no capacitance, and what charging them takes is told apart.
     """
-    if file is not None and not file.parent.is_dir():
-        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
-    if file is not None and file.suffix.lower() != ".png":
-        raise click.UsageError(f"--to {file}: the picture is a PNG; write a name that ends with .png")
+    if file is not None:
+        picture_form(file, (".png",))
     parasitics = Parasitics(node, line, bandwidth)
     experiment, run = subject_of(source, with_overrides(overrides, None, seed))
     own = converter_of(experiment)
@@ -102,16 +100,18 @@ def transient(
         found = settling_of(
             experiment, run, samples, parasitics, converter, tell=lambda text: tell(f"simulating {text}")
         )
-    if file is not None:
+
+    def draw() -> bytes:
         from harness.pictures.transients import draw_settling  # noqa: PLC0415 - matplotlib takes a second to import
 
-        write_atomic(file, draw_settling(found, experiment.settings.name))
+        return draw_settling(found, experiment.settings.name)
+
+    done = file is None or drawn(file, draw)
     if as_json:
-        print_json({"source": source, "file": str(file) if file else None, **found.to_json()})
-        return
-    _print(found)
-    if file is not None:
-        OUT.print(f"wrote {file}")
+        print_json({"source": source, "file": str(file) if file and done else None, **found.to_json()})
+    else:
+        _print(found)
+    exit_unless_drawn(file, done=done, quiet=as_json)
 
 
 def converter_of(experiment: Experiment) -> Converter:

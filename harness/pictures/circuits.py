@@ -32,7 +32,7 @@ from harness.devices.diode import THERMAL_VOLTAGE
 from harness.devices.resolvents import AntiparallelPair, Junction, SquareLaw, ZenerShelf
 from harness.errors import CircuitError
 from harness.measurement import Array
-from harness.pictures.style import Form, as_bytes, own_style
+from harness.pictures.style import Form, as_bytes, literal, own_style
 from harness.wording import counted
 
 _Places = dict[str, Array]
@@ -62,7 +62,7 @@ def draw_circuit(circuit: Circuit, *, title: str, format: Form = "png") -> bytes
     """
     layered = bool(circuit.arrays) and all(isinstance(array, Crossbar) for array in circuit.arrays)
     figure = _blocks(circuit) if layered else _graph(circuit)
-    figure.suptitle(title)
+    figure.suptitle(literal(title))
     return as_bytes(figure, format)
 
 
@@ -299,7 +299,7 @@ def _draw_labels(axes: Axes, circuit: Circuit, places: _Places) -> None:
 
 def _write(axes: Axes, place: Array, text: str) -> None:
     box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
-    axes.annotate(text, tuple(place), (8, 7), textcoords="offset points", fontsize=8, bbox=box, zorder=5)
+    axes.annotate(literal(text), tuple(place), (8, 7), textcoords="offset points", fontsize=8, bbox=box, zorder=5)
 
 
 def _blocks(circuit: Circuit) -> Figure:

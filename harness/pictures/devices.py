@@ -12,7 +12,7 @@ from harness.devices.measured import Curve, PulseFit
 from harness.devices.presets import Potentiometer, Preset
 from harness.devices.pulses import PulseResponse, spread
 from harness.measurement import Array
-from harness.pictures.style import Form, as_bytes, own_style
+from harness.pictures.style import Form, as_bytes, literal, own_style
 from harness.units import show
 
 CELLS = 400
@@ -72,7 +72,7 @@ def draw_measured(curves: Sequence[Curve], found: PulseFit, name: str, *, format
             axes.plot(curve.pulses, curve.conductances, ".", color=colour, alpha=0.6, label=label)
         counts = np.arange(int(max(curve.pulses[-1] for curve in runs)) + 1)
         axes.plot(counts, law.pulse(np.full(counts.size, bound), sign * counts), color=colour, label=f"{way}, fit")
-    _finish(axes, "pulses", "conductance", f"{name}: rms error {100 * found.rms_error:.2g} % of the range")
+    _finish(axes, "pulses", "conductance", f"{literal(name)}: rms error {100 * found.rms_error:.2g} % of the range")
     return as_bytes(figure, format)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from harness.circuit import Edges, TrainableArray
 from harness.measurement import Array, Index
@@ -94,19 +94,17 @@ def draw_arrays(arrays: Sequence[TrainableArray]) -> bytes:
     """Conductances: of a crossbar as a heat map, word lines down, bit lines across; of a graph's edges by size."""
     figure = Figure(figsize=(5 * len(arrays), 6), layout="constrained")
     for axes, array in zip(figure.subplots(1, len(arrays), squeeze=False)[0], arrays, strict=True):
-        factor, unit = (1e6, "µS") if array.conductances.max() < 1e-2 else (1.0, "S")
         if isinstance(array, Edges):
-            axes.hist(array.conductances * factor, bins=30)
-            axes.set(
-                title=f"{array.name}: {counted(len(array.a), 'edge')}", xlabel=f"conductance ({unit})", ylabel="edges"
-            )
+            axes.hist(array.conductances, bins=30)
+            axes.set(title=f"{array.name}: {counted(len(array.a), 'edge')}", xlabel="conductance", ylabel="edges")
+            axes.xaxis.set_major_formatter(EngFormatter("S"))
             continue
-        image = axes.imshow(array.conductances * factor, aspect="auto", interpolation="nearest", cmap="viridis")
+        image = axes.imshow(array.conductances, aspect="auto", interpolation="nearest", cmap="viridis")
         words, bits = array.shape
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True))
         axes.set(title=f"{array.name}: {words} × {bits}", xlabel="bit line", ylabel="word line")
-        figure.colorbar(image, ax=axes, label=f"conductance ({unit})")
+        figure.colorbar(image, ax=axes, label="conductance", format=EngFormatter("S"))
     return as_bytes(figure)
 
 
