@@ -1,10 +1,12 @@
 """Image sets from IDX files: reading them, where they are looked for, every refusal, and the download."""
 
 import gzip
+import os
+import tracemalloc
 import json
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -215,13 +217,34 @@ def test_a_folder_in_the_place_of_a_file_does_not_count(folder: Path) -> None:
         load_images(TINY)
 
 
-def test_a_file_that_cannot_be_read_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: Path) -> bytes:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(DataError, match=rf"^data file .*/{IMAGES}: cannot be read \(Permission denied\)$"):
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (os.mkfifo, "it is a named pipe, not a plain file"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a device, not a plain file"),
+        (lambda path: path.write_bytes(bytes(70_000)), "it has 70,000 bytes; at most "),
+        (lambda path: path.write_bytes(gzip.compress(bytes(10**8))), "it has 97,"),
+    ],
+)
+def test_what_is_no_file_or_too_large_is_refused_before_it_is_read(
+    folder: Path, make: Callable[[Path], object], kind: str
+) -> None:
+    (folder / IMAGES).unlink()
+    make(folder / IMAGES)
+    with pytest.raises(DataError, match=rf"/{IMAGES}: {kind}"):
         load_images(TINY)
+
+
+def test_a_file_that_unpacks_to_far_more_is_not_unpacked(folder: Path) -> None:
+    bomb = gzip.compress(bytes(5 * 10**7))
+    (folder / IMAGES).write_bytes(bomb)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="starts with 00000000, not with 00000803"):
+            load_images(TINY)
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def download(name: str, wanted: Sequence[IdxFile], mirrors: Sequence[str], folde
                 address = f"{mirror}{waiting[0].name}.gz"
                 console.print(f"downloading {address}")
                 try:
-                    raw = _fetch(address, waiting[0].size, bar)
+                    raw = _fetch(address, waiting[0].packed_size, bar)
                     check(waiting[0], raw, address)
                 except (OSError, HTTPException, DataError) as error:
                     troubles.append(_told(address, error))
@@ -60,14 +60,13 @@ def download(name: str, wanted: Sequence[IdxFile], mirrors: Sequence[str], folde
         )
 
 
-def _fetch(address: str, size: int, bar: Progress) -> bytes:
-    """What is at an address, but hardly more than `size` bytes: gzip adds little to what cannot be packed."""
+def _fetch(address: str, most: int, bar: Progress) -> bytes:
+    """What is at an address, but hardly more than `most` bytes."""
     with urlopen(address, timeout=TIMEOUT) as answer:  # noqa: S310 - mirrors are our own http and https addresses
         length = answer.headers.get("Content-Length", "")
         task = bar.add_task(address.rpartition("/")[2], total=int(length) if length.isdecimal() else None)
-        limit = size + size // 1000 + _PORTION
         raw = bytearray()
-        while len(raw) < limit and (portion := answer.read(_PORTION)):
+        while len(raw) <= most and (portion := answer.read(_PORTION)):
             raw += portion
             bar.update(task, completed=len(raw))
         bar.remove_task(task)

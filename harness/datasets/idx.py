@@ -20,6 +20,8 @@ from harness.errors import DataError
 
 Bytes = npt.NDArray[np.uint8]
 
+_PACKING = 1 << 16
+"""Bytes that gzip may add to a file for its header and a long name."""
 _KINDS = {b"\0\0\x08\x01": " as labels do", b"\0\0\x08\x03": " as images do"}
 
 
@@ -44,6 +46,11 @@ class IdxFile:
     def size(self) -> int:
         """Length of the content, bytes."""
         return len(self.header) + math.prod(self.shape)
+
+    @property
+    def packed_size(self) -> int:
+        """The most that a file with this content has, bytes: gzip adds little to what cannot be packed."""
+        return self.size + self.size // 1000 + _PACKING
 
 
 def read_idx(raw: bytes, wanted: IdxFile, place: str, known: Mapping[str, str]) -> Bytes:

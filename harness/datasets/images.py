@@ -19,6 +19,7 @@ from harness.datasets.download import download
 from harness.datasets.idx import Bytes, IdxFile, read_idx
 from harness.datasets.tables import Table
 from harness.errors import DataError
+from harness.reading import read_bytes
 
 VARIABLE = "HARNESS_DATA"
 
@@ -93,15 +94,11 @@ def _from_cache(source: ImageSet) -> list[Bytes]:
 
 def _found(file: IdxFile, folders: tuple[Path, ...]) -> Path | None:
     paths = (folder / name for folder in folders for name in (file.name, f"{file.name}.gz"))
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if path.exists() and not path.is_dir()), None)
 
 
 def _read(source: ImageSet, file: IdxFile, path: Path) -> Bytes:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"data file {path}: cannot be read ({error.strerror})") from error
-    return _check(source, file, raw, str(path))
+    return _check(source, file, read_bytes(path, DataError, most=file.packed_size), str(path))
 
 
 def _check(source: ImageSet, file: IdxFile, raw: bytes, place: str) -> Bytes:
