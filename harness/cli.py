@@ -48,6 +48,7 @@ from harness.commands.terminal import (
     print_notes,
     print_result,
     print_scaling,
+    print_value_errors,
     progress,
     reason_of,
     scored,
@@ -62,6 +63,7 @@ from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.experiment import Experiment, experiment_names, packaged_experiments
 from harness.files import write_atomic
 from harness.importing import import_perceptron
+from harness.predictions import PARTS
 from harness.runs import Run, fresh_path
 from harness.wording import command, counted, nearest, printable
 
@@ -174,23 +176,34 @@ def train(
 @data_option
 @workers_option
 @scheduler_option
+@click.option(
+    "--to",
+    "predicted",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV file to write: truth and prediction of every row, in the data's own units.",
+)
 @json_option
-def evaluate(run: Path, chip: str | None, workers: int | None, scheduler: str | None, as_json: bool) -> None:
+def evaluate(
+    run: Path, chip: str | None, workers: int | None, scheduler: str | None, predicted: Path | None, as_json: bool
+) -> None:
     """Loss and accuracy of a RUN's conductances on its training and held-out rows."""
     opened = Run(run)
     subject = Experiment.from_file(opened.experiment, with_overrides((), chip, None))
     simulators = simulators_for(subject, workers, scheduler)
     samples = len(subject.data.train) + len(subject.data.test)  # outside the status: a download has a bar of its own
     with working(f"evaluating {counted(samples, 'sample')}"):
-        result = subject.evaluate(opened, simulators=simulators)
+        result = subject.evaluate(opened, simulators=simulators, predicted=predicted)
     if as_json:
         print_json(result)
         return
     table = Table("rows", "samples", subject.score, "loss (V²)")
-    for part, title in (("train", "training"), ("test", "held out")):
+    for part, title in PARTS.items():
         accuracy, loss = result[f"{part}_accuracy"], result[f"{part}_loss"]
         table.add_row(title, str(result[f"{part}_samples"]), scored(accuracy, subject.score), f"{loss:.5g}")
     OUT.print(table)
+    print_value_errors(result)
+    if predicted is not None:
+        OUT.print(f"wrote {predicted}")
 
 
 @main.command("import-mlp")

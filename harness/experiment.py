@@ -51,6 +51,7 @@ from harness.learning.updates import Schedule, UpdateRule
 from harness.measurement import Access, Drive
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
+from harness.predictions import predictions, value_errors
 from harness.reading import read_text
 from harness.runs import LEDGER, Run
 from harness.sections import (
@@ -349,15 +350,24 @@ class Experiment:
             complete = controller.train(*parts, watch=watch, stop=stop)
             if complete:
                 began = time.perf_counter()
-                train = controller.evaluate(chip, self.cost, self.data.train.first(_SHOWN))
-                result = self._result(run, train, time.perf_counter() - began)
+                found = {"train": controller.evaluate(chip, self.cost, self.data.train.first(_SHOWN))}
+                if self.data.valued:
+                    found["test"] = controller.evaluate(chip, self.cost, self.data.test)
+                result = self._result(run, found, time.perf_counter() - began)
                 run.finish([c.name for c in self.circuit.arrays], chip.conductances, result)
             if pictures:
                 self._draw(run, chip, warn)
         return run.result
 
-    def evaluate(self, run: Run, *, simulators: SimulatorChoice = HERE) -> dict[str, Any]:
+    def evaluate(
+        self, run: Run, *, simulators: SimulatorChoice = HERE, predicted: Path | None = None
+    ) -> dict[str, Any]:
         """Loss and accuracy of a run's conductances (the last checkpoint's if it is not complete).
+
+        Args:
+            run: of this experiment.
+            simulators: how many ngspices, and where; no result depends on it.
+            predicted: a CSV file to write, with truth and prediction of every row.
 
         Raises:
             RunError: the run has no checkpoint yet.
@@ -365,11 +375,14 @@ class Experiment:
         """
         with self.open_chip(simulators) as chip:
             chip.program(self.trained(run).conductances)
-            shown: dict[str, Any] = {}
-            for part, rows in (("train", self.data.train), ("test", self.data.test)):
-                found = controller.evaluate(chip, self.cost, rows)
-                shown |= {f"{part}_accuracy": found.accuracy, f"{part}_loss": found.loss, f"{part}_samples": len(rows)}
-            shown["sparse_sweeps"] = chip.ledger.sparse_sweeps
+            parts = {"train": self.data.train, "test": self.data.test}
+            found = {part: controller.evaluate(chip, self.cost, rows) for part, rows in parts.items()}
+            shown: dict[str, Any] = {"sparse_sweeps": chip.ledger.sparse_sweeps}
+        for part, one in found.items():
+            shown |= {f"{part}_accuracy": one.accuracy, f"{part}_loss": one.loss, f"{part}_samples": len(one.outputs)}
+        shown |= value_errors(self.data, found)
+        if predicted is not None:
+            write_atomic(predicted, predictions(self.data, found))
         return {"run": str(run.path), "chip": self.settings.chip.kind, **shown}
 
     def trained(self, run: Run) -> Circuit:
@@ -425,8 +438,9 @@ class Experiment:
         picture = draw_boundary((across, up), margin, rows.inputs, rows.targets.argmax(axis=1), self.settings.name)
         write_atomic(run.path / "boundary.png", picture)
 
-    def _result(self, run: Run, train: Evaluation, evaluating: float) -> dict[str, Any]:
+    def _result(self, run: Run, found: Mapping[str, Evaluation], evaluating: float) -> dict[str, Any]:
         _, epochs = run.tables()
+        train = found["train"]
         seconds = sum(row.seconds for row in epochs)
         evaluating += sum(row.evaluation_seconds for row in epochs)
         shares = [row.ngspice_share * row.seconds for row in epochs if row.ngspice_share is not None]
@@ -445,6 +459,7 @@ class Experiment:
             "train_samples_per_second": len(self.data.train) * len(epochs) / seconds,
             "ngspice_share": sum(shares) / seconds if shares else None,
             **{name: sum(getattr(row, name) for row in epochs) for name in LEDGER},
+            **value_errors(self.data, found),
         }
 
 

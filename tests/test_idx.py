@@ -1,11 +1,11 @@
 """Image sets from IDX files: reading them, where they are looked for, every refusal, and the download."""
 
 import gzip
-import os
-import tracemalloc
 import json
+import os
 import struct
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace

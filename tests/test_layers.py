@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "doctor": GROUND_FLOOR | {"devices", "circuit", "chip", "checks"},
     "experiment": GROUND_FLOOR
     | {"circuit", "netlist", "chip", "learning", "datasets", "runs", "pictures", "sections", "settings", "controller"}
-    | {"assembly"},
+    | {"assembly", "predictions"},
+    "predictions": GROUND_FLOOR | {"controller", "datasets"},
     "exporting": GROUND_FLOOR | {"assembly", "circuit", "netlist", "chip", "experiment", "runs", "sections"},
     "importing": GROUND_FLOOR | {"circuit", "experiment", "runs", "sections"},
     "conductances": GROUND_FLOOR | {"circuit", "experiment", "runs"},
@@ -66,9 +67,11 @@ MAY_IMPORT = {
     "pictures": GROUND_FLOOR | {"circuit", "devices", "runs", "transient"},
     "commands": GROUND_FLOOR
     | {"audit", "bench", "checks", "conductances", "controller", "datasets", "devices", "experiment", "exporting"}
-    | {"importing", "learning", "netlist", "pictures", "regress", "report", "runs", "sweep", "transient", "verify"},
+    | {"importing", "learning", "netlist", "pictures", "predictions", "regress", "report", "runs", "sweep"}
+    | {"transient", "verify"},
     "cli": GROUND_FLOOR
-    | {"bench", "checks", "circuit", "commands", "datasets", "doctor", "experiment", "importing", "pictures", "runs"},
+    | {"bench", "checks", "circuit", "commands", "datasets", "doctor", "experiment", "importing", "pictures"}
+    | {"predictions", "runs"},
     "__init__": {"experiment", "runs"},
     "__main__": {"cli"},
 }

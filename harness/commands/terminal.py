@@ -29,6 +29,7 @@ from harness.errors import PictureError
 from harness.experiment import Experiment, SimulatorChoice
 from harness.files import write_atomic
 from harness.importing import Agreement
+from harness.predictions import PARTS
 from harness.runs import Run
 from harness.wording import command, counted, plain, printable
 
@@ -176,11 +177,19 @@ def print_result(run: Run, result: dict[str, Any]) -> None:
     kind = result["score"]
     test, training = (scored(result[f"{rows}_accuracy"], kind) for rows in ("test", "train"))
     OUT.print(f"test {kind} {test}, training {kind} {training}")
+    print_value_errors(result)
     speed = f"{result['train_samples_per_second']:.0f} samples/s"
     OUT.print(f"{counted(result['epochs'], 'epoch')} in {result['seconds']:.1f} s, {speed}")
     OUT.print(f"run directory: {run.path} (training.png, conductances.png, epochs.csv, conductances.npz)")
     OUT.print(f"next: {command('check', run.path)}")
     OUT.print(f"      {command('export', run.path, '--to', 'netlist')}")
+
+
+def print_value_errors(result: dict[str, Any]) -> None:
+    """How far values are off, in their own units; nothing where there are classes."""
+    for name, errors in result.get("value_errors", {}).items():
+        told = ", ".join(f"{PARTS[part]} {error:.4g}" for part, error in errors.items())
+        OUT.print(f"root mean square error of {name}, in its own unit: {told}")
 
 
 def print_comparison(found: Comparison) -> None:
