@@ -41,7 +41,6 @@ from harness.learning import (
     FiniteDifferences,
     HardwareLinearization,
     Largest,
-    Nudging,
     SimultaneousPerturbation,
     SubsetUpdate,
     cells_of,
@@ -70,6 +69,7 @@ from harness.sections import (
     SubsetSettings,
 )
 from harness.settings import Settings
+from harness.strength import Strength
 
 _INITIAL, _SUBSET, _GRAPH = 2, 3, 4
 """Streams of random numbers for initial conductances, chosen cells and edges (0 and 1 are the controller's)."""
@@ -220,14 +220,13 @@ def build_cost(rule: RuleSettings, data: Split) -> Cost:
     return SoftmaxCrossEntropy(rule.temperature)
 
 
-def build_rule(settings: Settings, circuit: Circuit, cost: Cost, rule: RuleSettings) -> LearningRule:
+def build_rule(settings: Settings, circuit: Circuit, cost: Cost, strength: Strength) -> LearningRule:
     """How a batch becomes a gradient."""
-    unit = settings.network.g_unit
+    unit, rule = settings.network.g_unit, settings.rule
     match rule:
         case EquilibriumSettings():
-            usual = Nudging.SPRING if rule.cost == "squared-error" else Nudging.CURRENT
-            options: dict[str, Any] = {"variant": rule.variant, "nudging": rule.nudging or usual}
-            return EquilibriumPropagation(circuit, cost, beta=rule.beta or 0.1 * unit, **options)
+            nudge: dict[str, Any] = {"beta": strength.beta, "nudging": strength.nudging}
+            return EquilibriumPropagation(circuit, cost, variant=rule.variant, **nudge)
         case CoupledSettings():
             return CoupledLearning(circuit, cost, eta=rule.eta, variant=rule.variant, normalized=rule.normalized)
         case AnalyticalSettings():
@@ -235,7 +234,7 @@ def build_rule(settings: Settings, circuit: Circuit, cost: Cost, rule: RuleSetti
             twin = partial(NodalChip, circuit) if unread else None
             return AnalyticalGradient(circuit, cost, form=rule.form, twin=twin)
         case LinearizationSettings():
-            return HardwareLinearization(circuit, cost, gamma=rule.beta or 0.1 * unit)
+            return HardwareLinearization(circuit, cost, gamma=strength.beta)
         case DifferencesSettings():
             return FiniteDifferences(circuit, cost, step=rule.step * unit)
         case PerturbationSettings():

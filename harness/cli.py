@@ -148,9 +148,9 @@ def train(
         subject = Experiment.load(experiment, with_overrides(overrides, chip, seed))
         simulators = simulators_for(subject, workers, scheduler)
         print_notes(subject)
+        run = subject.create_run(folder) if folder else _fresh_run(subject)
         for warning in subject.warnings():
             warn(warning)
-        run = subject.create_run(folder) if folder else _fresh_run(subject)
     result = run.result
     if result is not None and result["epochs"] >= subject.plan.epochs:
         ERR.print(f"run {run.path} is complete already")
@@ -328,7 +328,8 @@ def check(
                 circuit,
                 subject.cost,
                 batch,
-                beta=settings.beta,
+                beta=subject.strength.beta,
+                springs=subject.springs.negative,
                 tolerances=subject.tolerances,
                 rng=np.random.default_rng(settings.training.seed),
                 ngspice=settings.chip.kind == "ngspice",

@@ -122,7 +122,7 @@ def import_table(experiment: Experiment, run: Run | None, file: Path, folder: Pa
     read = read_table(file, experiment.circuit, clip=clip)
     origin = {"file": file.name, "sha256": sha256(file.read_bytes()).hexdigest(), "clipped": read.clipped}
     manifest = run.manifest if run else experiment.manifest()
-    made = Run.create(folder, experiment.settings.to_toml(), {**manifest, "imported_conductances": origin})
+    made = Run.create(folder, experiment.recorded.to_toml(), {**manifest, "imported_conductances": origin})
     made.save(Position(read.conductances, experiment.update.init(read.conductances)), [], [])
     return made, read.clipped
 

@@ -115,6 +115,10 @@ class ConvergenceError(ChipError):
         """The same, from a machine of that name."""
         return self._again(host=host)
 
+    def with_cure(self, cure: str) -> "ConvergenceError":
+        """The same, with what to do about it."""
+        return ConvergenceError(f"{self._message}; {cure}", **self._details())
+
     def __reduce__(self) -> tuple[Callable[[], "ConvergenceError"], tuple[()]]:
         """Errors come back from worker processes."""
         return partial(ConvergenceError, self._message, **self._details()), ()

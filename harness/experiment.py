@@ -54,11 +54,9 @@ from harness.netlist.settings import Tolerances
 from harness.predictions import predictions, value_errors
 from harness.reading import read_text
 from harness.runs import LEDGER, Run
-from harness.sections import (
-    GraphSettings,
-    RuleSettings,
-)
+from harness.sections import EquilibriumSettings, GraphSettings
 from harness.settings import Settings, merged, read_settings
+from harness.strength import ROWS, Springs, Strength, strength_of
 from harness.units import show
 from harness.wording import command, did_you_mean
 
@@ -142,7 +140,11 @@ class Experiment:
 
     def warnings(self) -> list[str]:
         """What this experiment cannot reach: conductances that devices cannot hold, targets beyond a graph's rails."""
-        return self._cells_lost() + self._targets_lost() + self._volts_clipped()
+        return self._cells_lost() + self._targets_lost() + self._volts_clipped() + self._springs_strained()
+
+    def _springs_strained(self) -> list[str]:
+        warning = self.springs.warning(self.circuit.conductances)
+        return [warning] if warning else []
 
     def _cells_lost(self) -> list[str]:
         programming = build_programming(self.settings)
@@ -178,11 +180,25 @@ class Experiment:
     @cached_property
     def rule(self) -> LearningRule:
         """How a batch becomes a gradient."""
-        return self.rule_for(self.circuit, self.settings.rule)
+        return build_rule(self.settings, self.circuit, self.cost, self.strength)
 
-    def rule_for(self, circuit: Circuit, rule: RuleSettings) -> LearningRule:
-        """A learning rule for a circuit of this experiment's kind."""
-        return build_rule(self.settings, circuit, self.cost, rule)
+    @cached_property
+    def strength(self) -> Strength:
+        """How strongly outputs are nudged: as the rule says, or as the initial circuit bears it."""
+        return strength_of(self.settings, self.circuit, self.data.train.batch(slice(ROWS)))
+
+    @cached_property
+    def springs(self) -> Springs:
+        """What compares springs of −β with the network."""
+        return Springs(self.settings, self.circuit, self.strength)
+
+    @property
+    def recorded(self) -> Settings:
+        """The settings as a run keeps them: with the figure that β = "auto" stands for."""
+        rule = self.settings.rule
+        if not isinstance(rule, EquilibriumSettings) or rule.beta is not None:
+            return self.settings
+        return self.settings.model_copy(update={"rule": rule.model_copy(update=vars(self.strength))})
 
     @cached_property
     def update(self) -> UpdateRule:
@@ -313,10 +329,12 @@ class Experiment:
 
         Raises:
             RunError: something is at `path` already.
+            ExperimentError: the initial network does not bear the rule's springs.
         """
+        self.springs.refuse(self.circuit.conductances)
         if not build_variation(self.settings).absent:  # a chip that cannot be made leaves no run behind
             self.replace({"chip.kind": "nodal"}).new_chip().close()
-        return Run.create(path, self.settings.to_toml(), self.manifest())
+        return Run.create(path, self.recorded.to_toml(), self.manifest())
 
     def train(
         self,

@@ -21,7 +21,6 @@ from harness.netlist.design import TILE, Tile, design_of
 from harness.netlist.dialects import NGSPICE, RESISTORS, Bench, CellStyle, Dialect, Phase
 from harness.netlist.package import Origin, Package
 from harness.runs import Run
-from harness.sections import EquilibriumSettings, LinearizationSettings
 
 _TOLERANCE = 1e-9  # V of the last Newton step, whose square over 26 mV is left
 _VERSIONS = ("harness", "numpy", "scipy")
@@ -82,11 +81,9 @@ def made_circuit(subject: Experiment, drawn: Circuit) -> Circuit:
 
 
 def bench_of(subject: Experiment, rows: Sequence[int]) -> Bench:
-    """Held-out rows with their targets; β is the learning rule's, or a tenth of the network's unit."""
+    """Held-out rows with their targets; β is the learning rule's, or what suits the network."""
     batch = subject.data.test.batch(np.array(rows, dtype=np.intp))
-    rule = subject.settings.rule
-    chosen = rule.beta if isinstance(rule, EquilibriumSettings | LinearizationSettings) else None
-    return Bench(batch.inputs, batch.targets, chosen or 0.1 * subject.settings.network.g_unit)
+    return Bench(batch.inputs, batch.targets, subject.strength.beta)
 
 
 def expected_volts(circuit: Circuit, bench: Bench) -> dict[Phase, Array]:

@@ -1,9 +1,9 @@
 """The sections of an experiment file as validated settings; every key is documented here."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, Union
+from typing import Annotated, Any, Literal, Self, Union
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.circuit.graphs import EdgeDiode
 from harness.learning.analytical import Form
@@ -291,10 +291,17 @@ class EquilibriumSettings(_Rule):
 
     kind: Literal["equilibrium-propagation"]
     beta: Annotated[Siemens | None, Field(gt=0)] = None
-    """Nudging strength at the physical outputs, S; a tenth of g_unit without it."""
+    """Nudging strength at the physical outputs, S. Without it, or with ``"auto"``, it is a tenth of what outputs see of
+    the initial network (`harness.strength`); the run records the figure."""
     variant: Variant = Variant.CENTERED
     nudging: Nudging | None = None
-    """Spring for squared error and current for other costs without it."""
+    """Without it, spring for squared error and current for other costs, or where outputs hang on diodes and β is
+    ``"auto"``."""
+
+    @field_validator("beta", mode="before")
+    @classmethod
+    def _auto(cls, beta: Any) -> Any:
+        return None if beta == "auto" else beta
 
     @model_validator(mode="after")
     def _springs(self) -> Self:

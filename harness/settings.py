@@ -58,11 +58,6 @@ class Settings(Section):
         """Seed of what differs from chip to chip and from device to device."""
         return self.training.seed if self.variation.seed is None else self.variation.seed
 
-    @property
-    def beta(self) -> float:
-        """Strength in S of nudges and small-signal currents; a tenth of g_unit where the rule does not say."""
-        return getattr(self.rule, "beta", None) or 0.1 * self.network.g_unit
-
     @classmethod
     def unit_of(cls, key: str) -> str:
         """The unit of a dotted key, such as S of ``rule.beta``; nothing where it has none."""

@@ -9,6 +9,7 @@ from harness.chip.base import Chip
 from harness.chip.ngspice import FullNetlistChip, NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.circuit import Circuit, deep_resistive_network, layered_network
+from harness.circuit.branches import Branches
 from harness.circuit.networks import CellRange
 from harness.devices import DiodeModel
 from harness.measurement import Batch
@@ -36,6 +37,11 @@ def random_batch(circuit: Circuit, samples: int = 3, seed: int = 1) -> Batch:
     """Inputs and targets of about a volt."""
     rng = np.random.default_rng(seed)
     return Batch(rng.normal(size=(samples, circuit.channels)), rng.normal(size=(samples, len(circuit.outputs))))
+
+
+def bearable(circuit: Circuit, beta: float) -> float:
+    """β (S), or half of what the circuit's outputs see of it, below which a spring of −β leaves it stable."""
+    return min(beta, 0.5 * Branches(circuit).programmed(circuit.conductances).output_conductance())
 
 
 SOLVERS = [

@@ -8,7 +8,7 @@ from harness.chip.ngspice import FullNetlistChip, NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.circuit import Circuit
 from harness.measurement import Drive, Injection, Reading, Spring
-from tests.conftest import kendall, random_batch, scellier
+from tests.conftest import bearable, kendall, random_batch, scellier
 
 pytestmark = pytest.mark.ngspice
 
@@ -29,7 +29,7 @@ def phases(circuit: Circuit) -> list[Drive]:
     return [
         Drive(batch.inputs),
         Drive(batch.inputs, Spring(0.05, batch.targets), "nudged +β"),
-        Drive(batch.inputs, Spring(-0.01, batch.targets), "nudged −β"),
+        Drive(batch.inputs, Spring(-bearable(circuit, 0.01), batch.targets), "nudged −β"),
         Drive(batch.inputs, Injection(0.02 * batch.targets), "injected"),
     ]
 

@@ -26,16 +26,18 @@ MAY_IMPORT = {
     "runs": GROUND_FLOOR | {"learning"},
     "problems": GROUND_FLOOR,
     "assembly": GROUND_FLOOR
-    | {"chip_sections", "devices", "circuit", "chip", "learning", "datasets", "controller", "sections", "settings"},
+    | {"chip_sections", "devices", "circuit", "chip", "learning", "datasets", "controller", "sections", "settings"}
+    | {"strength"},
     "sections": GROUND_FLOOR | {"devices", "circuit", "learning", "problems"},
     "chip_sections": GROUND_FLOOR | {"devices", "circuit", "problems", "sections"},
     "settings": GROUND_FLOOR | {"chip_sections", "problems", "sections"},
+    "strength": GROUND_FLOOR | {"chip", "circuit", "learning", "sections", "settings"},
     "controller": GROUND_FLOOR | {"chip", "learning", "datasets", "runs"},
     "checks": GROUND_FLOOR | {"devices", "circuit", "netlist", "chip", "learning", "controller"},
     "doctor": GROUND_FLOOR | {"devices", "circuit", "chip", "checks"},
     "experiment": GROUND_FLOOR
     | {"circuit", "netlist", "chip", "learning", "datasets", "runs", "pictures", "sections", "settings", "controller"}
-    | {"assembly", "predictions"},
+    | {"assembly", "predictions", "strength"},
     "predictions": GROUND_FLOOR | {"controller", "datasets"},
     "exporting": GROUND_FLOOR | {"assembly", "circuit", "netlist", "chip", "experiment", "runs", "sections"},
     "importing": GROUND_FLOOR | {"circuit", "experiment", "runs", "sections"},

@@ -44,7 +44,7 @@ from harness.learning import EquilibriumPropagation, SquaredError
 from harness.measurement import Array, Clamp, Drive, Injection, Reading, Spring
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
-from tests.conftest import DIODE, kendall, random_batch, scellier
+from tests.conftest import DIODE, bearable, kendall, random_batch, scellier
 from tests.test_rules import graph
 from tests.test_stages import cascade
 
@@ -66,7 +66,7 @@ def phases(circuit: Circuit, samples: int = 3) -> list[Drive]:
     return [
         Drive(batch.inputs),
         Drive(batch.inputs, Spring(0.05, batch.targets), "nudged +β"),
-        Drive(batch.inputs, Spring(-0.01, batch.targets), "nudged −β"),
+        Drive(batch.inputs, Spring(-bearable(circuit, 0.01), batch.targets), "nudged −β"),
         Drive(batch.inputs, Injection(0.02 * batch.targets), "injected"),
         Drive(batch.inputs, Clamp(0.1 * batch.targets), "clamped"),
     ]

@@ -415,9 +415,3 @@ def test_another_kind_of_rule_keeps_the_keys_that_both_have() -> None:
     wrong = text.replace("variant", "varaint")
     with pytest.raises(ExperimentError, match=r"unknown key 'rule.varaint'; did you mean 'variant'\?"):
         read_settings(wrong, "my.toml", ["rule.kind=coupled-learning"])
-
-
-def test_the_usual_nudge_is_a_tenth_of_the_unit() -> None:
-    assert read_settings(TEXT, "my.toml").beta == 1e-6
-    assert read_settings(TEXT, "my.toml", ["rule.kind=analytical-gradient"]).beta == pytest.approx(1e-6)
-    assert read_settings(TEXT.replace('beta = "1 uS"\n', ""), "my.toml").beta == pytest.approx(1e-6)

@@ -1,7 +1,7 @@
 """The seam: what every chip can do, be it a simulator, a reference solver or a board on a bench."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from harness.circuit import Circuit, check_bounds
 from harness.circuit.power import dissipated
 from harness.errors import ChipError
 from harness.measurement import Access, Array, Clamp, Conductances, Drive, Injection, Reading, Spring
+from harness.units import show
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,29 @@ def check_drives(circuit: Circuit, drives: Sequence[Drive]) -> None:
             raise ChipError(f"{drive.phase} phase: an adjoint drive needs an operating point; give 'about'")
         if drive.about is not None:
             _check_array(f"{drive.phase} phase: operating point", drive.about.all_nodes, (batch, len(circuit.nodes)))
+
+
+def refuse_unstable(drives: Sequence[Drive], own: Callable[[], float]) -> None:
+    """Refuse springs of −β that leave a circuit no one stable state, for which any answer would be wrong.
+
+    While β is below the conductance that outputs see of the circuit with all diodes blocking, the energy is convex.
+    Beyond it, Kirchhoff's equations still have roots, but those are saddles or one of several states.
+
+    Args:
+        drives: with nudges of any kind.
+        own: the smallest conductance (S) that any combination of outputs sees; asked for if there is such a spring.
+
+    Raises:
+        ChipError: names the phase, β and the bound.
+    """
+    pulled = [(d.nudge.conductance, d.phase) for d in drives if isinstance(d.nudge, Spring)]
+    beta, phase = min(pulled, default=(0.0, ""))
+    if beta < 0 and -beta >= (bound := own()):
+        raise ChipError(
+            f"{phase} phase: springs of β = {show(beta, 'S')} outdo the network's own conductance at the outputs, "
+            f"{show(bound, 'S')} with all diodes blocking, and leave it no one stable state; lower β (rule.beta) below "
+            'that, or nudge by current (rule.nudging = "current")'
+        )
 
 
 def _check_array(what: str, values: Array, shape: tuple[int, int]) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.chip.base import Ledger, SimulatedChip
+from harness.chip.base import Ledger, SimulatedChip, refuse_unstable
 from harness.chip.session import Session, SweepDeck, Unsettled, open_session
 from harness.chip.worker import OneSimulator, Settled, Simulators
 from harness.circuit import Circuit, ReducedCircuit, Reduction
+from harness.circuit.branches import Branches
 from harness.circuit.linearized import linearized
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array, Clamp, Drive, Reading
@@ -66,6 +67,7 @@ class NgspiceChip(SimulatedChip):
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Neighbouring drives of one kind share a sweep: its deck has diodes or their slopes, clamps or none."""
         reduced = self._reduction.reduce(self.conductances)
+        refuse_unstable(drives, reduced.output_conductance)
         kinds = groupby(drives, lambda drive: (drive.about is None, drive.adjoint, isinstance(drive.nudge, Clamp)))
         return tuple(reading for _, group in kinds for reading in self._sweep(reduced, list(group)))
 
@@ -125,8 +127,12 @@ class FullNetlistChip(SimulatedChip):
         return self._session.analysis_seconds
 
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        self._refuse_unstable(drives)
         circuit = self.circuit.with_conductances(self.conductances)
         return tuple(self._settle_each(circuit, drive) for drive in drives)
+
+    def _refuse_unstable(self, drives: Sequence[Drive]) -> None:
+        refuse_unstable(drives, lambda: Branches(self.circuit).programmed(self.conductances).output_conductance())
 
     def _settle_each(self, circuit: Circuit, drive: Drive) -> Reading:
         if drive.adjoint:
@@ -173,6 +179,7 @@ class FullSweepChip(FullNetlistChip):
         self._chunk = chunk
 
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        self._refuse_unstable(drives)
         circuit = self.circuit.with_conductances(self.conductances)
         readings: list[Reading] = []
         for (still, _), group in groupby(

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from harness.chip import newton
-from harness.chip.base import SimulatedChip
+from harness.chip.base import SimulatedChip, refuse_unstable
 from harness.circuit import Circuit, Reduction
 from harness.measurement import Drive, Reading
 
@@ -28,6 +28,7 @@ class NodalChip(SimulatedChip):
 
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         reduced = self._reduction.reduce(self.conductances)
+        refuse_unstable(drives, reduced.output_conductance)
         readings: list[Reading] = []
         for _, group in groupby(drives, lambda drive: drive.adjoint):  # whose network is the transposed one
             alike = list(group)

@@ -12,12 +12,12 @@ sample; a factorisation is kept, into the next phase too, for as long as it make
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-from harness.chip.base import SimulatedChip
+from harness.chip.base import SimulatedChip, refuse_unstable
 from harness.chip.jacobians import Border, Dense, Jacobian, Logical, Sparse, unjoined
 from harness.chip.newton import limited
 from harness.circuit import Circuit
@@ -53,6 +53,7 @@ class UnreducedNodalChip(SimulatedChip):
         if self._last is None or self._last[0] is not self.conductances:
             self._last = self.conductances, _Solver(self._branches.programmed(self.conductances))
         solver = self._last[1]
+        refuse_unstable(drives, solver.output_conductance)
         phases = [_Phase(solver.equations, drive) for drive in drives]
         samples, nodes = len(drives[0].inputs), len(self.circuit.nodes)
         found = np.zeros((len(drives), nodes + 1, samples))
@@ -116,6 +117,8 @@ class _Solver:
         np.add.at(self._base, np.searchsorted(keys, fixed), matrix.data)
         np.add.at(self._spring, np.searchsorted(keys, springs), outputs.data)
         self._curved = np.searchsorted(keys, self.branches.places)
+        self.output_conductance = cache(equations.output_conductance)
+        """S; see there."""
         self._jacobian: Jacobian = Sparse(size, keys)
         self.block = 1
         """Samples that are solved together."""

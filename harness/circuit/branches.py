@@ -13,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix, diags, identity
+from scipy.sparse.linalg import splu
 
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import CurrentSource, Diode, Gyrator, Resistor, TrainableArray, Transformer
 from harness.circuit.scaling import scaling_of
 from harness.devices import CellLaw
-from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
+from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
 from harness.measurement import Array, Index
 
 Entries = tuple[Index, Index, Array]
@@ -155,6 +156,24 @@ class Equations:
     """A into every node, ``[rows]``."""
     siemens: Array
     """S of every curved cell, ``[cells, 1]``."""
+
+    def output_conductance(self) -> float:
+        """The smallest conductance (S) that any combination of outputs sees while all diodes block.
+
+        Curved cells conduct least where no voltage is over them, which is what they are taken at. One over the norm of
+        D G⁻¹ P, D the outputs' drops and P where currents into them go; infinite where no output can move.
+        """
+        b = self.branches
+        if not b.size:
+            return np.inf
+        curved = np.zeros(len(b.first))
+        curved[: len(self.siemens)] = self.siemens[:, 0]
+        matrix = b.into @ self.linear @ b.rise + b.incidence @ diags(curved) @ b.drops
+        push, drop = b.into[:, b.plus] - b.into[:, b.minus], b.rise[b.plus] - b.rise[b.minus]
+        grounded = (matrix + GMIN * identity(b.size)).tocsc()  # a node that only diodes hold
+        ohms = drop @ splu(grounded).solve(push.toarray())
+        largest = float(np.linalg.norm(ohms, 2))
+        return 1 / largest if largest > 0 else np.inf
 
     def tangents(self, volts: Array, junctions: Array) -> tuple[Array, Array]:
         """Currents (A) and slopes (S) of all branches, ``[branches, batch]``.

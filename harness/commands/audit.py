@@ -99,7 +99,7 @@ def subject_for(experiment: Experiment, run: Run | None, samples: int, adc_step:
         circuit=experiment.trained(run) if run else inside(experiment.circuit),
         cost=experiment.cost,
         batch=experiment.data.test.batch(slice(samples)),
-        beta=getattr(rule, "beta", None) or 0.1 * unit,
+        beta=experiment.strength.beta,
         step=getattr(rule, "step", 1e-3) * unit,
         eta=getattr(rule, "eta", 0.1),
         tolerances=experiment.tolerances,

@@ -141,6 +141,7 @@ def print_notes(subject: Experiment) -> None:
 @contextmanager
 def progress(subject: Experiment) -> Iterator[Any]:
     """A bar over the batches of each epoch, and a line for every finished one (for every n-th of very many)."""
+    strained = subject.springs.warning(subject.circuit.conductances)  # which was told before training
     told, kind = max(1, subject.plan.epochs // 25), subject.score
     batches = -(-len(subject.data.train) // subject.plan.batch)
     epoch, note = "epoch {task.fields[epoch]}/" + str(subject.plan.epochs), "{task.fields[note]}"
@@ -149,10 +150,13 @@ def progress(subject: Experiment) -> Iterator[Any]:
         task = bar.add_task("training", total=batches, epoch=1, note="")
 
         def watch(event: StepDone | EpochDone) -> None:
+            nonlocal strained
             if isinstance(event, StepDone):
                 loss = event.position.loss / min(event.position.step * subject.plan.batch, len(subject.data.train))
                 bar.update(task, completed=event.row.step, epoch=event.row.epoch, note=f"loss {loss:.4g} V²")
                 return
+            if not strained and (strained := subject.springs.warning(event.position.conductances)):
+                bar.console.print(f"warning: {strained}", soft_wrap=True)
             row = event.row
             bar.reset(task, completed=0, epoch=min(row.epoch + 1, subject.plan.epochs), note="")
             if row.epoch % told and row.epoch < subject.plan.epochs:

@@ -157,7 +157,7 @@ def _rows(experiment: Experiment, samples: Sequence[int]) -> Batch:
 
 def _nudge(experiment: Experiment, free: Array, targets: Array) -> Nudge:
     """As in training by equilibrium propagation, of the positive β; for other rules a spring."""
-    beta, rule = experiment.settings.beta, experiment.rule
+    beta, rule = experiment.strength.beta, experiment.rule
     if isinstance(rule, EquilibriumPropagation):
         nudge = rule.nudge(beta, free, targets)
         if isinstance(nudge, Spring | Injection):

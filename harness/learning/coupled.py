@@ -51,6 +51,7 @@ class CoupledLearning(Contrast):
             raise ExperimentError(f"coupled learning: η = {eta:g} must be above 0; the variant sets its sign")
         super().__init__(circuit, eta, variant, normalized=normalized)
         self._cost = cost
+        self.cure = f"the nudge's η is {eta:g}; lower rule.eta"
 
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:
         """See `Contrast.nudge`."""

@@ -16,6 +16,7 @@ from harness.errors import ExperimentError
 from harness.learning.costs import Cost, SquaredError
 from harness.learning.generalized import Contrast, Variant
 from harness.measurement import Array, Injection, Nudge, Spring
+from harness.units import show
 
 
 class Nudging(StrEnum):
@@ -62,6 +63,7 @@ class EquilibriumPropagation(Contrast):
             )
         super().__init__(circuit, beta, variant)
         self._cost, self._nudging = cost, nudging
+        self.cure = f"the nudge's β is {show(beta, 'S')}; lower rule.beta"
         self.waits = nudging is Nudging.CURRENT
 
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:

@@ -21,7 +21,7 @@ import numpy as np
 
 from harness.circuit import Circuit
 from harness.circuit.scaling import is_reciprocal
-from harness.errors import ExperimentError
+from harness.errors import ConvergenceError, ExperimentError
 from harness.learning.cells import Cells
 from harness.measurement import Array, Batch, Conductances, Drive, Nudge, Reading
 
@@ -77,6 +77,8 @@ class Contrast(ABC):
 
     order: int
     """k."""
+    cure: str
+    """What to do where a nudged phase does not settle."""
     waits: bool = True
     """Whether the nudge depends on the free outputs, which must be read first."""
 
@@ -94,7 +96,19 @@ class Contrast(ABC):
         """What pulls the outputs; `free` (V) are the free outputs, NaN where the nudge does not wait for them."""
 
     def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> NudgedReadings:
-        """Settle the free phase and the nudged ones; `rng` draws the sign where the variant wants one."""
+        """Settle the free phase and the nudged ones; `rng` draws the sign where the variant wants one.
+
+        Raises:
+            ConvergenceError: a sample did not settle; says which strength to lower where it was nudged.
+        """
+        try:
+            return self._measured(chip, batch, rng)
+        except ConvergenceError as error:
+            if error.phase == "free":
+                raise
+            raise error.with_cure(self.cure) from error
+
+    def _measured(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> NudgedReadings:
         strengths, free_drive = self._strengths(rng), Drive(batch.inputs)
         if self.waits:
             (free,) = chip.measure([free_drive])
@@ -160,6 +174,7 @@ class GeneralizedEquilibriumPropagation(Contrast):
             )
         super().__init__(circuit, strength, variant)
         self.order, self._nudge = order, nudge
+        self.cure = f"the nudge's strength is {strength:g}; lower it"
 
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:
         """See `Contrast.nudge`."""

@@ -1,0 +1,282 @@
+"""How strongly a network may be nudged, and what happens beyond: springs of −β, `beta = "auto"`, warnings."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.chip import newton
+from harness.chip.ngspice import FullNetlistChip, FullSweepChip, NgspiceChip
+from harness.chip.nodal import NodalChip
+from harness.chip.unreduced import UnreducedNodalChip
+from harness.circuit import Circuit, Reduction
+from harness.circuit.branches import Branches
+from harness.circuit.nonlinearity import CellNonlinearity
+from harness.circuit.settling import Network
+from harness.cli import main
+from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
+from harness.errors import ChipError, ConvergenceError, ExperimentError
+from harness.experiment import Experiment
+from harness.learning import AnalyticalGradient, CoupledLearning, EquilibriumPropagation, Nudging, SquaredError
+from harness.measurement import Array, Drive, Injection, Reading, Spring
+from harness.runs import Run
+from harness.strength import SHARE, own_conductance
+from harness.units import show
+from tests.conftest import kendall, random_batch, scellier
+
+OVERLOADED = ["chip.kind=nodal", "network.hidden=[3]", "rule.beta=1 uS", "training.epochs=2"]
+"""Iris with hidden nodes so few that 1 µS is 3.04, 0.64, 0.71, … of its own conductance with seeds 0, 1, 2, …"""
+
+
+def sprung(circuit: Circuit, share: float) -> tuple[float, list[Drive]]:
+    """β of a share of the circuit's own conductance, and the phases that pull both ways with it."""
+    batch = random_batch(circuit)
+    beta = share * own_conductance(circuit)
+    signs = (beta, "nudged +β"), (-beta, "nudged −β")
+    return beta, [Drive(batch.inputs), *(Drive(batch.inputs, Spring(b, batch.targets), name) for b, name in signs)]
+
+
+def hessian(network: Network, beta: float, terminals: Array | None = None) -> Array:
+    """Second derivatives of the co-content with springs of β at the outputs, S, ``[n, n]``.
+
+    Diodes have the slopes of the terminals' voltages (V, ``[n + rails]``); without them, they block.
+    """
+    count = 1 + max(int(end.max()) for end in (network.diodes.anode, network.diodes.cathode))
+    ends = np.eye(max(count, network.size))[:, : network.size]
+    outputs = ends[network.plus] - ends[network.minus]
+    matrix = network.conductance + beta * outputs.T @ outputs
+    if terminals is not None:
+        diodes, scale = network.diodes, network.diodes.emission * THERMAL_VOLTAGE
+        over = ends[diodes.anode] - ends[diodes.cathode]
+        _, slopes = current_and_slope(terminals[diodes.anode] - terminals[diodes.cathode], diodes.saturation, scale)
+        matrix = matrix + over.T @ (slopes[:, None] * over)
+    return np.asarray(matrix)
+
+
+@given(seed=st.integers(0, 2**16), share=st.floats(0.5, 1.5), deep=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_the_energy_is_convex_just_below_the_networks_own_conductance(seed: int, share: float, deep: bool) -> None:
+    circuit = (scellier if deep else kendall)([3, 2], seed)
+    network = Reduction(circuit).reduce(circuit.conductances).network
+    least = np.linalg.eigvalsh(hessian(network, -share * own_conductance(circuit)))[0]
+    assert (least > 0) == (share < 1) or abs(share - 1) < 1e-6
+
+
+@given(seed=st.integers(0, 2**16), gain=st.floats(0.5, 8), law=st.sampled_from([None, "sinh", "cubic"]))
+@settings(max_examples=25, deadline=None)
+def test_both_ways_of_writing_the_equations_find_the_same_own_conductance(seed: int, gain: float, law: str) -> None:
+    circuit = kendall([3, 2], seed, amplifier_gain=gain)
+    bent = CellNonlinearity(**{law: 1.0}).apply(circuit) if law else circuit
+    found = Branches(bent).programmed(bent.conductances).output_conductance()
+    assert found == pytest.approx(own_conductance(circuit), rel=1e-6)
+
+
+def test_beyond_it_roots_of_kirchhoffs_equations_are_saddles() -> None:
+    """Newton's method and ngspice find them; a chip would run away from them."""
+    circuit = kendall([3], 1)
+    beta, drives = sprung(circuit, 1.5)
+    reduced = Reduction(circuit).reduce(circuit.conductances)
+    settling = reduced.settling([drives[2]])
+    terminals = np.column_stack([newton.settle(settling, 1e-9)[:, 0], settling.phases[0].rails])
+    least = [np.linalg.eigvalsh(hessian(reduced.network, -beta, volts))[0] for volts in terminals]
+    assert min(least) < 0
+
+
+CHIPS = [
+    NodalChip,
+    UnreducedNodalChip,
+    *(pytest.param(c, marks=pytest.mark.ngspice) for c in (NgspiceChip, FullNetlistChip, FullSweepChip)),
+]
+
+
+@pytest.mark.parametrize("make", CHIPS)
+def test_every_chip_refuses_the_same_springs_with_the_same_sentence(make: type[NodalChip]) -> None:
+    circuit = kendall([3], 1)
+    _, bearable = sprung(circuit, 0.99)
+    assert all(np.isfinite(reading.outputs).all() for reading in make(circuit).measure(bearable))
+    beta, drives = sprung(circuit, 1.001)
+    bound = show(own_conductance(circuit), "S")
+    with pytest.raises(ChipError, match=r"^nudged −β phase: springs of β = -.* outdo the network's own") as refused:
+        make(circuit).measure(drives)
+    assert f"{show(-beta, 'S')} outdo the network's own conductance at the outputs, {bound} " in str(refused.value)
+    assert 'lower β (rule.beta) below that, or nudge by current (rule.nudging = "current")' in str(refused.value)
+    assert len(make(circuit).measure(drives[:2])) == 2  # +β is borne
+    pushed = Drive(drives[0].inputs, Injection(np.full_like(drives[1].nudge.targets, 5.0)))  # type: ignore[union-attr]
+    assert len(make(circuit).measure([pushed])) == 1
+
+
+def test_a_chip_as_made_is_judged_by_the_circuit_inside() -> None:
+    subject = Experiment.load("iris", ["chip.kind=nodal", "network.hidden=[3]", "variation.spread=0.5"])
+    drawn = own_conductance(subject.circuit)
+    chip = subject.new_chip()
+    made = own_conductance(chip.made)  # type: ignore[attr-defined]
+    rows = subject.data.train.batch(slice(4))
+    assert abs(made / drawn - 1) > 0.01
+    chip.measure([Drive(rows.inputs, Spring(-0.999 * made, rows.targets))])
+    with pytest.raises(ChipError, match="outdo the network's own"):
+        chip.measure([Drive(rows.inputs, Spring(-1.001 * made, rows.targets))])
+
+
+def test_cells_that_fell_in_training_are_seen() -> None:
+    circuit = kendall([3], 1)
+    _, drives = sprung(circuit, 0.5)
+    chip = NodalChip(circuit)
+    chip.measure(drives)
+    chip.program([np.maximum(0.3 * array.conductances, array.g_min) for array in circuit.arrays])
+    with pytest.raises(ChipError, match="outdo the network's own"):
+        chip.measure(drives)
+
+
+def error_of(subject: Experiment) -> tuple[float, float]:
+    """Cosine and relative error of the rule's gradient against the adjoint, the worst array's, on 16 rows."""
+    rows, rng = subject.data.train.batch(slice(16)), np.random.default_rng(0)
+    chip = NodalChip(subject.circuit, tolerance=1e-10)
+    truth, ours = (
+        rule.gradient(rule.measure(chip, rows, rng))
+        for rule in (AnalyticalGradient(subject.circuit, subject.cost), subject.rule)
+    )
+    pairs = [(a.ravel(), b.ravel()) for a, b in zip(ours, truth, strict=True)]
+    norm = np.linalg.norm
+    return (
+        float(min(a @ b / (norm(a) * norm(b)) for a, b in pairs)),
+        float(max(norm(a - b) / norm(b) for a, b in pairs)),
+    )
+
+
+AUTO = ["chip.kind=nodal", "rule.kind=equilibrium-propagation", "rule.beta=auto", "rule.variant=centered"]
+
+
+@pytest.mark.parametrize("name", ["iris", "xor", "digits", "regression", "iris-graph", "xor-graph"])
+def test_auto_gives_the_adjoints_gradient_within_two_percent(name: str) -> None:
+    subject = Experiment.load(name, AUTO)
+    cosine, error = error_of(subject)
+    assert cosine > 0.9998
+    assert error < 0.02
+    if name not in ("iris-graph", "xor-graph"):
+        assert subject.strength.nudging is Nudging.SPRING
+        assert subject.strength.beta == SHARE * own_conductance(subject.circuit)
+
+
+def test_where_outputs_hang_on_diodes_auto_nudges_by_current() -> None:
+    settings = Experiment.load("xor-graph", AUTO).settings
+    rule = settings.rule.model_copy(update={"nudging": None})
+    subject = Experiment(settings.model_copy(update={"rule": rule}))
+    assert own_conductance(subject.circuit) < 1e-11
+    assert subject.strength.nudging is Nudging.CURRENT
+    assert 1e-6 < subject.strength.beta < 1e-4
+    with pytest.raises(ExperimentError, match=r'outputs see 2 pS of the network, .*write rule.nudging = "current"'):
+        _ = Experiment.load("xor-graph", [*AUTO, "rule.nudging=spring"]).strength
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_auto_trains_what_a_fixed_beta_did_not(seed: int, tmp_path: Path) -> None:
+    subject = Experiment.load("iris", [*OVERLOADED, f"training.seed={seed}", "rule.beta=auto", "training.epochs=6"])
+    assert not subject.warnings()
+    result = subject.train(subject.create_run(tmp_path / "run"), pictures=False)
+    assert result is not None
+    assert result["test_accuracy"] > 0.75
+
+
+def test_auto_is_the_default_and_a_run_records_its_figure(tmp_path: Path) -> None:
+    text = (tmp_path / "own.toml", tmp_path / "auto.toml")
+    for file, rule in zip(text, ['{ variant = "centered" }', '{ beta = "auto", variant = "centered" }'], strict=True):
+        file.write_text(
+            'name = "own"\ndata = { set = "iris" }\nupdate = { kind = "adam", rates = [5e-3] }\n'
+            f'rule = {rule}\ntraining = {{ epochs = 2, batch = 8 }}\nchip = {{ kind = "nodal" }}\n'
+            '[network]\nkind = "layered"\nhidden = [5]\ng_unit = "10 uS"\ng_max = "100 uS"\n'
+            'diode = { saturation_current = "10 pA" }\n'
+        )
+    runs = []
+    for k, file in enumerate(text):
+        subject = Experiment.from_file(file)
+        runs.append(subject.create_run(tmp_path / f"run{k}"))
+        recorded = Experiment.from_file(runs[-1].experiment)
+        assert recorded.settings.rule.beta == subject.strength.beta  # type: ignore[union-attr]
+        assert recorded.settings.rule.nudging is Nudging.SPRING  # type: ignore[union-attr]
+        assert recorded.strength == subject.strength
+    assert runs[0].experiment.read_bytes() == runs[1].experiment.read_bytes()
+
+
+def test_a_stopped_run_goes_on_with_the_strength_it_began_with(tmp_path: Path) -> None:
+    """β belongs to the initial circuit: a run that goes on from other conductances must not look again."""
+    subject = Experiment.load("iris", [*OVERLOADED, "rule.beta=auto"])
+    whole = subject.create_run(tmp_path / "whole")
+    subject.train(whole, pictures=False)
+    run = subject.create_run(tmp_path / "run")
+    steps = iter(range(100))
+    assert subject.train(run, pictures=False, stop=lambda: next(steps) > 6) is None
+    Experiment.from_file(run.experiment).train(Run(run.path), pictures=False)
+    assert (run.path / "steps.csv").read_bytes() == (whole.path / "steps.csv").read_bytes()
+
+
+def train(folder: Path, *overrides: str) -> Result:
+    arguments = [part for override in (*OVERLOADED, *overrides) for part in ("--set", override)]
+    return CliRunner().invoke(main, ["train", "iris", "--run", str(folder), *arguments])
+
+
+@pytest.mark.parametrize("chip", ["nodal", pytest.param("ngspice", marks=pytest.mark.ngspice)])
+def test_springs_that_a_network_does_not_bear_are_refused_before_training(chip: str, tmp_path: Path) -> None:
+    result = train(tmp_path / "run", f"chip.kind={chip}")
+    assert result.exit_code == 2
+    assert "rule.beta: 1 µS is 3.04 of the network's own conductance at the outputs, 328 nS;" in result.stderr
+    assert 'write rule.beta = "auto" (a tenth, 32.8 nS), a smaller β, or rule.nudging = "current"' in result.stderr
+    assert not any(tmp_path.iterdir())
+    subject = Experiment.load("iris", OVERLOADED)
+    for key, cure in (("beta", "auto"), ("beta", "100 nS"), ("nudging", "current"), ("variant", "one-sided")):
+        cured = subject.replace({f"rule.{key}": cure})
+        cured.create_run(tmp_path / cure)
+        cured.rule.measure(cured.new_chip(), cured.data.train.batch(slice(8)), np.random.default_rng(0))
+
+
+def test_springs_that_come_close_are_warned_of_before_training(tmp_path: Path) -> None:
+    result = train(tmp_path / "run", "training.seed=6")
+    assert result.exit_code == 0, result.stderr
+    warning, training = (result.stderr.index(text) for text in ("warning: rule.beta: 1 µS is 0.96 of", "training iris"))
+    assert warning < training
+    assert result.stderr.count("warning: rule.beta") == 1
+
+
+def test_springs_that_come_close_in_training_are_warned_of_once(tmp_path: Path) -> None:
+    """Cells that forget a hundredth of what they hold at every write, and hardly learn."""
+    falling = ["training.seed=1", "training.epochs=2", "update.rates=[1e-6]", "imperfect.decay=0.01"]
+    result = train(tmp_path / "run", *falling)
+    assert "is 0.64 of" not in result.stderr
+    assert result.stderr.count("warning: rule.beta") == 1, result.stderr
+    assert result.stderr.index("training iris") < result.stderr.index("warning: rule.beta")
+
+
+def test_check_says_nothing_of_springs_to_a_rule_without_any(tmp_path: Path) -> None:
+    for name, change, said in (("xor", "rule.beta=auto", True), ("xor", "rule.nudging=current", False)):
+        result = CliRunner().invoke(main, ["check", name, "--chip", "nodal", "--json", "--set", change])
+        figures = {row["name"]: row for row in json.loads(result.stdout)["checks"]}
+        assert any(name.startswith("β against") for name in figures) is said
+        assert result.exit_code == 0
+
+
+class Unsettled(NodalChip):
+    """A nodal chip that settles in its free phase only."""
+
+    def measure(self, drives: list[Drive]) -> tuple[Reading, ...]:  # type: ignore[override]
+        if nudged := [drive for drive in drives if drive.nudge]:
+            raise ConvergenceError("Newton's method did not settle", sample=3, phase=nudged[0].phase)
+        return super().measure(drives)
+
+
+@pytest.mark.parametrize(
+    ("rule", "cure"),
+    [
+        (EquilibriumPropagation(kendall([3]), SquaredError(), beta=1e-3), "the nudge's β is 1 mS; lower rule.beta"),
+        (CoupledLearning(kendall([3]), SquaredError(), eta=0.5), "the nudge's η is 0.5; lower rule.eta"),
+    ],
+)
+def test_a_nudged_phase_that_does_not_settle_names_the_strength(
+    rule: EquilibriumPropagation | CoupledLearning, cure: str
+) -> None:
+    circuit = kendall([3])
+    with pytest.raises(ConvergenceError, match=rf"sample 3, nudged.* phase: Newton's .* settle; {cure}") as failed:
+        rule.measure(Unsettled(circuit), random_batch(circuit), np.random.default_rng(0))
+    assert failed.value.sample == 3
