@@ -156,7 +156,7 @@ def progress(subject: Experiment) -> Iterator[Any]:
                 bar.update(task, completed=event.row.step, epoch=event.row.epoch, note=f"loss {loss:.4g} V²")
                 return
             if not strained and (strained := subject.springs.warning(event.position.conductances)):
-                bar.console.print(f"warning: {strained}", soft_wrap=True)
+                warn(strained)
             row = event.row
             bar.reset(task, completed=0, epoch=min(row.epoch + 1, subject.plan.epochs), note="")
             if row.epoch % told and row.epoch < subject.plan.epochs:
