@@ -1,5 +1,6 @@
 """Data of one's own: columns, labels, numbers, missing cells, values, and a sentence for everything else."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -392,6 +393,32 @@ def test_columns_classes_and_parts_are_told(tmp_path: Path) -> None:
         "2 classes with their rows: x 10, y 10",
         "14 rows to train on, 6 held out",
     )
+
+
+def with_a_far_cell(folder: Path, cell: str) -> tuple[Table, int]:
+    """A table with a cell in a row that is held out, and the line of that row."""
+    text = "a,kind\n" + "".join(f"{i % 7},{'xy'[i % 2]}\n" for i in range(40))
+    usual = split(table(folder, text), held_out=0.3, seed=0)
+    assert not any("deviations" in note for note in usual.notes)
+    assert usual.test.lines is not None
+    line = int(usual.test.lines[2])
+    rows = text.splitlines(keepends=True)
+    rows[line - 1] = cell + rows[line - 1][1:]
+    return table(folder, "".join(rows)), line
+
+
+def test_a_cell_far_from_all_others_is_told(tmp_path: Path) -> None:
+    found, line = with_a_far_cell(tmp_path, "-999")
+    told = rf"line {line}, column 'a': -999 is \d+ standard deviations from the mean of the training rows"
+    assert re.fullmatch(told, split(found, held_out=0.3, seed=0).notes[-1])
+
+
+def test_a_cell_that_no_circuit_can_be_shown_is_refused(tmp_path: Path) -> None:
+    found, line = with_a_far_cell(tmp_path, "1e30")
+    with pytest.raises(
+        DataError, match=rf"rows.csv, line {line}, column 'a': 1e\+30 is .* which no input pin can show"
+    ):
+        split(found, held_out=0.3, seed=0)
 
 
 def test_ten_thousand_columns_are_told_in_a_line(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ VALUE_LEVELS = (-1.0, 1.0)
 _REACH = 5.0
 _SMALLEST_SPAN = 0.1
 """V: values beyond the first, or closer together than the second, cannot be meant as volts at the outputs."""
+_FAR, _FARTHEST = 100.0, 1e6
+"""Standard deviations from the mean: beyond the first a cell is told, beyond the second refused."""
 _TINY = 1e-100
 """Numbers closer together than this have squares that vanish."""
 
@@ -61,7 +63,10 @@ def split(
         lines = None if table.origin is None else table.origin.lines[rows]
         return Samples(codes[rows], targets[rows], centre, width, lines)
 
-    notes = () if table.origin is None else _notes(table, table.origin, (train, test), width, scaling)
+    notes: tuple[str, ...] = ()
+    if table.origin is not None:
+        notes = _notes(table, table.origin, (train, test), width, scaling)
+        notes += _far_cells(table.origin, codes, centre, width)
     return Split(part(train), part(test), table.classes, scaling, notes)
 
 
@@ -173,6 +178,24 @@ def _moments(pixels: Codes) -> tuple[float, float]:
     value, count = np.arange(256), int(np.sum(counts))
     total, squares = int(np.dot(counts, value)), int(np.dot(counts, value**2))
     return total / count, math.sqrt(count * squares - total**2) / count
+
+
+def _far_cells(origin: Origin, codes: Codes, centre: Array, width: Array) -> tuple[str, ...]:
+    """The cell that is farthest from the training rows, where that is far.
+
+    Raises:
+        DataError: it is so far that no circuit settles.
+    """
+    distances = np.maximum(codes.max(axis=0) - centre, centre - codes.min(axis=0)) / width
+    at = int(np.argmax(distances))
+    if distances[at] <= _FAR:
+        return ()
+    row = int(np.argmax(np.abs(codes[:, at] - centre[at])))
+    place = f"line {origin.lines[row]}, column {origin.channels[at]!r}"
+    told = f"{codes[row, at]:g} is {distances[at]:.3g} standard deviations from the mean of the training rows"
+    if distances[at] <= _FARTHEST:
+        return (f"{place}: {told}",)
+    raise DataError(f"{origin.file}, {place}: {told}, which no input pin can show; correct it or leave the row out")
 
 
 def _notes(
