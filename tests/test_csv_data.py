@@ -415,9 +415,7 @@ def test_a_cell_far_from_all_others_is_told(tmp_path: Path) -> None:
 
 def test_a_cell_that_no_circuit_can_be_shown_is_refused(tmp_path: Path) -> None:
     found, line = with_a_far_cell(tmp_path, "1e30")
-    with pytest.raises(
-        DataError, match=rf"rows.csv, line {line}, column 'a': 1e\+30 is .* which no input pin can show"
-    ):
+    with pytest.raises(DataError, match=rf"rows.csv, line {line}, column 'a': 1e\+30 is .* no input pin can show"):
         split(found, held_out=0.3, seed=0)
 
 

@@ -149,7 +149,9 @@ def test_an_import_says_how_well_it_fits_and_show_draws_the_same(measured: Path,
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no column pulse; a file has the columns pulse, conductance, direction"),
+        ("", "bad.csv: it is empty; a table begins with a line of headings"),
+        ("pulse,up\n", "no column conductance; a file has the columns pulse, conductance, direction"),
+        ("pulse,conductance,direction\n1,1e-6\n", "line 2: 2 cells where the heading in line 1 has 3, cut at commas"),
         ("pulse,conductance,direction\n", "0 rows of data are fewer than 2"),
         ("pulse,conductance,direction\n1,1e-6,up\n,2e-6,up\n", "row 3, column pulse: no value"),
         ("pulse,conductance,direction\n1,1e-6,up\n2,9 kΩ,up\n", "row 3, column conductance: '9 kΩ' should be in S"),
@@ -178,7 +180,7 @@ def test_a_bad_file_is_one_sentence_with_row_and_column(tmp_path: Path, text: st
         (["show", "device", "PCMO", "--to", "a.gif"], 2, "write a name that ends in .png or .svg"),
         (["devices", "import", "a.csv", "--to", "no/a.png"], 2, "there is no folder no"),
         (["devices", "import", "a.csv", "--noise", "2"], 2, "2.0 is not in the range 0<=x<=1"),
-        (["devices", "import", "a.csv"], 1, "a.csv: cannot be read as a CSV file"),
+        (["devices", "import", "a.csv"], 1, "a.csv: there is no such file"),
     ],
 )
 def test_wrong_words_are_refused(

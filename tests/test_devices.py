@@ -262,5 +262,5 @@ def test_noise_against_the_direction_is_allowed_up_to_the_bound(tmp_path: Path) 
     assert [curve.up for curve in read_curves(path)] == [True, False, True, False]
     with pytest.raises(DataError, match="allowed as noise"):
         read_curves(path, noise=0.001)
-    with pytest.raises(DataError, match="cannot be read as a CSV file"):
+    with pytest.raises(DataError, match="there is no such file"):
         read_curves(tmp_path / "nowhere.csv")

@@ -8,17 +8,16 @@ Nodes go by names of the user's own, such as ``0`` or ``A``, and ``ground`` is c
 ``0`` means ground, node ``A`` is called ``nA`` (`graph_node`).
 """
 
-import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness.circuit.elements import GROUND
+from harness.delimited import read_delimited
 from harness.errors import CircuitError, UnitError
 from harness.units import parse
 
@@ -82,33 +81,25 @@ def read_edges(path: Path) -> list[GraphEdge]:
     empty), ``forward`` (from a to b), ``backward`` or ``both``.
 
     Raises:
-        CircuitError: the file cannot be read, has other columns, or a value is wrong; names file, row and value.
+        CircuitError: the file cannot be read, has other columns, or a value is wrong; names file, line and value.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="", restval="", skipinitialspace=True, strict=True)
-            columns = [column.strip() for column in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CircuitError(f"edge file {path}: cannot be read as CSV ({error})") from error
-    if not set(columns) >= {"a", "b"} or set(columns) - set(_COLUMNS) or len(set(columns)) < len(columns):
-        found = ", ".join(columns) or "missing"
-        raise CircuitError(f"edge file {path}: its columns are {found}; write a, b and, if wanted, conductance, diode")
-    if not rows:
-        raise CircuitError(f"edge file {path}: it has no rows; write one for each edge")
+    table = read_delimited(path, CircuitError)
+    columns = table.columns
+    if not set(columns) >= {"a", "b"} or set(columns) - set(_COLUMNS):
+        found = ", ".join(columns)
+        raise CircuitError(f"{path}: its columns are {found}; write a, b and, if wanted, conductance, diode")
     edges = []
-    for number, row in enumerate(rows, start=1):
+    for line, cells in table.rows():
         try:
-            edges.append(_edge_of_row(row))
+            edges.append(_edge_of_row(dict(zip(columns, cells, strict=True))))
         except CircuitError as error:
-            raise CircuitError(f"edge file {path}, row {number} of the data: {error}") from error
+            raise CircuitError(f"{path}, line {line}: {error}") from error
+    if not edges:
+        raise CircuitError(f"{path}: it has no rows; write one for each edge")
     return edges
 
 
-def _edge_of_row(row: Mapping[str, Any]) -> GraphEdge:
-    if beyond := row.get(""):
-        raise CircuitError(f"{', '.join(beyond)!r} stands beyond the last column")
+def _edge_of_row(row: Mapping[str, str]) -> GraphEdge:
     cells = {column: row.get(column, "").strip() for column in _COLUMNS}
     for column in ("a", "b"):
         if not cells[column]:

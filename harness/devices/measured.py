@@ -5,8 +5,6 @@ Columns ``pulse`` (a rising count), ``conductance`` (S, a number or a text such 
 a sequence are one curve, which is taken to run over the whole range.
 """
 
-import csv
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares
 
+from harness.delimited import read_delimited
 from harness.devices.pulses import ExponentialStep, PulseCurves
 from harness.errors import DataError, UnitError
 from harness.measurement import Array
@@ -127,33 +126,21 @@ def _scatter(curves: tuple[Curve, ...], misfit: Array) -> float:
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a CSV file ({error})") from error
-    reader = csv.DictReader(text.splitlines())
-    names = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = names
+    table = read_delimited(path, DataError)
     for column in COLUMNS:
-        if column not in names:
+        if column not in table.columns:
             raise DataError(f"{path}: no column {column}; a file has the columns {', '.join(COLUMNS)}")
     rows = []
-    for row in _readable(path, reader):
-        values = {column: (row[column] or "").strip() for column in COLUMNS}
+    for line, cells in table.rows():
+        row = dict(zip(table.columns, map(str.strip, cells), strict=True))
+        values = {column: row[column] for column in COLUMNS}
         for column, value in values.items():
             if not value:
-                raise DataError(f"{path}: row {reader.line_num}, column {column}: no value")
-        rows.append((reader.line_num, values))
+                raise DataError(f"{path}: row {line}, column {column}: no value")
+        rows.append((line, values))
     if len(rows) < 2:
         raise DataError(f"{path}: {counted(len(rows), 'row of data is', 'rows of data are')} fewer than 2")
     return rows
-
-
-def _readable(path: Path, reader: "csv.DictReader[str]") -> Iterator[dict[str, str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise DataError(f"{path}: row {reader.line_num} cannot be read as CSV ({error})") from error
 
 
 def _split(path: Path, rows: list[tuple[int, dict[str, str]]]) -> tuple[Curve, ...]:
