@@ -9,10 +9,14 @@ import pytest
 
 HARNESS = Path(__file__).parent.parent / "harness"
 GROUND_FLOOR = {"errors", "units", "measurement", "files", "reading", "delimited", "wording"}
+GROUND_FLOOR |= {"safe_path", "worker_process", "workers"}
 MAY_IMPORT = {
     "errors": set(),
     "units": GROUND_FLOOR,
     "measurement": GROUND_FLOOR,
+    "safe_path": set(),
+    "worker_process": {"errors"},
+    "workers": {"errors", "safe_path", "worker_process"},
     "files": GROUND_FLOOR,
     "reading": GROUND_FLOOR,
     "delimited": GROUND_FLOOR,

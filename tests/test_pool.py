@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from harness import Experiment
-from harness.chip import pool as pool_module
+from harness import workers as workers_module
 from harness.chip.ngspice import NgspiceChip
 from harness.chip.pool import WorkerPool
-from harness.chip.tasks import portable
 from harness.chip.worker import peak_megabytes
 from harness.circuit import Reduction, Settling
 from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
 from harness.experiment import SimulatorChoice
 from harness.measurement import Drive, Injection, Reading
 from harness.netlist.settings import Tolerances
+from harness.worker_process import portable
 from tests.conftest import kendall, random_batch, scellier
 
 pytestmark = pytest.mark.ngspice
@@ -65,7 +65,7 @@ def workers_of(parent: int) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             child_of = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if child_of == parent and b"harness.chip.pool_worker" in (folder / "cmdline").read_bytes():
+            if child_of == parent and b"harness.worker_process" in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
         except OSError:  # it ended meanwhile
             continue
@@ -195,13 +195,13 @@ def test_an_interrupted_call_leaves_no_answers_for_the_next_one(
 ) -> None:
     chip = chip_of(pool)
     expected = bits(chip.measure(DRIVES))
-    genuine = pool_module.wait
+    genuine = workers_module.wait
 
     def interrupted(*args: object) -> None:
         genuine(*args)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pool_module, "wait", interrupted)
+    monkeypatch.setattr(workers_module, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         chip.measure([Drive(0 * BATCH.inputs)])
     monkeypatch.undo()
@@ -218,7 +218,7 @@ def test_workers_without_libngspice_say_so(pool: WorkerPool, monkeypatch: pytest
 
 
 def test_workers_that_cannot_start_are_not_started_for_ever(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_SERVE", "raise SystemExit(7)")
+    monkeypatch.setattr(workers_module, "_SERVE", "raise SystemExit(7)")
     with pytest.raises(SimulatorError, match=r"3 worker processes in a row ended before .* the last by exit status 7"):
         pool.settle([settling()] * 3)
     monkeypatch.undo()

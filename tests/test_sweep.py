@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -302,8 +301,7 @@ def processes_of(session: int) -> dict[int, bytes]:
 
 
 def workers_of(session: int) -> list[int]:
-    """The children of the server that workers fork from; it is the oldest of those with its command line."""
-    return sorted(pid for pid, words in processes_of(session).items() if b"forkserver" in words)[1:]
+    return sorted(pid for pid, words in processes_of(session).items() if b"harness.worker_process" in words)
 
 
 def until(condition: Callable[[], object], within: float = 60) -> None:
@@ -339,17 +337,13 @@ def test_killed_workers_are_replaced(tmp_path: Path) -> None:
 
     def kill(_: Ended) -> None:
         if not killed:
-            killed.extend(children_of(forkserver._forkserver._forkserver_pid))
+            killed.extend(workers_of(os.getsid(0)))
             for worker in killed:
                 os.kill(worker, signal.SIGKILL)
 
     outcome = run(Sweep.create(tmp_path / "sweep", points), workers=2, watch=kill)
     assert len(killed) == 2
     assert (len(outcome.table), outcome.missing, outcome.errors) == (3, 0, {})
-
-
-def children_of(parent: int) -> list[int]:
-    return list(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
 
 
 class _Deadly:

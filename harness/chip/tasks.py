@@ -1,6 +1,5 @@
 """A settling as it is sent to another process, and what comes back from there."""
 
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,8 +8,8 @@ from threadpoolctl import ThreadpoolController
 
 from harness.chip.worker import Settled, settle_in_ngspice
 from harness.circuit import Settling
-from harness.errors import SimulatorError
 from harness.netlist.settings import Tolerances
+from harness.worker_process import portable
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +50,6 @@ def all_settled(answers: Sequence[Answer | None]) -> list[Settled]:
             raise answer.outcome
         results.append(answer.outcome)
     return results
-
-
-def portable(error: Exception) -> Exception:
-    """The error itself if it survives being sent, else what it says."""
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - made in this line
-    except Exception:  # a foreign error may fail here in any way
-        return SimulatorError(f"a worker failed with {error!r}")
-    return error
 
 
 @cache

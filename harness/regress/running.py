@@ -1,18 +1,11 @@
 """Measuring the cases of a suite, in this process or in several."""
 
-import os
-import signal
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import Pipe, get_context
-from multiprocessing.connection import Connection
-from threading import Thread
 from typing import Any
 
 from harness.errors import HarnessError
@@ -21,6 +14,7 @@ from harness.measurement import Conductances
 from harness.regress.quantities import QUANTITIES, Measurement, Preparation, Stopped
 from harness.regress.suite import Case
 from harness.regress.verdicts import Found
+from harness.workers import Workers
 
 _Given = tuple[Conductances | None, Conductances | None]
 """What the preparations for practice and for deployment gave."""
@@ -66,8 +60,7 @@ def measure(
 ) -> Iterator[tuple[Case, Found]]:
     """Measure every seed of every case; gives each case when it is complete, in no order.
 
-    A case that fails is told with its error and stops no other. Nothing depends on the number of processes. A script
-    calls it under ``if __name__ == "__main__":``, because worker processes import the main module again.
+    A case that fails is told with its error and stops no other. Nothing depends on the number of processes.
 
     Args:
         cases: of one suite or of several.
@@ -154,67 +147,18 @@ def _here(tasks: Sequence[_Task], stop: Callable[[], bool]) -> Generator[tuple[_
 
 
 def _in_processes(tasks: Sequence[_Task], workers: int, stop: Callable[[], bool]) -> Generator[tuple[_Task, _Outcome]]:
-    waiting, prepared, idle = deque(tasks), _Prepared(), list[_Worker]()
-    busy: dict[Future[_Outcome], tuple[_Worker, _Task]] = {}
-    try:
-        while (waiting or busy) and not stop():
-            while len(busy) < workers and (task := next(filter(prepared.ready, waiting), None)) is not None:
+    waiting, prepared = deque(tasks), _Prepared()
+    with closing(Workers(workers)) as processes:
+        while (waiting or processes.busy) and not stop():
+            while processes.busy < workers and (task := next(filter(prepared.ready, waiting), None)) is not None:
                 waiting.remove(task)
                 if failed := prepared.failed(task):
                     yield task, failed
                     continue
-                worker = idle.pop() if idle else _Worker()
-                busy[worker.submit(task, prepared.given(task))] = worker, task
-            ended, _ = wait(busy, timeout=0.2, return_when=FIRST_COMPLETED)
-            for future in ended:
-                worker, task = busy.pop(future)
-                if isinstance(future.exception(), BrokenProcessPool):
-                    worker.end()
-                    outcome = _Outcome(None, 0.0, _DIED)
-                else:
-                    idle.append(worker)
-                    outcome = future.result()
-                prepared.add(task, outcome)
-                yield task, outcome
-    finally:
-        for worker in (*idle, *(worker for worker, _ in busy.values())):
-            worker.end()
-
-
-class _Worker:
-    """A process for one task after another; a pool of its own, so that its death tells which task it was at."""
-
-    def __init__(self) -> None:
-        self._start()
-
-    def _start(self) -> None:
-        theirs, self._ours = Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _end_with, (theirs,))
-
-    def submit(self, task: _Task, given: _Given) -> Future[_Outcome]:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # in the new process, too: this one decides
-        try:
-            return self._pool.submit(task.perform, given)
-        except BrokenProcessPool:  # it died while it was idle
-            self.end()
-            self._start()
-            return self._pool.submit(task.perform, given)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def end(self) -> None:
-        """At once, whatever it is doing."""
-        self._ours.close()
-        self._pool.shutdown()
-
-
-def _end_with(parent: Connection) -> None:
-    """End with the other end of the pipe, however that came. A pipe has no lock that a killed process could keep."""
-
-    def watch() -> None:
-        try:
-            parent.recv()
-        except (EOFError, OSError):
-            os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
+                processes.give(task, _Task.perform, task, prepared.given(task))
+            for ended in processes.ended(timeout=0.2):
+                if ended.error is not None:
+                    raise ended.error
+                outcome = ended.value if ended.lost is None else _Outcome(None, 0.0, _DIED)
+                prepared.add(ended.tag, outcome)
+                yield ended.tag, outcome

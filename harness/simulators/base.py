@@ -14,7 +14,6 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.chip.pool import cause_of_death
 from harness.errors import SimulatorError
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect, Phase
@@ -22,6 +21,7 @@ from harness.netlist.settings import Conditions
 from harness.netlist.statements import Statement
 from harness.simulators.child import BRIEF, Limits
 from harness.units import show
+from harness.workers import cause_of_death
 
 _MOST_SAID = 1_000_000  # bytes of its output that are kept
 _LIMITED = """import os, resource, sys

@@ -7,17 +7,15 @@ process, this one goes on and says so in a sentence.
 import atexit
 import os
 import resource
-import subprocess
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from harness.chip.pool import cause_of_death, start_server
 from harness.errors import SimulatorError
 from harness.units import show
+from harness.workers import Ended, Workers
 
 T = TypeVar("T")
 _SECONDS = 60.0
@@ -83,48 +81,45 @@ def in_child(name: str, limits: Limits, work: Callable[..., T], *arguments: Any)
     Raises:
         SimulatorError: the child crashed or took too long, or what the work itself raises.
     """
-    return _child().do(name, limits, work, arguments)
-
-
-class _Child:
-    """One process for one piece of work after another; it is replaced when it died."""
-
-    def __init__(self) -> None:
-        self._running: tuple[subprocess.Popen[bytes], Connection] | None = None
-        atexit.register(self.end)
-
-    def do(self, name: str, limits: Limits, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-        if self._running is None:
-            self._running = start_server("harness.simulators.child_worker", quiet=True)
-        connection = self._running[1]
-        try:
-            connection.send((limits, work, arguments))
-            if not connection.poll(limits.seconds):
-                raise SimulatorError(f"{name} was ended after {show(limits.seconds, 's')} without a result")
-            outcome: T | Exception = connection.recv()
-        except (EOFError, OSError) as lost:
-            raise SimulatorError(
-                f"{name} crashed ({cause_of_death(self.end())}) over these files; it may use {limits.told}"
-            ) from lost
-        except BaseException:  # Ctrl-C too: no later call may get an answer that is still to come
-            self.end()
-            raise
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    def end(self) -> int:
-        """Kill the process; return how it ended, 0 if there is none."""
-        if self._running is None:
-            return 0
-        (process, connection), self._running = self._running, None
-        connection.close()
-        with suppress(OSError, subprocess.TimeoutExpired):
-            process.wait(0.2)  # one that crashed is still ending
-        process.kill()
-        return process.wait()
+    child = _child()
+    try:
+        child.give(name, _within, limits, work, *arguments)
+        ended = _awaited(child, limits.seconds)
+    except BaseException:  # Ctrl-C too: no later call may get an answer that is still to come
+        child.close()
+        raise
+    if ended is None:
+        child.close()
+        raise SimulatorError(f"{name} was ended after {show(limits.seconds, 's')} without a result")
+    if ended.lost is not None:
+        raise SimulatorError(f"{name} crashed ({ended.lost}) over these files; it may use {limits.told}")
+    if ended.error is not None:
+        raise ended.error
+    result: T = ended.value
+    return result
 
 
 @cache
-def _child() -> _Child:
-    return _Child()
+def _child() -> Workers:
+    """One process for one piece of work after another; it is replaced when it died."""
+    child = Workers(1, quiet=True)
+    atexit.register(child.close)
+    return child
+
+
+def _awaited(child: Workers, seconds: float) -> Ended | None:
+    """Return how the child's work ended; None if it has not after so many seconds."""
+    limit = time.monotonic() + seconds
+    while (left := limit - time.monotonic()) > 0:
+        for ended in child.ended(left):
+            return ended
+    return None
+
+
+def _within(limits: Limits, work: Callable[..., T], *arguments: Any) -> T:
+    """Do the work in the child."""
+    limits.impose()
+    try:
+        return work(*arguments)
+    except MemoryError as error:
+        raise SimulatorError(f"more than {limits.told} would be needed") from error

@@ -237,8 +237,6 @@ def run(
 ) -> Outcome:
     """Do every job that is not complete, from its checkpoint if it has one.
 
-    A script calls it under ``if __name__ == "__main__":``, because worker processes import the main module again.
-
     Args:
         sweep: from `Sweep.create`, or reopened.
         workers: most processes at the same time, each with a libngspice of its own; no result depends on them.
