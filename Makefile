@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml Makefile .ci/setup
 	@touch $@
 
 train: $(STAMP)
-	@$(BIN)/python -m harness train $(EXPERIMENT) $(ARGS)
+	@$(BIN)/harness train $(EXPERIMENT) $(ARGS)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
@@ -33,7 +33,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	@$(BIN)/python -m harness bench $(EXPERIMENT) $(ARGS)
+	@$(BIN)/harness bench $(EXPERIMENT) $(ARGS)
 
 netlists: $(STAMP)
 	@$(BIN)/python netlists/rebuild.py

@@ -6,15 +6,17 @@
 (10,)
 """
 
-from importlib import metadata
-
-__version__ = metadata.version("harness")
+__version__: str
 
 __all__ = ["Experiment", "Run", "__version__"]
 
 
 def __getattr__(name: str) -> object:
     """The public names, loaded when they are first asked for: importing the package does no work."""
+    if name == "__version__":
+        from importlib import metadata  # noqa: PLC0415
+
+        return metadata.version("harness")
     if name == "Experiment":
         from harness.experiment import Experiment  # noqa: PLC0415
 

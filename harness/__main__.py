@@ -1,6 +1,25 @@
-"""``python -m harness`` is the command line."""
+"""The command ``harness``, which is ``python -m harness`` too.
 
-from harness.cli import main
+Python itself puts the working directory first in the module path of the latter, and has imported some modules of its
+own by the time it arrives here; ``harness`` and ``python -P -m harness`` import nothing from there.
+"""
+
+import sys
+
+from harness.safe_path import safe_path
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it without a word while it imports its modules, which takes a second."""
+    sys.path[:] = safe_path()
+    import signal  # noqa: PLC0415 - from the path that is safe
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as behind nohup
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from harness.cli import main as command  # noqa: PLC0415
+
+    command(prog_name="harness")
+
 
 if __name__ == "__main__":
-    main(prog_name="harness")
+    main()

@@ -18,6 +18,7 @@ from harness.commands.audit import audit
 from harness.commands.conductances import conductances
 from harness.commands.devices import devices, draw_device
 from harness.commands.export import export
+from harness.commands.interrupts import ended_by_interrupt, stop_on_signal
 from harness.commands.options import (
     RUNS,
     chip_option,
@@ -52,7 +53,6 @@ from harness.commands.terminal import (
     progress,
     reason_of,
     scored,
-    stop_on_signal,
     warn,
     working,
 )
@@ -73,6 +73,10 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         accept_every_character()
+        with ended_by_interrupt():
+            return self._invoke_named(ctx)
+
+    def _invoke_named(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except click.UsageError as error:

@@ -15,8 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from harness.commands.interrupts import stop_on_signal
 from harness.commands.options import data_option, json_option, simulators_for
-from harness.commands.terminal import ERR, OUT, WIDE, print_json, stop_on_signal, warn
+from harness.commands.terminal import ERR, OUT, WIDE, print_json, warn
 from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.regress.bands import shown

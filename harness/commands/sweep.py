@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from harness import sweep as sweeps
+from harness.commands.interrupts import stop_on_signal
 from harness.commands.options import (
     RUNS,
     chip_option,
@@ -22,7 +23,7 @@ from harness.commands.options import (
     usable_cores,
     with_overrides,
 )
-from harness.commands.terminal import ERR, OUT, WIDE, print_json, scored, stop_on_signal, warn
+from harness.commands.terminal import ERR, OUT, WIDE, print_json, scored, warn
 from harness.errors import ExperimentError
 from harness.runs import fresh_path
 from harness.sweep.deployment import Deployment, is_run

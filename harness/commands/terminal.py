@@ -8,13 +8,11 @@ import codecs
 import io
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -297,23 +295,3 @@ def print_json(content: dict[str, Any]) -> None:
     with _naming("standard output"):
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """A question that SIGINT and SIGTERM answer with True; a second one ends the process at once."""
-    received: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        if received:  # an exception could be lost in a callback of ngspice's
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        received.append(number)
-        os.write(2, b"\nstopping after this batch; once more ends at once\n")  # printing could interrupt a print
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
