@@ -79,7 +79,7 @@ MAY_IMPORT = {
     | {"bench", "checks", "circuit", "commands", "datasets", "doctor", "experiment", "importing", "pictures"}
     | {"predictions", "runs"},
     "__init__": {"experiment", "runs"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "safe_path"},
 }
 
 
