@@ -22,7 +22,7 @@ from harness.errors import SimulatorError
 from harness.safe_path import safe_path
 from harness.worker_process import STOP, Answer
 
-_SERVE = "import sys; sys.path[:] = sys.argv[2:]; from harness.worker_process import serve; serve(int(sys.argv[1]))"
+_SERVE = "import sys; sys.path[:] = sys.argv[3:]; from harness.worker_process import serve; serve(int(sys.argv[2]))"
 _STARTS = 3
 """How many workers in a row may end before they are ready."""
 _STOPPED = 5.0
@@ -59,15 +59,18 @@ class Workers:
     Args:
         size: most processes at the same time.
         prepare: called in every process before anything else; what it raises is raised by `ended`.
+        name: what they are called in lists of processes.
         quiet: whether nobody sees what the processes write to stderr.
     """
 
-    def __init__(self, size: int, prepare: Callable[[], None] | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self, size: int, prepare: Callable[[], None] | None = None, *, name: str = "worker", quiet: bool = False
+    ) -> None:
         if size < 1:
-            raise ValueError(f"a pool of {size} workers; at least 1 is needed")
+            raise ValueError(f"{size} worker processes; at least 1 is needed")
         self.size = size
         self._prepare = prepare or _nothing
-        self._quiet = quiet
+        self._name, self._quiet = name, quiet
         self._all: list[_Worker] = []
         self._failed_starts = 0
         self._closed = Event()
@@ -122,7 +125,7 @@ class Workers:
             self._closed.set()
             self._closed = Event()
             Thread(target=_watch, args=(self._all, self._closed), daemon=True).start()
-        worker = _started(self._quiet)
+        worker = _started(self._name, self._quiet)
         self._all.append(worker)
         worker.say((self._prepare, ()))
         return worker
@@ -206,10 +209,10 @@ def _nothing() -> None:
     pass
 
 
-def _started(quiet: bool) -> _Worker:
+def _started(name: str, quiet: bool) -> _Worker:
     ours, theirs = Pipe()
     descriptor = theirs.fileno()
-    command = [sys.executable, "-P", "-W", "ignore", "-c", _SERVE, str(descriptor), *safe_path()]
+    command = [sys.executable, "-P", "-W", "ignore", "-c", _SERVE, name, str(descriptor), *safe_path()]
     with theirs, _interrupts_held_back():
         process = subprocess.Popen(  # noqa: S603 - this Python, our own words
             command,

@@ -26,6 +26,7 @@ from harness.sweep import Ended, Sweep, run
 from harness.sweep.executors import in_processes
 from harness.sweep.jobs import Job
 from harness.sweep.points import grid
+from tests.test_pool import workers_of
 
 QUICK = ["--chip", "nodal", "--set", "training.epochs=3"]
 OVERRIDES = ["chip.kind=nodal", "training.epochs=3"]
@@ -231,7 +232,7 @@ def test_only_one_process_trains_in_a_directory(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(RunError, match="in use by another process"):
             run(opened)
-    with pytest.raises(ValueError, match="a sweep on 0 workers; at least 1 is needed"):
+    with pytest.raises(ValueError, match="0 worker processes; at least 1 is needed"):
         run(opened, workers=0)
 
 
@@ -300,10 +301,6 @@ def processes_of(session: int) -> dict[int, bytes]:
     return found
 
 
-def workers_of(session: int) -> list[int]:
-    return sorted(pid for pid, words in processes_of(session).items() if b"harness.worker_process" in words)
-
-
 def until(condition: Callable[[], object], within: float = 60) -> None:
     limit = time.monotonic() + within
     while not condition():
@@ -337,7 +334,7 @@ def test_killed_workers_are_replaced(tmp_path: Path) -> None:
 
     def kill(_: Ended) -> None:
         if not killed:
-            killed.extend(workers_of(os.getsid(0)))
+            killed.extend(workers_of(os.getpid()))
             for worker in killed:
                 os.kill(worker, signal.SIGKILL)
 

@@ -77,7 +77,7 @@ def test_a_stopped_worker_is_replaced(
             assert found[0].lost == "being stopped for 1 s"
             two.give("second", pid_of, bytes(size))
             found = all_of(two)
-    assert 1 <= time.monotonic() - began < 30
+    assert 0.4 < time.monotonic() - began < 30
     assert found[0].value not in (None, first.value)
     assert f"worker process {first.value} is replaced after being stopped for 1 s" in caplog.text
 

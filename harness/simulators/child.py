@@ -102,7 +102,7 @@ def in_child(name: str, limits: Limits, work: Callable[..., T], *arguments: Any)
 @cache
 def _child() -> Workers:
     """One process for one piece of work after another; it is replaced when it died."""
-    child = Workers(1, quiet=True)
+    child = Workers(1, name="child", quiet=True)
     atexit.register(child.close)
     return child
 
