@@ -1,16 +1,18 @@
 # make train   train the default experiment (EXPERIMENT=iris for another, ARGS="--seed 1" for more)
 # make test    run every test
 # make setup   what both need: libngspice, a virtual environment, the package; done once
+# make fresh   make train and make test in new systems of Debian 12, Debian 13 and Ubuntu 24.04, as root (SYSTEMS=debian-13 for one)
 # make campaigns   kills, damaged files and start-up files, for hours (ARGS="--help" for parts of it)
 # make lint    style and types;  make bench  speed;  make netlists  rebuild the reference netlists
 
 PYTHON ?= python3
 EXPERIMENT ?= digits
 ARGS ?=
+SYSTEMS ?=
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: setup train test campaigns lint bench netlists clean
+.PHONY: setup train test fresh campaigns lint bench netlists clean
 
 setup: $(STAMP)
 
@@ -23,6 +25,9 @@ train: $(STAMP)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+fresh:
+	@.ci/fresh $(SYSTEMS)
 
 campaigns: $(STAMP)
 	@$(BIN)/python -m tests.campaigns $(ARGS)

@@ -343,6 +343,7 @@ def test_the_verilog_a_cell_moves_as_its_closed_form_and_stops_at_its_bound(tmp_
 
 @compiled
 @pytest.mark.ngspice
+@pytest.mark.release
 def test_a_package_in_verilog_a_gives_the_resistors_voltages_in_ngspice(tmp_path: Path) -> None:
     session = open_session()
     if session.version < 44:

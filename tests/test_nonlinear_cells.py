@@ -235,6 +235,7 @@ CURVED = [
 
 
 @pytest.mark.ngspice
+@pytest.mark.release
 @pytest.mark.parametrize("circuit", CURVED)
 def test_ngspice_and_the_unreduced_chip_agree(circuit: Circuit) -> None:
     drives = phases(circuit)

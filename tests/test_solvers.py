@@ -23,7 +23,7 @@ from harness.runs import Position
 from tests.conftest import kendall, random_batch
 from tests.test_nonlinear_cells import LINES, apart, curved, phases
 
-pytestmark = pytest.mark.ngspice
+pytestmark = [pytest.mark.ngspice, pytest.mark.release]
 
 ONE_RESISTOR = ("* one", "v1 a 0 1", "r1 a b 1", "r2 b 0 1", ".end")
 TRAP = "btrap trap 0 i=(v(trap)>0.1) ? 1e3 : -1e3"

@@ -102,6 +102,7 @@ def test_cascades_meshes_and_lines(dialect: Dialect, tmp_path: Path) -> None:
 
 
 @pytest.mark.ngspice
+@pytest.mark.release
 @EVERY
 @pytest.mark.parametrize("curve", [Curve.SINH, Curve.CUBIC])
 def test_curved_cells(dialect: Dialect, curve: Curve, tmp_path: Path) -> None:
@@ -120,6 +121,7 @@ def test_curved_cells(dialect: Dialect, curve: Curve, tmp_path: Path) -> None:
 
 
 @pytest.mark.ngspice
+@pytest.mark.release
 def test_without_a_linker_vacask_says_so_and_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other("VACASK")
     circuit = kendall([1], channels=1, outputs=1)
