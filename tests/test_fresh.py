@@ -1,0 +1,36 @@
+"""`.ci/fresh`, as far as it can be tried without making a system: CI makes one with it."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / ".ci" / "fresh"
+NOBODY = 65534
+
+
+def fresh(*arguments: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Run it as another user may, who need not be able to reach this folder."""
+    command = ["bash", "-s", "--", *arguments]
+    return subprocess.run(
+        command, input=SCRIPT.read_text(), cwd="/tmp", user=user, capture_output=True, text=True, check=False
+    )
+
+
+def test_users_are_told_that_only_root_can() -> None:
+    told = fresh("debian-13", user=NOBODY if os.geteuid() == 0 else None)
+    assert (told.returncode, told.stderr) == (75, "fresh: only root can make a system\n")
+
+
+def test_a_system_that_is_none_is_named_with_those_that_are() -> None:
+    told = fresh("--quick", "debian-11")
+    assert told.returncode == 2
+    assert told.stderr == "fresh: there is no system debian-11; there are debian-12, debian-13, ubuntu-24.04, other\n"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / ".ci").iterdir()), ids=lambda file: file.name)
+def test_no_mirror_index_or_proxy_is_written_down(file: Path) -> None:
+    assert not re.search(r"https?://|[\w-]+\.(debian|ubuntu|pypi|pythonhosted)\.(org|com)", file.read_text())
