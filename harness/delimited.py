@@ -54,7 +54,7 @@ class TextTable:
 
     path: Path
     columns: tuple[str, ...]
-    """Headings without blanks around them; empty where a column has none."""
+    """Headings, with one blank for all that is between their words; empty where a column has none."""
     separator: str
     encoding: str
     content: bytes = field(repr=False)
@@ -132,7 +132,7 @@ def read_delimited(
     cut = separator or _found_separator(content, codec, error, path)
     table = TextTable(path, (), cut, codec, content, error)
     line, cells = next(table._records(), (1, []))
-    names = tuple(cell.strip() for cell in cells)
+    names = tuple(" ".join(cell.split()) for cell in cells)
     twice = next((name for name, count in Counter(names).items() if name and count > 1), None)
     if twice is not None:
         places = " and ".join(str(at) for at, name in enumerate(names, start=1) if name == twice)

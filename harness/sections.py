@@ -1,7 +1,8 @@
 """The sections of an experiment file as validated settings; every key is documented here."""
 
+import codecs
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, Union
+from typing import Annotated, Any, Literal, Self, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -22,8 +23,8 @@ Number = Annotated[float, Unit("")]
 Positive = Annotated[Number, Field(gt=0)]
 Whole = Annotated[int, Field(strict=True)]
 Encoding = Literal[
-    "utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252", "cp1250", "cp1251", "cp1253", "cp1254",
-    "mac-roman", "cp437", "cp850", "shift-jis", "euc-jp", "euc-kr", "big5", "gb18030"
+    "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252", "cp1250", "cp1251",
+    "cp1253", "cp1254", "mac-roman", "cp437", "cp850", "shift-jis", "euc-jp", "euc-kr", "big5", "gb18030"
 ]  # fmt: skip
 """Encodings of text files, by Python's names."""
 
@@ -58,8 +59,9 @@ class DataSettings(Section):
     labels: Literal["as written", "folded"] | None = None
     """Whether labels that differ by blanks, case or characters alike only are different classes, or one; without it
     they are refused. As written, blanks around a label belong to it."""
-    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """What stands between cells; without it, the one of comma, semicolon, tab, bar and blanks that fits alone."""
+    separator: str | None = None
+    """The character between cells, or ``"tab"`` or ``"blank"``; without it, the one of comma, semicolon, tab, bar and
+    blanks that fits alone."""
     decimal: Literal[".", ","] | None = None
     """The decimal mark; without it, that of the first number that shows it beyond doubt."""
     encoding: Encoding | None = None
@@ -88,9 +90,26 @@ class DataSettings(Section):
             raise MismatchError("targets", f"the wrong output's {low} must lie below the right one's {high}")
         if self.scaled is False and self.values and self.targets:
             raise MismatchError("targets", "scaled = false leaves values as they stand; leave one of the two out")
-        if self.separator is not None and (self.separator.isalnum() or self.separator in '"\r\n.+-\0'):
-            raise MismatchError("separator", f"{self.separator!r} cannot stand between cells")
+        separator = self.separator
+        if separator is not None and (len(separator) != 1 or separator.isalnum() or separator in '"\r\n.+-\0'):
+            raise MismatchError("separator", f"{separator!r} is none; write one character, 'tab' or 'blank'")
         return self
+
+    @field_validator("separator", mode="before")
+    @classmethod
+    def _named_separator(cls, separator: Any) -> Any:
+        names = {"tab": "\t", r"\t": "\t", "blank": " "}
+        return names.get(separator, separator) if isinstance(separator, str) else separator
+
+    @field_validator("encoding", mode="before")
+    @classmethod
+    def _usual_name(cls, encoding: Any) -> Any:
+        """Encodings go by many names, such as ``utf8`` and ``windows-1252``."""
+        try:
+            found = codecs.lookup(encoding).name
+            return next(name for name in get_args(Encoding) if codecs.lookup(name).name == found)
+        except (LookupError, TypeError, ValueError, StopIteration):
+            return encoding
 
     def _check_alone(self) -> None:
         """Other sets take none of the keys of ``csv``, but for a label that nobody reads."""

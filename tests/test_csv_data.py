@@ -165,6 +165,11 @@ def test_labels_that_are_no_classes_are_refused(tmp_path: Path, text: str, messa
     assert message in refused(tmp_path, text)
 
 
+def test_a_label_that_names_rows_is_refused(tmp_path: Path) -> None:
+    text = "a,kind\n" + "".join(f"{i},n{i // 2}\n" for i in range(24_000))
+    assert ": column 'kind' holds 12,000 labels in 24,000 rows; is it the class of a row?" in refused(tmp_path, text)
+
+
 def test_a_class_with_one_row_is_refused_with_its_line(tmp_path: Path) -> None:
     found = table(tmp_path, "a,kind\n1,x\n2,x\n3,y\n4,x\n")
     with pytest.raises(DataError, match=r"class 'y' has one row only \(line 4\), and one to train on and one to hold"):

@@ -98,6 +98,7 @@ def test_any_number_of_blanks_is_one_separator(tmp_path: Path) -> None:
         ('a,b\n1,"x"y\n', ", line 2: a cell goes on behind its closing quote"),
         ('a,b\n1,"' + 150_000 * "x" + '"\n', ", line 2: a quote opens a cell and is not closed"),
         ("a,b,a\n1,2,3\n", ", line 1: column 'a' is there twice (columns 1 and 3); rename or remove one"),
+        ('a b,"a\n b"\n1,2\n', ", line 1: column 'a b' is there twice (columns 1 and 2); rename or remove one"),
         ("a, a\n1,2\n", ", line 1: column 'a' is there twice (columns 1 and 2); rename or remove one"),
     ],
 )

@@ -234,6 +234,44 @@ def assert_one_sentence(message: str, start: str, *parts: str) -> None:
         # values that do not go together
         ('"xor"', '"csv"', 3, ["data.file: set = 'csv' needs a file"]),
         ('"xor"', '"xor"\nfile = "a.csv"', 5, ["data.file: set = 'xor' has no file; only set = 'csv' has one"]),
+        ('"xor"', '"xor"\ninputs = ["a"]', 5, ["data.inputs: set = 'xor' has no inputs; only set = 'csv' has one"]),
+        (
+            '"xor"',
+            '"csv"\nfile = "a.csv"\nignore = ["label"]',
+            6,
+            ["data.ignore: column 'label' is the label to be learned"],
+        ),
+        (
+            '"xor"',
+            '"csv"\nfile = "a.csv"\nvalues = ["y"]\ninputs = ["x", "y"]',
+            7,
+            ["data.inputs: column 'y' is the value to be learned"],
+        ),
+        (
+            '"xor"',
+            '"csv"\nfile = "a.csv"\ninputs = ["x", "x"]',
+            6,
+            ["data.inputs: column 'x' is there twice"],
+        ),
+        (
+            '"xor"',
+            '"csv"\nfile = "a.csv"\ninputs = ["x"]\nignore = ["y"]',
+            7,
+            ["data.ignore: inputs says which columns are read; leave one of the two out"],
+        ),
+        (
+            '"xor"',
+            '"csv"\nfile = "a.csv"\nvalues = ["y"]\nscaled = false',
+            9,
+            ["data.targets: scaled = false leaves values as they stand; leave one of the two out"],
+        ),
+        (
+            '"xor"',
+            '"csv"\nfile = "a.csv"\nseparator = "ab"',
+            6,
+            ["data.separator: 'ab' is none; write one character, 'tab' or 'blank'"],
+        ),
+        ('"xor"', '"csv"\nfile = "a.csv"\nencoding = "utf9"', 6, ["data.encoding = 'utf9'", "'latin-1'"]),
         ('["0 V", "4 V"]', '["4 V", "0 V"]', 6, ["data.targets", "4 V must lie below the right one's 0 V"]),
         ('["-1 V", "0 V"]', '["1 V", "1 V"]', 14, ["network.shift", "1 V must lie below the upper one's 1 V"]),
         ("bias =", 'g_min = "1 mS"\nbias =', 13, ["network.g_min", "1 mS must lie below g_max, 100 µS"]),
@@ -300,6 +338,23 @@ def test_lines_are_found_however_the_file_is_written() -> None:
 )
 def test_overrides_reach_every_key(override: str, key: str, value: object) -> None:
     assert value_at(read(overrides=[override]), key) == value
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("data.separator=tab", "separator", "\t"),
+        (r"data.separator=\t", "separator", "\t"),
+        ("data.separator=blank", "separator", " "),
+        ("data.separator=;", "separator", ";"),
+        ("data.encoding=utf8", "encoding", "utf-8"),
+        ("data.encoding=ISO-8859-1", "encoding", "latin-1"),
+        ("data.encoding=windows-1252", "encoding", "cp1252"),
+    ],
+)
+def test_separators_and_encodings_go_by_their_usual_names(override: str, key: str, value: str) -> None:
+    given = Experiment.load("xor", ["data.set=csv", "data.file=a.csv", override]).settings.data
+    assert getattr(given, key) == value
 
 
 def test_the_last_override_wins() -> None:

@@ -11,6 +11,9 @@ from harness.datasets.numbers import MISSING, is_number
 from harness.errors import DataError
 from harness.measurement import Index
 
+_MOST_TARGETS = 250_000_000
+"""Targets at the outputs, of all rows and classes, that fit into a machine's memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:
@@ -33,7 +36,7 @@ def labels_of(texts: Sequence[str], lines: Index, where: str, spelling: str | No
             makes them one class, named as most of its rows write it; None refuses them.
 
     Raises:
-        DataError: labels differ by spelling only, there is one class only, or the labels are values.
+        DataError: labels differ by spelling only, there is one class only, there are too many, or labels are values.
     """
     counts = Counter(texts)
     if spelling != "as written":
@@ -46,6 +49,8 @@ def labels_of(texts: Sequence[str], lines: Index, where: str, spelling: str | No
     if len(counts) < 2:
         raise DataError(f"{where} holds one class only, {next(iter(counts))!r}; there is nothing to tell apart")
     _refuse_values(counts, where)
+    if len(texts) * len(counts) > _MOST_TARGETS:
+        raise DataError(f"{where} holds {len(counts):,} labels in {len(texts):,} rows; is it the class of a row?")
     classes = _ordered(counts)
     codes = {name: code for code, name in enumerate(classes)}
     return Labels(np.array([codes[text] for text in texts], np.intp), classes)
