@@ -149,6 +149,8 @@ def _encoding(content: bytes, wanted: str | None, error: type[HarnessError], pat
     if marked and wanted and not marked.startswith(wanted.removesuffix("-le").removesuffix("-be")):
         name = marked.removesuffix("-sig").upper()
         raise error(f"{path}: it begins with the mark of {name}, which is not {wanted!r}; leave encoding out")
+    if wanted in ("utf-16", "utf-32") and not marked:
+        raise error(f"{path}: it does not begin with the mark of {wanted.upper()}; say utf-16-le, utf-16-be or another")
     codec = marked or wanted or "utf-8"
     if codec == "utf-8" and _wide(content):
         raise error(f"{path}: it looks like UTF-16 without a byte order mark; say encoding = 'utf-16-le' (or '-be')")
@@ -168,8 +170,10 @@ def _check_text(content: bytes, codec: str, error: type[HarnessError], path: Pat
     except UnicodeDecodeError as wrong:
         line = content[: wrong.start].decode(codec, "replace").count("\n") + 1
         cure = "say which encoding it has, such as encoding = 'latin-1'" if codec == "utf-8" else "say another encoding"
-        byte = f"byte 0x{content[wrong.start]:02x}"
-        raise error(f"{path}, line {line}: it is not {codec.upper()} text ({byte}); {cure}") from wrong
+        if content.startswith(tuple(mark for mark, _ in _MARKS)):
+            cure = "the file is damaged"
+        what = f"it is not {codec.upper().removesuffix('-SIG')} text (byte 0x{content[wrong.start]:02x})"
+        raise error(f"{path}, line {line}: {what}; {cure}") from wrong
     if (at := text.find("\0")) >= 0:
         line = text.count("\n", 0, at) + 1
         raise error(f"{path}, line {line}: a NUL character, which no text has; the file is damaged or no text")

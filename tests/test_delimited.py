@@ -49,6 +49,11 @@ def test_other_encodings_are_named(tmp_path: Path, encoding: str) -> None:
         ("a,b\n1,é\n".encode("utf-16-le"), {}, ": it looks like UTF-16 without a byte order mark; say encoding = "),
         ("a,b\n1,é\n".encode("utf-16-be"), {}, ": it looks like UTF-16 without a byte order mark; say encoding = "),
         ("a,b\n1,é\n".encode("utf-16"), {"encoding": "latin-1"}, ": it begins with the mark of UTF-16, which is not"),
+        (
+            b"a,b\n1,2\n",
+            {"encoding": "utf-16"},
+            ": it does not begin with the mark of UTF-16; say utf-16-le, utf-16-be",
+        ),
         (b"a,b\n1,\x81\n", {"encoding": "cp1252"}, ", line 2: it is not CP1252 text (byte 0x81); say another encoding"),
         (b"a,b\n1,2\n3\x00,4\n", {}, ", line 3: a NUL character"),
         (b"", {}, ": it is empty"),

@@ -138,10 +138,11 @@ def _counts_rows(text: TextTable, at: int) -> bool:
 def _unknown(source: CsvFile, name: str, text: TextTable) -> str:
     """What to say of a column that is not there."""
     if len(text.columns) == 1:
-        return (
-            f"its heading {text.columns[0][:60]!r} is one column; {', '.join(SEPARATORS.values())} between cells are "
-            f"found by themselves, name another separator with separator = …"
-        )
+        known = ", ".join(SEPARATORS.values())
+        cure = f"{known} between cells are found by themselves, name another separator with separator = …"
+        if source.separator:
+            cure = f"it has no {source.separator!r} to be cut at; leave separator out"
+        return f"its heading {text.columns[0][:60]!r} is one column; {cure}"
     if sum(map(is_number, text.columns)) > len(text.columns) / 2:
         return f"its first line holds numbers ({listed(text.columns)}); write a line of headings above it"
     meant = did_you_mean(name, [*filter(None, text.columns)])
