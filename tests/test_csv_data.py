@@ -83,6 +83,7 @@ def test_inputs_are_chosen_in_their_order_or_others_are_ignored(tmp_path: Path) 
             {},
             ": column 2 has no heading; give it one, choose columns with inputs = […], or leave it",
         ),
+        (PLAIN, {"separator": ";"}, ": its heading 'width,kind,height' is one column; it has no ';' to be cut at; "),
         ("a,kind\n", {}, ": it has a heading and no rows"),
     ],
 )
