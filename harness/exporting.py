@@ -1,8 +1,8 @@
 """From a run or an experiment to a package of netlists (`harness.netlist.package`)."""
 
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
 
 import numpy as np
@@ -14,14 +14,23 @@ from harness.chip.unreduced import UnreducedNodalChip
 from harness.chip.varied import VariedChip
 from harness.circuit import Circuit
 from harness.circuit.nonlinearity import nonlinear_arrays
-from harness.errors import ExperimentError
+from harness.errors import CircuitError, ExperimentError, SimulatorError
 from harness.experiment import Experiment
 from harness.measurement import Array, Drive, Spring
 from harness.netlist.design import TILE, Tile, design_of
+from harness.netlist.deviation import deviation_of
 from harness.netlist.dialects import NGSPICE, RESISTORS, Bench, CellStyle, Dialect, Phase
 from harness.netlist.package import Origin, Package
+from harness.netlist.settings import Conditions, Tolerances
 from harness.runs import Run
+from harness.simulators.base import sampled
+from harness.simulators.child import Limits, in_child
+from harness.simulators.ngspice import transient
 
+_IN_TIME = Tolerances(1e-6, 1e-9, 1e-12)
+"""Of testbenches whose cells move in time: tighter ones multiply the steps and change voltages by less than 1e-5."""
+_SECONDS = 1800.0
+"""That ngspice may take for such a testbench."""
 _TOLERANCE = 1e-9  # V of the last Newton step, whose square over 26 mV is left
 _VERSIONS = ("harness", "numpy", "scipy")
 ROWS = 4
@@ -66,8 +75,55 @@ def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Packag
         as_made=as_made,
         temperature=subject.settings.variation.temperature if as_made else None,
     )
-    expected = expected_volts(circuit, bench) if choices.dialect.has_testbench else {}
-    return Package(design, choices.dialect, bench, expected, origin, choices.tile, choices.cells)
+    package = Package(design, choices.dialect, bench, {}, origin, choices.tile, choices.cells)
+    return _with_expected(package) if choices.dialect.has_testbench else package
+
+
+def _with_expected(package: Package) -> Package:
+    """The package with the voltages that its own cells give.
+
+    Raises:
+        ConvergenceError: the nodal solver did not settle.
+        CircuitError: cells move in time, and ngspice does not get through the testbenches.
+        NgspiceMissing: cells move in time, and libngspice cannot be loaded.
+    """
+    circuit, cells = package.design.circuit, package.cells
+    trained = expected_volts(circuit, package.bench)
+    if (read := cells.read_volts) is None:
+        return replace(package, expected=trained)
+    conducting = cells.conducting(circuit)
+    if conducting is None:
+        package = replace(package, bench=replace(package.bench, tolerances=_IN_TIME))
+        found = _simulated_volts(package, trained, read)
+    else:
+        found = expected_volts(conducting, package.bench)
+    return replace(package, expected=found, deviation=deviation_of(circuit, read, package.origin.rows, trained, found))
+
+
+def _simulated_volts(package: Package, trained: Mapping[Phase, Array], read: float) -> dict[Phase, Array]:
+    """V of every node, ``[samples, nodes]``, that ngspice gives for the testbenches as they stand.
+
+    Raises:
+        CircuitError: it does not get through them; says how far the trained network drives the cells.
+        NgspiceMissing: it cannot be loaded.
+    """
+    bench, nets = package.bench, package.nets()
+    times = [bench.middle(k) for k in range(len(bench))]
+    conditions, found = Conditions(bench.tolerances), {}
+    try:
+        for phase in Phase:
+            lines = package.deck(phase)
+            limits = Limits(_SECONDS, Limits.of(len(lines)).memory)
+            time, volts = in_child("ngspice", limits, transient, lines, conditions, nets, times[0], bench.stop)
+            found[phase] = sampled(time, volts, times)
+    except SimulatorError as error:
+        driven = deviation_of(package.design.circuit, read, package.origin.rows, trained, trained).driven
+        why = " / ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise CircuitError(
+            f"cells {package.cells.name}: ngspice does not get through the package's own testbench ({why}), so there "
+            f"is nothing to expect of it; {driven}; scale inputs and rails down, or take another --device or --cells"
+        ) from error
+    return found
 
 
 def made_circuit(subject: Experiment, drawn: Circuit) -> Circuit:

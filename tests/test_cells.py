@@ -1,6 +1,8 @@
 """Memristors in packages: states, filaments and Verilog-A against closed forms, other solvers and other simulators."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -21,12 +23,14 @@ from harness.cli import main
 from harness.devices.curves import SPECIMENS, Specimen
 from harness.devices.switching import READ_VOLTS
 from harness.errors import CircuitError, ExperimentError
-from harness.exporting import expected_volts
+from harness.experiment import Experiment
+from harness.exporting import Choices, expected_volts, package_of
 from harness.measurement import Array
 from harness.netlist.cells import FoundryCells, cell_style, packaged_tables
 from harness.netlist.cells.behavioural import state_of
 from harness.netlist.cells.foundry import Expression, FilamentLaw, read_table
 from harness.netlist.design import design_of
+from harness.netlist.deviation import deviation_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, SPECTRE, XYCE, Bench, CellStyle, Dialect, Phase
 from harness.netlist.memristor import MemristorModel
 from harness.netlist.package import Origin, Package, write_package
@@ -128,7 +132,7 @@ def test_a_conductance_out_of_a_models_range_is_refused_or_clipped() -> None:
     assert "x1_1 w1 b1 memristor__data_driven start=0.0" in text
     readme = dict(clipped.files())["README.md"].replace("\n", " ")
     assert "2 of 4 cells were outside" in readme
-    assert "`expected.csv` is of linear cells" in readme
+    assert "`expected.csv` is what ngspice gives for the testbenches" in readme
 
 
 @pytest.mark.parametrize("dialect", [d for d in DIALECTS.values() if d is not NGSPICE], ids=lambda d: d.name)
@@ -277,6 +281,7 @@ def test_a_wrong_table_is_refused_with_its_line(old: str, new: str, message: str
         ('thickest = "4.9 nm"', 'thickest = "3 nm"', "thickest: must be above thinnest"),
         ('current = "61.4 uA"', 'current = "-1 A"', "must be above 0 A"),
         ('kind = "filament"', 'kind = "gap"', "kind"),
+        ('volts = "0.43 V"', 'volts = "0.1 mV"', "current: makes the cell conduct inf…inf S at read; no cell does"),
     ],
 )
 def test_a_wrong_law_is_refused(old: str, new: str, message: str) -> None:
@@ -284,6 +289,77 @@ def test_a_wrong_law_is_refused(old: str, new: str, message: str) -> None:
     assert old in text
     with pytest.raises(ExperimentError, match=message):
         read_table(text.replace(old, new, 1), "table t")
+
+
+def test_a_table_is_read_with_care(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="nested deeper than 32 levels"):
+        read_table("x = " + "[" * 2000 + "]" * 2000, "table t")
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(CircuitError, match=r"pipe\.toml: it is a named pipe, not a plain file"):
+        cell_style(str(tmp_path / "pipe.toml"), NGSPICE)
+    with pytest.raises(CircuitError, match="cells my_rram: parameter r_on of a cell of 4 mS is not finite"):
+        network(package(divider([[4e-3]], 1e-5), FoundryCells(read_table(TABLE.replace('"r"', '"1e308 * r"'), "t"))))
+
+
+TRAINED = Experiment.load("xor", ["network.hidden=[2]"])
+
+
+def measured(written: Package, folder: Path, extra: Sequence[str] = ()) -> float:
+    """V by which ngspice, given a written package, is off what the package expects in the free phase."""
+    write_package(folder, written)
+    return float(np.abs(simulated(open_session(), written, folder, extra) - written.expected[Phase.FREE]).max())
+
+
+@pytest.mark.ngspice
+def test_a_foundry_cells_package_expects_what_its_curved_cells_give(tmp_path: Path) -> None:
+    written = package_of(TRAINED, None, Choices(rows=(0, 3), cells=replace(SKY130, clip=True)))
+    assert measured(written, tmp_path / "p", PUBLISHED) < 1e-9
+    found = written.deviation
+    assert found is not None
+    assert (found.read_v, found.rows) == (0.1, 2)
+    assert 0 < found.cells_beyond <= found.cells
+    assert 1 < found.largest_drop_v < 9
+    trained = expected_volts(TRAINED.circuit, written.bench)
+    errors = {phase: np.abs(written.expected[phase] - trained[phase]) for phase in Phase}
+    assert found.error_v == max(error.max() for error in errors.values()) > 1
+    at = errors[Phase(found.phase)][(0, 3).index(found.row), TRAINED.circuit.node_index[found.node]]
+    assert at == found.error_v == pytest.approx(abs(found.found_v - found.trained_v))
+
+
+@pytest.mark.ngspice
+def test_a_package_of_memristors_with_state_expects_what_ngspice_gives(tmp_path: Path) -> None:
+    cells = cell_style("behavioural", NGSPICE, "linear-ion-drift", clip=True)
+    written = package_of(TRAINED, None, Choices(rows=(0, 3), cells=cells))
+    assert measured(written, tmp_path / "p") < 1e-6
+    assert json.loads((tmp_path / "p" / "manifest.json").read_text())["deviation"]["read_v"] == READ_VOLTS
+    readme = (tmp_path / "p" / "README.md").read_text().replace("\n", " ")
+    assert "| by ngspice itself |" in readme.replace("all samples in both phases, ", "| ")
+    assert re.search(r"In the trained network (\d+) of \1 cells see more than 10 mV, up to which they conduct", readme)
+
+
+@pytest.mark.ngspice
+def test_a_package_that_ngspice_cannot_simulate_is_not_written(tmp_path: Path) -> None:
+    words = ["--set", "network.hidden=[2]", "--cells", "behavioural", "--device", "vteam", "--clip-cells"]
+    done = CliRunner().invoke(main, ["export", "xor", "--to", str(tmp_path / "p"), *words])
+    assert done.exit_code == 1
+    assert "cells behavioural: ngspice does not get through the package's own testbench (" in done.stderr
+    assert re.search(
+        r"; (\d+) of \1 cells see more than 10 mV, up to which they conduct as trained \(at most", done.stderr
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_cells_at_read_voltages_are_said_to_be_as_trained() -> None:
+    circuit = divider([[1e-3, 70e-6], [50e-6, 0.0]], 1e-5)
+    volts = {phase: np.full((2, len(circuit.nodes)), 0.005) for phase in Phase}
+    off = {phase: v + 1e-6 * np.arange(len(circuit.nodes)) for phase, v in volts.items()}
+    found = deviation_of(circuit, 0.01, (4, 7), volts, off)
+    assert (found.cells_beyond, found.cells, found.row, found.phase) == (0, 3, 4, "free")
+    assert str(found).startswith("no cell sees more than 10 mV, up to which it conducts as trained; expected.csv has")
+    volts[Phase.NUDGED][1, circuit.node_index["in0"]] = 0.5
+    assert deviation_of(circuit, 0.01, (4, 7), volts, off).driven == (
+        "2 of 3 cells see more than 10 mV, up to which they conduct as trained (at most 495 mV)"
+    )
 
 
 def built(folder: Path) -> Path:
@@ -405,6 +481,7 @@ def test_a_style_that_is_none_is_refused(text: str, device: str | None, error: t
         cell_style("verilog-a", NGSPICE, clip=True)
 
 
+@pytest.mark.ngspice
 def test_the_command_exports_with_cells_of_every_style(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for options, name, exact in (
@@ -416,6 +493,7 @@ def test_the_command_exports_with_cells_of_every_style(tmp_path: Path, monkeypat
         assert result.exit_code == 0, result.output
         manifest = json.loads((tmp_path / name / "manifest.json").read_text())
         assert (manifest["cells"], manifest["exact"]) == (name, exact)
+        assert exact or re.search(r"warning: \d+ of \d+ cells see more than .* from the trained network", result.stderr)
     refused = CliRunner().invoke(main, ["export", "xor", "--to", "none", "--cells", "sky130"])
     assert refused.exit_code == 1
     assert "--clip-cells sets such cells to the bound" in refused.output

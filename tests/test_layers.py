@@ -43,7 +43,8 @@ MAY_IMPORT = {
     | {"circuit", "netlist", "chip", "learning", "datasets", "runs", "pictures", "sections", "settings", "controller"}
     | {"assembly", "predictions", "strength"},
     "predictions": GROUND_FLOOR | {"controller", "datasets"},
-    "exporting": GROUND_FLOOR | {"assembly", "circuit", "netlist", "chip", "experiment", "runs", "sections"},
+    "exporting": GROUND_FLOOR
+    | {"assembly", "circuit", "netlist", "chip", "experiment", "runs", "sections", "simulators"},
     "importing": GROUND_FLOOR | {"circuit", "experiment", "runs", "sections"},
     "conductances": GROUND_FLOOR | {"circuit", "experiment", "runs"},
     "bench": GROUND_FLOOR | {"circuit", "netlist", "chip", "controller", "experiment", "sections"},

@@ -1,16 +1,17 @@
 """`harness export`: parse, call, print."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from harness.commands.options import Rows, data_option, json_option, set_option, subject_of
-from harness.commands.terminal import ERR, OUT, print_json
+from harness.commands.terminal import ERR, OUT, print_json, working
 from harness.exporting import ROWS, Choices, package_of
 from harness.netlist.cells import cell_style, packaged_tables
 from harness.netlist.dialects import DIALECTS
-from harness.netlist.package import write_package
+from harness.netlist.package import check_free, write_package
 from harness.units import show
 from harness.wording import counted
 
@@ -78,17 +79,22 @@ def export(
     """
     if rows is not None and not DIALECTS[dialect].has_testbench:
         raise click.UsageError(f"--samples: {DIALECTS[dialect].title} has no testbenches; leave it out")
+    check_free(folder)
     subject, run = subject_of(source, overrides)
     cell = cell_style(style, DIALECTS[dialect], device, clip=clip)
     choices = Choices(DIALECTS[dialect], rows, tile, cell, as_made)
-    package = package_of(subject, run, choices)
+    with working("exporting"):
+        package = package_of(subject, run, choices)
     size = write_package(folder, package)
     if as_made and not package.origin.as_made:
         ERR.print("no [variation]: as made is the same as drawn")
+    if package.deviation is not None:
+        ERR.print(f"{'warning' if package.deviation.cells_beyond else 'note'}: {package.deviation}", soft_wrap=True)
     cells = sum(array.conductances.size for array in package.design.circuit.arrays)
     if as_json:
         shown = {"folder": str(folder), "dialect": dialect, "cells": cells, "bytes": size}
-        print_json({**shown, "samples": list(package.origin.rows)})
+        deviation = {} if package.deviation is None else {"deviation": asdict(package.deviation)}
+        print_json({**shown, "samples": list(package.origin.rows), **deviation})
     else:
         about = f"{dialect}, {counted(cells, 'cell')}, {show(size, 'B')}"
         OUT.print(f"wrote {folder} ({about}); its README.md says what is what")

@@ -48,7 +48,7 @@ def _title(package: "Package") -> str:
         files[2:2] = [
             f"| `models.{suffix}`, `parameters.{suffix}` | diodes; tolerances, temperature, beta, volts of the rails |",
             f"| `testbench_free.{suffix}`, `testbench_nudged.{suffix}` | sources, the network between them, analysis |",
-            f"| `expected.csv` | volts of {_expected(package)}, all samples in both phases, by an independent solver |",
+            f"| `expected.csv` | volts of {_expected(package)}, all samples in both phases, {_source(package)} |",
         ]
     made = "the chip as it was made" if origin.as_made else "the circuit as it was drawn"
     if origin.diode_note:
@@ -70,6 +70,12 @@ def _expected(package: "Package") -> str:
     """Which nodes, by the circuit's own names."""
     inner = any(len(path) > 1 for path in package.design.nodes.values())
     return "every node but those along resistive lines" if inner else "every node"
+
+
+def _source(package: "Package") -> str:
+    """Who has found the expected voltages."""
+    moving = package.cells.conducting(package.design.circuit) is None
+    return "by ngspice itself" if moving else "by an independent solver"
 
 
 def _testbenches(package: "Package") -> str:
@@ -129,6 +135,8 @@ def _cells(package: "Package") -> str:
 def _about(package: "Package") -> list[str]:
     """What kinds of cells other than resistors say of themselves, as a paragraph."""
     said = " ".join(package.cells.about(package.written, package.dialect)).strip()
+    if package.deviation is not None:
+        said = f"{said} In the trained network {package.deviation}."
     return ["", *wrap(said, 118, break_long_words=False)] if said else []
 
 

@@ -17,7 +17,7 @@ CDL has neither testbenches nor parameters, and so nothing to expect.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -28,13 +28,14 @@ from harness.errors import CircuitError
 from harness.files import whole_folder
 from harness.measurement import Array
 from harness.netlist.design import TILE, Tile
+from harness.netlist.deviation import Deviation
 from harness.netlist.dialects import DIALECTS, RESISTORS, Bench, CellStyle, Dialect, Phase
 from harness.netlist.dialects.base import fitted, flattened
 from harness.netlist.guide import guide
-from harness.netlist.mapping import map_of
+from harness.netlist.mapping import map_of, probe
 from harness.netlist.naming import plain
 from harness.netlist.parts import Design
-from harness.netlist.statements import is_own
+from harness.netlist.statements import ABOUT_ANALYSES, is_own, statements_of
 from harness.reading import read_json
 
 MANIFEST = "manifest.json"
@@ -79,6 +80,8 @@ class Package:
     origin: Origin
     tile: Tile = TILE
     cells: CellStyle = RESISTORS
+    deviation: Deviation | None = None
+    """From the network that was trained, if cells are not as linear as there."""
 
     @cached_property
     def written(self) -> Design:
@@ -92,6 +95,24 @@ class Package:
             hashes[name] = sha256(text.encode()).hexdigest()
             yield name, text
         yield MANIFEST, _json(self._manifest(hashes))
+
+    def deck(self, phase: Phase) -> list[str]:
+        """The statements of a testbench with its files in their places, but for its options and analyses."""
+        dialect, design, cells = self.dialect, self.written, self.cells
+        parts = (
+            dialect.parameters(design, self.bench),
+            dialect.models(design, cells),
+            dialect.network(design, cells),
+            dialect.testbench(design, self.bench, phase),
+        )
+        statements = statements_of(line for part in parts for line in part)
+        left_out = ABOUT_ANALYSES | {".include"}
+        return [s.text for s in statements if s.text.split(maxsplit=1)[0] not in left_out]
+
+    def nets(self) -> list[str]:
+        """What results call the voltages of the circuit's nodes."""
+        mapped = map_of(self.written, self.dialect, self.cells)
+        return [probe(mapped["nodes"][node], mapped, self.dialect.joint) for node in self.design.circuit.nodes]
 
     def _contents(self) -> Iterator[tuple[str, str]]:
         dialect, design, cells = self.dialect, self.written, self.cells
@@ -139,6 +160,7 @@ class Package:
             "dialect": self.dialect.name,
             "cells": self.cells.name,
             "exact": self.cells.exact,
+            **({"deviation": asdict(self.deviation)} if self.deviation else {}),
             "tile": list(self.tile),
             "samples": list(origin.rows),
             "beta": self.bench.beta,

@@ -21,6 +21,8 @@ FILE_LIMIT = 256_000_000
 """Bytes of a file."""
 STATEMENT_LIMIT = 4_000_000
 """Characters of a statement with its continuations."""
+ABOUT_ANALYSES = frozenset((".options", ".option", ".temp", ".tran", ".print", ".measure", ".end"))
+"""Statements of a testbench that are no part of the circuit."""
 FORMULA_LIMIT = 2_000
 """Characters of a statement with a formula; a memristor model's longest has 924."""
 _NESTED = 32

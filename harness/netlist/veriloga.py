@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.circuit import Circuit
 from harness.devices.switching import EDGE
 from harness.errors import CircuitError
 from harness.netlist.dialects.base import Dialect
@@ -73,6 +74,10 @@ class VerilogACells:
     name: str = "verilog-a"
     shows_open: bool = False
     exact: bool = True
+    read_volts: float | None = None
+
+    def conducting(self, circuit: Circuit) -> Circuit:  # noqa: D102 - said once, on the protocol
+        return circuit
 
     def instance(self, cell: Memristor) -> str:  # noqa: D102 - said once, on the protocol
         return f"{self.letter}{cell.name}"

@@ -18,7 +18,7 @@ from harness.errors import SimulatorError
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect, Phase
 from harness.netlist.settings import Conditions
-from harness.netlist.statements import Statement
+from harness.netlist.statements import ABOUT_ANALYSES, Statement
 from harness.simulators.child import BRIEF, Limits
 from harness.units import show
 from harness.workers import cause_of_death
@@ -35,7 +35,6 @@ try:
 except OSError as error:
     sys.exit(f"{sys.argv[4]} could not be run: {error.strerror}")
 """
-_ABOUT_ANALYSES = frozenset((".options", ".option", ".temp", ".tran", ".print", ".measure", ".end"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +70,7 @@ class Deck:
 
     def network(self) -> Iterator[str]:
         """Statements that are not about analyses."""
-        return (s.text for s in self.statements if s.text.split(maxsplit=1)[0] not in _ABOUT_ANALYSES)
+        return (s.text for s in self.statements if s.text.split(maxsplit=1)[0] not in ABOUT_ANALYSES)
 
 
 class Simulator(Protocol):

@@ -37,7 +37,7 @@ class Ngspice:
             SimulatorError: it refused the deck, did not settle, crashed, or took too long.
         """
         network = list(deck.network())
-        found = in_child(self.name, deck.limits, _transient, network, deck.conditions, deck.nets, deck.step, deck.stop)
+        found = in_child(self.name, deck.limits, transient, network, deck.conditions, deck.nets, deck.step, deck.stop)
         return sampled(*found, deck.times)
 
 
@@ -45,10 +45,10 @@ def _version() -> str:
     return open_session().version_text
 
 
-def _transient(
+def transient(
     network: Sequence[str], conditions: Conditions, nets: Sequence[str], step: float, stop: float
 ) -> tuple[Array, Array]:
-    """Return what `Session.transient` returns for a testbench."""
+    """Return time (s, ``[points]``) and volts (V, ``[points, nets]``) of a testbench without options and analyses."""
     session = open_session()
     vectors = [f"v({net})" for net in nets]
     saved = [f".save {' '.join(vectors[k : k + _AT_ONCE])}" for k in range(0, len(vectors), _AT_ONCE)]

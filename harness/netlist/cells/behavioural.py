@@ -6,6 +6,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from harness.circuit import Circuit
 from harness.devices.memristors import LinearIonDrift, Vteam
 from harness.devices.oxides import DataDriven, StanfordGap
 from harness.devices.switching import READ_VOLTS
@@ -54,6 +55,10 @@ class BehaviouralCells:
     name: str = "behavioural"
     shows_open: bool = False
     exact: bool = False
+    read_volts: float = READ_VOLTS
+
+    def conducting(self, circuit: Circuit) -> None:  # noqa: ARG002, D102 - said once, on the protocol
+        return None
 
     def instance(self, cell: Memristor) -> str:  # noqa: D102 - said once, on the protocol
         return f"x{cell.name}"
@@ -92,8 +97,9 @@ class BehaviouralCells:
         return (
             f"A cell is the memristor model {self.device}, {self.limits}, with a state between 0 and 1 on its net",
             f"`state`, begun where it conducts as trained at {show(READ_VOLTS, 'V')}. The network behaves as trained",
-            "as far as the model is linear at the voltages over its cells and does not switch there; `expected.csv` is",
-            f"of linear cells. Operating points hold states, transient analyses move them. {self.limits.about(design)}",
+            "as far as the model is linear at the voltages over its cells and does not switch there. `expected.csv` is",
+            "what ngspice gives for the testbenches: operating points hold states, transient analyses move them.",
+            self.limits.about(design),
         )
 
     @cached_property

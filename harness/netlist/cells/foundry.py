@@ -13,22 +13,24 @@ Nothing in a table is run as code or read as a file.
 """
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from harness.circuit import Circuit, Crossbar, Edges, Element
+from harness.devices import CellLaw, Curve
 from harness.errors import CircuitError, ExperimentError
 from harness.netlist.cells.limits import Limits
 from harness.netlist.dialects import Dialect
 from harness.netlist.naming import JOINT
 from harness.netlist.parts import Design, Memristor
 from harness.problems import MismatchError, Names, Unit, explain, line_of
+from harness.reading import parse_toml
 from harness.units import parse, show
 
 _WORD = re.compile(r"(?:(.+)\*)?\s*(g|r|state)\s*")
@@ -116,6 +118,10 @@ class FilamentLaw(_Section):
             raise MismatchError("reference", f"must be below the oxide's {show(self.oxide, 'm', 6)}")
         if not self.thinnest < self.thickest <= self.oxide:
             raise MismatchError("thickest", "must be above thinnest and at most as thick as the oxide")
+        with np.errstate(over="ignore", under="ignore"):
+            ends = [self.conductance(thickness) for thickness in (self.thinnest, self.thickest)]
+        if not 0 < ends[0] < ends[1] < np.inf:
+            raise MismatchError("current", f"makes the cell conduct {ends[0]:g}…{ends[1]:g} S at read; no cell does")
         return self
 
     def conductance(self, thickness: float) -> float:
@@ -167,10 +173,9 @@ def read_table(text: str, source: str) -> CellTable:
     Raises:
         ExperimentError: syntax, keys or values are wrong; names line, key and value.
     """
+    content = parse_toml(text, ExperimentError, source)
     try:
-        return CellTable.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ExperimentError(f"{source}: not valid TOML: {error}") from error
+        return CellTable.model_validate(content)
     except ValidationError as error:
 
         def where(names: Names) -> str:
@@ -198,6 +203,27 @@ class FoundryCells:
     def exact(self) -> bool:  # noqa: D102
         return self.table.law is None
 
+    @property
+    def read_volts(self) -> float | None:  # noqa: D102
+        return None if self.table.law is None else self.table.law.read
+
+    def conducting(self, circuit: Circuit) -> Circuit:  # noqa: D102
+        law, limits = self.table.law, self.limits
+        if law is None or limits is None:
+            return circuit
+        share = law.read / law.volts / float(np.sinh(law.read / law.volts))
+
+        def conducts(element: Element) -> Element:
+            if not isinstance(element, (Crossbar, Edges)):
+                return element
+            g = element.conductances
+            held = np.where(g > 0, np.clip(g, limits.low, limits.high), 0.0)
+            most = share * max(limits.high, element.g_max)
+            curve = CellLaw(Curve.SINH, law.volts)
+            return replace(element, conductances=share * held, g_min=0.0, g_max=most, law=curve)
+
+        return replace(circuit, elements=tuple(map(conducts, circuit.elements)))
+
     def instance(self, cell: Memristor) -> str:  # noqa: D102
         return self.table.instance.replace("{cell}", cell.name)
 
@@ -223,7 +249,7 @@ class FoundryCells:
             ends = {"word": cell.a, "bit": cell.b}
             nets = [ends[terminal.net] for terminal in self.table.terminals]
             siemens = self.limits.held(cell, design) if self.limits else cell.siemens
-            values = {name: self._value(value, siemens) for name, value in self.table.parameters.items()}
+            values = {name: self._value(name, value, siemens) for name, value in self.table.parameters.items()}
             yield dialect.placed(self.instance(cell), nets, self.table.cell, values)
 
     def first(self, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
@@ -243,8 +269,8 @@ class FoundryCells:
         if table.law is not None and self.limits is not None:
             read, curve = show(table.law.read, "V"), f"sinh(v / {show(table.law.volts, 'V')})"
             said += [
-                f"It conducts as trained at {read}, {self.limits}, and follows {curve}: `expected.csv` is of linear",
-                f"cells. {self.limits.about(design)}".rstrip(),
+                f"It conducts as trained at {read}, {self.limits}, and follows {curve}; so do the voltages in",
+                f"`expected.csv`. {self.limits.about(design)}".rstrip(),
             ]
         return said
 
@@ -256,7 +282,12 @@ class FoundryCells:
         low, high = law.conductance(law.thinnest), law.conductance(law.thickest)
         return Limits(low, high, f"the cell {self.table.cell}", self.clip)
 
-    def _value(self, value: Expression, siemens: float) -> float:
-        if value.word == "state" and self.table.law is not None:
-            return value.factor * self.table.law.state(siemens)
-        return value.factor * {"": 1.0, "g": siemens}.get(value.word, 1 / siemens)
+    def _value(self, name: str, value: Expression, siemens: float) -> float:
+        word = {"": 1.0, "g": siemens, "r": 1 / siemens}.get(value.word)
+        if word is None:
+            word = self.table.law.state(siemens) if self.table.law else np.nan
+        if not np.isfinite(found := value.factor * word):
+            raise CircuitError(
+                f"cells {self.table.cell}: parameter {name} of a cell of {show(siemens, 'S')} is not finite"
+            )
+        return found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from harness.circuit import Circuit
 from harness.devices import CellLaw
 from harness.measurement import Array
 from harness.netlist.parts import Design, Memristor, Primitive
@@ -180,6 +181,15 @@ class CellStyle(Protocol):
         """Whether it conducts as the circuit's cell does, so that the expected voltages come out."""
         ...
 
+    @property
+    def read_volts(self) -> float | None:
+        """V over a cell up to which it conducts as trained; None if it always does."""
+        ...
+
+    def conducting(self, circuit: Circuit) -> Circuit | None:
+        """The circuit with cells that conduct as these do; None if they move in time, so that only simulation tells."""
+        ...
+
     def about(self, design: Design, dialect: Dialect) -> Sequence[str]:
         """Sentences for the package's README; nothing where there is nothing to say."""
         ...
@@ -212,6 +222,10 @@ class ResistorCells:
     name: str = "resistor"
     shows_open: bool = False
     exact: bool = True
+    read_volts: float | None = None
+
+    def conducting(self, circuit: Circuit) -> Circuit:  # noqa: D102 - said once, on the protocol
+        return circuit
 
     def about(self, design: Design, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102 - said on the protocol
         return ()

@@ -1,0 +1,116 @@
+"""How far a package whose cells are not linear is from the network that was trained."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.circuit import GROUND, Circuit, Crossbar
+from harness.measurement import Array
+from harness.netlist.dialects import Phase
+from harness.units import show
+
+_ROUNDING = 1e-9  # relative
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """What devices that conduct as trained only at small voltages do to a network's voltages."""
+
+    read_v: float
+    """V over a cell up to which it conducts as trained."""
+    cells_beyond: int
+    """Cells over which the trained network puts more, in some sample and phase."""
+    cells: int
+    """Cells that are not open."""
+    largest_drop_v: float
+    """V over any of them."""
+    error_v: float
+    """V: the largest difference between the package's voltages and the trained network's."""
+    node: str
+    """Where it is, as the next two."""
+    row: int
+    """Number of the held-out row."""
+    phase: str
+    found_v: float
+    """What the package gives there, V."""
+    trained_v: float
+    """V."""
+    predictions_changed: int
+    """Rows for which the package predicts something else."""
+    rows: int
+
+    @property
+    def driven(self) -> str:
+        """How far the trained network drives the cells, for people."""
+        if not self.cells_beyond:
+            return f"no cell sees more than {show(self.read_v, 'V')}, up to which it conducts as trained"
+        many = f"{self.cells_beyond:,} of {self.cells:,} cells see more than {show(self.read_v, 'V')}"
+        return f"{many}, up to which they conduct as trained (at most {show(self.largest_drop_v, 'V')})"
+
+    def __str__(self) -> str:
+        """Return what there is to know, for people, on one line."""
+        worst = f"{self.node}, row {self.row}, {self.phase}: {self.found_v:.4g} V instead of {self.trained_v:.4g} V"
+        return (
+            f"{self.driven}; expected.csv has what these cells give, up to {show(self.error_v, 'V')} from the trained "
+            f"network ({worst}); {self.predictions_changed} of {self.rows} predictions differ"
+        )
+
+
+def deviation_of(
+    circuit: Circuit, read: float, rows: Sequence[int], trained: Mapping[Phase, Array], found: Mapping[Phase, Array]
+) -> Deviation:
+    """Compare what a package's cells give with the trained network.
+
+    Args:
+        circuit: as it was trained.
+        read: V over a cell up to which it conducts as trained.
+        rows: numbers of the samples.
+        trained: V of every node, ``[samples, nodes]``, with linear cells.
+        found: the same with the package's cells.
+    """
+    drops = _largest_drops(circuit, np.concatenate([trained[phase] for phase in Phase]))
+    errors = {phase: np.abs(found[phase] - trained[phase]) for phase in Phase}
+    phase = max(Phase, key=lambda phase: float(errors[phase].max()))
+    row, node = map(int, np.unravel_index(int(errors[phase].argmax()), errors[phase].shape))
+    changed = _predictions(circuit, found[Phase.FREE]) != _predictions(circuit, trained[Phase.FREE])
+    return Deviation(
+        read_v=read,
+        cells_beyond=int((drops > read * (1 + _ROUNDING)).sum()),
+        cells=len(drops),
+        largest_drop_v=float(drops.max(initial=0.0)),
+        error_v=float(errors[phase][row, node]),
+        node=circuit.nodes[node],
+        row=rows[row],
+        phase=str(phase),
+        found_v=float(found[phase][row, node]),
+        trained_v=float(trained[phase][row, node]),
+        predictions_changed=int(changed.sum()),
+        rows=len(rows),
+    )
+
+
+def _largest_drops(circuit: Circuit, volts: Array) -> Array:
+    """V over each cell that is not open, the largest in any sample, ``[cells]``."""
+    drops = []
+    for array in circuit.arrays:
+        if isinstance(array, Crossbar):
+            words, bits = (_volts_at(circuit, volts, nodes) for nodes in (array.words, array.bits))
+            largest = np.abs(words[:, :, None] - bits[:, None, :]).max(axis=0)
+        else:
+            largest = np.abs(_volts_at(circuit, volts, array.a) - _volts_at(circuit, volts, array.b)).max(axis=0)
+        drops.append(largest[array.conductances > 0])
+    return np.concatenate(drops)
+
+
+def _volts_at(circuit: Circuit, volts: Array, nodes: Sequence[str]) -> Array:
+    """V at some nodes or ground, ``[samples, nodes]``."""
+    grounded = np.column_stack([volts, np.zeros(len(volts))])
+    return grounded[:, [-1 if node == GROUND else circuit.node_index[node] for node in nodes]]
+
+
+def _predictions(circuit: Circuit, volts: Array) -> Array:
+    """The number of the largest output, or whether the only output is above 0 V, ``[samples]``."""
+    plus, minus = (_volts_at(circuit, volts, [getattr(o, end) for o in circuit.outputs]) for end in ("plus", "minus"))
+    outputs = plus - minus
+    return np.asarray(outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0)
