@@ -26,6 +26,8 @@ from harness.units import show
 
 FRACTIONS = {"1 %": 1e-2, "0.1 %": 1e-3}
 CONVERTER = "ADC step"
+ROWS = 3
+"""Held-out rows that are simulated unless others are chosen."""
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ def _decks(
         file = f"testbench_{phase}.{dialect.suffix}"
         statements = tuple(read_statements(folder, file, native=is_native(dialect), stands_for=stands_for))
         check_hierarchy(statements)
-        yield Deck(folder, dialect, phase, statements, nets, promise.times, read_conditions(statements, dialect))
+        yield Deck(folder, dialect, phase, statements, nets, promise.times, read_conditions(file, statements, dialect))
 
 
 def _net(node: str, mapped: Mapping[str, Any], *, flat: bool) -> str:

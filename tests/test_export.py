@@ -528,6 +528,9 @@ def test_as_made_at_another_temperature_says_what_diodes_are_for() -> None:
     for as_made in (True, False):
         files = dict(package_of(experiment, None, Choices(as_made=as_made)).files())
         assert (f"* {said}" in files["models.cir"].splitlines()) == (said in files["README.md"]) == as_made
+        noted = f"{said}, and so are resistances: at another temp the change would count twice"
+        plain = "expected.csv is for temp = 27 C; at another one diodes change and resistances do not"
+        assert f"* {noted if as_made else plain}" in files["parameters.cir"].splitlines()
 
 
 def test_as_made_without_variation_says_that_it_is_as_drawn(tmp_path: Path) -> None:

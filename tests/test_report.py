@@ -493,9 +493,12 @@ def test_times_and_energies_are_those_of_the_transient_command(run: Run, tmp_pat
     file = tmp_path / "report.html"
     done = CliRunner().invoke(main, ["report", str(run.path), "--to", str(file), "--transient", "--json"])
     assert done.exit_code == 0, done.output
-    table = CliRunner().invoke(main, ["transient", str(run.path), "--samples", "0,1", "--json"])
+    table = CliRunner().invoke(main, ["transient", str(run.path), "--json"])
     found = json.loads(table.stdout)
+    assert [phase["sample"] for phase in found["phases"]] == [0, 0, 1, 1, 2, 2]
     text = Outline(file.read_text()).text
+    assert "2, nudged" in text
+    assert "3, free" not in text
     assert "Step responses in ngspice with 100 fF at every node and 1 fF for every cell" in text
     for rate in found["rates"]:
         assert f"{1e9 * rate['seconds']:.3g} ns" in text

@@ -20,18 +20,16 @@ from harness.commands.options import (
     with_overrides,
 )
 from harness.commands.terminal import OUT, print_json, warn, working
-from harness.commands.transient import converter_of, settling_of
+from harness.commands.transient import line_option, node_option, settling_of
 from harness.errors import ChipError, CircuitError
 from harness.files import write_atomic
 from harness.measurement import Batch
 from harness.netlist.package import is_package
-from harness.transient import Parasitics, Settling, settling
+from harness.transient import ROWS, Parasitics, Settling, settling
 from harness.units import show
 
 if TYPE_CHECKING:
     from harness.report.contents import Contents, Limits
-
-_TIMED = 2  # held-out rows that --transient simulates
 
 
 @click.command()
@@ -49,25 +47,11 @@ _TIMED = 2  # held-out rows that --transient simulates
     help="Nodes should stay within ± this, such as 5V.",
 )
 @click.option(
-    "--line-limit", "line", metavar="AMPERE", callback=in_unit("A"), help="What a line may carry, such as 1mA."
+    "--line-limit", "line_limit", metavar="AMPERE", callback=in_unit("A"), help="What a line may carry, such as 1mA."
 )
 @click.option("--transient", "timed", is_flag=True, help="Simulate step responses in ngspice too; may take minutes.")
-@click.option(
-    "--node-capacitance",
-    metavar="FARAD",
-    callback=in_unit("F"),
-    default="100fF",
-    show_default=True,
-    help="For --transient, see harness transient.",
-)
-@click.option(
-    "--line-capacitance",
-    metavar="FARAD",
-    callback=in_unit("F"),
-    default="1fF",
-    show_default=True,
-    help="For --transient, see harness transient.",
-)
+@node_option
+@line_option
 @set_option
 @seed_option
 @data_option
@@ -76,10 +60,10 @@ def report(
     source: str,
     file: Path | None,
     supply: float | None,
-    line: float | None,
+    line_limit: float | None,
     timed: bool,
-    node_capacitance: float,
-    line_capacitance: float,
+    node: float,
+    line: float,
     overrides: tuple[str, ...],
     seed: int | None,
     as_json: bool,
@@ -94,9 +78,9 @@ def report(
 
     if file is not None and not file.parent.is_dir():
         raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
-    parasitics = Parasitics(node_capacitance, line_capacitance) if timed else None
+    parasitics = Parasitics(node, line) if timed else None
     with working("examining"):
-        told = _told(source, with_overrides(overrides, None, seed), Limits(supply, line), parasitics)
+        told = _told(source, with_overrides(overrides, None, seed), Limits(supply, line_limit), parasitics)
         page = render(told).encode()
     target = file or Path(f"{told.name}-report.html")
     write_atomic(target, page)
@@ -120,13 +104,13 @@ def _told(source: str, overrides: Sequence[str], limits: "Limits", parasitics: P
         if overrides:
             raise click.UsageError(f"{source} is a package, which stays as it was exported; leave out {overrides[0]}")
         told, inputs = gather_package(Path(source), limits)
-        idle = Batch(inputs[:_TIMED], np.zeros((len(inputs[:_TIMED]), len(told.circuit.outputs))))  # no targets known
+        first = inputs[:ROWS]
+        idle = Batch(first, np.zeros((len(first), len(told.circuit.outputs))))  # no targets are known
         simulate = partial(settling, told.circuit, idle)
     else:
         subject, run = subject_of(source, overrides)
         told = gather(subject, run, limits)
-        rows = range(min(_TIMED, len(subject.data.test)))
-        simulate = partial(settling_of, subject, run, rows, converter=converter_of(subject))
+        simulate = partial(settling_of, subject, run, None)
     return told if parasitics is None else replace(told, settling=_settling(simulate, parasitics))
 
 

@@ -25,32 +25,35 @@ from harness.experiment import Experiment
 from harness.learning import EquilibriumPropagation
 from harness.measurement import Array, Batch, Injection, Nudge, Spring
 from harness.runs import Run
-from harness.transient import CONVERTER, FRACTIONS, Converter, Parasitics, PhaseResponse, Rate, Settling, settling
+from harness.transient import CONVERTER, FRACTIONS, ROWS, Converter, Parasitics, PhaseResponse, Rate, Settling, settling
 from harness.units import show
 from harness.wording import counted
 
-
-@click.command()
-@click.argument("source", metavar="RUN|EXPERIMENT")
-@click.option("--samples", type=Rows(), default="0,1,2", show_default=True, help="Held-out rows, such as 0,1,2 or 0-9.")
-@click.option(
+node_option = click.option(
     "--node-capacitance",
     "node",
     metavar="FARAD",
     callback=in_unit("F"),
     default="100fF",
     show_default=True,
-    help="Of every node that no source or amplifier holds, to ground.",
+    help="Of every node that no source or amplifier holds, to ground, in step responses.",
 )
-@click.option(
+line_option = click.option(
     "--line-capacitance",
     "line",
     metavar="FARAD",
     callback=in_unit("F"),
     default="1fF",
     show_default=True,
-    help="What every cell, open or closed, adds to its word line and to its bit line.",
+    help="What every cell, open or closed, adds to its word line and to its bit line, in step responses.",
 )
+
+
+@click.command()
+@click.argument("source", metavar="RUN|EXPERIMENT")
+@click.option("--samples", type=Rows(), help=f"Held-out rows, such as 0,1,2 or 0-9 [default: the first {ROWS}].")
+@node_option
+@line_option
 @click.option(
     "--bandwidth",
     metavar="HZ",
@@ -71,7 +74,7 @@ from harness.wording import counted
 @json_option
 def transient(
     source: str,
-    samples: tuple[int, ...],
+    samples: tuple[int, ...] | None,
     node: float,
     line: float,
     bandwidth: float | None,
@@ -123,24 +126,34 @@ def converter_of(experiment: Experiment) -> Converter:
 def settling_of(
     experiment: Experiment,
     run: Run | None,
-    samples: Sequence[int],
+    samples: Sequence[int] | None,
     parasitics: Parasitics,
-    converter: Converter,
+    converter: Converter | None = None,
     *,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Settling:
-    """Step responses of a run's network, or of an experiment's initial one, for some held-out rows.
+    """Step responses of a run's network, or of an experiment's initial one.
+
+    Args:
+        experiment: says the data, the nudge and, if none is given, the converter.
+        run: whose conductances are taken; None for the initial ones.
+        samples: numbers of held-out rows; None for the first ones.
+        parasitics: capacitances and bandwidth.
+        converter: what reads the nodes; None for the experiment's own.
+        tell: is told what is being done.
 
     Raises:
         ExperimentError: there is no such row.
         CircuitError, ChipError, NgspiceMissing: as `harness.transient.settling`.
     """
+    if samples is None:
+        samples = range(min(ROWS, len(experiment.data.test)))
     return settling(
         experiment.trained(run) if run else experiment.circuit,
         _rows(experiment, samples),
         parasitics,
         nudge=lambda free, targets: _nudge(experiment, free, targets),
-        converter=converter,
+        converter=converter or converter_of(experiment),
         numbers=samples,
         tell=tell,
     )

@@ -16,6 +16,7 @@ from harness.netlist.statements import Statement, read_statements
 from harness.units import show
 
 _MEASURE = re.compile(r"\.measure tran \S+__s(\d+) find v\(\S+\) at[ =](\S+)")
+_IN_TIME = re.compile(r"\.tran |\.options .*\bstrobedelay=")
 _NEAR = 1e-9
 """Relative, of times."""
 
@@ -85,9 +86,12 @@ def mistimed(folder: Path, dialect: Dialect, times: Sequence[float]) -> str:
         NetlistError: a testbench asks for what no netlist may; names file and line.
     """
     for phase in Phase:
-        statements = read_statements(folder, f"testbench_{phase}.{dialect.suffix}", native=is_native(dialect))
+        file = f"testbench_{phase}.{dialect.suffix}"
+        statements = list(read_statements(folder, file, native=is_native(dialect)))
         if found := next(_mistimed(statements, times), ""):
             return found
+        if not any(_IN_TIME.match(statement.text) for statement in statements):
+            return f"{file}: it has no analysis in time"
     return ""
 
 

@@ -9,8 +9,13 @@ from harness.netlist.settings import CONDITIONS, TIGHT, Conditions
 from harness.netlist.statements import Statement
 
 
-def read_conditions(statements: Iterable[Statement], dialect: Dialect) -> Conditions:
-    """Return what the statements of a testbench, with all that it includes, ask of the simulator.
+def read_conditions(file: str, statements: Iterable[Statement], dialect: Dialect) -> Conditions:
+    """Return what a testbench asks of the simulator.
+
+    Args:
+        file: the testbench's name.
+        statements: of the testbench and all that it includes.
+        dialect: of the package.
 
     Raises:
         NetlistError: an option is one that `harness` does not write, is given twice with two values, is out of its
@@ -24,8 +29,8 @@ def read_conditions(statements: Iterable[Statement], dialect: Dialect) -> Condit
         if meant:
             _note(found, meant, _number(statement, name, value), statement)
     if lost := [name for name in CONDITIONS if name not in found and name in dialect.conditions.values()]:
-        raise NetlistError(f"testbench: its options do not give {lost[0]}, without which its voltages are not defined")
-    return _conditions({name: value for name, (value, _) in found.items()})
+        raise NetlistError(f"{file}: its options do not give {lost[0]}, without which its voltages are not defined")
+    return _conditions(file, {name: value for name, (value, _) in found.items()})
 
 
 def _options(statements: Iterable[Statement]) -> Iterator[tuple[Statement, str, str]]:
@@ -54,10 +59,10 @@ def _note(found: dict[str, tuple[float, Statement]], name: str, value: float, st
         raise NetlistError(f"{statement.place}: {name} is {value:g}, and {known:g} in {first.place}; give it once")
 
 
-def _conditions(values: Mapping[str, float]) -> Conditions:
+def _conditions(file: str, values: Mapping[str, float]) -> Conditions:
     named = {"temp": "temperature", "tnom": "nominal", "gmin": "gmin"}
     bounds = {name: values[name] for name in ("reltol", "vntol", "abstol") if name in values}
     try:
         return Conditions(replace(TIGHT, **bounds), **{named[name]: values[name] for name in named})
     except UnitError as error:
-        raise NetlistError(f"testbench: its options ask for {error}") from error
+        raise NetlistError(f"{file}: its options ask for {error}") from error

@@ -94,6 +94,7 @@ Held-out rows are applied one after the other, each held for {show(bench.hold / 
 so every point in time is an operating point. Read {times}.
 In the free phase outputs are left alone. In the nudged phase the current beta (y - v) flows into every output, where y
 is its target and beta = {show(bench.beta, "S")} (in `parameters.{suffix}`). {_comparison(package)}
+The simulator's temperature is set in `parameters.{suffix}`: {package.origin.temperature_note}.
 For the flat network include `flat.{suffix}` instead of `network.{suffix}` in a testbench."""
 
 

@@ -61,6 +61,13 @@ class Origin:
     """°C that the diodes' parameters are for; None is that of the simulator."""
 
     @property
+    def temperature_note(self) -> str:
+        """What to know before the simulator's temperature is changed."""
+        if self.diode_note:
+            return f"{self.diode_note}, and so are resistances: at another temp the change would count twice"
+        return f"expected.csv is for temp = {TEMPERATURE:g} C; at another one diodes change and resistances do not"
+
+    @property
     def diode_note(self) -> str:
         """What to know of the diodes' temperature, if it is not that of the simulator."""
         if self.temperature in (None, TEMPERATURE):
@@ -125,7 +132,8 @@ class Package:
         if models or dialect.has_testbench:
             yield self._file("models", "models", models)
         if dialect.has_testbench:
-            yield self._file("parameters", "parameters", dialect.parameters(design, self.bench))
+            note = dialect.comment(self.origin.temperature_note)
+            yield self._file("parameters", "parameters", [note, *dialect.parameters(design, self.bench)])
             for phase in Phase:
                 title = f"testbench, {phase} phase"
                 yield self._file(f"testbench_{phase}", title, dialect.testbench(design, self.bench, phase))

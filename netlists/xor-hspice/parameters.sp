@@ -1,5 +1,6 @@
 * xor: parameters
 * experiment xor, initial conductances, seed 0
+* expected.csv is for temp = 27 C; at another one diodes change and resistances do not
 .option reltol=1e-09 vntol=1e-12 abstol=1e-15
 .option gmin=1e-12 gmindc=1e-12 tnom=27.0
 .option post=2 ingold=2 numdgt=10 measdgt=10
