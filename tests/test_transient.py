@@ -257,7 +257,7 @@ def test_time_constants_of_large_networks_are_found_one_by_one(monkeypatch: pyte
 
 
 def test_capacitances_and_bandwidths_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(CircuitError, match=r"node capacitance -1e-13 F must be finite and not negative"):
+    with pytest.raises(CircuitError, match=r"node capacitance -100 fF must be finite and not negative"):
         Parasitics(-1e-13, 1e-15)
     with pytest.raises(CircuitError, match=r"line capacitance nan F must be"):
         Parasitics(1e-13, float("nan"))
