@@ -25,8 +25,8 @@ from harness.netlist.package import is_package, read_manifest
 from harness.netlist.reader import is_native, read_circuit
 from harness.netlist.statements import Statement, read_statements
 from harness.verify import verify
+from tests.campaigns.mutation import damage
 from tests.conftest import kendall
-from tests.mutations import mutate
 from tests.test_verify import SIMULATED, edited, export
 
 SAMPLES = 2
@@ -382,12 +382,15 @@ def test_what_a_killed_verify_left_is_removed(package: Path) -> None:
 
 @pytest.mark.ngspice
 @pytest.mark.parametrize("seed", range(40))
-def test_a_mutated_package_is_a_verdict_or_a_sentence(
+def test_a_damaged_package_is_a_verdict_or_a_sentence(
     seed: int, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(package)
-    changes = mutate(package, seed)
+    rng = np.random.default_rng(seed)
+    files = sorted(path for path in package.iterdir() if path.suffix != ".md")
+    file = files[seed % len(files)]
+    *_, (about, content) = damage(rng, file.name, file.read_bytes())
+    file.write_bytes(content)
     done = told(package)
-    assert done.stderr.count("\n") <= 1, changes
-    assert bool(done.stderr) <= (done.exit_code > 0), changes
-    assert not list(package.rglob("ran")), changes
+    assert done.stderr.count("\n") <= 1, about
+    assert bool(done.stderr) <= (done.exit_code > 0), about
