@@ -122,11 +122,22 @@ def _validated(content: dict[str, Any], where: Callable[[Names], str], folder: C
         raise ExperimentError("\n".join(explain(problem, Settings, where) for problem in error.errors())) from error
     return settings.model_copy(
         update={
-            name: section.model_copy(update={"file": (folder((name, "file")) / section.file).resolve()})
+            name: section.model_copy(update={"file": _absolute(folder((name, "file")) / section.file, name, where)})
             for name in ("data", "network", "subset", "programming")
             if getattr(section := getattr(settings, name), "file", None) is not None
         }
     )
+
+
+def _absolute(file: Path, section: str, where: Callable[[Names], str]) -> Path:
+    """A file's absolute path, which a run records; TOML is UTF-8."""
+    path = file.resolve()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        place = f"{where((section, 'file'))}: {section}.file = {str(path)!r}"
+        raise ExperimentError(f"{place}: no run can record this path, which is not UTF-8; rename the folder") from error
+    return path
 
 
 def _read_override(override: str) -> tuple[Names, Any]:

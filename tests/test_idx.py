@@ -449,3 +449,20 @@ def test_listing_the_data_sets_reads_none(tmp_path: Path, monkeypatch: pytest.Mo
     assert result.exit_code == 0
     assert "fashion_mnist" in result.stdout
     assert kept(tmp_path) == []
+
+
+@pytest.mark.parametrize("given", ["", "~/images"])
+def test_a_user_without_a_home_is_told_what_to_name(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under ``docker -u 12345``: no HOME, and no entry in the list of users."""
+
+    def nobody(_: int) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HARNESS_DATA", given)
+    with pytest.raises(
+        DataError, match=r"data set mnist: this user has no home directory .* name a folder with --data"
+    ):
+        load_images(IMAGE_SETS["mnist"])

@@ -16,6 +16,8 @@ from rich.table import Table
 
 from harness.cli import main
 from harness.commands.terminal import ERR, OUT, WIDE, reason_of, working
+from harness.errors import ExperimentError
+from harness.experiment import Experiment
 from harness.wording import command, counted, did_you_mean, nearest, plain, printable
 
 HARNESS = Path(__file__).parent.parent / "harness"
@@ -165,6 +167,18 @@ def test_paths_that_are_no_utf_8_are_named_by_their_bytes(tmp_path: Path) -> Non
     )
     assert ended.returncode == 0, ended.stderr
     assert os.fsencode(json.loads(ended.stdout)["run"]) == b"r\xff"
+
+
+def test_a_path_that_no_run_can_record_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"f\xff")
+    folder.mkdir()
+    text = MINE.format(micro="u").replace('set = "xor"', 'set = "csv", file = "rows.csv"')
+    (folder / "mine.toml").write_text(text, encoding="utf-8")
+    (folder / "rows.csv").write_text("a,label\n1,x\n2,y\n", encoding="utf-8")
+    with pytest.raises(
+        ExperimentError, match=r"line 4: data.file = .*: no run can record this path, which is not UTF-8"
+    ):
+        Experiment.from_file(folder / "mine.toml")
 
 
 # Outputs that cannot be written

@@ -6,7 +6,8 @@ they are downloaded once into the user's cache.
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -60,7 +61,9 @@ def load_images(source: ImageSet) -> Table:
             downloaded.
     """
     given = os.environ.get(VARIABLE)
-    arrays = _from_folder(source, Path(given).expanduser()) if given else _from_cache(source)
+    with _homes(source):
+        folder = Path(given).expanduser() if given else _absolute(user_cache_path("harness")) / source.name
+    arrays = _from_folder(source, folder) if given else _from_cache(source, folder)
     train, train_labels, test, test_labels = arrays
     images = np.concatenate([train, test]).reshape(source.samples, source.channels)
     labels = np.concatenate([train_labels, test_labels]).astype(np.intp)
@@ -81,8 +84,25 @@ def _from_folder(source: ImageSet, folder: Path) -> list[Bytes]:
     return [_read(source, file, path) for file, path in found.items() if path]
 
 
-def _from_cache(source: ImageSet) -> list[Bytes]:
-    folder = user_cache_path("harness") / source.name
+@contextmanager
+def _homes(source: ImageSet) -> Iterator[None]:
+    """Users of containers often have neither HOME nor an entry in the list of users."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise DataError(
+            f"data set {source.name}: this user has no home directory for its files; name a folder with --data-dir or "
+            f"{VARIABLE}, or set HOME"
+        ) from error
+
+
+def _absolute(folder: Path) -> Path:
+    if not folder.is_absolute():  # a ~ that was left as it is
+        raise RuntimeError(f"{folder} is in no home directory")
+    return folder
+
+
+def _from_cache(source: ImageSet, folder: Path) -> list[Bytes]:
     missing = [file for file in source.files if _found(file, (folder,)) is None]
     if missing:
         download(source.name, missing, source.mirrors, folder, partial(_check_download, source))

@@ -114,7 +114,7 @@ class Sweep:
             shutil.copytree(
                 deployment.run, path / "origins" / deployment.origins[0].name, ignore=shutil.ignore_patterns(".*")
             )
-        write_atomic(path / "sweep.json", json.dumps(content, indent=2, ensure_ascii=False).encode())
+        write_atomic(path / "sweep.json", _json(content))
         return cls(path)
 
     @cached_property
@@ -193,6 +193,11 @@ class Sweep:
         if find_spec("pyarrow"):
             write_atomic(self.path / "results.parquet", table.to_parquet(engine="pyarrow", index=False))
         return table
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    """UTF-8; a path that is not becomes an escape of JSON's, which reads back as the same path."""
+    return json.dumps(content, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _written(point: Point) -> dict[str, Any]:
