@@ -179,7 +179,7 @@ def test_a_missing_file_is_told_before_anything_is_made(tmp_path: Path, monkeypa
     arguments = ["--set", "data.set=csv", "--over", "data.file=one.csv,two.csv"]
     result = CliRunner().invoke(main, ["sweep", "xor", *arguments])
     assert result.exit_code == 1
-    assert "one.csv: cannot be read" in result.stderr
+    assert "one.csv: there is no such file" in result.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -175,9 +175,7 @@ def test_a_path_that_no_run_can_record_is_refused(tmp_path: Path) -> None:
     text = MINE.format(micro="u").replace('set = "xor"', 'set = "csv", file = "rows.csv"')
     (folder / "mine.toml").write_text(text, encoding="utf-8")
     (folder / "rows.csv").write_text("a,label\n1,x\n2,y\n", encoding="utf-8")
-    with pytest.raises(
-        ExperimentError, match=r"line 4: data.file = .*: no run can record this path, which is not UTF-8"
-    ):
+    with pytest.raises(ExperimentError, match=r"line 4: data.file = .*: no run can record this path"):
         Experiment.from_file(folder / "mine.toml")
 
 
