@@ -168,11 +168,11 @@ def _check_text(content: bytes, codec: str, error: type[HarnessError], path: Pat
     try:
         text = content.decode(codec)
     except UnicodeDecodeError as wrong:
-        line = content[: wrong.start].decode(codec, "replace").count("\n") + 1
+        line = wrong.object[: wrong.start].decode(codec, "replace").count("\n") + 1
         cure = "say which encoding it has, such as encoding = 'latin-1'" if codec == "utf-8" else "say another encoding"
         if content.startswith(tuple(mark for mark, _ in _MARKS)):
             cure = "the file is damaged"
-        what = f"it is not {codec.upper().removesuffix('-SIG')} text (byte 0x{content[wrong.start]:02x})"
+        what = f"it is not {codec.upper().removesuffix('-SIG')} text (byte 0x{wrong.object[wrong.start]:02x})"
         raise error(f"{path}, line {line}: {what}; {cure}") from wrong
     if (at := text.find("\0")) >= 0:
         line = text.count("\n", 0, at) + 1

@@ -113,8 +113,8 @@ def decoded(content: bytes, error: type[HarnessError], place: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
-        line = content.count(b"\n", 0, wrong.start) + 1
-        byte = f"byte 0x{content[wrong.start]:02x}"
+        line = wrong.object.count(b"\n", 0, wrong.start) + 1
+        byte = f"byte 0x{wrong.object[wrong.start]:02x}"
         raise error(f"{place}, line {line}: it is not UTF-8 text ({byte}); save the file as UTF-8") from wrong
 
 

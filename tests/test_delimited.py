@@ -54,6 +54,7 @@ def test_other_encodings_are_named(tmp_path: Path, encoding: str) -> None:
             {"encoding": "utf-16"},
             ": it does not begin with the mark of UTF-16; say utf-16-le, utf-16-be",
         ),
+        (b"\xef\xbb\xbfa,b\n1,\xe9\n", {}, ", line 2: it is not UTF-8 text (byte 0xe9); the file is damaged"),
         (b"a,b\n1,\x81\n", {"encoding": "cp1252"}, ", line 2: it is not CP1252 text (byte 0x81); say another encoding"),
         (b"a,b\n1,2\n3\x00,4\n", {}, ", line 3: a NUL character"),
         (b"", {}, ": it is empty"),
