@@ -77,7 +77,7 @@ def test_inputs_are_chosen_in_their_order_or_others_are_ignored(tmp_path: Path) 
         (PLAIN, {"ignore": ("width", "height")}, ": it has no column of numbers besides 'kind'; its 3 columns are"),
         ("kind\nx\ny\n", {}, ": it has no column of numbers besides 'kind'; its 1 column is kind"),
         ("5.1,3.5,setosa\n4.9,3.0,setosa\n", {}, ": its first line holds numbers (5.1, 3.5, setosa); write a line of"),
-        ("a/b/kind\n1/2/x\n", {}, ": its heading 'a/b/kind' is one column; commas, semicolons, tabs, bars, blanks"),
+        ("a/b/kind\n1/2/x\n", {}, ": its heading 'a/b/kind' is one column; remove lines above it, or say separator ="),
         (
             "a,,kind\n1,2,x\n",
             {},
@@ -155,6 +155,7 @@ def test_labels_that_differ_by_their_spelling_only_are_asked_about(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("a;kind\n1;0,5\n2;1,5\n3;2,5\n", ": column 'kind' holds 3 different numbers in 3 rows, which are values"),
         ("a,kind\n1,x\n2,x\n", ": column 'kind' holds one class only, 'x'; there is nothing to tell apart"),
         (
             "a,kind\n1,0.5\n2,1.5\n3,2.5\n",

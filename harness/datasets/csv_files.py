@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.datasets.labels import labels_of, odd_labels
 from harness.datasets.missing import Cells, Gaps, without_missing
-from harness.datasets.numbers import NoNumberError, decimal_mark, is_number, numbers
+from harness.datasets.numbers import NoNumberError, decimal_mark, number_in, numbers
 from harness.datasets.tables import Origin, Table
 from harness.delimited import SEPARATORS, TextTable, read_delimited
 from harness.errors import DataError
@@ -138,12 +138,11 @@ def _counts_rows(text: TextTable, at: int) -> bool:
 def _unknown(source: CsvFile, name: str, text: TextTable) -> str:
     """What to say of a column that is not there."""
     if len(text.columns) == 1:
-        known = ", ".join(SEPARATORS.values())
-        cure = f"{known} between cells are found by themselves, name another separator with separator = …"
+        cure = f"remove lines above it, or say separator = … ({', '.join(SEPARATORS.values())} are found by themselves)"
         if source.separator:
             cure = f"it has no {source.separator!r} to be cut at; leave separator out"
         return f"its heading {text.columns[0][:60]!r} is one column; {cure}"
-    if sum(map(is_number, text.columns)) > len(text.columns) / 2:
+    if sum(number_in(name) is not None for name in text.columns) > len(text.columns) / 2:
         return f"its first line holds numbers ({listed(text.columns)}); write a line of headings above it"
     meant = did_you_mean(name, [*filter(None, text.columns)])
     if not meant and (source.label, source.values) == ("label", ()) and name == "label":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.datasets.numbers import MISSING, is_number
+from harness.datasets.numbers import MISSING, number_in
 from harness.errors import DataError
 from harness.measurement import Index
 
@@ -58,12 +58,12 @@ def labels_of(texts: Sequence[str], lines: Index, where: str, spelling: str | No
 
 def numeric(classes: Sequence[str]) -> bool:
     """Whether all classes are numbers, which may then be values."""
-    return all(is_number(name) for name in classes)
+    return all(number_in(name) is not None for name in classes)
 
 
 def _ordered(names: Iterable[str]) -> tuple[str, ...]:
     found = sorted(names)
-    return tuple(sorted(found, key=float) if numeric(found) else found)
+    return tuple(sorted(found, key=lambda name: number_in(name) or 0.0) if numeric(found) else found)
 
 
 def _folded(text: str) -> str:
@@ -93,7 +93,7 @@ def _refuse_spellings(texts: Sequence[str], lines: Index, where: str, spellings:
 
 def _refuse_values(counts: Counter[str], where: str) -> None:
     rows = counts.total()
-    if len(counts) > rows / 2 and numeric(tuple(counts)) and any(float(text) % 1 for text in counts):
+    if len(counts) > rows / 2 and numeric(tuple(counts)) and any((number_in(text) or 0.0) % 1 for text in counts):
         column = where.rpartition("column ")[2]
         raise DataError(
             f"{where} holds {len(counts)} different numbers in {rows} rows, which are values and not classes; "

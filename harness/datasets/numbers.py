@@ -82,9 +82,10 @@ def decimal_mark(cells: Iterable[str]) -> str | None:
     return None
 
 
-def is_number(cell: str) -> bool:
-    """Whether a cell is a plain decimal number with a point."""
-    return _NUMBER.fullmatch(cell.strip()) is not None
+def number_in(cell: str) -> float | None:
+    """Return the number in a text, with a decimal point or comma; None where it is none."""
+    text = cell.strip().replace(",", ".")
+    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def _number(index: int, cell: str, decimal: str) -> float:
