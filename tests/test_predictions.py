@@ -77,6 +77,8 @@ def test_classes_are_predicted_by_name_with_the_line_of_the_file(
     table = pd.DataFrame({"a": grid // 6, "b": grid % 6, "label": np.where(grid // 6 > grid % 6, "up", "down")})
     reached, told = trained(tmp_path, table, 'targets = ["0 V", "4 V"]', monkeypatch)
     assert "  2 classes with their rows: down 21, up 15\n  27 rows to train on, 9 held out\n" in told
+    checked = CliRunner().invoke(main, ["check", "mine.toml", "--samples", "1"])
+    assert "  2 classes with their rows: down 21, up 15\n" in checked.stderr
     _, said = evaluated(reached["run"])
     assert list(said.columns) == ["rows", "line", "class", "predicted", "output down (V)", "output up (V)"]
     assert list(said["class"]) == list(table["label"][said["line"] - 2])
