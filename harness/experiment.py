@@ -75,6 +75,15 @@ class SimulatorChoice:
     scheduler: str | None = None
     """Address of a Dask cluster, whose workers are used instead."""
 
+    def check(self) -> None:
+        """Reach the cluster once, so that nothing is begun which it could not do.
+
+        Raises:
+            ChipError: it cannot be used.
+        """
+        if self.scheduler is not None:
+            self.open(Tolerances()).close()
+
     def open(self, tolerances: Tolerances) -> Simulators:
         """Processes and connections; the chip closes them.
 

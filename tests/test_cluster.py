@@ -240,7 +240,9 @@ def test_a_cluster_that_goes_away_is_an_error() -> None:
 def test_a_scheduler_that_does_not_answer_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "_SECONDS_TO_CONNECT", 1)
     began = time.monotonic()
-    with pytest.raises(ChipError, match=f"no Dask scheduler answers at {address} .*; start one with 'dask scheduler'"):
+    with pytest.raises(
+        ChipError, match=f"no Dask scheduler answers at '{address}' .*; start one with 'dask scheduler'"
+    ):
         Cluster(Tolerances(), address)
     assert time.monotonic() - began < 5
 
@@ -249,3 +251,29 @@ def test_without_dask_one_sentence_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ChipError, match=r"not installed; install it with: pip install 'harness\[cluster\]'"):
         Cluster(Tolerances(), "tcp://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("tls://127.0.0.1:1", "tls needs certificates; name them in Dask's configuration"),
+        ("nonsense", "missing port number"),
+        ("ucx://x:1", ""),
+        ("inproc://x", ""),
+        ("", "missing port number"),
+    ],
+)
+@pytest.mark.parametrize("words", [["train", "iris", "--run", "run"], ["sweep", "iris", "--seeds", "2", "--to", "run"]])
+def test_addresses_that_lead_nowhere_are_one_sentence_and_leave_no_directory(
+    words: list[str], address: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from harness.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, [*words, "--scheduler", address])
+    assert result.exit_code == 1
+    assert f"no Dask scheduler answers at {address!r} ({why}" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir())

@@ -205,6 +205,7 @@ def connect(address: str) -> Any:
     try:
         from distributed import Client  # noqa: PLC0415 - an extra: training on one machine does without it
         from distributed.comm import connect  # noqa: PLC0415
+        from distributed.security import Security  # noqa: PLC0415
     except ImportError as error:
         raise ChipError(
             "a scheduler needs Dask, which is not installed; install it with: pip install 'harness[cluster]'"
@@ -212,7 +213,8 @@ def connect(address: str) -> Any:
     _silence()
 
     async def knock() -> None:  # a client that finds no scheduler leaves threads and complaints behind
-        comm = await asyncio.wait_for(connect(address, timeout=_SECONDS_TO_CONNECT), _SECONDS_TO_CONNECT)
+        secrets = Security().get_connection_args("client")
+        comm = await asyncio.wait_for(connect(address, timeout=_SECONDS_TO_CONNECT, **secrets), _SECONDS_TO_CONNECT)
         await comm.close()
 
     try:
@@ -220,11 +222,18 @@ def connect(address: str) -> Any:
             other.submit(lambda: asyncio.run(knock())).result()
         with unwarned():
             return Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False, name="harness")
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Dask raises whatever it comes upon in an address, or in what answers there
         raise ChipError(
-            f"no Dask scheduler answers at {address} ({str(error) or 'something else does'}); "
-            "start one with 'dask scheduler'"
+            f"no Dask scheduler answers at {address!r} ({_why(address, error)}); start one with 'dask scheduler'"
         ) from error
+
+
+def _why(address: str, error: Exception) -> str:
+    if address.startswith("tls:") and isinstance(error, TypeError):
+        return "tls needs certificates; name them in Dask's configuration under distributed.comm.tls"
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"nothing does within {_SECONDS_TO_CONNECT} s"
+    return f"{error}" or type(error).__name__
 
 
 def _silence() -> None:

@@ -133,12 +133,14 @@ def subject_of(source: str, overrides: Sequence[str]) -> tuple[Experiment, Run |
 
 
 def simulators_for(subject: Experiment, workers: int | None, scheduler: str | None) -> SimulatorChoice:
-    """What --workers and --scheduler ask for."""
+    """Return what --workers and --scheduler ask for; a cluster that cannot be used is an error already here."""
     if scheduler is not None and workers is not None:
         raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
     if scheduler is not None and subject.settings.chip.kind != "ngspice":
         raise click.UsageError(f"--scheduler is for ngspice; the {subject.settings.chip.kind} chip has no workers")
-    return SimulatorChoice(workers or usable_cores(), scheduler)
+    choice = SimulatorChoice(workers or usable_cores(), scheduler)
+    choice.check()
+    return choice
 
 
 def usable_cores() -> int:

@@ -28,6 +28,7 @@ from harness.errors import ExperimentError
 from harness.runs import fresh_path
 from harness.sweep.deployment import Deployment, is_run
 from harness.sweep.points import Draws, Range, grid
+from harness.sweep.remote import check_cluster
 from harness.units import show
 from harness.wording import command, counted
 
@@ -114,6 +115,8 @@ def sweep(
     """
     if scheduler is not None and workers is not None:
         raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
+    if scheduler is not None:
+        check_cluster(scheduler)
     if resume is None:
         opened = _create(source, folder, **asked)
     elif source or folder or any(value not in (None, False, ()) for value in asked.values()):

@@ -22,6 +22,20 @@ from harness.sweep.jobs import Job, perform
 _CURRENT = ("executing", "long-running")  # states of a task whose result is still wanted
 
 
+def check_cluster(address: str) -> None:
+    """Reach a cluster once, so that no sweep is begun which it could not do.
+
+    Raises:
+        ChipError: see `on_cluster`.
+    """
+    client = connect(address)
+    try:
+        check_workers(client, address, Software.here(simulator=False))
+    finally:
+        with suppress(Exception), unwarned():
+            client.close()
+
+
 def on_cluster(
     jobs: Sequence[Job], directory: Path, address: str, stop: Callable[[], bool]
 ) -> Generator[tuple[Job, str | None]]:
