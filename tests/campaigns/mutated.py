@@ -1,7 +1,8 @@
 """Campaign: files damaged in the ways of their format and byte by byte, given to the commands that read them."""
 
+import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -15,6 +16,17 @@ from tests.campaigns.subjects import BrokenCampaignError, Subject, Subjects, con
 from tests.campaigns.tally import Tally
 from tests.campaigns.verdicts import Fault, faults_of
 
+_SPECIAL: dict[str, Callable[[Path], object]] = {
+    "a pipe": os.mkfifo,
+    "a folder": Path.mkdir,
+    "/dev/zero": lambda path: path.symlink_to("/dev/zero"),
+    "/dev/full": lambda path: path.symlink_to("/dev/full"),
+    "nothing": lambda path: None,
+    "a link to nothing": lambda path: path.symlink_to("nothing"),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a file of 9 GB": lambda path: (path.touch(), os.truncate(path, 9_000_000_000)),
+}
+"""What can stand where a file should, by name, and how it is made."""
 _WEIGHTS = {"conductances": 4.0, "evaluate": 4.0, "check": 2.0, "show": 0.3, "audit": 0.3, "report": 0.15, "sweep": 0.1}
 """How often a command is drawn, beside 1: those that take long are drawn less."""
 
@@ -27,6 +39,8 @@ class Case:
     target: str
     words: tuple[str, ...]
     about: str
+    special: str = ""
+    """What stands in place of the target that is no plain file, if anything."""
 
 
 def run(kind: str, cases: int, subjects: Subjects, scratch: Path, tally: Tally) -> Iterator[int]:
@@ -53,6 +67,12 @@ def _cases(subject: Subject, kind: str, seed: int, number: int) -> Iterator[Case
     weights = np.array([_WEIGHTS.get(command.split()[0], 1.0) for command in subject.commands])
     command = subject.commands[rng.choice(len(weights), p=weights / weights.sum())]
     words = _words(command, target)
+    if rng.random() < 0.9:
+        special = pick(rng, list(_SPECIAL))
+        yield Case(
+            subject.files, target, words, f"{kind}, case {number} of seed {seed}: {target} is {special}", special
+        )
+        return
     sealed = rng.random() < 2 / 3
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of zipfile, about what is meant to be wrong
@@ -84,6 +104,9 @@ def tried(case: Case, scratch: Path) -> tuple[Ended, list[Fault]]:
     """Run a case; what is wrong with how it ended and with what it left."""
     folder = scratch / "case"
     put(folder, case.files)
+    if case.special:
+        (folder / case.target).unlink()
+        _SPECIAL[case.special](folder / case.target)
     ended = children.run(case.words, folder, environment={"HOME": str(scratch / "home")})
     return ended, faults_of(ended, folder) + _left_wrong(case, ended, folder)
 
@@ -100,7 +123,8 @@ def _left_wrong(case: Case, ended: Ended, folder: Path) -> Iterator[Fault] | lis
         made = sorted({name.partition("/")[0] for name in after if name.partition("/")[0] == "out"})
         if made and case.words[0] not in ("train", "sweep"):
             found.append(Fault("left", f"{case.words[0]} leaves {made[0]} after an error"))
-        changed = [n for n in case.files if after.get(n) != case.files[n] and not n.startswith(("begun/", "sweep/"))]
+        files = [n for n in case.files if not (case.special and n == case.target)]
+        changed = [n for n in files if after.get(n) != case.files[n] and not n.startswith(("begun/", "sweep/"))]
         if changed and case.words[0] not in ("verify", "regress"):
             found.append(Fault("lost", f"{case.words[0]} changes an input after an error"))
     return found

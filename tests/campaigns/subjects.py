@@ -161,6 +161,10 @@ class BrokenCampaignError(Exception):
     """A command that has to succeed before anything can be told has failed."""
 
 
+_LARGE = 1 << 30
+"""Size of files that are not looked into, bytes."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """Files of one kind and the commands that read them."""
@@ -186,9 +190,9 @@ def made_by(folder: Path, *commands: str, **how: object) -> None:
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder by its path in it; locks are left out."""
+    """Every file under a folder by its path in it; locks and huge files are left out."""
     files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != ".lock")
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files if file.stat().st_size < _LARGE}
 
 
 def put(folder: Path, files: Mapping[str, bytes]) -> None:
