@@ -295,4 +295,4 @@ def _why(wrong: Exception) -> str:
         return wrong.strerror.lower()
     if isinstance(wrong, MemoryError):
         return "it needs more memory than there is"
-    return str(wrong) or "it is damaged"
+    return str(wrong).partition(": <")[0] or "it is damaged"  # without what Python calls its objects

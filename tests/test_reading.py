@@ -178,6 +178,7 @@ GOOD = declared("<f8", "(2,)", bytes(16))
         (archive({"x.npy": declared("|O", "()")}), "holds neither real numbers"),
         (archive({"x.npy": npy("(" * 500)}), "it cannot be read as an npz file"),
         (archive({"x.npy": npy("{'descr")}), "it cannot be read as an npz file"),
+        (archive({"x.npy": npy("exit(1)")}), r"malformed node or string on line 1\)$"),
         (packed(x=np.ones(2) + 1j), "holds neither real numbers nor texts but complex128"),
         (packed(x=np.zeros(2, "f8,i4")), "holds neither real numbers nor texts"),
         (packed(x=np.array([0xD800], np.uint32).view("<U1")), "texts that are no Unicode"),

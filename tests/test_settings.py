@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import ExperimentError
+from harness.errors import DataError, ExperimentError
 from harness.experiment import Experiment, packaged_experiments
 from harness.learning.equilibrium import Nudging
 from harness.learning.generalized import Variant
@@ -470,3 +470,10 @@ def test_another_kind_of_rule_keeps_the_keys_that_both_have() -> None:
     wrong = text.replace("variant", "varaint")
     with pytest.raises(ExperimentError, match=r"unknown key 'rule.varaint'; did you mean 'variant'\?"):
         read_settings(wrong, "my.toml", ["rule.kind=coupled-learning"])
+
+
+def test_a_file_that_is_a_link_to_itself_is_refused_where_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").symlink_to("rows.csv")
+    subject = Experiment(read('"xor"', '"csv"\nfile = "rows.csv"\nlabel = "kind"', folder=tmp_path))
+    with pytest.raises(DataError, match=r"rows.csv: it cannot be read \(too many levels of symbolic links\)"):
+        _ = subject.data

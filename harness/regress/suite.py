@@ -23,6 +23,7 @@ Experiments are packaged ones by their name, or TOML files, whose path, like tha
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -214,7 +215,7 @@ def _leaves(table: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, An
 
 def _override(key: str, value: Any, folder: Path) -> str:
     if key.endswith(".file") and isinstance(value, str):
-        value = str((folder / value).resolve())
+        value = os.path.realpath(folder / value)
     return f"{key}={json.dumps(value, ensure_ascii=False, default=str)}"
 
 

@@ -48,7 +48,7 @@ class Ended:
     interrupted: bool
     """It took longer than its limit and got Ctrl-C."""
     hung: bool
-    """Ctrl-C did not end it either."""
+    """It waited without working, or Ctrl-C did not end it either."""
     left: tuple[int, ...]
     """Processes that it had started and that outlived it."""
     out: str
@@ -119,10 +119,12 @@ class Child:
             pass
         interrupted, hung = not self.ended_within(0.0), False
         if interrupted:
+            worked = sum(map(_processor_seconds, _session(self.pid)))
             os.kill(self.pid, signal.SIGINT)
-            hung = not self.ended_within(GRACE)
-        if hung:
-            os.killpg(self.pid, signal.SIGKILL)
+            ends = self.ended_within(GRACE)
+            hung = not ends or worked < self._limits.seconds / 10
+            if not ends:
+                os.killpg(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
         seconds = time.monotonic() - self._began
         os.close(self._pidfd)
@@ -142,8 +144,11 @@ class Child:
 
 
 def _processor_seconds(pid: int) -> float:
-    """Time of a process so far."""
-    user, system = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[11:13]
+    """Time of a process so far; 0 for one that is gone."""
+    try:
+        user, system = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[11:13]
+    except OSError:
+        return 0.0
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 

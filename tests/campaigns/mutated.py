@@ -67,7 +67,7 @@ def _cases(subject: Subject, kind: str, seed: int, number: int) -> Iterator[Case
     weights = np.array([_WEIGHTS.get(command.split()[0], 1.0) for command in subject.commands])
     command = subject.commands[rng.choice(len(weights), p=weights / weights.sum())]
     words = _words(command, target)
-    if rng.random() < 0.9:
+    if rng.random() < 0.02:
         special = pick(rng, list(_SPECIAL))
         yield Case(
             subject.files, target, words, f"{kind}, case {number} of seed {seed}: {target} is {special}", special

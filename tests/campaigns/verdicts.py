@@ -37,7 +37,7 @@ def faults_of(ended: Ended, folder: Path) -> list[Fault]:
     if _TRACEBACK in said:
         found.append(Fault("traceback", _where(said)))
     if ended.hung:
-        found.append(Fault("hang", "Ctrl-C does not end it"))
+        found.append(Fault("hang", "it waits without working, or Ctrl-C does not end it"))
     elif ended.signal is not None:
         found.append(Fault("crash", f"signal {ended.signal}"))
     elif ended.code not in (0, 1, 2):
