@@ -1,5 +1,6 @@
 """Experiment files: TOML in, validated settings out; units are parsed here and nowhere else."""
 
+import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -131,7 +132,7 @@ def _validated(content: dict[str, Any], where: Callable[[Names], str], folder: C
 
 def _absolute(file: Path, section: str, where: Callable[[Names], str]) -> Path:
     """A file's absolute path, which a run records; TOML is UTF-8."""
-    path = file.resolve()
+    path = Path(os.path.realpath(file))  # unlike Path.resolve, of a link to itself too
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
