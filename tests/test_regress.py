@@ -162,7 +162,7 @@ def test_values_are_shown_as_people_write_them() -> None:
         ('name = "trained"', 'name = "converters"', r"line 13: there are several cases 'converters'"),
         ("adc_bits\" = 8", "adc_bits\" = 0", r"line 8: case 'converters': --set imperfect.adc_bits=0: .*at least 1"),
         ("imperfect.adc_bits", "imperfect.adc_bit", r"case 'converters': .*did you mean 'adc_bits'|imperfect.adc_bits"),
-        ('experiment = "xor"', 'experiment = "xnor"', r"case 'converters': no experiment 'xnor': neither"),
+        ('experiment = "xor"', 'experiment = "xnor"', r"case 'converters': there is no experiment 'xnor'; did"),
         ('experiment = "xor"', "", r"line 6: case 'converters': key 'experiment' is missing, here and in \[suite\]"),
         ("seeds = 2", "seeds = 0", r"line 14: seeds = 0: must be at least 1"),
         ("seeds = 2", "seed = 2", r"line 14: unknown key 'seed'; did you mean 'seeds'\?"),
@@ -561,8 +561,8 @@ def test_other_versions_are_named_beside_a_band_that_was_left(suite: Path) -> No
 
 def test_cases_are_chosen_by_pattern_and_listed(suite: Path) -> None:
     golden(suite)
-    assert "1 of 1 cases passed" in regress("chip.toml", "--case", "conv*").stdout
-    assert "there are 'converters', 'trained'" in regress("chip.toml", "--case", "nothing", code=2).output
+    assert "1 of 1 case passed" in regress("chip.toml", "--case", "conv*").stdout
+    assert "there are converters, trained" in regress("chip.toml", "--case", "nothing", code=2).output
     listed = regress("chip.toml", "--list").stdout
     assert re.search(r"trained +xor +0, 1 +test_loss, phases", listed)
     told = json.loads(regress("chip.toml", "--list", "--json").stdout)

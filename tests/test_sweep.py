@@ -30,7 +30,7 @@ from tests.test_pool import workers_of
 
 QUICK = ["--chip", "nodal", "--set", "training.epochs=3"]
 OVERRIDES = ["chip.kind=nodal", "training.epochs=3"]
-OVER = {"rule.beta": ["1 uS", "50 uS"], "update.kind": ["sgd", "adam"]}
+OVER = {"rule.beta": ["1 uS", "0.5 uS"], "update.kind": ["sgd", "adam"]}
 PNG = b"\x89PNG\r\n\x1a\n"
 REACHED = ["test_accuracy", "train_accuracy", "test_loss", "seconds"]
 LEDGER = ["phases", "nodes_read", "voltages_set", "conductances_written", "energy"]
@@ -72,7 +72,7 @@ def test_rows_come_in_the_order_of_the_grid(swept: tuple[Path, dict[str, Any]]) 
     table = pd.read_csv(swept[0] / "results.csv")
     assert list(table.columns) == ["rule.beta", "update.kind", "seed", *REACHED, *LEDGER, "run", "error"]
     found = list(table[["rule.beta", "update.kind", "seed"]].itertuples(index=False, name=None))
-    assert found == [(beta, kind, seed) for beta in (1e-6, 5e-5) for kind in ("sgd", "adam") for seed in (0, 1)]
+    assert found == [(beta, kind, seed) for beta in (1e-6, 5e-7) for kind in ("sgd", "adam") for seed in (0, 1)]
     assert table["error"].isna().all()
     assert (table["phases"] == 36).all()
 
@@ -99,7 +99,7 @@ def test_json_is_alone_on_stdout_and_says_what_the_table_says(swept: tuple[Path,
 def test_the_directory_says_what_the_sweep_is(swept: tuple[Path, dict[str, Any]]) -> None:
     content = json.loads((swept[0] / "sweep.json").read_text())
     assert content["experiment"] == "xor"
-    assert content["keys"] == {"rule.beta": [1e-6, 5e-5], "update.kind": ["sgd", "adam"]}
+    assert content["keys"] == {"rule.beta": [1e-6, 5e-7], "update.kind": ["sgd", "adam"]}
     assert content["seeds"] == [0, 1]
     assert (swept[0] / "sweep.png").read_bytes().startswith(PNG)
     assert (swept[0] / "results.parquet").exists() == (find_spec("pyarrow") is not None)
@@ -135,7 +135,9 @@ def test_resume_does_what_is_missing_and_nothing_else(swept: tuple[Path, dict[st
 
 def test_a_point_that_fails_stops_no_other(tmp_path: Path) -> None:
     over = ["--over", "chip.access=outputs,nodes", "--over", "network.hidden=[4],[5,5]", "--set", "network.bias=[]"]
-    shown = command("xor", *QUICK, *over, "--set", "update.rates=[1e-2]", "--json", cwd=tmp_path, code=1)
+    shown = command(
+        "xor", *QUICK, *over, "--set", "update.rates=[1e-2]", "--set", "rule.beta=auto", "--json", cwd=tmp_path, code=1
+    )
     rows = json.loads(shown.stdout)["points"]
     assert [row["network.hidden"] for row in rows] == ["[4]", "[5, 5]"] * 2
     assert [row["test_accuracy"] is None for row in rows] == [True, True, False, False]
