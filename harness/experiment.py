@@ -322,7 +322,7 @@ class Experiment:
         return digest.hexdigest()
 
     def changes_since(self, run: Run) -> list[str]:
-        """Versions that differ from those a run began with: its bits may differ too.
+        """Versions, and the linear solver, that differ from those a run began with: its bits may differ too.
 
         Raises:
             RunError: the data are not those that the run began with.
@@ -330,8 +330,10 @@ class Experiment:
         then, now = run.manifest, self.manifest()
         if then["data_sha256"] != now["data_sha256"]:
             raise RunError(f"run {run.path}: the data set has changed since it began; start a new run")
-        versions = {name: (then["versions"].get(name, "none"), version) for name, version in now["versions"].items()}
-        return [f"{name} {old} is now {new}" for name, (old, new) in versions.items() if old != new]
+        before, after = _software(then), _software(now)
+        return [
+            f"{name} {before.get(name, 'none')} is now {new}" for name, new in after.items() if before.get(name) != new
+        ]
 
     def create_run(self, path: Path) -> Run:
         """A new run directory for this experiment.
@@ -500,6 +502,12 @@ def _check_place(name: str) -> None:
         own = "" if name.endswith(".toml") else " (a file of one's own ends in .toml)"
         meant = did_you_mean(name.removesuffix(".toml"), experiment_names(), or_list=True)
         raise ExperimentError(f"there is no experiment {name!r}{meant}{own}")
+
+
+def _software(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What computed a run: versions, and the linear solver where ngspice did."""
+    solver = manifest["chip"].get("linear_solver")
+    return manifest["versions"] | ({"the linear solver": solver} if solver else {})
 
 
 def packaged_experiments() -> dict[str, str]:

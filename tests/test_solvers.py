@@ -94,6 +94,15 @@ def test_the_manifest_and_the_doctor_name_it(session: Session) -> None:
     assert examine()[0]["linear solver"] == session.linear_solver
 
 
+def test_a_run_that_goes_on_with_another_solver_says_so(tmp_path: Path, session: Session) -> None:
+    subject = Experiment.load("xor", ["chip.kind=ngspice"])
+    run = subject.create_run(tmp_path / "run")
+    assert subject.changes_since(run) == []
+    file = run.path / "manifest.json"
+    file.write_text(file.read_text().replace(f'"{session.linear_solver}"', '"Gauss"'))
+    assert subject.changes_since(run) == [f"the linear solver Gauss is now {session.linear_solver}"]
+
+
 @pytest.mark.usefixtures("poor")
 @pytest.mark.parametrize("kind", [NgspiceChip, FullNetlistChip, FullSweepChip])
 def test_what_one_solver_does_not_settle_the_other_does(
