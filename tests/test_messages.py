@@ -17,7 +17,7 @@ CASES = [
 def test_there_are_transcripts_of_old_and_new_ngspices() -> None:
     files = sorted(file.stem for file in (Path(__file__).parent / "transcripts").glob("*.toml"))
     assert files == ["ngspice-39", "ngspice-44", "ngspice-46"]
-    assert len(CASES) == 22
+    assert len(CASES) == 23
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -26,6 +26,7 @@ _RULES: tuple[tuple[Verdict, re.Pattern[str]], ...] = tuple(
         (Verdict.UNSETTLED, r"singular matrix"),
         (Verdict.UNSETTLED, r"transient op (started|failed|finished)"),
         (Verdict.UNSETTLED, r"timestep too small|iteration limit|no convergence|(did|does|could) not converge"),
+        (Verdict.UNSETTLED, r"finding the operating point .*failed"),
         (Verdict.UNSETTLED, r"operating point could not be simulated|following steps may fail|simulation\(s\) aborted"),
         (
             Verdict.NOTE,
