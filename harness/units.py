@@ -1,6 +1,6 @@
 """The unit policy: SI floats inside, prefixes for people, plain exponents for netlists.
 
-People write ``"4.7 kS"``, ``"10u"`` or ``0.2``; `parse` turns that into an SI float once, at the file boundary.
+People write ``"4.7 kS"``, ``"10uS"`` or ``0.2``; `parse` turns that into an SI float once, at the file boundary.
 Prefixes follow SI and are case-sensitive: ``M`` is mega and ``m`` is milli, unlike SPICE, where both are milli.
 """
 
@@ -17,7 +17,9 @@ _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\
 
 
 def parse(value: object, unit: str) -> float:
-    """An SI float from a number or a text such as ``"4.7k"`` or ``"4.7 kS"``, in `unit` (``"S"``, ``"V"``, ``"A"``).
+    """An SI float from a number or a text such as ``"4.7"`` or ``"4.7 kS"``, in `unit` (``"S"``, ``"V"``, ``"A"``).
+
+    A prefix without its unit is refused: ``"1 m"`` may be a milli of anything.
 
     Raises:
         UnitError: the text is no number, has an unknown prefix or another unit, or the value is not finite.
@@ -38,6 +40,8 @@ def parse(value: object, unit: str) -> float:
         raise UnitError(
             f"{value!r} should be in {unit or 'no unit'}; known prefixes are {', '.join(filter(None, _PREFIXES))}"
         )
+    if unit and prefix and prefix == suffix:
+        raise UnitError(f"{value!r} has a prefix but no unit; write '{number} {prefix}{unit}'")
     try:
         nearest = float(Decimal(number).scaleb(_PREFIXES[prefix]))
     except InvalidOperation as error:

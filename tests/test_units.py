@@ -17,7 +17,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
     ("text", "value"),
     [
         ("1 fS", 1e-15),
-        ("2p", 2e-12),
+        ("2pS", 2e-12),
         ("3 nS", 3e-9),
         ("4.7uS", 4.7e-6),
         ("4.7 µS", 4.7e-6),
@@ -26,7 +26,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
         ("6", 6.0),
         ("4.7 kS", 4700.0),
         ("8 MS", 8e6),
-        ("9G", 9e9),
+        ("9GS", 9e9),
         ("-.5 mS", -5e-4),
         ("+2.e-3 kS", 2.0),
         ("  1E3  ", 1000.0),
@@ -62,6 +62,14 @@ def test_another_unit_is_refused_by_name(text: str) -> None:
         parse(text, "S")
 
 
+@pytest.mark.parametrize("prefix", ["f", "p", "n", "u", "µ", "m", "k", "M", "G", "T"])
+@pytest.mark.parametrize("unit", ["S", "V", "A", "s", "Ohm", "F"])
+def test_a_prefix_without_its_unit_is_refused(prefix: str, unit: str) -> None:
+    for text in (f"1 {prefix}", f"1{prefix}", f" 1 {prefix} "):
+        with pytest.raises(UnitError, match=f"'{text}' has a prefix but no unit; write '1 {prefix}{unit}'"):
+            parse(text, unit)
+
+
 @pytest.mark.parametrize("text", ["1 meg", "1 K", "1 x", "1 Ms", "1 da", "1 %", "1 2", "1e", "0x10"])
 def test_an_unknown_prefix_is_refused(text: str) -> None:
     with pytest.raises(UnitError, match="should be in S; known prefixes are"):
@@ -86,7 +94,7 @@ def test_what_is_not_finite_is_refused(value: object) -> None:
         parse(value, "V")
 
 
-@pytest.mark.parametrize("text", ["10 kOhm", "10kΩ", "10 k\N{OHM SIGN}", "10k"])
+@pytest.mark.parametrize("text", ["10 kOhm", "10kΩ", "10 k\N{OHM SIGN}", "1e4"])
 @pytest.mark.parametrize("unit", ["Ohm", "Ω"])
 def test_ohms_are_written_in_words_and_signs(text: str, unit: str) -> None:
     assert parse(text, unit) == 10e3
