@@ -63,6 +63,7 @@ from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.experiment import Experiment, experiment_names, packaged_experiments
 from harness.files import write_atomic
 from harness.importing import import_perceptron
+from harness.memory import exhausted
 from harness.predictions import PARTS
 from harness.runs import Run, fresh_path
 from harness.wording import command, counted, nearest, printable
@@ -84,6 +85,9 @@ class _Group(click.Group):
         except HarnessError as error:
             ERR.print(f"harness: {error}")
             ctx.exit(2 if isinstance(error, (ExperimentError, UnitError)) else 1)
+        except MemoryError as error:
+            ERR.print(f"harness: {exhausted(error)}")
+            ctx.exit(1)
         except BrokenPipeError:
             end_output()
             ctx.exit(1)

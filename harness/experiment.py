@@ -49,6 +49,7 @@ from harness.files import write_atomic
 from harness.learning.costs import Cost
 from harness.learning.updates import Schedule, UpdateRule
 from harness.measurement import Access, Drive
+from harness.memory import refuse_experiment
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
 from harness.predictions import predictions, value_errors
@@ -139,7 +140,12 @@ class Experiment:
 
     @cached_property
     def circuit(self) -> Circuit:
-        """The network with its initial conductances."""
+        """The network with its initial conductances.
+
+        Raises:
+            ExperimentError: this machine cannot hold it, or it does not fit the data.
+        """
+        refuse_experiment(self.settings, self.data.channels, len(self.data.classes), len(self.data.train))
         return build_circuit(self.settings, self.data)
 
     @property

@@ -35,13 +35,14 @@ MAY_IMPORT = {
     "sections": GROUND_FLOOR | {"devices", "circuit", "learning", "problems"},
     "chip_sections": GROUND_FLOOR | {"devices", "circuit", "problems", "sections"},
     "settings": GROUND_FLOOR | {"chip_sections", "problems", "sections"},
+    "memory": GROUND_FLOOR | {"sections", "settings"},
     "strength": GROUND_FLOOR | {"chip", "circuit", "learning", "sections", "settings"},
     "controller": GROUND_FLOOR | {"chip", "learning", "datasets", "runs"},
     "checks": GROUND_FLOOR | {"devices", "circuit", "netlist", "chip", "learning", "controller"},
     "doctor": GROUND_FLOOR | {"devices", "circuit", "chip", "checks"},
     "experiment": GROUND_FLOOR
     | {"circuit", "netlist", "chip", "learning", "datasets", "runs", "pictures", "sections", "settings", "controller"}
-    | {"assembly", "predictions", "strength"},
+    | {"assembly", "memory", "predictions", "strength"},
     "predictions": GROUND_FLOOR | {"controller", "datasets"},
     "exporting": GROUND_FLOOR
     | {"assembly", "circuit", "netlist", "chip", "experiment", "runs", "sections", "simulators"},
@@ -49,9 +50,10 @@ MAY_IMPORT = {
     "conductances": GROUND_FLOOR | {"circuit", "experiment", "runs"},
     "bench": GROUND_FLOOR | {"circuit", "netlist", "chip", "controller", "experiment", "sections"},
     "audit": GROUND_FLOOR | {"circuit", "netlist", "chip", "learning", "checks", "controller"},
-    "sweep": GROUND_FLOOR | {"chip", "controller", "experiment", "pictures", "runs", "settings"},
+    "sweep": GROUND_FLOOR | {"chip", "controller", "experiment", "memory", "pictures", "runs", "settings"},
     "regress": GROUND_FLOOR
-    | {"chip", "chip_sections", "learning", "controller", "experiment", "problems", "runs", "sections", "settings"},
+    | {"chip", "chip_sections", "learning", "controller", "experiment", "memory", "problems", "runs", "sections"}
+    | {"settings"},
     "transient": GROUND_FLOOR | {"circuit", "netlist", "chip"},
     "report": GROUND_FLOOR
     | {
@@ -74,11 +76,11 @@ MAY_IMPORT = {
     "pictures": GROUND_FLOOR | {"circuit", "devices", "runs", "transient"},
     "commands": GROUND_FLOOR
     | {"audit", "bench", "checks", "conductances", "controller", "datasets", "devices", "experiment", "exporting"}
-    | {"importing", "learning", "netlist", "pictures", "predictions", "regress", "report", "runs", "sweep"}
+    | {"importing", "learning", "memory", "netlist", "pictures", "predictions", "regress", "report", "runs", "sweep"}
     | {"transient", "verify"},
     "cli": GROUND_FLOOR
     | {"bench", "checks", "circuit", "commands", "datasets", "doctor", "experiment", "importing", "pictures"}
-    | {"predictions", "runs"},
+    | {"memory", "predictions", "runs"},
     "__init__": {"experiment", "runs"},
     "__main__": {"cli", "safe_path"},
 }

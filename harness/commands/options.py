@@ -11,6 +11,7 @@ import click
 from harness.datasets.images import VARIABLE
 from harness.errors import UnitError
 from harness.experiment import Experiment, SimulatorChoice
+from harness.memory import refuse_workers
 from harness.runs import Run
 from harness.units import parse
 
@@ -138,6 +139,7 @@ def simulators_for(subject: Experiment, workers: int | None, scheduler: str | No
         raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
     if scheduler is not None and subject.settings.chip.kind != "ngspice":
         raise click.UsageError(f"--scheduler is for ngspice; the {subject.settings.chip.kind} chip has no workers")
+    refuse_workers(workers or 1)
     choice = SimulatorChoice(workers or usable_cores(), scheduler)
     choice.check()
     return choice

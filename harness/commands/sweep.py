@@ -25,6 +25,7 @@ from harness.commands.options import (
 )
 from harness.commands.terminal import ERR, OUT, WIDE, print_json, scored, warn
 from harness.errors import ExperimentError
+from harness.memory import refuse_workers
 from harness.runs import fresh_path
 from harness.sweep.deployment import Deployment, is_run
 from harness.sweep.points import Draws, Range, grid
@@ -117,6 +118,7 @@ def sweep(
         raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
     if scheduler is not None:
         check_cluster(scheduler)
+    refuse_workers(workers or 1)
     if resume is None:
         opened = _create(source, folder, **asked)
     elif source or folder or any(value not in (None, False, ()) for value in asked.values()):

@@ -11,6 +11,7 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.experiment import Experiment
 from harness.measurement import Conductances
+from harness.memory import exhausted
 from harness.regress.quantities import QUANTITIES, Measurement, Preparation, Stopped
 from harness.regress.suite import Case
 from harness.regress.verdicts import Found
@@ -48,6 +49,8 @@ class _Task:
             value = self.work.run(stop) if isinstance(self.work, Preparation) else self.work.run(*given, stop)
         except HarnessError as failure:
             error = str(failure)
+        except MemoryError as full:
+            error = exhausted(full)
         except Stopped:
             raise
         except Exception as fault:  # a fault of this program, which the other cases may not share

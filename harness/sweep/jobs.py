@@ -12,6 +12,7 @@ from harness.errors import HarnessError, RunError
 from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.measurement import Conductances
+from harness.memory import exhausted
 from harness.runs import Position, Run
 from harness.settings import Settings
 
@@ -74,6 +75,8 @@ def perform(job: Job, folder: Path, start: Conductances | None, stop: Callable[[
             subject.train(run, stop=stop, pictures=False)
     except HarnessError as error:
         return str(error)
+    except MemoryError as error:
+        return exhausted(error)
     return None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.errors import ExperimentError
 from harness.experiment import Experiment
+from harness.memory import refuse_points
 from harness.settings import Settings
 
 _CHIP = "variation.seed"
@@ -77,6 +78,8 @@ def grid(
         ExperimentError: a key, value or bound is wrong, there is no point, or two points of a grid are the same.
         DataError: a data set cannot be loaded.
     """
+    counts = (draws.count if draws else None, seeds, chips, *map(len, over.values()))
+    refuse_points(math.prod(count for count in counts if count is not None))
     axes = [[f"--over {key}={_text(value)}" for value in values] for key, values in over.items()]
     first = [axis[0] for axis in axes if axis]
     drawn = [()] if draws is None else _drawn(experiment, draws, overrides, first)
