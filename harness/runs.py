@@ -157,7 +157,10 @@ class Run:
             RunError: the directory is missing or is no run.
         """
         if not (path / "manifest.json").is_file():
-            raise RunError(f"{path} is no run directory: it holds no manifest.json; 'harness train' makes one")
+            why = (
+                "it holds no manifest.json" if path.is_dir() else "it is a file" if path.exists() else "it is not there"
+            )
+            raise RunError(f"{path} is no run directory: {why}; 'harness train' makes one")
         self.path = path
 
     @classmethod

@@ -245,6 +245,8 @@ def test_what_is_printable_obeys_nothing_and_loses_nothing(text: str) -> None:
         (["show", "device", "yakopcik", "--to", "a.png"], "there is no device 'yakopcik'; did you mean 'yakopcic'?"),
         (["show", "activation", "--to", "a.png"], "did you mean 'activations'?"),
         (["export", "xor", "--to", "n", "--cells", "sky13"], "did you mean 'sky130'?"),
+        (["train", "iris", "--chip", "nodl"], "did you mean 'nodal'?"),
+        (["export", "xor", "--to", "n", "--dialect", "ngspce"], "did you mean 'ngspice'?"),
         (["trian"], "Did you mean 'train'?"),
     ],
 )

@@ -303,13 +303,13 @@ def test_the_command_reports_and_draws(tmp_path: Path) -> None:
     ("words", "code", "message"),
     [
         (["--node-capacitance", "100pS"], 2, "'100pS' should be in F"),
-        (["--node-capacitance", "-1fF"], 1, "node capacitance -1e-15 F must be finite and not negative"),
+        (["--node-capacitance", "-1fF"], 1, "node capacitance -1 fF must be finite and not negative"),
         (["--node-capacitance", "0", "--line-capacitance", "0"], 1, "nothing settles"),
         (["--samples", "9"], 2, "the held-out rows are 0…3"),
         (["--samples", "0,0"], 2, "names a row twice"),
         (["--samples", "first"], 2, "is no list of rows"),
         (["--to", "/nowhere/a.png"], 2, "there is no folder /nowhere"),
-        (["--to", "a.svg"], 2, "a name that ends with .png"),
+        (["--to", "a.svg"], 2, "a name that ends in .png"),
     ],
 )
 def test_the_command_refuses(words: list[str], code: int, message: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from harness.commands.options import Rows, data_option, json_option, set_option, subject_of
+from harness.commands.options import OneOf, Rows, data_option, json_option, set_option, subject_of
 from harness.commands.terminal import ERR, OUT, print_json, working
 from harness.exporting import ROWS, Choices, package_of
 from harness.netlist.cells import cell_style, packaged_tables
@@ -30,7 +30,7 @@ class _Tile(click.ParamType[tuple[int, int]]):
 
 @click.command()
 @click.argument("source", metavar="RUN|EXPERIMENT")
-@click.option("--dialect", type=click.Choice(list(DIALECTS)), default="ngspice", show_default=True, help="Language.")
+@click.option("--dialect", type=OneOf(list(DIALECTS)), default="ngspice", show_default=True, help="Language.")
 @click.option(
     "--to", "folder", required=True, type=click.Path(path_type=Path), help="Folder to write; it must not exist yet."
 )

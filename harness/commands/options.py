@@ -14,9 +14,23 @@ from harness.experiment import Experiment, SimulatorChoice
 from harness.memory import refuse_workers
 from harness.runs import Run
 from harness.units import parse
+from harness.wording import did_you_mean
 
 RUNS = Path("runs")
 """Where runs and sweeps go that nobody gave a place."""
+
+
+class OneOf(click.Choice[str]):
+    """One of a few names; a wrong one gets the nearest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, or a usage error."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            known = list(map(str, self.choices))
+            self.fail(error.message.rstrip(".") + did_you_mean(str(value), known), param, ctx)
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 set_option = click.option(
@@ -24,7 +38,7 @@ set_option = click.option(
 )
 chip_option = click.option(
     "--chip",
-    type=click.Choice(["ngspice", "nodal"]),
+    type=OneOf(["ngspice", "nodal"]),
     help="What simulates the network, instead of the experiment's choice.",
 )
 seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")

@@ -55,7 +55,8 @@ class Sweep:
         """
         file = path / "sweep.json"
         if not file.is_file():
-            raise RunError(f"{path} is no sweep directory: it holds no sweep.json; 'harness sweep' makes one")
+            why = "it holds no sweep.json" if path.is_dir() else "it is a file" if path.exists() else "nothing is there"
+            raise RunError(f"{path} is no sweep directory: {why}; 'harness sweep' makes one")
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             self.points = [_read_point(p) for p in content["points"]]
