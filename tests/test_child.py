@@ -70,7 +70,7 @@ def python(code: str) -> list[str]:
     ("code", "message"),
     [
         ("import os; os.kill(os.getpid(), 11)", r"^x failed \(SIGSEGV; it may use 300 MB of memory and 20 s\): "),
-        ("print('what'); raise SystemExit('why')", r"^x failed: what / why$"),
+        ("print('what', flush=True); raise SystemExit('why')", r"^x failed: what / why$"),
         ("b'1' * 10**9", r"^x failed: .*MemoryError"),
     ],
 )
