@@ -34,3 +34,10 @@ def test_a_system_that_is_none_is_named_with_those_that_are() -> None:
 @pytest.mark.parametrize("file", sorted((ROOT / ".ci").iterdir()), ids=lambda file: file.name)
 def test_no_mirror_index_or_proxy_is_written_down(file: Path) -> None:
     assert not re.search(r"https?://|[\w-]+\.(debian|ubuntu|pypi|pythonhosted)\.(org|com)", file.read_text())
+
+
+def test_nothing_that_differs_between_releases_is_left_out_as_long() -> None:
+    (named,) = re.findall('^long="(.+)"$', SCRIPT.read_text(), re.MULTILINE)
+    left_out = [(ROOT / "tests" / f"test_{name}.py").read_text() for name in named.split()]
+    assert left_out
+    assert not any("mark.release" in text for text in left_out)
