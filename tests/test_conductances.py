@@ -128,7 +128,7 @@ NAME = LAYERED.arrays[0].name
         ([f"{FIRST},__import__('os')", *LINES[1:]], "is no finite number"),
         (LINES[1:], rf"1 of {len(LINES)} cells are missing, the first is array {NAME}, row {WORD}, column {BIT}"),
         ([*LINES, LINES[3]], rf"line {len(LINES) + 2}: .* is there twice"),
-        (["xbar,a,b,1", *LINES], rf"line 2: there is no array 'xbar'; the network has {NAME}"),
+        (["xbar,a,b,1", *LINES], rf"line 2: there is no array 'xbar'; there are {NAME}"),
         ([f"{NAME},nowhere,{BIT},1", *LINES], "has no row 'nowhere'; it has"),
         ([f"{NAME},{WORD},nowhere,1", *LINES], "has no column 'nowhere'; it has"),
         ([f"{NAME},{WORD},1", *LINES], "line 2: 3 fields where 4 should be"),

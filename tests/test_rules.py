@@ -439,7 +439,7 @@ def test_masks_come_from_a_file_that_fits(tmp_path: Path) -> None:
         (lambda c: FiniteDifferences(c, COST, step=-1e-6), r"finite differences: step -1 µS must be above 0"),
         (lambda c: SimultaneousPerturbation(c, COST, step=1e-6, draws=0), "0 draws; at least 1 is needed"),
         (lambda c: Largest(1.5), r"subset: fraction 1.5 must lie in 0…1"),
-        (lambda c: cells_of(c, ["w7"]), r"no array 'w7'; the circuit has w1, w2"),
+        (lambda c: cells_of(c, ["w7"]), r"there is no array 'w7'; there are w1, w2"),
         (
             lambda c: GeneralizedEquilibriumPropagation(c, lambda b, f, y: Injection(y), order=0, strength=1.0),
             "order 0 must be above 0",
