@@ -573,6 +573,14 @@ def test_raw_files(tmp_path: Path) -> None:
         found = read_raw(file)
         assert list(found) == ["time", "a.b"]
         assert (np.column_stack(list(found.values())) == numbers).all()
+    for damaged in (head.replace("3", "300"), head.replace("3", "4")):
+        for kind in ("Binary", "Values"):
+            binary.write_bytes(f"{damaged}{kind}:\n".encode() + numbers.tobytes())
+            with pytest.raises(SimulatorError, match=r"binary\.raw does not hold the (300|4) points that it says"):
+                read_raw(binary)
+    binary.write_bytes((head.replace("\t1\tV(A:B)\tvoltage", "\t1") + "Binary:\n").encode())
+    with pytest.raises(SimulatorError, match=r"binary\.raw is no raw file of real numbers"):
+        read_raw(binary)
     binary.write_bytes(b"nothing")
     with pytest.raises(SimulatorError, match=r"binary\.raw is no raw file"):
         read_raw(binary)

@@ -7,22 +7,21 @@ import numpy as np
 
 from harness.errors import SimulatorError
 from harness.measurement import Array
+from harness.reading import read_bytes
 
 _SIZE_LIMIT = 4_000_000_000
+_DIGITS = 12  # of a number of points
 
 
 def read_raw(path: Path) -> dict[str, Array]:
     """Vectors over time by name, ``[points]`` each: ``time``, and nets as ``xnet.h0``.
 
     Raises:
-        SimulatorError: the file is missing, too large, or no raw file of real numbers.
+        SimulatorError: the file is missing, too large, damaged, or no raw file of real numbers.
     """
-    try:
-        if path.stat().st_size > _SIZE_LIMIT:
-            raise SimulatorError(f"{path.name} has more than {_SIZE_LIMIT:,} bytes")
-        content = path.read_bytes()
-    except OSError as error:
-        raise SimulatorError(f"no results were written ({path.name} is missing)") from error
+    if not path.exists():
+        raise SimulatorError(f"no results were written ({path.name} is missing)")
+    content = read_bytes(path, SimulatorError, most=_SIZE_LIMIT)
     wide = content[1:2] == b"\0"  # LTspice writes its headers in UTF-16
     if wide:
         content = _narrowed(content)
@@ -31,11 +30,14 @@ def read_raw(path: Path) -> dict[str, Array]:
         raise SimulatorError(f"{path.name} is no raw file")
     head, body = content[: found.start()].decode("latin-1"), content[found.end() :]
     points, names = _header(path, head)
-    if found.group(1) == b"Binary":
-        numbers = np.frombuffer(body, np.float64, count=points * len(names)).reshape(points, len(names))
-    else:
-        values = np.array(body.split()[: points * (len(names) + 1)], float)
-        numbers = values.reshape(points, len(names) + 1)[:, 1:]
+    try:
+        if found.group(1) == b"Binary":
+            numbers = np.frombuffer(body, np.float64, count=points * len(names)).reshape(points, len(names))
+        else:
+            values = np.array(body.split()[: points * (len(names) + 1)], float)
+            numbers = values.reshape(points, len(names) + 1)[:, 1:]
+    except ValueError as error:
+        raise SimulatorError(f"{path.name} does not hold the {points} points that it says") from error
     return {name: numbers[:, k] for k, name in enumerate(names)}
 
 
@@ -46,6 +48,8 @@ def _header(path: Path, head: str) -> tuple[int, list[str]]:
     if points is None or variables is None or re.search(r"^Flags:.*complex", head, re.MULTILINE):
         raise SimulatorError(f"{path.name} is no raw file of real numbers")
     rows = [line.split() for line in variables.group(1).splitlines() if line.strip()]
+    if len(points.group(1)) > _DIGITS or any(len(row) < 2 for row in rows):
+        raise SimulatorError(f"{path.name} is no raw file of real numbers")
     return int(points.group(1)), [net_of(row[1]) for row in rows]
 
 
