@@ -308,6 +308,24 @@ def test_values_of_the_wrong_kind_are_refused_or_without_effect(file: str, packa
             assert read_circuit(package).elements[0] == circuit.elements[0]
 
 
+def test_values_of_elements_are_of_their_kind(package: Path) -> None:
+    content = json.loads((package / "map.json").read_text())
+    for k, element in enumerate(content["elements"]):
+        for key, odd in keys(element):
+            changed = [*content["elements"][:k], element | {key: odd}, *content["elements"][k + 1 :]]
+            (package / "map.json").write_text(json.dumps(content | {"elements": changed}))
+            with suppress(NetlistError, CircuitError):  # nothing else may be raised, and no memory taken
+                read_circuit(package)
+
+
+def test_a_channel_beyond_all_others_is_refused_at_once(package: Path) -> None:
+    content = json.loads((package / "map.json").read_text())
+    next(e for e in content["elements"] if e["kind"] == "input_source")["channel"] = 10**18
+    (package / "map.json").write_text(json.dumps(content))
+    with pytest.raises(CircuitError, match=r"no input source listens to channel \d$"):
+        read_circuit(package)
+
+
 def test_arrays_that_the_netlist_does_not_fill_are_refused(package: Path) -> None:
     content = json.loads((package / "map.json").read_text())
     array = next(e for e in content["elements"] if e["kind"] == "crossbar")

@@ -180,5 +180,6 @@ def _check_ports(circuit: Circuit) -> None:
         if output.plus in (GROUND, output.minus):
             raise CircuitError(f"output {output.name}: its plus node is {output.plus}, which is also its reference")
     channels = {e.channel for e in circuit.elements if isinstance(e, InputSource)}
-    if missing := set(range(circuit.channels)) - channels:
-        raise CircuitError(f"circuit {circuit.name}: no input source listens to channel {min(missing)}")
+    if len(channels) < circuit.channels:
+        missing = next(k for k in range(circuit.channels) if k not in channels)
+        raise CircuitError(f"circuit {circuit.name}: no input source listens to channel {missing}")

@@ -11,10 +11,10 @@ a changed gain, model or connection is an error.
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -256,8 +256,7 @@ def _element(
     conductance: Callable[[str], float],
 ) -> Element:
     kind = _KINDS[entry["kind"]]
-    values = {f.name: entry[f.name] for f in fields(kind) if f.name in entry}
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    values = {name: _value(entry[name], wanted) for name, wanted in get_type_hints(kind).items() if name in entry}
     if kind is Diode:
         values["model"] = models[entry["model"]]
     elif kind is Resistor:
@@ -267,6 +266,21 @@ def _element(
         law = entry["law"]
         values["law"] = CellLaw(Curve(law["curve"]), law["volts"])
     return kind(**values)
+
+
+def _value(value: Any, wanted: Any) -> Any:
+    """A value of an element as its type wants it; JSON has no float 1.0 and no tuples.
+
+    Raises:
+        TypeError: it is of another type.
+    """
+    if wanted is float and type(value) in (int, float):
+        return float(value)
+    if wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    if (wanted in (int, str) and type(value) is not wanted) or wanted in (float, tuple[str, ...]):
+        raise TypeError
+    return value
 
 
 def _compare(given: list[Statement], wanted: Iterator[Statement], file: str) -> None:
