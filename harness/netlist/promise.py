@@ -63,7 +63,7 @@ def inventory(folder: Path, manifest: Mapping[str, Any], dialect: Dialect) -> In
     for name in files:
         if not _PLAIN.fullmatch(name) or name in {".", "..", MANIFEST}:
             raise NetlistError(
-                f"package {folder}: its {MANIFEST} lists {name!r}, which is no file in the package's own folder; "
+                f"package {folder}: its {MANIFEST} lists {name[:60]!r}, which is no file in the package's own folder; "
                 "nothing else is opened"
             )
     if forgotten := [name for name in _parts(dialect) if name not in files]:

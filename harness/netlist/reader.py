@@ -212,7 +212,7 @@ def _arrays(shown: Mapping[str, Any], found: _Found, *, flat: bool) -> dict[str,
                 if siemens is not None:
                     arrays[array][tuple(position)] = siemens
             case _:
-                raise NetlistError(f"{MAP}: cell {path} is at {at!r}, which no array has")
+                raise NetlistError(f"{MAP}: cell {path[:80]} is at {repr(at)[:80]}, which no array has")
     return arrays
 
 
