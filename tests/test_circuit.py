@@ -379,7 +379,7 @@ def test_empty_layers_are_refused(make: MakeNetwork, sizes: tuple[int, list[int]
 @pytest.mark.parametrize("make", [kendall, scellier])
 @pytest.mark.parametrize("bias", [[1.0], [1.0, 1.0, 1.0]])
 def test_a_bias_for_each_crossbar_or_none_is_wanted(make: MakeNetwork, bias: list[float]) -> None:
-    with pytest.raises(CircuitError, match=f"bias: {len(bias)} values for 2 crossbars; give one for each, 0 for none"):
+    with pytest.raises(CircuitError, match=f"bias: {len(bias)} values? for 2 crossbars; give one for each, 0 for none"):
         make([4], bias=bias)
 
 
