@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from harness.circuit import GROUND
+from harness.devices.diode import TEMPERATURE
 from harness.errors import NetlistError, NgspiceMissing, SimulatorError
 from harness.files import remove_partial, write_atomic
 from harness.lvs import TOOLS
@@ -227,8 +228,10 @@ def _net(node: str, mapped: Mapping[str, Any], *, flat: bool) -> str:
 
 def _witness(simulator: Simulator, version: str, promise: Promise, decks: Iterator[Deck], *, flat: bool) -> Witness:
     netlist = "flat" if flat else "network"
-    found = []
+    found, heat = [], ""
     for deck in decks:
+        if deck.conditions.temperature != TEMPERATURE:
+            heat = f" (simulated at {deck.conditions.temperature:g} °C, as the testbench asks)"
         try:
             found.append((deck.phase, simulator.volts(deck)))
         except SimulatorError as problem:
@@ -240,7 +243,7 @@ def _witness(simulator: Simulator, version: str, promise: Promise, decks: Iterat
     free = next(volts for phase, volts in found if phase is Phase.FREE)
     other = [sample for sample, same in zip(promise.samples, _same_predictions(promise, free), strict=True) if not same]
     error = _apart(worst)
-    reason = str(worst) if error > LIMIT else f"predictions differ, first of row {other[0]}" if other else ""
+    reason = f"{worst}{heat}" if error > LIMIT else f"predictions differ, first of row {other[0]}" if other else ""
     return Witness(simulator.name, version, netlist, error, not other, not reason, reason, worst)
 
 

@@ -76,6 +76,7 @@ def test_a_package_is_simulated_at_its_own_temperature(dialect: Dialect, tmp_pat
     heard = {w.name: w.max_error_v for w in verdict.simulators if w.name != "harness"}
     assert heard["ngspice"] is not None
     assert heard["ngspice"] > 1e-5
+    assert verdict.simulators[0].reason.endswith(" V (simulated at 77 °C, as the testbench asks)")
     others = [error for name, error in heard.items() if name != "ngspice" and error is not None]
     assert others == pytest.approx([heard["ngspice"]] * len(others), rel=1e-3)
 

@@ -72,7 +72,7 @@ MAY_IMPORT = {
     },
     "simulators": GROUND_FLOOR | {"chip", "netlist"},
     "lvs": GROUND_FLOOR | {"simulators"},
-    "verify": GROUND_FLOOR | {"circuit", "lvs", "netlist", "simulators"},
+    "verify": GROUND_FLOOR | {"circuit", "devices", "lvs", "netlist", "simulators"},
     "pictures": GROUND_FLOOR | {"circuit", "devices", "runs", "transient"},
     "commands": GROUND_FLOOR
     | {"audit", "bench", "checks", "conductances", "controller", "datasets", "devices", "experiment", "exporting"}
