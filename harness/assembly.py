@@ -16,6 +16,7 @@ from harness.chip_sections import ProgrammingSettings
 from harness.circuit import (
     CellRange,
     Circuit,
+    Crossbar,
     deep_resistive_network,
     equilibrium_network,
     layered_network,
@@ -175,6 +176,24 @@ def build_variation(settings: Settings) -> Variation:
         ),
         nonlinearity=CellNonlinearity(given.cell_sinh, given.cell_cubic),
     )
+
+
+def on_device(settings: Settings, data: Split) -> Settings:
+    """The settings with a device's own conductances as the network's, where ``programming.range`` wants them.
+
+    Fresh cells of the widest crossbar then reach just up to g_max, and those of a graph reach it too.
+
+    Raises:
+        DataError: a file of measured pulses is wrong.
+    """
+    given = settings.programming
+    if given is None or given.range != "device":
+        return settings
+    g_min, g_max = _device(given).law.bounds
+    widest = max(len(a.words) if isinstance(a, Crossbar) else 1 for a in build_circuit(settings, data).arrays)
+    cells = {"g_min": g_min, "g_max": g_max, "g_unit": g_max * widest**0.5}
+    network, programming = settings.network.model_copy(update=cells), given.model_copy(update={"range": "array"})
+    return settings.model_copy(update={"network": network, "programming": programming})
 
 
 def build_programming(settings: Settings) -> Programming | None:

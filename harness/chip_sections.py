@@ -92,8 +92,10 @@ class ProgrammingSettings(Section):
     """The same downwards, above 0 where steps shrink."""
     on_off_ratio: Annotated[Number, Field(gt=1)] | None = None
     """g_max over the smallest conductance of a cell; without it that of the device where it is known."""
-    range: Literal["array", "ratio"] | None = None
-    """Cells reach over g_min…g_max, or from g_max over the on/off ratio; where that is known, the latter without it."""
+    range: Literal["array", "ratio", "device"] | None = None
+    """Cells reach over g_min…g_max, or from g_max over the on/off ratio; where that is known, the latter without it.
+    With ``device`` they have the device's own conductances, over which fresh cells are spread: the network's g_min,
+    g_max and g_unit are replaced by them, and the run records those."""
     mode: Literal["open-loop", "fixed-step", "stochastic", "verify"] = "open-loop"
     """Pulses as the law needs them; one by the sign; at random, right in the mean; or until a read is near enough."""
     max_pulses: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
@@ -131,8 +133,10 @@ class ProgrammingSettings(Section):
                 raise MismatchError(name, f"law = {self.law!r} has none; only law = 'exponential' has")
         if self.law is not None and self.pulses is None:
             raise MismatchError("pulses", f"law = {self.law!r} needs the number of pulses over the range")
-        if self.range == "array" and self.on_off_ratio is not None:
-            raise MismatchError("on_off_ratio", "range = 'array' leaves it out; write range = 'ratio'")
+        if self.range in ("array", "device") and self.on_off_ratio is not None:
+            raise MismatchError("on_off_ratio", f"range = {self.range!r} leaves it out; write range = 'ratio'")
+        if self.range == "device" and self.law is not None:
+            raise MismatchError("range", "a law has no conductances of its own; write range = 'array' or 'ratio'")
         if self.range == "ratio" and self.law is not None and self.on_off_ratio is None:
             raise MismatchError("on_off_ratio", "range = 'ratio' needs it: a law has no conductances of its own")
         return self
@@ -158,6 +162,8 @@ class ProgrammingSettings(Section):
         except CircuitError as error:
             raise MismatchError("device", str(error)) from error
         unknown = isinstance(found, Preset) and (found.g_min is None or found.g_max is None)
+        if self.range == "device" and unknown:
+            raise MismatchError("range", f"the source of {name} gives no conductances; write range = 'array'")
         if self.range == "ratio" and unknown and self.on_off_ratio is None:
             raise MismatchError("on_off_ratio", f"range = 'ratio' needs it: the source of {name} gives no conductances")
 

@@ -8,7 +8,6 @@ names say, and in CSV may be in another unit, such as ``conductance (uS)``.
 
 import csv
 import io
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,12 +24,11 @@ from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.measurement import Array, Conductances
 from harness.runs import Position, Run, npz
-from harness.units import parse, show
+from harness.units import parse, show, unit_of_heading
 from harness.wording import counted, did_you_mean
 
 SUFFIXES = (".csv", ".npz")
 _COLUMNS = ("array", "row", "column")
-_HEADING = re.compile(r"conductance \((\S*S)\)")
 
 Cell = tuple[str, str, str]
 """Array, row and column."""
@@ -231,15 +229,15 @@ def _why(error: Exception) -> str:
 
 def _unit_of(file: Path, headings: Sequence[str]) -> str:
     titles = tuple(heading.strip() for heading in headings)
-    found = _HEADING.fullmatch(titles[-1]) if titles else None
-    if titles[:-1] != _COLUMNS or found is None:
+    unit = unit_of_heading(titles[-1]) if titles else None
+    if titles[:-1] != _COLUMNS or unit is None:
         wanted = ", ".join((*_COLUMNS, "conductance (S)"))
         raise DataError(f"{file}: the first line must be {wanted}; it is {', '.join(titles) or 'empty'}")
     try:
-        parse(f"1 {found.group(1)}", "S")
+        parse(f"1 {unit}", "S")
     except UnitError as error:
         raise DataError(f"{file}: heading {titles[-1]!r}: {error}") from error
-    return found.group(1)
+    return unit
 
 
 def _npz_cells(file: Path, known: dict[str, TrainableArray]) -> Iterator[tuple[str, Cell, float]]:

@@ -25,6 +25,7 @@ from harness.assembly import (
     build_update,
     build_variation,
     load_data,
+    on_device,
 )
 from harness.chip.base import Chip
 from harness.chip.cluster import Cluster
@@ -32,7 +33,7 @@ from harness.chip.imperfect import ImperfectChip, PinErrors
 from harness.chip.ngspice import FullSweepChip, NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.chip.pool import WorkerPool
-from harness.chip.programming import ProgrammedChip, clipped_cells
+from harness.chip.programming import ProgrammedChip, alike_cells, clipped_cells, coarse_pulses
 from harness.chip.session import open_session
 from harness.chip.unreduced import UnreducedNodalChip
 from harness.chip.varied import VariedChip
@@ -139,6 +140,11 @@ class Experiment:
         return load_data(self.settings)
 
     @cached_property
+    def fitted(self) -> Settings:
+        """The settings with a device's own conductances as the network's, where ``programming.range`` wants them."""
+        return on_device(self.settings, self.data)
+
+    @cached_property
     def circuit(self) -> Circuit:
         """The network with its initial conductances.
 
@@ -146,7 +152,7 @@ class Experiment:
             ExperimentError: this machine cannot hold it, or it does not fit the data.
         """
         refuse_experiment(self.settings, self.data.channels, len(self.data.classes), len(self.data.train))
-        return build_circuit(self.settings, self.data)
+        return build_circuit(self.fitted, self.data)
 
     @property
     def score(self) -> str:
@@ -162,8 +168,11 @@ class Experiment:
         return [warning] if warning else []
 
     def _cells_lost(self) -> list[str]:
-        programming = build_programming(self.settings)
-        return [] if programming is None else clipped_cells(self.circuit, programming.device)
+        programming = build_programming(self.fitted)
+        if programming is None:
+            return alike_cells(self.circuit)
+        lost = clipped_cells(self.circuit, programming.device)
+        return lost or alike_cells(self.circuit) or coarse_pulses(self.circuit, programming.device)
 
     def _targets_lost(self) -> list[str]:
         """Targets beyond the voltages that hold a free graph."""
@@ -195,30 +204,30 @@ class Experiment:
     @cached_property
     def rule(self) -> LearningRule:
         """How a batch becomes a gradient."""
-        return build_rule(self.settings, self.circuit, self.cost, self.strength)
+        return build_rule(self.fitted, self.circuit, self.cost, self.strength)
 
     @cached_property
     def strength(self) -> Strength:
         """How strongly outputs are nudged: as the rule says, or as the initial circuit bears it."""
-        return strength_of(self.settings, self.circuit, self.data.train.batch(slice(ROWS)))
+        return strength_of(self.fitted, self.circuit, self.data.train.batch(slice(ROWS)))
 
     @cached_property
     def springs(self) -> Springs:
         """What compares springs of −β with the network."""
-        return Springs(self.settings, self.circuit, self.strength)
+        return Springs(self.fitted, self.circuit, self.strength)
 
     @property
     def recorded(self) -> Settings:
-        """The settings as a run keeps them: with the figure that β = "auto" stands for."""
-        rule = self.settings.rule
+        """The settings as a run keeps them: with the figures that β = "auto" and a device's range stand for."""
+        rule = self.fitted.rule
         if not isinstance(rule, EquilibriumSettings) or rule.beta is not None:
-            return self.settings
-        return self.settings.model_copy(update={"rule": rule.model_copy(update=vars(self.strength))})
+            return self.fitted
+        return self.fitted.model_copy(update={"rule": rule.model_copy(update=vars(self.strength))})
 
     @cached_property
     def update(self) -> UpdateRule:
         """How a gradient becomes a change of conductance, of all cells or of a subset."""
-        return build_update(self.settings, self.circuit)
+        return build_update(self.fitted, self.circuit)
 
     @property
     def plan(self) -> Plan:
@@ -249,7 +258,7 @@ class Experiment:
             chip = self._varied_chip(variation, simulators)
         if not errors.ideal:
             chip = ImperfectChip(chip, errors, seed=seed)
-        programming = build_programming(self.settings)
+        programming = build_programming(self.fitted)
         return chip if programming is None else ProgrammedChip(chip, programming, seed=seed)
 
     def _varied_chip(self, variation: Variation, simulators: SimulatorChoice) -> Chip:

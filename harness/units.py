@@ -13,6 +13,7 @@ from harness.errors import UnitError
 _PREFIXES = {"f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
 """Powers of ten; the micro sign and the Greek letter are both read."""
 _OHM = re.compile("Ω|\N{OHM SIGN}")
+_HEADING = re.compile(r"conductance \((\S*S)\)")
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 
 
@@ -47,6 +48,12 @@ def parse(value: object, unit: str) -> float:
     except InvalidOperation as error:
         raise UnitError(f"{value!r} is out of the range of numbers") from error
     return _finite(nearest, unit)
+
+
+def unit_of_heading(title: str) -> str | None:
+    """The unit in the heading of conductances, such as uS of ``conductance (uS)``; None in other headings."""
+    found = _HEADING.fullmatch(title.strip())
+    return found.group(1) if found else None
 
 
 def show(value: float, unit: str, digits: int = 3) -> str:

@@ -1,6 +1,7 @@
 """Devices on the command line, and the curves behind their pictures."""
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli import main
+from harness.commands.terminal import ERR, OUT
 from harness.devices import PRESETS, SPECIMENS, ExponentialStep, Specimen, hysteresis, preset, specimen, spread
 from harness.devices.curves import potentiation_and_depression, switched
 from harness.devices.presets import POTENTIOMETERS, Preset
-from harness.errors import CircuitError
+from harness.errors import CircuitError, ExperimentError
+from harness.experiment import Experiment
 from harness.pictures.devices import CELLS
 from harness.settings import read_settings
 
@@ -104,6 +107,110 @@ def test_the_list_has_every_device_with_its_source_and_what_is_not_verified() ->
     table = run("devices", "list").stdout
     for text in ("HZO FeFET", "39.7 nS … 1.79 µS", "1.75, -1.46", "1 fJ", "data-driven", "nonlinearity_down"):
         assert text in table
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_list_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for console in (OUT, ERR):
+        monkeypatch.setattr(console, "_width", columns)
+    lines = run("devices", "list").stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert len(lines) > 40
+
+
+UP_DOWN = "up", "down"
+
+
+def pulses(path: Path, heading: str = "conductance", words: tuple[str, str] = UP_DOWN, unit: float = 1) -> Path:
+    """A device of 5…25 µS, 50 pulses each way with 0.5 % of read noise, in the given words."""
+    rng, rows = np.random.default_rng(1), [f"pulse,{heading},direction"]
+    law = ExponentialStep(5e-6, 25e-6, 50, 50, 3.0, 4.0)
+    for word, levels in zip(words, potentiation_and_depression(law, (50, 50)), strict=True):
+        noisy = levels[:, 0] + 1e-7 * rng.normal(size=len(levels))
+        rows += [f"{count},{siemens / unit:.9g},{word}" for count, siemens in enumerate(noisy)]
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("set_", ["SET", "Potentiation"])
+def test_units_in_headings_and_words_of_the_field_are_read(set_: str, tmp_path: Path) -> None:
+    reset = {"SET": "reset"}.get(set_, "DEPRESSION")
+    fitted = []
+    for heading, words, unit in (
+        ("conductance", UP_DOWN, 1),
+        ("conductance", (set_, reset), 1),
+        ("conductance (uS)", UP_DOWN, 1e-6),
+        (" conductance (µS)", (set_, reset), 1e-6),
+    ):
+        file = pulses(tmp_path / "pulses.csv", heading, words, unit)
+        found = json.loads(run("devices", "import", str(file), "--json", "--to", str(tmp_path / "p.svg")).stdout)
+        fitted.append([found[key] for key in ("g_min", "g_max", "nonlinearity_up", "nonlinearity_down")])
+    np.testing.assert_allclose(fitted[1:], [fitted[0]] * 3, rtol=1e-4)
+
+
+def test_the_printed_section_trains_iris(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pulses(tmp_path / "pulses.csv")
+    printed = run("devices", "import", "pulses.csv").stdout
+    section = printed[printed.index("[programming]") : printed.index("Its cells then reach from 5")]
+    text = (files("harness") / "experiments" / "iris.toml").read_text() + "\n" + section
+    (tmp_path / "mine.toml").write_text(text)
+    subject = Experiment.load("mine.toml", ["chip.kind=nodal", "training.epochs=12"])
+    assert not subject.warnings()
+    made = subject.create_run(tmp_path / "run")
+    recorded = Experiment.from_file(made.experiment)
+    assert (recorded.settings.network.g_min, recorded.settings.network.g_max) == pytest.approx((5e-6, 25e-6), rel=0.05)
+    assert recorded.settings.network == recorded.fitted.network == subject.fitted.network
+    result = subject.train(made, pictures=False)
+    assert result is not None
+    assert result["test_accuracy"] > 0.85
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([], "100 of 100 cells start below .* µS, the smallest"),
+        (["programming.range=array"], "one pulse of pulses moves a cell by .*, and its fresh cells differ by .* noise"),
+        (
+            ["network.g_min=50 uS", "programming.range=array"],
+            "all 100 cells start at 50 µS, and nodes",
+        ),
+    ],
+)
+def test_dead_networks_are_warned_of_before_training(changes: list[str], said: str, tmp_path: Path) -> None:
+    file = pulses(tmp_path / "pulses.csv")
+    warnings = Experiment.load("iris", [f"programming.file={file}", *changes]).warnings()
+    assert re.search(said, "\n".join(warnings)), warnings
+
+
+def test_cells_that_all_start_at_a_bound_are_warned_of_without_pulses_too() -> None:
+    warnings = Experiment.load("iris", ["network.g_min=50 uS"]).warnings()
+    assert any("all 100 cells start at 50 µS" in warning for warning in warnings)
+    for name in ("iris", "xor", "digits", "regression", "biased-updates"):
+        assert not Experiment.load(name).warnings(), name
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ('law = "linear"\npulses = 9\nrange = "device"', "programming.range: a law has no conductances of its own"),
+        ('device = "Li ECRAM"\nrange = "device"', "programming.range: the source of Li ECRAM gives no conductances"),
+        ('device = "PCMO"\nrange = "device"\non_off_ratio = 4', "on_off_ratio: range = 'device' leaves it out"),
+    ],
+)
+def test_a_range_that_a_device_does_not_have_is_refused(section: str, message: str) -> None:
+    text = (files("harness") / "experiments" / "xor.toml").read_text() + f"\n[programming]\n{section}\n"
+    with pytest.raises(ExperimentError, match=message):
+        read_settings(text, "mine")
+
+
+def test_a_published_device_of_its_own_range_spreads_over_it_in_any_network() -> None:
+    for name in ("iris", "regression"):
+        subject = Experiment.load(name, ["programming.device=EpiRAM Ag:SiGe", "programming.range=device"])
+        low, high = preset("EpiRAM Ag:SiGe").response().bounds
+        for array in subject.circuit.arrays:
+            assert (array.g_min, array.g_max) == (low, high)
+            assert array.conductances.max() > 0.8 * high
 
 
 @pytest.mark.parametrize("name", ["data-driven", "HZO FeFET", "li ecram", "MCP4251-10"])

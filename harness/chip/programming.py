@@ -167,6 +167,32 @@ def clipped_cells(circuit: Circuit, device: Device) -> list[str]:
     return sentences
 
 
+def alike_cells(circuit: Circuit) -> list[str]:
+    """A sentence for each array all of whose cells start at one conductance: nodes that start alike learn alike."""
+    return [
+        f"{array.title}: all {array.conductances.size} cells start at {show(float(array.conductances.flat[0]), 'S')}, "
+        "and nodes that start alike learn alike; choose g_unit so that fresh cells spread over g_min…g_max"
+        for array in circuit.arrays
+        if array.conductances.size > 1 and not np.ptp(array.conductances)
+    ]
+
+
+def coarse_pulses(circuit: Circuit, device: Device) -> list[str]:
+    """A sentence for each array whose cells a usual pulse moves by more than they differ from each other."""
+    sentences = []
+    for array in circuit.arrays:
+        law = device.over(array.g_min, array.g_max)
+        cells = np.clip(array.conductances, *law.bounds)
+        step, spread = float(np.median(np.abs(law.pulse(cells, 1) - cells))), float(cells.std())
+        if step > spread:
+            sentences.append(
+                f"{array.title}: one pulse of {device.name} moves a cell by {show(step, 'S')}, and its fresh cells "
+                f"differ by {show(spread, 'S')}: they hold no more than noise; raise g_unit or lower g_max, or write "
+                "programming.range = 'device' where the device has conductances of its own"
+            )
+    return sentences
+
+
 class _Cells:
     """The devices of one array; all arrays are flat here, ``[cell]``, conductances in S."""
 

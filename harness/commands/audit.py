@@ -93,7 +93,7 @@ def audit(
 
 def subject_for(experiment: Experiment, run: Run | None, samples: int, adc_step: float | None) -> Subject:
     """A run's network as it is trained, or an experiment's initial one with cells moved inside their range."""
-    settings = experiment.settings
+    settings = experiment.fitted
     rule, unit = settings.rule, settings.network.g_unit
     return Subject(
         circuit=experiment.trained(run) if run else inside(experiment.circuit),

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.table import Column, Table
+from rich.table import Table
 
 from harness.commands.options import json_option, picture_form
-from harness.commands.terminal import OUT, WIDE, drawn, print_json
+from harness.commands.terminal import OUT, drawn, print_json
 from harness.errors import CircuitError
 from harness.units import show
 from harness.wording import did_you_mean
@@ -41,14 +41,20 @@ def list_devices(as_json: bool) -> None:
     if as_json:
         print_json({"devices": rows, "models": [shown.name for shown in SPECIMENS]})
         return
-    titles = ("device", "kind", "source", "conductance", "pulses", "nonlinearity", "energy", "not verified")
-    table = Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
+    titles = ("device", "kind", "conductance", "pulses", "nonlinearity")
+    table = Table(*titles, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    notes = Table(box=None, pad_edge=False, show_header=False)
     for row in rows:
-        table.add_row(
-            row["name"], row["kind"], f"{row['paper']} ({row['year']})" if row["year"] else row["paper"], *_cells(row)
-        )
-    WIDE.print(table)
-    OUT.print(f"memristor models for harness show device: {', '.join(shown.name for shown in SPECIMENS)}")
+        spans, pulses, bends, energy, unverified = _cells(row)
+        table.add_row(row["name"], row["kind"].removeprefix("digital "), spans, pulses, bends)
+        note = f"{row['paper']} ({row['year']})" if row["year"] else row["paper"]
+        note += f"; {energy} a pulse" if row["energy"] is not None else ""
+        notes.add_row(row["name"], note + (f"; not verified: {unverified}" if unverified else ""))
+    for part in (table, notes):
+        OUT.print(part, soft_wrap=False)
+    OUT.print(
+        f"memristor models for harness show device: {', '.join(shown.name for shown in SPECIMENS)}", soft_wrap=False
+    )
 
 
 @devices.command("import")
@@ -71,8 +77,9 @@ def list_devices(as_json: bool) -> None:
 def import_device(file: Path, name: str | None, picture: Path | None, noise: float, as_json: bool) -> None:
     """Fit the update law to the measured pulses in FILE and say how well it fits.
 
-    FILE is CSV with a row for each pulse and columns pulse (a rising count), conductance (S, or with a unit such as
-    12.5 µS) and direction (up or down). Prints the [programming] section that trains with it.
+    FILE is CSV with a row for each pulse and columns pulse (a rising count), conductance (S, or with a unit, as in
+    12.5 µS or in the heading "conductance (uS)") and direction (up or down, SET or RESET). Prints the [programming]
+    section that trains with it.
     """
     from harness.devices.measured import fit, read_curves  # noqa: PLC0415
     from harness.devices.pulses import label_of_curvature  # noqa: PLC0415
@@ -89,7 +96,7 @@ def import_device(file: Path, name: str | None, picture: Path | None, noise: flo
     done = drawn(target, draw)
     law, (low, high) = found.response, found.response.bounds
     labels = {end: label_of_curvature(getattr(law, f"curvature_{end}")) for end in ("up", "down")}
-    section = f"[programming]\nfile = {json.dumps(str(file), ensure_ascii=False)}"
+    section = f'[programming]\nfile = {json.dumps(str(file), ensure_ascii=False)}\nrange = "device"\nmode = "open-loop"'
     if as_json:
         fitted = {key: value for key, value in asdict(law).items() if key not in _CURVATURES}
         shown = {**fitted, "nonlinearity_up": labels["up"], "nonlinearity_down": labels["down"]}
@@ -111,7 +118,10 @@ def import_device(file: Path, name: str | None, picture: Path | None, noise: flo
     table.add_row("cycle to cycle, with read noise", f"{100 * found.cycle_to_cycle:.2g} % of the range")
     OUT.print(table)
     wrote = f"wrote {target}; an" if done else "an"
-    OUT.print(f"{wrote} experiment trains with this device by\n\n{section}")
+    OUT.print(f"{wrote} experiment trains with this device by\n\n{section}\n")
+    reach = f"{show(low, 'S')} to {show(high, 'S')}"
+    own = "its own g_min, g_max and g_unit do not count"
+    OUT.print(f"Its cells then reach from {reach}, and fresh ones are spread over that: {own}.", soft_wrap=False)
 
 
 def draw_device(subject: str, form: Literal["png", "svg"]) -> bytes:

@@ -1,10 +1,12 @@
 """The exponential update law fitted to measured pulse curves from a CSV file.
 
-Columns ``pulse`` (a rising count), ``conductance`` (S, a number or a text such as ``12.5 µS``) and ``direction``
-(``up`` or ``down``), one row a pulse, in the order of measurement; other columns are ignored. Rows of one direction in
-a sequence are one curve, which is taken to run over the whole range.
+Columns ``pulse`` (a rising count), ``conductance`` (S, a number or a text such as ``12.5 µS``; or numbers in the unit
+that a heading such as ``conductance (uS)`` names) and ``direction`` (``up`` or ``down``, ``SET`` or ``RESET``), one row
+a pulse, in the order of measurement; other columns are ignored. Rows of one direction in a sequence are one curve,
+which is taken to run over the whole range.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +18,12 @@ from harness.delimited import read_delimited
 from harness.devices.pulses import ExponentialStep, PulseCurves
 from harness.errors import DataError, UnitError
 from harness.measurement import Array
-from harness.units import parse, show
+from harness.units import parse, show, unit_of_heading
 from harness.wording import counted
 
 COLUMNS = ("pulse", "conductance", "direction")
+UP, DOWN = ("up", "set", "potentiation"), ("down", "reset", "depression")
+"""What the two directions are called, in any case."""
 _STEEPEST = 30.0
 _FEWEST = 4
 
@@ -127,12 +131,15 @@ def _scatter(curves: tuple[Curve, ...], misfit: Array) -> float:
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     table = read_delimited(path, DataError)
+    unit, columns = _headings(path, table.columns)
     for column in COLUMNS:
-        if column not in table.columns:
+        if column not in columns:
             raise DataError(f"{path}: no column {column}; a file has the columns {', '.join(COLUMNS)}")
     rows = []
     for line, cells in table.rows():
-        row = dict(zip(table.columns, map(str.strip, cells), strict=True))
+        row = dict(zip(columns, map(str.strip, cells), strict=True))
+        if unit and row["conductance"]:
+            row["conductance"] += f" {unit}"
         values = {column: row[column] for column in COLUMNS}
         for column, value in values.items():
             if not value:
@@ -141,6 +148,20 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     if len(rows) < 2:
         raise DataError(f"{path}: {counted(len(rows), 'row of data is', 'rows of data are')} fewer than 2")
     return rows
+
+
+def _headings(path: Path, titles: Sequence[str]) -> tuple[str, list[str]]:
+    """The unit that the heading of the conductances names, or nothing, and the columns without it."""
+    units = {title: unit for title in titles if (unit := unit_of_heading(title))}
+    for title, unit in units.items():
+        try:
+            parse(f"1 {unit}", "S")
+        except UnitError as error:
+            raise DataError(f"{path}: heading {title!r}: {error}") from error
+    columns = ["conductance" if title in units else title for title in titles]
+    if columns.count("conductance") > 1:
+        raise DataError(f"{path}: more than one column conductance; leave one")
+    return next(iter(units.values()), ""), columns
 
 
 def _split(path: Path, rows: list[tuple[int, dict[str, str]]]) -> tuple[Curve, ...]:
@@ -168,9 +189,11 @@ def _parsed(path: Path, line: int, values: dict[str, str]) -> tuple[float, float
     if not numbers[1] >= 0:
         raise DataError(f"{path}: row {line}, column conductance: {show(numbers[1], 'S')} is below 0 S")
     direction = values["direction"].casefold()
-    if direction not in ("up", "down"):
-        raise DataError(f"{path}: row {line}, column direction: {values['direction']!r} must be up or down")
-    return numbers[0], numbers[1], direction == "up"
+    if direction not in (*UP, *DOWN):
+        raise DataError(
+            f"{path}: row {line}, column direction: {values['direction']!r} must be up or down, or SET or RESET"
+        )
+    return numbers[0], numbers[1], direction in UP
 
 
 def _check_direction(path: Path, curve: Curve, most: float) -> None:
