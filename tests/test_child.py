@@ -1,6 +1,7 @@
 """Work on files from elsewhere in a process of its own, whatever becomes of that process."""
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -101,3 +102,13 @@ def is_alive(pid: int) -> bool:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+def test_a_simulator_that_is_a_shell_script_runs_no_file_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "first").write_text("touch ran\n")
+    monkeypatch.setenv("BASH_ENV", str(tmp_path / "first"))
+    (tmp_path / "script").write_text("#!/usr/bin/env bash\necho done\n")
+    (tmp_path / "script").chmod(0o755)
+    assert run("script", [str(tmp_path / "script")], tmp_path) == "done"
+    assert not (tmp_path / "ran").exists()

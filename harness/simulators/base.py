@@ -24,6 +24,7 @@ from harness.units import show
 from harness.workers import cause_of_death
 
 _MOST_SAID = 1_000_000  # bytes of its output that are kept
+_READ_BY_SHELLS = ("BASH_ENV", "ENV")  # files that shells run first; some simulators are started by a shell script
 _LIMITED = """import os, resource, sys
 data, cpu, size = map(int, sys.argv[1:4])
 for kind, most in ((resource.RLIMIT_DATA, data), (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_FSIZE, size),
@@ -154,6 +155,7 @@ def run(name: str, command: Sequence[str], folder: Path, limits: Limits = BRIEF)
         process = subprocess.Popen(  # noqa: S603 - a simulator that the user installed, on files that were checked
             [sys.executable, "-I", "-S", "-c", _LIMITED, *map(str, limits.resources()), *command],
             cwd=folder,
+            env={name: value for name, value in os.environ.items() if name not in _READ_BY_SHELLS},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
