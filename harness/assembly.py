@@ -88,7 +88,7 @@ def load_data(settings: Settings) -> Split:
     return split(
         table,
         held_out=wanted.held_out,
-        seed=settings.training.seed,
+        seed=settings.split_seed,
         levels=wanted.targets,
         scaled=wanted.scaled,
     )
@@ -101,7 +101,7 @@ def build_circuit(settings: Settings, data: Split) -> Circuit:
         ExperimentError: the pins of a free graph do not fit the data.
         CircuitError: no such circuit exists.
     """
-    network, seed = settings.network, settings.training.seed
+    network, seed = settings.network, settings.network_seed
     diode = network.diode and DiodeModel("dhidden", network.diode.saturation_current, network.diode.emission)
     shared: dict[str, Any] = {
         "cells": CellRange(network.g_unit, network.g_min, network.g_max),
@@ -134,7 +134,7 @@ def _graph(settings: Settings, data: Split, network: GraphSettings, shared: dict
             raise ExperimentError(f"network.{what}: {len(pins)} for data set {settings.data.set}, which has {wanted}")
     from harness.circuit.free import free_graph  # noqa: PLC0415 - networkx takes a quarter of a second to import
 
-    rng = np.random.default_rng([settings.training.seed, _GRAPH])
+    rng = np.random.default_rng([settings.network_seed, _GRAPH])
     held: dict[str, Any] = {"inverted": network.inverted, "grounds": network.grounds, "rails": network.rails}
     edges = _edges(network, rng)
     return free_graph(edges, network.inputs, network.outputs, **shared, **held, sense=network.sense)

@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Results go to stdout, progress and logs to stderr."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from harness.commands.export import export
 from harness.commands.interrupts import ended_by_interrupt, stop_on_signal
 from harness.commands.options import (
     RUNS,
+    about,
     chip_option,
     data_option,
     json_option,
@@ -65,7 +67,8 @@ from harness.files import write_atomic
 from harness.importing import import_perceptron
 from harness.memory import exhausted
 from harness.predictions import PARTS
-from harness.runs import Run, fresh_path
+from harness.runs import Run, Start, fresh_path
+from harness.warm_start import warm_start
 from harness.wording import command, counted, nearest, printable
 
 
@@ -118,6 +121,13 @@ def main() -> None:
 @click.option(
     "--resume", type=click.Path(path_type=Path), help="Go on with an interrupted run, exactly as recorded in it."
 )
+@click.option(
+    "--from",
+    "origin",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Train on from the conductances of RUN in a new run, with what --set changes: rates, epochs, the chip.",
+)
 @chip_option
 @seed_option
 @data_option
@@ -129,6 +139,7 @@ def train(
     overrides: tuple[str, ...],
     folder: Path | None,
     resume: Path | None,
+    origin: Path | None,
     chip: str | None,
     seed: int | None,
     workers: int | None,
@@ -138,25 +149,25 @@ def train(
     """Train EXPERIMENT: a packaged one (see `harness list`) or the path of a TOML file.
 
     Ctrl-C ends cleanly with a checkpoint; --resume goes on from the last one, also after a kill, and ends with the
-    same conductances bit for bit.
+    same conductances bit for bit. --from RUN --set training.epochs=5 begins a new run at the conductances of RUN; the
+    split, the network and the chip keep their seeds, and RUN stays as it is.
     """
     if resume is not None:
-        if experiment or overrides or folder or chip or seed is not None:
+        if experiment or overrides or folder or origin or chip or seed is not None:
             raise click.UsageError(
-                "--resume goes on as the run was recorded; give no experiment, --set, --run, --chip or --seed"
+                "--resume goes on as the run was recorded; give no experiment, --set, --run, --chip or --seed with it, "
+                "or change it with --from"
             )
         run = Run(resume)
-        subject = Experiment.from_file(run.experiment)
+        subject = Experiment.of_run(run)
         simulators = simulators_for(subject, workers, scheduler)
         for change in subject.changes_since(run):
             warn(f"since this run began, {change}; its bits may differ")
     else:
-        if experiment is None:
-            raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume RUN")
-        subject = Experiment.load(experiment, with_overrides(overrides, chip, seed))
+        subject, start = _beginning(experiment, origin, with_overrides(overrides, chip, seed))
         simulators = simulators_for(subject, workers, scheduler)
         print_notes(subject)
-        run = subject.create_run(folder) if folder else _fresh_run(subject)
+        run = subject.create_run(folder, start) if folder else _fresh_run(subject, start)
         for warning in subject.warnings():
             warn(warning)
     result = run.result
@@ -165,8 +176,7 @@ def train(
         if not run.drawn:
             subject.draw(run, warn=warn)
     else:
-        about = described(subject, simulators)
-        ERR.print(f"training {subject.settings.name} in {run.path} ({about})")
+        ERR.print(f"training {subject.settings.name} in {run.path} ({described(subject, simulators)})")
         with stop_on_signal() as stopped, progress(subject) as watch:
             result = subject.train(run, watch=watch, stop=stopped, simulators=simulators, warn=warn)
     if result is None:
@@ -180,6 +190,7 @@ def train(
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@set_option
 @chip_option
 @data_option
 @workers_option
@@ -192,11 +203,21 @@ def train(
 )
 @json_option
 def evaluate(
-    run: Path, chip: str | None, workers: int | None, scheduler: str | None, predicted: Path | None, as_json: bool
+    run: Path,
+    overrides: tuple[str, ...],
+    chip: str | None,
+    workers: int | None,
+    scheduler: str | None,
+    predicted: Path | None,
+    as_json: bool,
 ) -> None:
-    """Loss and accuracy of a RUN's conductances on its training and held-out rows."""
+    """Loss and accuracy of a RUN's conductances on its training and held-out rows.
+
+    With --set, those of the same conductances on another chip, such as variation.seed=3, chip.kind=nodal or
+    imperfect.read_noise="1 mV".
+    """
     opened = Run(run)
-    subject = Experiment.from_file(opened.experiment, with_overrides((), chip, None))
+    subject, _ = subject_of(str(run), with_overrides(overrides, chip, None))
     simulators = simulators_for(subject, workers, scheduler)
     samples = len(subject.data.train) + len(subject.data.test)  # outside the status: a download has a bar of its own
     with working(f"evaluating {counted(samples, 'sample')}"):
@@ -344,7 +365,7 @@ def check(
                 tell=lambda text: tell(f"checking: {text}"),
             )
         )
-    print_checks(checks, {"source": source}, as_json)
+    print_checks(checks, about(source, subject, run), as_json)
 
 
 @main.command()
@@ -437,18 +458,31 @@ def bench(
     if scaling:
         print_scaling(points, file, subject.settings.name, as_json)
     elif as_json:
-        print_json({"source": source, **asdict(found)})
+        print_json({**about(source, subject, run), **asdict(found)})
     else:
         print_comparison(found)
 
 
-def _fresh_run(subject: Experiment) -> Run:
+def _beginning(
+    experiment: str | None, origin: Path | None, overrides: Sequence[str]
+) -> tuple[Experiment, Start | None]:
+    """An experiment with its own initial conductances, or with those of a run."""
+    if origin is not None:
+        if experiment is not None:
+            raise click.UsageError("--from RUN goes on with the run's own experiment; change it with --set")
+        return warm_start(Run(origin), overrides)
+    if experiment is None:
+        raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume RUN or --from RUN")
+    return Experiment.load(experiment, overrides), None
+
+
+def _fresh_run(subject: Experiment, start: Start | None) -> Run:
     """A run under the first free name; another process may take the same one at the same time."""
     name = f"{subject.settings.name}-seed{subject.settings.training.seed}"
     while True:
         path = fresh_path(RUNS, name)
         try:
-            return subject.create_run(path)
+            return subject.create_run(path, start)
         except RunError:
             if not path.exists():
                 raise

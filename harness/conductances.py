@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from harness.errors import DataError, UnitError
 from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.measurement import Array, Conductances
-from harness.runs import Position, Run, npz
+from harness.reading import TABLE_LIMIT, Arrays, read_arrays, read_bytes, read_text
+from harness.runs import Run, Start, npz
 from harness.units import parse, show, unit_of_heading
 from harness.wording import counted, did_you_mean
 
@@ -105,7 +106,7 @@ def import_table(experiment: Experiment, run: Run | None, file: Path, folder: Pa
 
     Args:
         experiment: whose network takes them.
-        run: which the experiment was read from; its manifest goes on.
+        run: which the experiment was read from, for the record.
         file: see `read_table`.
         folder: run directory to make.
         clip: see `read_table`.
@@ -118,10 +119,10 @@ def import_table(experiment: Experiment, run: Run | None, file: Path, folder: Pa
         RunError: something is at `folder` already.
     """
     read = read_table(file, experiment.circuit, clip=clip)
-    origin = {"file": file.name, "sha256": sha256(file.read_bytes()).hexdigest(), "clipped": read.clipped}
-    manifest = run.manifest if run else experiment.manifest()
-    made = Run.create(folder, experiment.recorded.to_toml(), {**manifest, "imported_conductances": origin})
-    made.save(Position(read.conductances, experiment.update.init(read.conductances)), [], [])
+    digest = sha256(read_bytes(file, DataError, most=TABLE_LIMIT)).hexdigest()
+    origin: dict[str, Any] = {"file": file.name, "sha256": digest, "clipped": read.clipped}
+    origin |= {} if run is None else {"run": run.path.resolve().name}
+    made = experiment.create_run(folder, Start(read.conductances, {"imported_conductances": origin}))
     return made, read.clipped
 
 
@@ -200,31 +201,21 @@ def _refuse(file: Path, array: TrainableArray, conductances: Array, position: tu
 
 def _csv_cells(file: Path, _: dict[str, TrainableArray]) -> Iterator[tuple[str, Cell, float]]:
     """Where each row stands, its cell and its value (S)."""
+    rows = csv.reader(io.StringIO(read_text(file, DataError, most=TABLE_LIMIT), newline=""))
     try:
-        with file.open(newline="", encoding="utf-8-sig") as opened:
-            rows = csv.reader(opened)
-            unit = _unit_of(file, next(rows, []))
-            for row in rows:
-                where = f"{file}, line {rows.line_num}"
-                if len(row) != len(_COLUMNS) + 1:
-                    raise DataError(f"{where}: {len(row)} fields where {len(_COLUMNS) + 1} should be")
-                name, line, column, text = (field.strip() for field in row)
-                try:
-                    yield where, (name, line, column), parse(f"{text} {unit}", "S")
-                except UnitError as error:
-                    cell = _titled((name, line, column))
-                    raise DataError(f"{where}: {cell}: {text!r} is no finite number (of {unit})") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file}: it cannot be read as CSV ({_why(error)})") from error
-
-
-def _why(error: Exception) -> str:
-    """In people's words."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    if isinstance(error, UnicodeDecodeError):
-        return "it is no UTF-8 text"
-    return "it is damaged, or something else"
+        unit = _unit_of(file, next(rows, []))
+        for row in rows:
+            where = f"{file}, line {rows.line_num}"
+            if len(row) != len(_COLUMNS) + 1:
+                raise DataError(f"{where}: {len(row)} fields where {len(_COLUMNS) + 1} should be")
+            name, line, column, text = (field.strip() for field in row)
+            try:
+                yield where, (name, line, column), parse(f"{text} {unit}", "S")
+            except UnitError as error:
+                cell = _titled((name, line, column))
+                raise DataError(f"{where}: {cell}: {text!r} is no finite number (of {unit})") from error
+    except csv.Error as error:
+        raise DataError(f"{file}, line {rows.line_num}: it cannot be read as CSV ({error})") from error
 
 
 def _unit_of(file: Path, headings: Sequence[str]) -> str:
@@ -242,11 +233,7 @@ def _unit_of(file: Path, headings: Sequence[str]) -> str:
 
 def _npz_cells(file: Path, known: dict[str, TrainableArray]) -> Iterator[tuple[str, Cell, float]]:
     """As `_csv_cells`."""
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
-            content = {key: np.asarray(saved[key]) for key in saved.files}
-    except (OSError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
-        raise DataError(f"{file}: it cannot be read as an npz file without pickles ({_why(error)})") from error
+    content = read_arrays(file, DataError)
     for key in content:
         if not key.endswith((".siemens", ".rows", ".columns")):
             raise DataError(f"{file}: {key!r} is none of NAME.siemens, NAME.rows and NAME.columns of an array NAME")
@@ -256,7 +243,7 @@ def _npz_cells(file: Path, known: dict[str, TrainableArray]) -> Iterator[tuple[s
         yield from _npz_array(file, name, content, grid=isinstance(known[name], Crossbar))
 
 
-def _npz_array(file: Path, name: str, content: dict[str, Array], *, grid: bool) -> Iterator[tuple[str, Cell, float]]:
+def _npz_array(file: Path, name: str, content: Arrays, *, grid: bool) -> Iterator[tuple[str, Cell, float]]:
     parts = [content.get(f"{name}.{part}") for part in ("siemens", "rows", "columns")]
     siemens, rows, columns = parts
     if siemens is None or rows is None or columns is None:

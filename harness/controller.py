@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from harness import parts
 from harness.chip.base import Chip, Ledger
 from harness.datasets import Samples, Split
 from harness.learning.costs import Cost
@@ -173,6 +174,8 @@ def train(
 ) -> bool:
     """Train into a run directory, from its last checkpoint if it has one; True when the plan's end was reached.
 
+    The run's manifest says what trained it; what its ``experiment.toml`` does not describe is recorded as one's own.
+
     Args:
         chip: programmed with the starting conductances where there is no checkpoint.
         rule: gives the gradient.
@@ -186,7 +189,11 @@ def train(
 
     Raises:
         ChipError: the chip failed; the run keeps its last checkpoint.
+        RunError: the run was trained with another chip, rule, update, cost or plan, or on other data.
     """
+    given = {"rule": rule, "update": update, "cost": cost, "plan": plan}
+    described = {name: parts.described(part) for name, part in given.items()}
+    parts.claim(run, {**described, "chip": parts.described_chip(chip), "data": data.sha256()})
     start = run.position() or Position(chip.conductances, update.init(chip.conductances))
     steps, epochs = run.tables()
     saved = cost_of_saving = 0.0

@@ -1,14 +1,12 @@
 """An experiment: its parts, and what is done with them."""
 
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from warnings import warn as python_warning
@@ -16,7 +14,7 @@ from warnings import warn as python_warning
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from harness import controller
+from harness import controller, manifest, parts
 from harness.assembly import (
     build_circuit,
     build_cost,
@@ -34,7 +32,6 @@ from harness.chip.ngspice import FullSweepChip, NgspiceChip
 from harness.chip.nodal import NodalChip
 from harness.chip.pool import WorkerPool
 from harness.chip.programming import ProgrammedChip, alike_cells, clipped_cells, coarse_pulses
-from harness.chip.session import open_session
 from harness.chip.unreduced import UnreducedNodalChip
 from harness.chip.varied import VariedChip
 from harness.chip.worker import OneSimulator, Simulators
@@ -55,7 +52,7 @@ from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
 from harness.predictions import predictions, value_errors
 from harness.reading import read_text
-from harness.runs import LEDGER, Run
+from harness.runs import LEDGER, Position, Run, Start
 from harness.sections import EquilibriumSettings, GraphSettings
 from harness.settings import Settings, merged, read_settings
 from harness.strength import ROWS, Springs, Strength, strength_of
@@ -66,6 +63,12 @@ _SHOWN = 10_000
 """Training rows that a finished run is evaluated on, at most: more would take minutes and tell nothing new."""
 _GRID = 41
 """Points of either input in the picture of a decision boundary."""
+_ROUNDED = 1e-9
+"""Part of g_max by which a conductance may be beyond its bounds."""
+_PARTS = ("data", "circuit", "cost", "rule", "update")
+"""Parts that may be of one's own."""
+_MADE = "_parts_made"
+"""Where an experiment keeps the parts that its settings describe."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +133,65 @@ class Experiment:
         text = read_text(path, ExperimentError)
         return cls(read_settings(text, str(path), overrides, path.parent, swept=swept))
 
+    @classmethod
+    def of_run(
+        cls, run: Run, overrides: Sequence[str] = (), *, same: Sequence[str] = manifest.TRAINED, **own: Any
+    ) -> "Experiment":
+        """The experiment that a run was made with, on the data that it was made with.
+
+        Args:
+            run: whose settings, data and files are compared with what its manifest says.
+            overrides: ``key=value`` texts that change the chip, the learning or the training; seeds that the run took
+                from training.seed stay as they were.
+            same: sections that overrides must not change.
+            own: parts of one's own that the run was made with, see `with_parts`.
+
+        Raises:
+            RunError: the run was edited, its data have changed, or a key would make another network or other data.
+            ExperimentError: a key or value is wrong.
+        """
+        subject = cls(manifest.settings_of(run, overrides)).with_parts(**own)
+        if overrides:
+            manifest.check_trained(run, subject.settings, same)
+        if "circuit" not in own and "circuit" in parts.own_parts(run):
+            raise RunError(f"run {run.path}: its network was made in Python; give it to Experiment.of_run as circuit=…")
+        manifest.check_data(run, subject.data)
+        subject._check_netlist(run)
+        manifest.check_result(run)
+        return subject
+
+    def with_parts(self, **own: Any) -> "Experiment":
+        """The experiment with parts of one's own; runs that are made with it say so.
+
+        Args:
+            own: `data`, `circuit`, `cost`, `rule` or `update`, instead of what the settings describe.
+        """
+        if unknown := own.keys() - set(_PARTS):
+            raise ExperimentError(f"no part {min(unknown)!r}; an experiment has {', '.join(_PARTS)}")
+        subject = Experiment(self.settings)
+        vars(subject).update(own)
+        return subject
+
     def replace(self, changes: Mapping[str, Any]) -> "Experiment":
-        """The experiment with dotted keys changed: ``replace({"training.epochs": 3})``."""
-        return Experiment(merged(self.settings, changes))
+        """The experiment with dotted keys changed: ``replace({"training.epochs": 3})``; parts of one's own stay."""
+        return Experiment(merged(self.settings, changes)).with_parts(**{name: vars(self)[name] for name in self.own})
+
+    @property
+    def own(self) -> list[str]:
+        """Names of parts that somebody has put in place of what the settings describe."""
+        made = vars(self).get(_MADE, {})
+        return [name for name in _PARTS if name in vars(self) and vars(self)[name] is not made.get(name)]
+
+    def _made(self, name: str, part: Any) -> Any:
+        """Remember that the settings describe this part."""
+        vars(self).setdefault(_MADE, {})[name] = part
+        return part
 
     @cached_property
     def data(self) -> Split:
         """The samples, split and encoded into volts."""
-        return load_data(self.settings)
+        made: Split = self._made("data", load_data(self.settings))
+        return made
 
     @cached_property
     def fitted(self) -> Settings:
@@ -152,7 +206,8 @@ class Experiment:
             ExperimentError: this machine cannot hold it, or it does not fit the data.
         """
         refuse_experiment(self.settings, self.data.channels, len(self.data.classes), len(self.data.train))
-        return build_circuit(self.fitted, self.data)
+        made: Circuit = self._made("circuit", build_circuit(self.fitted, self.data))
+        return made
 
     @property
     def score(self) -> str:
@@ -199,12 +254,14 @@ class Experiment:
     @cached_property
     def cost(self) -> Cost:
         """What learning lowers."""
-        return build_cost(self.settings.rule, self.data)
+        made: Cost = self._made("cost", build_cost(self.settings.rule, self.data))
+        return made
 
     @cached_property
     def rule(self) -> LearningRule:
         """How a batch becomes a gradient."""
-        return build_rule(self.fitted, self.circuit, self.cost, self.strength)
+        made: LearningRule = self._made("rule", build_rule(self.fitted, self.circuit, self.cost, self.strength))
+        return made
 
     @cached_property
     def strength(self) -> Strength:
@@ -227,7 +284,8 @@ class Experiment:
     @cached_property
     def update(self) -> UpdateRule:
         """How a gradient becomes a change of conductance, of all cells or of a subset."""
-        return build_update(self.fitted, self.circuit)
+        made: UpdateRule = self._made("update", build_update(self.fitted, self.circuit))
+        return made
 
     @property
     def plan(self) -> Plan:
@@ -260,6 +318,16 @@ class Experiment:
             chip = ImperfectChip(chip, errors, seed=seed)
         programming = build_programming(self.fitted)
         return chip if programming is None else ProgrammedChip(chip, programming, seed=seed)
+
+    @property
+    def chip_kinds(self) -> list[str]:
+        """The chip of `new_chip` as `harness.parts.described_chip` tells it, without making one."""
+        wrapped = {
+            ProgrammedChip: self.settings.programming is not None,
+            ImperfectChip: not PinErrors(**self.settings.imperfect.model_dump()).ideal,
+            VariedChip: not build_variation(self.settings).absent,
+        }
+        return [*(kind.__qualname__ for kind, there in wrapped.items() if there), self.settings.chip.kind]
 
     def _varied_chip(self, variation: Variation, simulators: SimulatorChoice) -> Chip:
         seed, access = self.settings.specimen, self.settings.chip.access
@@ -311,56 +379,62 @@ class Experiment:
         )
 
     def manifest(self) -> dict[str, Any]:
-        """What a run needs to be repeated: versions, seed, tolerances, hash of the initial netlist."""
-        chip = self.settings.chip
-        versions = {name: metadata.version(name) for name in ("harness", "numpy", "scipy", "scikit-learn")}
-        simulator: dict[str, Any] = {"kind": chip.kind}
-        if chip.kind == "ngspice":
-            session = open_session()
-            versions |= {"PySpice": metadata.version("PySpice"), "ngspice": session.version_text}
-            simulator |= {"linear_solver": session.linear_solver, **vars(self.tolerances), "chunk": chip.chunk}
-        return {
-            "experiment": self.settings.name,
-            "seed": self.settings.training.seed,
-            "chip": simulator,
-            "versions": {"python": platform.python_version(), **versions},
-            "netlist_sha256": sha256(self.netlist(self.circuit).encode()).hexdigest(),
-            "data_sha256": self._data_hash(),
-        }
+        """What a run needs to be repeated, and what is later compared with it (`harness.manifest`)."""
+        made = manifest.manifest_of(self.recorded, self.data, self.netlist(self.circuit), self._described)
+        return made | ({"own": self.own} if self.own else {})
 
-    def _data_hash(self) -> str:
-        """Of every row with its encoding, in the order of the split."""
-        digest = sha256()
-        for rows in (self.data.train, self.data.test):
-            for part in (rows.codes, rows.centre, rows.width, rows.targets):
-                digest.update(part.tobytes())
-        return digest.hexdigest()
+    @property
+    def _described(self) -> dict[str, Any]:
+        """What will train a run, in the words of its manifest."""
+        described = {name: parts.described(getattr(self, name)) for name in ("rule", "update", "cost", "plan")}
+        return described | {"chip": self.chip_kinds, "data": self.data.sha256()}
 
     def changes_since(self, run: Run) -> list[str]:
-        """Versions, and the linear solver, that differ from those a run began with: its bits may differ too.
+        """Versions, and the linear solver, that differ from those that a run began with: its bits may differ too.
 
         Raises:
-            RunError: the data are not those that the run began with.
+            RunError: the settings or the data are not those that the run was made with.
         """
-        then, now = run.manifest, self.manifest()
-        if then["data_sha256"] != now["data_sha256"]:
-            raise RunError(f"run {run.path}: the data set has changed since it began; start a new run")
-        before, after = _software(then), _software(now)
-        return [
-            f"{name} {before.get(name, 'none')} is now {new}" for name, new in after.items() if before.get(name) != new
-        ]
+        self.check(run)
+        return manifest.changes_since(run, self.settings)
 
-    def create_run(self, path: Path) -> Run:
+    def check(self, run: Run) -> None:
+        """Refuse a run that was not made with this experiment.
+
+        Raises:
+            RunError: a key or the data differ, or its checkpoint does not fit the network.
+        """
+        manifest.check_settings(run, self.recorded)
+        manifest.check_data(run, self.data)
+        self._check_netlist(run)
+        parts.refuse_others(run, self._described)
+        run.tables()
+        if (position := run.position()) is not None:
+            self.programmed(run, position)
+
+    def _check_netlist(self, run: Run) -> None:
+        name = self.settings.name
+        usual = Experiment.load(name).settings if name in experiment_names() else None
+        manifest.check_netlist(run, self.settings, lambda: self.netlist(self.circuit), usual)
+
+    def create_run(self, path: Path, start: Start | None = None) -> Run:
         """A new run directory for this experiment.
+
+        Args:
+            path: where nothing is yet.
+            start: conductances to begin with; None for the experiment's own.
 
         Raises:
             RunError: something is at `path` already.
             ExperimentError: the initial network does not bear the rule's springs.
         """
-        self.springs.refuse(self.circuit.conductances)
+        self.springs.refuse(self.circuit.conductances if start is None else start.conductances)
         if not build_variation(self.settings).absent:  # a chip that cannot be made leaves no run behind
             self.replace({"chip.kind": "nodal"}).new_chip().close()
-        return Run.create(path, self.recorded.to_toml(), self.manifest())
+        if start is None:
+            return Run.create(path, self.recorded.to_toml(), self.manifest())
+        position = Position(start.conductances, self.update.init(start.conductances))
+        return Run.create(path, self.recorded.to_toml(), {**self.manifest(), **start.origin}, position)
 
     def train(
         self,
@@ -386,12 +460,13 @@ class Experiment:
             What the run reached, as in its ``result.json``; None when it was stopped.
 
         Raises:
-            RunError: another process trains there.
+            RunError: another process trains there, or the run was made with another experiment.
             ChipError: the chip failed; the last checkpoint stays.
         """
+        self.check(run)
         with run.locked(), self.open_chip(simulators) as chip:
-            parts = (chip, self.rule, self.update, self.cost, self.data, self.plan, run)
-            complete = controller.train(*parts, watch=watch, stop=stop)
+            given = (chip, self.rule, self.update, self.cost, self.data, self.plan, run)
+            complete = controller.train(*given, watch=watch, stop=stop)
             if complete:
                 began = time.perf_counter()
                 found = {"train": controller.evaluate(chip, self.cost, self.data.train.first(_SHOWN))}
@@ -419,27 +494,62 @@ class Experiment:
         """
         with self.open_chip(simulators) as chip:
             chip.program(self.trained(run).conductances)
-            parts = {"train": self.data.train, "test": self.data.test}
-            found = {part: controller.evaluate(chip, self.cost, rows) for part, rows in parts.items()}
+            rows = {"train": self.data.train, "test": self.data.test}
+            found = {part: controller.evaluate(chip, self.cost, samples) for part, samples in rows.items()}
             shown: dict[str, Any] = {"sparse_sweeps": chip.ledger.sparse_sweeps}
         for part, one in found.items():
             shown |= {f"{part}_accuracy": one.accuracy, f"{part}_loss": one.loss, f"{part}_samples": len(one.outputs)}
         shown |= value_errors(self.data, found)
         if predicted is not None:
             write_atomic(predicted, predictions(self.data, found))
-        return {"run": str(run.path), "chip": self.settings.chip.kind, **shown}
+        changes = self.changes_on(run)
+        about = {"run": str(run.path), "chip": self.settings.chip.kind, **({"with": changes} if changes else {})}
+        return {**about, **shown}
+
+    def changes_on(self, run: Run) -> dict[str, str]:
+        """What differs from the settings that a run was made with: values as people write them, by key."""
+        return manifest.changes_of(run, self.recorded)
+
+    def told(self, run: Run | None) -> str:
+        """Where the conductances are from, in a line: the run, what is not as it was made, and parts of one's own."""
+        if run is None:
+            return f"initial conductances, seed {self.settings.network_seed}"
+        changes = self.changes_on(run)
+        told = f"trained in {run.path.resolve().name}"
+        if own := parts.own_parts(run):
+            told += f" by parts of one's own ({', '.join(f'{name}: {title}' for name, title in own.items())})"
+        return told + (f", with {', '.join(f'{key} = {new}' for key, new in changes.items())}" if changes else "")
 
     def trained(self, run: Run) -> Circuit:
         """The network with the conductances of a run's last checkpoint.
 
         Raises:
-            RunError: the run has no checkpoint yet.
+            RunError: the run has no checkpoint yet, or is of another network or other data.
         """
         position = run.position()
         if position is None:
             raise RunError(
                 f"run {run.path} has no checkpoint yet; go on with: {command('train', '--resume', run.path)}"
             )
+        manifest.check_trained(run, self.recorded)
+        return self.programmed(run, position)
+
+    def programmed(self, run: Run, position: Position) -> Circuit:
+        """The network with conductances from a run's checkpoint, which must fit it.
+
+        Raises:
+            RunError: the network has other cells, or a conductance is beyond their bounds.
+        """
+        file, arrays = run.path / "checkpoint.npz", self.circuit.arrays
+        ours, theirs = ([list(each.shape) for each in found] for found in (arrays, position.conductances))
+        if ours != theirs:
+            raise RunError(f"{file} is of another network: it has cells {theirs}, the experiment's are {ours}")
+        for array, g in zip(arrays, position.conductances, strict=True):
+            slack = _ROUNDED * array.g_max
+            if g.min() < array.g_min - slack or g.max() > array.g_max + slack:
+                found = f"{show(float(g.min()), 'S')}…{show(float(g.max()), 'S')}"
+                bounds = f"{show(array.g_min, 'S')}…{show(array.g_max, 'S')}"
+                raise RunError(f"{file} is of another network: {array.title} has {found}, its cells reach {bounds}")
         return self.circuit.with_conductances(position.conductances)
 
     def draw(self, run: Run, *, warn: Callable[[str], None] = python_warning) -> None:
@@ -517,12 +627,6 @@ def _check_place(name: str) -> None:
         own = "" if name.endswith(".toml") else " (a file of one's own ends in .toml)"
         meant = did_you_mean(name.removesuffix(".toml"), experiment_names(), or_list=True)
         raise ExperimentError(f"there is no experiment {name!r}{meant}{own}")
-
-
-def _software(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """What computed a run: versions, and the linear solver where ngspice did."""
-    solver = manifest["chip"].get("linear_solver")
-    return manifest["versions"] | ({"the linear solver": solver} if solver else {})
 
 
 def packaged_experiments() -> dict[str, str]:

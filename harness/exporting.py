@@ -65,10 +65,9 @@ def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Packag
     rows = _rows(subject, choices.rows)
     bench = bench_of(subject, rows)
     design = design_of(circuit, choices.tile, subject.settings.name)
-    seed = subject.settings.training.seed
     origin = Origin(
         experiment=subject.settings.name,
-        conductances=f"trained in {run.path.resolve().name}" if run else f"initial conductances, seed {seed}",
+        conductances=subject.told(run),
         run=run.path.resolve().name if run else None,
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
         rows=rows,

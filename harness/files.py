@@ -63,6 +63,19 @@ def whole_folder(path: Path) -> Iterator[Path]:
         os.close(opened)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder at once: it vanishes as a whole before its files are removed. There may be none.
+
+    Raises:
+        OSError: it cannot be removed; names the folder.
+    """
+    with _named(path):
+        if path.exists():
+            aside = path.parent / f".{path.name[:_LONGEST]}-{secrets.token_hex(4)}{_PARTIAL}"
+            os.rename(path, aside)
+            shutil.rmtree(aside)
+
+
 def remove_partial(path: Path) -> None:
     """Remove what killed commands have left of a file or folder; parts that a living command holds stay."""
     with suppress(OSError):

@@ -9,7 +9,7 @@ from harness.circuit.perceptron import Perceptron, Realized, realize
 from harness.errors import ExperimentError
 from harness.experiment import HERE, Experiment, SimulatorChoice
 from harness.measurement import Drive
-from harness.runs import Position, Run
+from harness.runs import Run, Start
 from harness.sections import CascadeSettings
 from harness.wording import counted
 
@@ -47,8 +47,8 @@ def import_perceptron(
         RunError: something is at `folder` already.
     """
     fitted, realized = realization(experiment, perceptron)
-    run = fitted.create_run(folder)
-    run.save(Position(realized.conductances, fitted.update.init(realized.conductances)), [], [])
+    origin = {"origin": {"perceptron": list(perceptron.hidden)}}
+    run = fitted.create_run(folder, Start(realized.conductances, origin))
     return run, agreement(fitted, perceptron, realized, simulators)
 
 

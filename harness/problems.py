@@ -106,6 +106,18 @@ class _Place:
         return ".".join(self.names) + self.item
 
 
+def said(value: Any, unit: str) -> str:
+    """A key's value as people write it, with its unit if it has one."""
+    match value:
+        case None:
+            return "not set"
+        case list() | tuple():
+            return f"[{', '.join(said(part, unit) for part in value)}]"
+        case float() if unit:
+            return show(value, unit)
+    return repr(value)
+
+
 def _place(location: Sequence[str | int], root: type[BaseModel]) -> _Place:
     names: list[str] = []
     item, field = "", None

@@ -14,24 +14,25 @@
 Each file is replaced as a whole, never in part, and the directory appears under its name only when it is complete.
 """
 
-import fcntl
+import csv
 import io
 import json
-import tempfile
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
 from harness.errors import RunError
-from harness.files import write_atomic
+from harness.files import whole_folder, write_atomic
 from harness.learning.updates import UpdateState
+from harness.locking import alone_in
 from harness.measurement import Conductances
+from harness.reading import TABLE_LIMIT, Arrays, read_arrays, read_json, read_text
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,19 @@ class Position:
     sparse_sweeps: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Conductances that a run begins with instead of the experiment's own."""
+
+    conductances: Conductances
+    """S."""
+    origin: Mapping[str, Any]
+    """Keys of the manifest that say where they come from."""
+
+
+MANIFEST = "manifest.json"
+
+
 class Run:
     """An existing run directory."""
 
@@ -156,16 +170,20 @@ class Run:
         Raises:
             RunError: the directory is missing or is no run.
         """
-        if not (path / "manifest.json").is_file():
-            why = (
-                "it holds no manifest.json" if path.is_dir() else "it is a file" if path.exists() else "it is not there"
-            )
+        if not (path / MANIFEST).exists():
+            why = f"it holds no {MANIFEST}" if path.is_dir() else "it is a file" if path.exists() else "it is not there"
             raise RunError(f"{path} is no run directory: {why}; 'harness train' makes one")
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, experiment: str, manifest: Mapping[str, Any]) -> "Run":
+    def create(cls, path: Path, experiment: str, manifest: Mapping[str, Any], start: Position | None = None) -> "Run":
         """Make a new run directory, complete or not at all.
+
+        Args:
+            path: where nothing is yet.
+            experiment: the content of ``experiment.toml``.
+            manifest: the content of ``manifest.json``.
+            start: a checkpoint to begin at; None begins at the experiment's own conductances.
 
         Raises:
             RunError: something is at `path` already.
@@ -173,15 +191,14 @@ class Run:
         if path.exists():
             raise RunError(f"{path} exists already; resume it with --resume {path}, or give another --run")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
-            made = Path(scratch) / "run"
-            made.mkdir()
-            (made / "experiment.toml").write_text(experiment, encoding="utf-8")
-            (made / "manifest.json").write_text(_json(manifest), encoding="utf-8")
-            try:
-                made.rename(path)
-            except OSError as error:
-                raise RunError(f"{path} was made by another process just now") from error
+        try:
+            with whole_folder(path) as made:
+                write_atomic(made / "experiment.toml", experiment.encode())
+                write_atomic(made / MANIFEST, _json(manifest).encode())
+                if start is not None:
+                    cls(made).save(start, [], [])
+        except FileExistsError as error:
+            raise RunError(f"{path} was made by another process just now") from error
         return cls(path)
 
     @property
@@ -191,15 +208,33 @@ class Run:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Versions, seed, tolerances, hashes."""
-        read: dict[str, Any] = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
-        return read
+        """Versions, seed, tolerances, hashes.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        return read_json(self.path / MANIFEST, RunError)
+
+    def record(self, manifest: Mapping[str, Any]) -> None:
+        """Replace the manifest."""
+        write_atomic(self.path / MANIFEST, _json(manifest).encode())
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What the run reached; None while it is not complete."""
+        """What the run reached; None while it is not complete.
+
+        Raises:
+            RunError: the file is damaged.
+        """
         file = self.path / "result.json"
-        return {"run": str(self.path), **json.loads(file.read_text(encoding="utf-8"))} if file.exists() else None
+        if not file.exists():
+            return None
+        found = read_json(file, RunError)
+        for key, kind in _RESULT.items():
+            if not isinstance(found.get(key), kind) or isinstance(found[key], bool):
+                what = f"{found[key]!r}" if key in found else "missing"
+                raise RunError(f"{file} is damaged: {key!r} is {what}; remove the file and resume the run")
+        return {"run": str(self.path), **found}
 
     @property
     def drawn(self) -> bool:
@@ -214,23 +249,43 @@ class Run:
         Raises:
             RunError: another process does so.
         """
-        with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise RunError(f"run {self.path} is in use by another process") from error
-            for abandoned in self.path.glob(".*-????????"):  # of a process that was killed while it wrote
-                abandoned.unlink(missing_ok=True)
+        with alone_in(self.path, f"run {self.path}"):
             yield
 
     def tables(self) -> tuple[list[StepRow], list[EpochRow]]:
-        """Rows of ``steps.csv`` and ``epochs.csv`` up to the last checkpoint (later rows belong to no state)."""
+        """Rows of ``steps.csv`` and ``epochs.csv`` up to the last checkpoint (later rows belong to no state).
+
+        Raises:
+            RunError: a table or the checkpoint is damaged, or a table does not reach as far as the checkpoint.
+        """
         position = self.position()
         if position is None:
             return [], []
         here = (position.epoch + 1, position.step)
         steps = [row for row in _read(self.path / "steps.csv", StepRow) if (row.epoch, row.step) <= here]
-        return steps, [row for row in _read(self.path / "epochs.csv", EpochRow) if row.epoch <= position.epoch]
+        epochs = [row for row in _read(self.path / "epochs.csv", EpochRow) if row.epoch <= position.epoch]
+        self._check_rows(steps, epochs, position)
+        return steps, epochs
+
+    def _check_rows(self, steps: Sequence[StepRow], epochs: Sequence[EpochRow], position: Position) -> None:
+        """Every row follows the one before, and the last one is the checkpoint's."""
+        places = [(row.epoch, row.step) for row in steps]
+        last = places[-1] if places else (0, 0)
+        follows = all(
+            there in ((epoch, step + 1), (epoch + 1, 1))
+            for (epoch, step), there in zip([(1, 0), *places], places, strict=False)
+        )
+        reached = last == (position.epoch + 1, position.step) if position.step else last[0] == position.epoch
+        stands = f"the checkpoint stands after {position.epoch} epochs and {position.step} steps"
+        if not (follows and reached):
+            raise RunError(
+                f"{self.path / 'steps.csv'} is damaged, or of another run: its rows do not lead to epoch {last[0]}, "
+                f"step {last[1]}, or {stands}"
+            )
+        if [row.epoch for row in epochs] != list(range(1, position.epoch + 1)):
+            raise RunError(
+                f"{self.path / 'epochs.csv'} is damaged, or of another run: it has {len(epochs)} rows, and {stands}"
+            )
 
     def save(
         self, position: Position, steps: Sequence[StepRow], epochs: Sequence[EpochRow], *, score: str = "accuracy"
@@ -248,14 +303,19 @@ class Run:
         write_atomic(self.path / "checkpoint.npz", npz(numbers | arrays | slots | counts))
 
     def position(self) -> Position | None:
-        """The last checkpoint; None before the first."""
+        """The last checkpoint; None before the first.
+
+        Raises:
+            RunError: the file is damaged.
+        """
         file = self.path / "checkpoint.npz"
         if not file.exists():
             return None
         try:
-            return _read_position(file)
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise RunError(f"{file} is damaged and cannot be read ({error})") from error
+            return _position_of(read_arrays(file, RunError))
+        except (ValueError, KeyError, TypeError) as error:
+            why = f"it has no array {error}" if isinstance(error, KeyError) else str(error)
+            raise RunError(f"{file} is damaged, or of something else ({why})") from error
 
     def finish(self, names: Sequence[str], conductances: Conductances, result: Mapping[str, Any]) -> None:
         """Write the trained conductances (S, by crossbar) and the result."""
@@ -263,17 +323,60 @@ class Run:
         write_atomic(self.path / "result.json", _json(result).encode())
 
 
-_POSITION_NUMBERS = [f.name for f in fields(Position) if f.name not in ("conductances", "update")]
+_POSITION_NUMBERS = {f.name: f.type for f in fields(Position) if f.name not in ("conductances", "update")}
+_RESULT: dict[str, type | tuple[type, ...]] = {
+    "experiment": str,
+    "seed": int,
+    "score": str,
+    **dict.fromkeys(("test_accuracy", "train_accuracy", "test_loss", "train_loss"), (int, float)),
+    "epochs": int,
+    **dict.fromkeys(("seconds", "train_samples_per_second"), (int, float)),
+}
+"""Keys of ``result.json`` that every version writes."""
 
 
-def _read_position(file: Path) -> Position:
-    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
-        crossbars = range(sum(name.startswith("g_") for name in saved.files))
-        slots = tuple(tuple(saved[f"u_{s}_{k}"] for k in crossbars) for s in range(int(saved["slots"])))
-        kept = [name for name in _POSITION_NUMBERS if name in saved.files or name not in LEDGER]  # else an older run
-        numbers = {name: saved[name].item() for name in kept}
-        update = UpdateState(int(saved["update_steps"]), slots)
-        return Position(tuple(saved[f"g_{k}"] for k in crossbars), update, **numbers)
+def _position_of(saved: Arrays) -> Position:
+    """The position that was saved as these arrays.
+
+    Raises:
+        KeyError: an array is missing.
+        ValueError: one has another shape or kind, or a value that no training gives.
+    """
+    count = sum(name.startswith("g_") for name in saved)
+    conductances = tuple(_floats(saved, f"g_{k}") for k in range(count))
+    if not count:
+        raise KeyError("g_0")
+    slots = tuple(tuple(_floats(saved, f"u_{s}_{k}") for k in range(count)) for s in range(_whole(saved, "slots")))
+    for arrays in slots:
+        for k, (array, g) in enumerate(zip(arrays, conductances, strict=True)):
+            if array.shape != g.shape:
+                raise ValueError(f"the update's memory of array {k} has shape {array.shape}, its cells are {g.shape}")
+    kept = [name for name in _POSITION_NUMBERS if name in saved or name not in LEDGER]  # else an older run
+    numbers: dict[str, Any] = {
+        name: _whole(saved, name) if _POSITION_NUMBERS[name] is int else _number(saved, name) for name in kept
+    }
+    return Position(conductances, UpdateState(_whole(saved, "update_steps"), slots), **numbers)
+
+
+def _floats(saved: Arrays, name: str) -> Any:
+    array = saved[name]
+    if array.dtype != np.float64 or not array.size or not np.isfinite(array).all():
+        raise ValueError(f"array {name!r} is not of finite numbers of 64 bits")
+    return array
+
+
+def _number(saved: Arrays, name: str) -> float:
+    array = saved[name]
+    if array.shape != () or array.dtype.kind not in "iuf" or not math.isfinite(array.item()):
+        raise ValueError(f"{name!r} is no finite number")
+    return float(array.item())
+
+
+def _whole(saved: Arrays, name: str) -> int:
+    number = saved[name].item() if saved[name].shape == () else None
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise ValueError(f"{name!r} is no count")
+    return number
 
 
 def npz(arrays: Mapping[str, Any]) -> bytes:
@@ -296,16 +399,40 @@ def _csv(rows: Sequence[Any], kind: type, score: str) -> bytes:
 
 
 def _read(path: Path, kind: type) -> list[Any]:
-    """Rows of a table, every number with the very bits that were written."""
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    frame = frame.rename(columns=lambda heading: heading.replace("R²", "accuracy"))
-    readers = {HEADINGS.get(f.name, f.name): (f.name, int if f.type is int else float) for f in fields(kind)}
-    rows = frame.to_dict(orient="records")
-    found = {heading: reader for heading, reader in readers.items() if heading in frame or reader[0] not in LEDGER}
-    return [
-        kind(**{name: read(row[heading]) if row[heading] else None for heading, (name, read) in found.items()})
-        for row in rows
-    ]
+    """Rows of a table, every number with the very bits that were written.
+
+    Raises:
+        RunError: the file is missing or damaged; names the line.
+    """
+    rows = csv.reader(io.StringIO(read_text(path, RunError, most=TABLE_LIMIT), newline=""))
+    try:
+        headings = [heading.replace("R²", "accuracy") for heading in next(rows, [])]
+        columns = _columns(headings, kind)
+        return [kind(**_values(row, headings, columns)) for row in rows]
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"{path}, line {rows.line_num}: the table is damaged ({error})") from error
+
+
+def _columns(headings: Sequence[str], kind: type) -> dict[int, Any]:
+    """The field of each column; columns of the ledger may be missing, as in older runs."""
+    known = {HEADINGS.get(f.name, f.name): f for f in fields(kind)}
+    needed = [heading for heading, field in known.items() if field.name not in LEDGER]
+    if missing := [heading for heading in needed if heading not in headings]:
+        raise ValueError(f"there is no column {missing[0]!r}")
+    return {k: known[heading] for k, heading in enumerate(headings) if heading in known}
+
+
+def _values(row: Sequence[str], headings: Sequence[str], columns: Mapping[int, Any]) -> dict[str, Any]:
+    if len(row) != len(headings):
+        raise ValueError(f"it has {len(row)} fields where {len(headings)} should be")
+    values: dict[str, Any] = {}
+    for k, field in columns.items():
+        optional = "None" in str(field.type)
+        try:
+            values[field.name] = None if optional and not row[k] else (int if field.type is int else float)(row[k])
+        except ValueError:
+            raise ValueError(f"{headings[k]}: {row[k][:40]!r} is no number") from None
+    return values
 
 
 def _json(content: Mapping[str, Any]) -> str:

@@ -77,6 +77,8 @@ class DataSettings(Section):
     targets: tuple[Volts, Volts] | None = None
     """V of a wrong and of the right output, 0 V and 1 V without it; for scaled ``values``, V of the smallest and of the
     largest value of the training rows, −1 V and 1 V without it."""
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] | None = None
+    """Of the split into training and held-out rows; training.seed without it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -155,6 +157,8 @@ class _Network(Section):
     """Largest conductance of a cell, S."""
     input_gain: Positive = 1.0
     """V at the input pins per V of input."""
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] | None = None
+    """Of the initial conductances and the edges of random graphs; training.seed without it."""
 
     @model_validator(mode="after")
     def _range(self) -> Self:
@@ -434,7 +438,8 @@ class TrainingSettings(Section):
     epochs: Annotated[Whole, Field(ge=1, le=1_000_000)]
     batch: Annotated[Whole, Field(ge=1, le=1_000_000)]
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
-    """Of the split, the initial conductances, the order of the samples and the signs of the nudge."""
+    """Of the order of the samples, the signs of the nudge and the choice of a subset; also of the split, the initial
+    conductances and the chip, unless data.seed, network.seed and variation.seed say others."""
 
 
 RuleSettings = Union[  # noqa: UP007

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
@@ -12,7 +12,8 @@ from pydantic.fields import FieldInfo
 
 from harness.chip_sections import ChipSettings, ImperfectSettings, ProgrammingSettings, VariationSettings
 from harness.errors import ExperimentError
-from harness.problems import MismatchError, Names, explain, line_of, unit_of
+from harness.problems import MismatchError, Names, explain, line_of, said, unit_of
+from harness.reading import parse_toml
 from harness.sections import (
     DataSettings,
     NetworkSettings,
@@ -23,6 +24,9 @@ from harness.sections import (
     UpdateSettings,
 )
 from harness.wording import counted
+
+_SHOWN = 200
+"""Characters of an override that errors repeat."""
 
 
 class Settings(Section):
@@ -55,6 +59,16 @@ class Settings(Section):
         return self
 
     @property
+    def split_seed(self) -> int:
+        """Seed of the split into training and held-out rows."""
+        return self.training.seed if self.data.seed is None else self.data.seed
+
+    @property
+    def network_seed(self) -> int:
+        """Seed of the initial conductances and of the edges of random graphs."""
+        return self.training.seed if self.network.seed is None else self.network.seed
+
+    @property
     def specimen(self) -> int:
         """Seed of what differs from chip to chip and from device to device."""
         return self.training.seed if self.variation.seed is None else self.variation.seed
@@ -63,6 +77,16 @@ class Settings(Section):
     def unit_of(cls, key: str) -> str:
         """The unit of a dotted key, such as S of ``rule.beta``; nothing where it has none."""
         return unit_of(key, cls)
+
+    def pinned(self) -> Self:
+        """The same settings with every seed said by its own key, so that another training.seed leaves the others."""
+        pinned = {name: getattr(self, name).model_copy(update={"seed": seed}) for name, seed in self.seeds.items()}
+        return self.model_copy(update=pinned)
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """Seeds that sections have of their own or take from training.seed, by section."""
+        return {"data": self.split_seed, "network": self.network_seed, "variation": self.specimen}
 
     def to_toml(self) -> str:
         """The settings with every default in place, as a file that reads back to the same settings."""
@@ -84,10 +108,7 @@ def read_settings(
     Raises:
         ExperimentError: syntax, keys or values are wrong; names line, key, value, bound and the nearest right key.
     """
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ExperimentError(f"{source}: not valid TOML: {error}") from error
+    content = parse_toml(text, ExperimentError, source)
     changes: dict[Names, str] = {}
     for override in (*(f"--set {override}" for override in overrides), *swept):
         path, value = _read_override(override)
@@ -113,6 +134,30 @@ def merged(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     for key, value in changes.items():
         _change(content, tuple(key.split(".")), value, f"{key} = {value!r}")
     return _validated(content, lambda _: "experiment", lambda _: Path())
+
+
+def differences(then: Settings, now: Settings, sections: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
+    """Dotted keys whose values differ, each with both values as people write them.
+
+    Args:
+        then: one experiment.
+        now: the other one.
+        sections: names of those to compare; empty for all.
+    """
+    old, new = (dict(leaves(each.model_dump(mode="json"))) for each in (then, now))
+    keys = [key for key in dict.fromkeys([*old, *new]) if not sections or key.partition(".")[0] in sections]
+    pairs = {key: (old.get(key), new.get(key)) for key in keys}
+    units = {key: Settings.unit_of(key) for key, (a, b) in pairs.items() if a != b}
+    return {key: (said(pairs[key][0], unit), said(pairs[key][1], unit)) for key, unit in units.items()}
+
+
+def leaves(table: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys of a table in tables, with their values."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{start}{key}.")
+        else:
+            yield start + key, value
 
 
 def _validated(content: dict[str, Any], where: Callable[[Names], str], folder: Callable[[Names], Path]) -> Settings:
@@ -147,9 +192,15 @@ def _read_override(override: str) -> tuple[Names, Any]:
     if not (equals and all(path)):
         raise ExperimentError(f"{override}: write key=value, such as training.epochs=3")
     try:
-        return path, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return path, value.strip()
+        return path, parse_toml(f"value = {value}", ExperimentError, _shortened(override))["value"]
+    except ExperimentError as error:
+        if isinstance(error.__cause__, tomllib.TOMLDecodeError):  # a text without quotes
+            return path, value.strip()
+        raise
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _change(content: dict[str, Any], path: Names, value: Any, what: str) -> None:

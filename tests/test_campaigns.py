@@ -32,7 +32,8 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_kill_at_a_file_operation_loses_nothing(tmp_path: Path) -> None:
-    found = campaign(tmp_path, "--step", "9", "kills: show", "kills: conductances export", "kills: regress update")
+    commands = ("show", "conductances export", "conductances import", "train from", "sweep of a run", "regress update")
+    found = campaign(tmp_path, "--step", "17", *(f"kills: {command}" for command in commands))
     assert found["passed"], found
     assert all(kind["cases"] for kind in found["kinds"].values())
 

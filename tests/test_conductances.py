@@ -155,17 +155,17 @@ def test_a_heading_that_says_something_else_is_refused(tmp_path: Path, text: str
 
 def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
     (tmp_path / "g.npz").write_bytes(b"no archive")
-    for name, message in (("g.npz", "cannot be read as an npz"), ("g.csv", "cannot be read"), ("g.xls", "ends with")):
+    for name, message in (("g.npz", "cannot be read as an npz"), ("g.csv", "no such file"), ("g.xls", "ends with")):
         with pytest.raises(DataError, match=message):
             read_table(tmp_path / name, LAYERED)
     for content in (b"no archive", b"PK\3\4 and no more", b"\x93NUMPY", None):
         (tmp_path / "g.npz").unlink(missing_ok=True)
         if content is not None:
             (tmp_path / "g.npz").write_bytes(content)
-        with pytest.raises(DataError, match=r"\((it is damaged, or something else|no such file or directory)\)$"):
+        with pytest.raises(DataError, match=r"g\.npz: (it cannot be read as an npz file|there is no such file)"):
             read_table(tmp_path / "g.npz", LAYERED)
     (tmp_path / "g.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="cannot be read as CSV"):
+    with pytest.raises(DataError, match="line 1: it is not UTF-8 text"):
         read_table(tmp_path / "g.csv", LAYERED)
     with pytest.raises(DataError, match=r"ends with \.csv or \.npz, not '\.txt'"):
         export_table(LAYERED, tmp_path / "g.txt")
@@ -179,7 +179,7 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
         ({f"{NAME}.rows": np.arange(len(LAYERED.arrays[0].words))}, "rows and columns must be texts"),
         ({f"{NAME}.siemens": np.full(LAYERED.arrays[0].shape, np.nan)}, f"row {WORD}, column {BIT}: nan is no finite"),
         ({f"{NAME}.siemens": np.full(LAYERED.arrays[0].shape, "1")}, "siemens must be numbers"),
-        ({f"{NAME}.siemens": np.array([None])}, "without pickles"),
+        ({f"{NAME}.siemens": np.array([None])}, "holds neither real numbers nor texts"),
         ({"notes": np.ones(1)}, "'notes' is none of"),
         ({"xbar.siemens": np.ones(1)}, "there is no array 'xbar'"),
         ({f"{NAME}.rows": np.array([WORD] * len(LAYERED.arrays[0].words))}, "is there twice"),

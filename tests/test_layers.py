@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HARNESS = Path(__file__).parent.parent / "harness"
-GROUND_FLOOR = {"errors", "units", "measurement", "files", "reading", "delimited", "wording"}
+GROUND_FLOOR = {"errors", "units", "measurement", "files", "reading", "delimited", "locking", "wording"}
 GROUND_FLOOR |= {"safe_path", "worker_process", "workers"}
 MAY_IMPORT = {
     "errors": set(),
@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "reading": GROUND_FLOOR,
     "delimited": GROUND_FLOOR,
     "wording": GROUND_FLOOR,
+    "locking": GROUND_FLOOR,
     "devices": GROUND_FLOOR,
     "circuit": GROUND_FLOOR | {"devices"},
     "netlist": GROUND_FLOOR | {"devices", "circuit", "problems"},
@@ -28,6 +29,8 @@ MAY_IMPORT = {
     "learning": GROUND_FLOOR | {"devices", "circuit"},
     "datasets": GROUND_FLOOR,
     "runs": GROUND_FLOOR | {"learning"},
+    "parts": GROUND_FLOOR | {"runs"},
+    "manifest": GROUND_FLOOR | {"chip", "datasets", "runs", "settings"},
     "problems": GROUND_FLOOR,
     "assembly": GROUND_FLOOR
     | {"chip_sections", "devices", "circuit", "chip", "learning", "datasets", "controller", "sections", "settings"}
@@ -37,15 +40,16 @@ MAY_IMPORT = {
     "settings": GROUND_FLOOR | {"chip_sections", "problems", "sections"},
     "memory": GROUND_FLOOR | {"sections", "settings"},
     "strength": GROUND_FLOOR | {"chip", "circuit", "learning", "sections", "settings"},
-    "controller": GROUND_FLOOR | {"chip", "learning", "datasets", "runs"},
+    "controller": GROUND_FLOOR | {"chip", "learning", "datasets", "parts", "runs"},
     "checks": GROUND_FLOOR | {"devices", "circuit", "netlist", "chip", "learning", "controller"},
     "doctor": GROUND_FLOOR | {"devices", "circuit", "chip", "checks"},
     "experiment": GROUND_FLOOR
     | {"circuit", "netlist", "chip", "learning", "datasets", "runs", "pictures", "sections", "settings", "controller"}
-    | {"assembly", "memory", "predictions", "strength"},
+    | {"assembly", "manifest", "memory", "parts", "predictions", "strength"},
     "predictions": GROUND_FLOOR | {"controller", "datasets"},
     "exporting": GROUND_FLOOR
     | {"assembly", "circuit", "netlist", "chip", "experiment", "runs", "sections", "simulators"},
+    "warm_start": GROUND_FLOOR | {"experiment", "parts", "runs"},
     "importing": GROUND_FLOOR | {"circuit", "experiment", "runs", "sections"},
     "conductances": GROUND_FLOOR | {"circuit", "experiment", "runs"},
     "bench": GROUND_FLOOR | {"circuit", "netlist", "chip", "controller", "experiment", "sections"},
@@ -76,11 +80,11 @@ MAY_IMPORT = {
     "pictures": GROUND_FLOOR | {"circuit", "devices", "runs", "transient"},
     "commands": GROUND_FLOOR
     | {"audit", "bench", "checks", "conductances", "controller", "datasets", "devices", "experiment", "exporting"}
-    | {"importing", "learning", "memory", "netlist", "pictures", "predictions", "regress", "report", "runs", "sweep"}
-    | {"transient", "verify"},
+    | {"importing", "learning", "memory", "netlist", "parts", "pictures", "predictions", "regress", "report", "runs"}
+    | {"sweep", "transient", "verify"},
     "cli": GROUND_FLOOR
     | {"bench", "checks", "circuit", "commands", "datasets", "doctor", "experiment", "importing", "pictures"}
-    | {"memory", "predictions", "runs"},
+    | {"memory", "predictions", "runs", "warm_start"},
     "__init__": {"experiment", "runs"},
     "__main__": {"cli", "safe_path"},
 }

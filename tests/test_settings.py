@@ -382,7 +382,7 @@ def test_overrides_of_the_wrong_form_are_refused(override: str) -> None:
         ("update.rates.0=3", ["update.rates is a value, not a section"]),
         ("network.g_min=1 S", ["network.g_min", "1 S must lie below g_max, 100 µS"]),
         ("training={epochs=0, batch=1}", ["training.epochs = 0", "must be at least 1"]),
-        ("training.seed=9223372036854775808", ["training.seed", "must be at least 0 and below 4294967296"]),
+        ("training.seed=9223372036854775808", ["training.seed", "a whole number is beyond 64 bits"]),
     ],
 )
 def test_a_mistake_in_an_override_names_it_and_no_line(override: str, parts: list[str]) -> None:
@@ -435,7 +435,7 @@ def test_an_experiment_that_is_not_there_is_refused_with_those_that_are() -> Non
 def test_an_experiment_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "binary.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ExperimentError, match=r"binary\.toml, line \d+: it is not UTF-8 text"):
+    with pytest.raises(ExperimentError, match=r"binary\.toml, line 1: it is not UTF-8 text \(byte 0xff\)"):
         Experiment.load(str(path))
 
 

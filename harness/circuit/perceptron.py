@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from harness.circuit.circuit import Circuit
 from harness.circuit.elements import Crossbar, VoltageSource
 from harness.errors import CircuitError, DataError
 from harness.measurement import Array, Conductances
+from harness.reading import read_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +67,16 @@ class Perceptron:
         Raises:
             DataError: the file cannot be read or an array is missing.
         """
-        try:
-            with np.load(path, allow_pickle=False) as saved:
-                found = {name: np.asarray(saved[name], float) for name in saved.files}
-        except (OSError, ValueError, BadZipFile) as error:
-            raise DataError(f"perceptron: {path} cannot be read as npz ({error})") from error
+        found = read_arrays(path, DataError)
         layers = range(sum(name.startswith("weights_") for name in found))
         for name in [f"{kind}_{k}" for k in layers or [0] for kind in ("weights", "biases")]:
             if name not in found:
                 raise DataError(f"perceptron: {path} has no array {name!r}; it has {', '.join(found) or 'none'}")
-        return cls(tuple(found[f"weights_{k}"] for k in layers), tuple(found[f"biases_{k}"] for k in layers))
+        for name, array in found.items():
+            if array.dtype.kind == "U":
+                raise DataError(f"perceptron: {path}: array {name!r} holds texts, not numbers")
+        parts = ([np.asarray(found[f"{kind}_{k}"], float) for k in layers] for kind in ("weights", "biases"))
+        return cls(*map(tuple, parts))
 
     @property
     def hidden(self) -> tuple[int, ...]:

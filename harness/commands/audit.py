@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from harness.audit import Curve, Doubt, GradientError, Subject, audit_gradients
 from harness.checks import inside
 from harness.commands.options import (
+    about,
     chip_option,
     data_option,
     json_option,
@@ -85,7 +86,7 @@ def audit(
     curves = [row for row in found if isinstance(row, Curve)]
     done = file is None or drawn(file, lambda: _picture(subject, curves, experiment.settings.name))
     if as_json:
-        print_json(_as_object(source, found))
+        print_json({**about(source, experiment, run), **_as_object(found)})
     else:
         _print(found)
     exit_unless_drawn(file, done=done, quiet=as_json)
@@ -108,11 +109,11 @@ def subject_for(experiment: Experiment, run: Run | None, samples: int, adc_step:
     )
 
 
-def _as_object(source: str, found: Iterable[GradientError | Curve | Doubt]) -> dict[str, Any]:
+def _as_object(found: Iterable[GradientError | Curve | Doubt]) -> dict[str, Any]:
     """What `--json` prints: rows by kind, null for what is not a number."""
     kinds: dict[str, type] = {"gradients": GradientError, "curves": Curve, "warnings": Doubt}
     rows = {key: [_finite(asdict(row)) for row in found if isinstance(row, kind)] for key, kind in kinds.items()}
-    return {"source": source, **rows}
+    return dict(rows)
 
 
 def _finite(value: Any) -> Any:

@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 import click
 
+from harness.commands.terminal import ERR
 from harness.datasets.images import VARIABLE
 from harness.errors import UnitError
 from harness.experiment import Experiment, SimulatorChoice
 from harness.memory import refuse_workers
-from harness.runs import Run
+from harness.parts import own_parts
+from harness.runs import MANIFEST, Run
 from harness.units import parse
 from harness.wording import did_you_mean
 
@@ -136,15 +138,20 @@ def with_overrides(given: Sequence[str], chip: str | None, seed: int | None) -> 
 
 
 def subject_of(source: str, overrides: Sequence[str]) -> tuple[Experiment, Run | None]:
-    """A run with its experiment, or an experiment alone."""
-    if (Path(source) / "manifest.json").is_file():
+    """A run with its experiment, whose network and data are as trained, or an experiment alone."""
+    if (Path(source) / MANIFEST).exists():
         run = Run(Path(source))
-        if other := [o for o in overrides if not o.startswith("chip.")]:
-            raise click.UsageError(
-                f"{source} is a run, whose network and rows are as trained; only chip.* can be set, not {other[0]}"
-            )
-        return Experiment.from_file(run.experiment, overrides), run
+        subject = Experiment.of_run(run, overrides)
+        if subject.changes_on(run) or own_parts(run):
+            ERR.print(f"{source}: {subject.told(run)}")
+        return subject, run
     return Experiment.load(source, overrides), None
+
+
+def about(source: str, subject: Experiment, run: Run | None) -> dict[str, Any]:
+    """What a command with ``--json`` says of the network that it has looked at."""
+    changes = subject.changes_on(run) if run else {}
+    return {"source": source, **({"with": changes} if changes else {})}
 
 
 def simulators_for(subject: Experiment, workers: int | None, scheduler: str | None) -> SimulatorChoice:

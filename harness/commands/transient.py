@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from harness.commands.options import (
     Rows,
+    about,
     data_option,
     in_unit,
     json_option,
@@ -111,7 +112,8 @@ def transient(
 
     done = file is None or drawn(file, draw)
     if as_json:
-        print_json({"source": source, "file": str(file) if file and done else None, **found.to_json()})
+        shown = str(file) if file and done else None
+        print_json({**about(source, experiment, run), "file": shown, **found.to_json()})
     else:
         _print(found)
     exit_unless_drawn(file, done=done, quiet=as_json)

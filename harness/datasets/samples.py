@@ -1,6 +1,7 @@
 """What every data set becomes: arrays in volts, split into rows to train on and rows that are held out."""
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +87,16 @@ class Split:
     def valued(self) -> bool:
         """Whether targets are values, not classes."""
         return self.scaling is not None
+
+    def sha256(self) -> str:
+        """Hash of every row with its encoding and scaling, in the order of the split."""
+        digest = sha256()
+        for rows in (self.train, self.test):
+            for part in (rows.codes, rows.centre, rows.width, rows.targets):
+                digest.update(part.tobytes())
+        if self.scaling is not None and (self.scaling.offset.any() or (self.scaling.per_volt != 1).any()):
+            digest.update(self.scaling.offset.tobytes() + self.scaling.per_volt.tobytes())
+        return digest.hexdigest()
 
     @property
     def score(self) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from harness.circuit import Circuit
 from harness.errors import ExperimentError
 from harness.learning.updates import UpdateRule, UpdateState
 from harness.measurement import Array, Conductances
+from harness.reading import read_arrays
 from harness.wording import did_you_mean
 
 Masks = tuple[npt.NDArray[np.bool_], ...]
@@ -87,16 +87,14 @@ def read_masks(circuit: Circuit, file: Path) -> Chosen:
     Raises:
         ExperimentError: the file cannot be read, or an array is missing or has another shape.
     """
-    try:
-        with np.load(file, allow_pickle=False) as saved:
-            found = {name: np.asarray(saved[name]) for name in saved.files}
-    except (OSError, ValueError, BadZipFile) as error:
-        raise ExperimentError(f"subset: {file} cannot be read as npz ({error})") from error
+    found = read_arrays(file, ExperimentError)
     for array in circuit.arrays:
         if array.name not in found:
             raise ExperimentError(f"subset: {file} has no mask {array.name!r}; it has {', '.join(found) or 'none'}")
         if (shape := found[array.name].shape) != array.shape:
             raise ExperimentError(f"subset: {file}: mask {array.name!r} has shape {shape}, the cells are {array.shape}")
+        if found[array.name].dtype.kind == "U" or not np.isin(found[array.name], (0, 1)).all():
+            raise ExperimentError(f"subset: {file}: mask {array.name!r} is not of zeros and ones")
     return Chosen(tuple(found[array.name] != 0 for array in circuit.arrays))
 
 

@@ -37,11 +37,11 @@ from pydantic import Field, ValidationError
 from harness.errors import ExperimentError
 from harness.experiment import Experiment
 from harness.problems import Names, explain, line_of
-from harness.reading import parse_toml, read_text
+from harness.reading import TABLE_LIMIT, parse_toml, read_bytes, read_text
 from harness.regress.bands import Band
 from harness.regress.quantities import QUANTITIES, Measurement
 from harness.sections import Section, Whole
-from harness.settings import Settings
+from harness.settings import Settings, leaves
 from harness.wording import did_you_mean
 
 
@@ -72,12 +72,16 @@ class Case:
         Bands, descriptions and the machine's paths are not in it: files count with their contents.
         """
         content = self.settings.model_dump(mode="json", exclude_defaults=True)
-        settings = {key: value for key, value in _leaves(content) if key not in _ASIDE}
+        settings = {key: value for key, value in leaves(content) if key not in _ASIDE}
         for key, value in settings.items():
             if key.endswith(".file"):
-                settings[key] = f"{Path(value).name}, SHA-256 {sha256(Path(value).read_bytes()).hexdigest()[:16]}"
+                settings[key] = f"{Path(value).name}, SHA-256 {_digest(Path(value))[:16]}"
         own = {"seeds": list(self.seeds), "samples": self.samples, "practice": self.practice}
         return {**own, **dict(sorted(settings.items()))}
+
+
+def _digest(file: Path) -> str:
+    return sha256(read_bytes(file, ExperimentError, most=TABLE_LIMIT)).hexdigest()
 
 
 _WRITES = ("pulses", "reads_to_verify", "write_energy")
@@ -147,7 +151,7 @@ def _case(written: _Written, shared: _Shared, path: Path, where: Callable[[Names
         raise ExperimentError(f"{where(('name',))}: name = {written.name!r}: must be printable, and not empty")
     if written.experiment is None:
         raise ExperimentError(f"{where(())}: {about}: key 'experiment' is missing, here and in [suite]")
-    changes = {**dict(_leaves(shared.set)), **dict(_leaves(written.set))}
+    changes = {**dict(leaves(shared.set)), **dict(leaves(written.set))}
     try:
         name = written.experiment
         found = str(path.parent / name) if name.endswith(".toml") else name
@@ -202,15 +206,6 @@ def _places(path: Path, text: str, count: int) -> Sequence[Callable[[Names], str
 def _place(path: Path, text: str, table: str, names: Names, above: int = 0) -> str:
     line = line_of(text, (table, *names))
     return f"{path}, line {above + line}" if line else str(path)
-
-
-def _leaves(table: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys of a table in tables."""
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{start}{key}.")
-        else:
-            yield start + key, value
 
 
 def _override(key: str, value: Any, folder: Path) -> str:

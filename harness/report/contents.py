@@ -232,12 +232,11 @@ def gather(subject: Experiment, run: Run | None, limits: Limits) -> Contents:
     batch = held_out(subject)
     found = survey(circuit, batch.inputs)
     steps, epochs = run.tables() if run else ([], [])
-    seed = subject.settings.training.seed
     return Contents(
         name=subject.settings.name,
         description=subject.settings.description,
         settings=subject.settings,
-        origin=f"trained in {run.path.resolve().name}" if run else f"initial conductances, seed {seed}",
+        origin=subject.told(run),
         circuit=circuit,
         found=found,
         limits=limits,

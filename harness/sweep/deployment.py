@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import ExperimentError, RunError
+from harness.errors import ExperimentError
 from harness.experiment import Experiment
 from harness.runs import Run
 from harness.sweep.points import Point, grid
-from harness.wording import command
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,14 @@ class Deployment:
 
         Raises:
             ExperimentError: a key or value is wrong, or several seeds are asked of a run.
-            RunError: the run has no checkpoint yet.
+            RunError: the run has no checkpoint yet, was edited, or its data have changed.
         """
         if not is_run(source):
             return cls(grid(source, {}, seeds=seeds, overrides=overrides), None, tune, train)
         run = Run(Path(source))
         if seeds is not None:
             raise ExperimentError(f"{source} is a run of one seed; leave --seeds out, or deploy an experiment")
-        if run.position() is None:
-            raise RunError(f"run {source} has no checkpoint yet; go on with: {command('train', '--resume', source)}")
+        Experiment.of_run(run).trained(run)
         return cls(grid(str(run.experiment), {}), run.path, tune, train)
 
     def check(self, points: Sequence[Point]) -> None:

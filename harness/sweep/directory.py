@@ -15,11 +15,10 @@ was only given the conductances of its origin, ``tuned_accuracy`` after training
 of the origin on its own chip.
 """
 
-import fcntl
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.util import find_spec
@@ -31,16 +30,19 @@ import pandas as pd
 
 from harness.errors import PictureError, RunError
 from harness.experiment import Experiment
-from harness.files import write_atomic
+from harness.files import whole_folder, write_atomic
+from harness.locking import alone_in
+from harness.reading import TABLE_LIMIT, parse_json, read_text
 from harness.runs import LEDGER, EpochRow, Run
 from harness.settings import Settings, merged
 from harness.sweep.deployment import Deployment
 from harness.sweep.executors import in_processes
-from harness.sweep.jobs import DEPLOYED, Job
+from harness.sweep.jobs import DEPLOYED, Job, deployed
 from harness.sweep.points import Draws, Point
 
 TRAINED = ("test_accuracy", "train_accuracy", "test_loss", "seconds", *LEDGER)
 """Columns that come from training at a point."""
+SWEEP = "sweep.json"
 _COUNTED = {field.name for field in fields(EpochRow) if field.type is int}
 
 
@@ -53,12 +55,12 @@ class Sweep:
         Raises:
             RunError: the directory is missing, is no sweep, or its ``sweep.json`` cannot be read.
         """
-        file = path / "sweep.json"
-        if not file.is_file():
-            why = "it holds no sweep.json" if path.is_dir() else "it is a file" if path.exists() else "nothing is there"
+        file = path / SWEEP
+        if not file.exists():
+            why = f"it holds no {SWEEP}" if path.is_dir() else "it is a file" if path.exists() else "nothing is there"
             raise RunError(f"{path} is no sweep directory: {why}; 'harness sweep' makes one")
+        content = parse_json(read_text(file, RunError, most=TABLE_LIMIT), RunError, str(file))
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
             self.points = [_read_point(p) for p in content["points"]]
             self.drawn = list(content.get("random", {}))
             deployed = content.get("deployment")
@@ -68,9 +70,10 @@ class Sweep:
                 deployed["tune"],
                 deployed["train"],
             )
-        except (ValueError, KeyError, TypeError) as error:
+            self.name, self.keys = self.points[0].settings.name, list(self.points[0].values)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise RunError(f"{file} is damaged, or of another version, and cannot be read ({error})") from error
-        self.path, self.name, self.keys = path, self.points[0].settings.name, list(self.points[0].values)
+        self.path = path
         self.units = {key: Settings.unit_of(key) for key in self.keys}
         self.copies = [name for name, found in (("seed", True), ("chip", self.points[0].chip is not None)) if found]
 
@@ -106,16 +109,19 @@ class Sweep:
             run = deployment.run and str(deployment.run)
             origins = list(map(_written, deployment.origins))
             content["deployment"] = {**vars(deployment), "run": run, "origins": origins}
+        exists = f"{path} exists already; go on with --resume {path}, or give another --to"
+        if path.exists():
+            raise RunError(exists)
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            path.mkdir(parents=True)
+            with whole_folder(path) as made:
+                if deployment is not None and deployment.run is not None:
+                    (made / "origins").mkdir()
+                    origin = made / "origins" / deployment.origins[0].name
+                    shutil.copytree(deployment.run, origin, ignore=shutil.ignore_patterns(".*"))
+                write_atomic(made / SWEEP, _json(content))
         except FileExistsError as error:
-            raise RunError(f"{path} exists already; go on with --resume {path}, or give another --to") from error
-        if deployment is not None and deployment.run is not None:
-            (path / "origins").mkdir()
-            shutil.copytree(
-                deployment.run, path / "origins" / deployment.origins[0].name, ignore=shutil.ignore_patterns(".*")
-            )
-        write_atomic(path / "sweep.json", _json(content))
+            raise RunError(exists) from error
         return cls(path)
 
     @cached_property
@@ -161,21 +167,21 @@ class Sweep:
     def row(self, point: Point, errors: Mapping[str, str]) -> dict[str, Any] | None:
         """A row of the table: what has been reached at a point, and errors by folder; None while there is neither."""
         reached: dict[str, Any] = {}
-        trained, deployed = f"points/{point.name}", f"deployed/{point.name}"
-        if self.deployment is not None and (self.path / deployed / DEPLOYED).exists():
-            found = json.loads((self.path / deployed / DEPLOYED).read_text(encoding="utf-8"))
+        trained, used = f"points/{point.name}", f"deployed/{point.name}"
+        if self.deployment is not None and (self.path / used / DEPLOYED).exists():
+            found = deployed(self.path / used)
             reached |= {name: found[name] for name in ("deployed_accuracy", "deployed_loss")}
             if (result := self._result(self._origins()[point.settings.training.seed])) is not None:
                 reached["origin_accuracy"] = result["test_accuracy"]
-            if self.deployment.tune and (result := self._result(deployed)) is not None:
+            if self.deployment.tune and (result := self._result(used)) is not None:
                 reached |= {f"tuned_{name}": result[f"test_{name}"] for name in ("accuracy", "loss")}
                 reached["tuned_seconds"] = result["seconds"]
         if (result := self._result(trained)) is not None:
             reached |= {name: result[name] for name in TRAINED}
-        told = [errors[folder] for folder in (trained, deployed) if folder in errors]
+        told = [errors[folder] for folder in (trained, used) if folder in errors]
         if not (reached or told):
             return None
-        runs = [folder for folder in (trained, deployed) if (self.path / folder).exists()]
+        runs = [folder for folder in (trained, used) if (self.path / folder).exists()]
         copies = {"seed": point.settings.training.seed, "chip": point.chip}
         ended = {"run": runs[-1] if runs else None, "error": "; ".join(told) or None}
         return {**point.values, **copies, **dict.fromkeys(self.reached), **reached, **ended}
@@ -255,7 +261,7 @@ def run(
         RunError: another process works there.
         ChipError: the cluster cannot be used, or failed.
     """
-    with _locked(sweep.path):
+    with alone_in(sweep.path, f"sweep {sweep.path}"):
         errors: dict[str, str] = {}
         rows = {point.name: row for point in sweep.points if (row := sweep.row(point, errors)) is not None}
         table = sweep.save(rows)
@@ -295,16 +301,6 @@ def _draw(sweep: Sweep, table: pd.DataFrame, warn: Callable[[str], None]) -> Non
         warn(f"sweep {sweep.path} has no picture: {error}")
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with (path / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as held:
-            raise RunError(f"sweep {path} is in use by another process") from held
-        yield
-
-
 def _executed(
     jobs: Sequence[Job], path: Path, workers: int, scheduler: str | None, stop: Callable[[], bool]
 ) -> Generator[tuple[Job, str | None]]:
@@ -316,11 +312,8 @@ def _executed(
 
 
 def _accuracies(folder: Path) -> dict[str, float]:
-    deployed = (folder / DEPLOYED).exists()
-    found: dict[str, float] = {}
-    if deployed:
-        content = json.loads((folder / DEPLOYED).read_text(encoding="utf-8"))
-        found["deployed_accuracy"] = content["deployed_accuracy"]
+    there = (folder / DEPLOYED).exists()
+    found = {"deployed_accuracy": deployed(folder)["deployed_accuracy"]} if there else {}
     if folder.exists() and (result := Run(folder).result) is not None:
-        found["tuned_accuracy" if deployed else "test_accuracy"] = result["test_accuracy"]
+        found["tuned_accuracy" if there else "test_accuracy"] = result["test_accuracy"]
     return found

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from harness.experiment import Experiment
 from harness.files import write_atomic
 from harness.measurement import Conductances
 from harness.memory import exhausted
-from harness.runs import Position, Run
+from harness.reading import read_json
+from harness.runs import Run, Start
 from harness.settings import Settings
 
 DEPLOYED = "deployed.json"
@@ -64,13 +66,10 @@ def perform(job: Job, folder: Path, start: Conductances | None, stop: Callable[[
     """
     subject = Experiment(job.settings)
     try:
-        run = _opened(subject, folder)
-        if start is not None:
-            inside = _inside(subject, start)
-            if not (folder / DEPLOYED).exists():
-                _deploy(subject, run, inside)
-            if job.tunes and run.position() is None:
-                run.save(Position(inside, subject.update.init(inside)), [], [])
+        inside = None if start is None else _inside(subject, start)
+        run = _opened(subject, folder, inside, job.origin)
+        if inside is not None and not (folder / DEPLOYED).exists():
+            _deploy(subject, run, inside)
         if start is None or job.tunes:
             subject.train(run, stop=stop, pictures=False)
     except HarnessError as error:
@@ -80,11 +79,25 @@ def perform(job: Job, folder: Path, start: Conductances | None, stop: Callable[[
     return None
 
 
-def _opened(subject: Experiment, folder: Path) -> Run:
+def deployed(folder: Path) -> dict[str, Any]:
+    """What a run directory says of its deployment.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    found = read_json(folder / DEPLOYED, RunError)
+    for name in ("deployed_accuracy", "deployed_loss"):
+        if not isinstance(found.get(name), int | float) or isinstance(found[name], bool):
+            raise RunError(f"{folder / DEPLOYED} is damaged: {name!r} is no number; remove it and resume the sweep")
+    return found
+
+
+def _opened(subject: Experiment, folder: Path, start: Conductances | None, origin: str | None) -> Run:
+    """The run of a job, which begins with conductances that are deployed."""
     if not folder.exists():
-        return subject.create_run(folder)
+        return subject.create_run(folder, None if start is None else Start(start, {"origin": {"run": origin}}))
     run = Run(folder)
-    subject.changes_since(run)  # refuses other data
+    subject.check(run)
     return run
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from zipfile import ZipFile
 
 from harness.chip.cluster import Software, check_workers, connect, failures_named, unwarned
+from harness.files import remove_folder, whole_folder
 from harness.sweep.executors import REPEATS
 from harness.sweep.jobs import Job, perform
 
@@ -98,17 +99,15 @@ def _failure(future: Any) -> str:
 
 
 def _unpack(packed: bytes, folder: Path) -> None:
-    """Make a run directory as a whole, in place of an older one."""
+    """Make a run directory as a whole, in place of an older one; nothing where there is nothing in it."""
     folder.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        made = Path(scratch) / "new"
-        made.mkdir()
-        with ZipFile(io.BytesIO(packed)) as files:
+    with ZipFile(io.BytesIO(packed)) as files:
+        if not files.namelist():
+            remove_folder(folder)
+            return
+        with whole_folder(folder) as made:
             files.extractall(made)
-        if folder.exists():
-            folder.rename(Path(scratch) / "old")
-        if any(made.iterdir()):
-            made.rename(folder)
+            remove_folder(folder)
 
 
 def _reply(request: bytes) -> bytes:

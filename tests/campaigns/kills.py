@@ -128,6 +128,7 @@ COMMANDS = {
         "train tiny.toml --run out --chip ngspice --set training.epochs=1 --workers 1",
         "train --resume out --workers 1",
     ),
+    "train from": _with_runs("train --from run --set training.epochs=1 --run out", "train --resume out"),
     "resume": _with_runs("train --resume begun", "evaluate begun", output="begun", again=True),
     "evaluate": _with_runs("evaluate run", again=True),
     "import-mlp": _of("weights", "import-mlp weights.npz --into cascade.toml --run out", "train --resume out"),
