@@ -188,8 +188,7 @@ def check_data(run: Run, data: Split) -> None:
     if then.data_sha256 != data.sha256():
         raise RunError(
             f"run {run.path}: its data are not those that it was made with, so that rows which it holds out may be "
-            f"rows that it was trained on (data_sha256 in {MANIFEST} differs); put the data back, or evaluate them as "
-            f"new data with 'harness evaluate {run.path} --new-data'"
+            f"rows that it was trained on (data_sha256 in {MANIFEST} differs); put the data back, or train a new run"
         )
 
 
