@@ -178,13 +178,13 @@ def alike_cells(circuit: Circuit) -> list[str]:
 
 
 def coarse_pulses(circuit: Circuit, device: Device) -> list[str]:
-    """A sentence for each array whose cells a usual pulse moves by more than they differ from each other."""
+    """A sentence for each array whose cells a usual pulse moves by far more than they differ from each other."""
     sentences = []
     for array in circuit.arrays:
         law = device.over(array.g_min, array.g_max)
         cells = np.clip(array.conductances, *law.bounds)
         step, spread = float(np.median(np.abs(law.pulse(cells, 1) - cells))), float(cells.std())
-        if step > spread:
+        if step > 2 * spread:
             sentences.append(
                 f"{array.title}: one pulse of {device.name} moves a cell by {show(step, 'S')}, and its fresh cells "
                 f"differ by {show(spread, 'S')}: they hold no more than noise; raise g_unit or lower g_max, or write "
