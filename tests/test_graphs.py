@@ -574,7 +574,7 @@ def test_edges_make_the_round_trip_through_csv(tmp_path: Path) -> None:
 
 def test_csv_takes_units_spaces_other_orders_and_missing_columns(tmp_path: Path) -> None:
     file = tmp_path / "edges.csv"
-    file.write_text("\ufeffdiode, conductance, b, a\nforward, 10 uS, 1, 0\n\n,4.7m,2,1\n", encoding="utf-8")
+    file.write_text("\ufeffdiode, conductance, b, a\nforward, 10 uS, 1, 0\n\n,4.7 mS,2,1\n", encoding="utf-8")
     assert read_edges(file) == [GraphEdge("0", "1", 1e-5, EdgeDiode.FORWARD), GraphEdge("1", "2", 4.7e-3)]
     file.write_text("a,b\n0,1\n")
     assert read_edges(file) == [GraphEdge("0", "1")]
