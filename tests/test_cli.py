@@ -191,7 +191,7 @@ def test_an_experiment_of_ones_own_from_a_file_with_data_beside_it(tmp_path: Pat
     text = """
 name = "mine"
 data = { set = "csv", file = "rows.csv", held_out = 0.2, targets = ["0 V", "4 V"] }
-rule = { beta = "1 uS" }
+rule = { beta = "100 nS" }
 update = { kind = "adam", rates = [1e-2] }
 training = { epochs = 15, batch = 6 }
 chip = { kind = "nodal" }
