@@ -96,7 +96,7 @@ def _release(held: Path, title: str) -> None:
 def _named(process: int) -> str:
     """``HOST:PROCESS started N``; the start tells a process from a later one of the same number."""
     try:
-        started = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+        started = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         started = "once" if _exists(process) else "never"
     return f"{socket.gethostname()}:{process} started {started}"

@@ -155,7 +155,7 @@ def _of_the_process() -> Iterator[tuple[float, str]]:
 def _text(path: Path) -> str:
     """Of a file of the system; nothing where it is not there."""
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError:
         return ""
 

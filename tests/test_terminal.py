@@ -102,7 +102,7 @@ MINE = """
 name = "mine"
 description = "µ and β"
 data = {{ set = "xor", held_out = 0, targets = ["0 V", "1 V"] }}
-rule = {{ beta = "1 {micro}S", variant = "centered" }}
+rule = {{ beta = "0.05 {micro}S", variant = "centered" }}
 update = {{ kind = "sgd", rates = [1e-3] }}
 training = {{ epochs = 1, batch = 4 }}
 chip = {{ kind = "nodal" }}
