@@ -166,7 +166,7 @@ def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made = subprocess.run(
             ["localedef", "-i", name[:5], "-f", charmap, folder / name], capture_output=True, check=False
         )
-        if not (folder / name).exists():
+        if not (folder / name / "LC_CTYPE").exists():  # newer ones leave an empty folder
             pytest.skip(f"localedef has no sources of {name} here (Debian's package locales): {made.stderr.decode()}")
     return folder
 
