@@ -105,11 +105,19 @@ def _made(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
             opened = make(part)
         except FileExistsError:
             continue
-        with suppress(OSError):  # a file system without locks: then nothing is taken for abandoned either
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if part.exists():  # another command may have taken it for abandoned before it was locked
+        if _locked(opened) and part.exists():
             return part, opened
-        os.close(opened)
+        os.close(opened)  # another command has taken it for abandoned before it was locked, and removes it
+
+
+def _locked(opened: int) -> bool:
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: then nothing is taken for abandoned either
+        return True
+    return True
 
 
 def _new_folder(part: Path) -> int:

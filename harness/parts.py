@@ -24,6 +24,8 @@ _LONGEST = 100
 """Entries of a list that are kept; a longer one stands as a hash."""
 _BY_NAME = ("circuit", "chip", "datasets", "experiment", "learning.cells", "learning.cycles")
 """Modules of objects that parts hold and that only their name describes: the run's netlist and data tell the rest."""
+_WORDS = "cure"
+"""Attribute with a sentence for people, which may be worded otherwise tomorrow."""
 _WRAPPED = "_chip"
 """Attribute in which a chip keeps the chip that it wraps."""
 _SIMULATED = {
@@ -175,7 +177,7 @@ def _object(value: object, depth: int) -> dict[str, Any]:
         told |= _source(kind)
     if depth < _DEEPEST:
         parts = getattr(value, "__dict__", {})
-        told |= {name.lstrip("_"): _described(part, depth + 1) for name, part in parts.items()}
+        told |= {name.lstrip("_"): _described(part, depth + 1) for name, part in parts.items() if name != _WORDS}
     return told
 
 

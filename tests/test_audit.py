@@ -290,9 +290,9 @@ def test_a_run_is_audited_as_it_was_trained(tmp_path: Path, monkeypatch: pytest.
     adjoint = [row for row in run["gradients"] if row["rule"] == "adjoint"]
     assert all(row["relative_error"] < 1e-8 for row in adjoint)
     assert run["gradients"] != fresh["gradients"]
-    refused = CliRunner().invoke(main, ["audit", "run", "--seed", "3"])
-    assert refused.exit_code == 2
-    assert "only chip.* can be set" in refused.stderr
+    refused = CliRunner().invoke(main, ["audit", "run", "--set", "network.hidden=[3]"])
+    assert refused.exit_code == 1
+    assert "network.hidden = [3] would make another network than the trained one" in refused.stderr
 
 
 @pytest.mark.parametrize(

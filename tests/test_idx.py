@@ -432,7 +432,7 @@ def test_a_run_does_not_go_on_with_other_images(small: Path, folder: Path, monke
         (folder / name).write_bytes(content)
     result = CliRunner().invoke(main, ["train", "--resume", "run"])
     assert result.exit_code == 1
-    assert "the data set has changed since it began" in result.stderr
+    assert "its data are not those that it was made with" in result.stderr
 
 
 def test_missing_data_are_one_sentence_and_exit_code_1(small: Path, tmp_path: Path) -> None:

@@ -427,7 +427,7 @@ def test_masks_come_from_a_file_that_fits(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match=r"mask 'w2' has shape \(3,\), the cells are \(6, 4\)"):
         read_masks(circuit, file)
     file.write_text("no npz")
-    with pytest.raises(ExperimentError, match="cannot be read as npz"):
+    with pytest.raises(ExperimentError, match="cannot be read as an npz file"):
         read_masks(circuit, file)
 
 
