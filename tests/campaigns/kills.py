@@ -154,6 +154,9 @@ COMMANDS = {
     ),
     "sweep resume": _of("sweep", "sweep --resume sweep --workers 1", output="sweep", again=True),
     "regress update": _of(
+        "suite", "regress suite.toml --update --reason again --workers 1", "regress suite.toml --workers 1", again=True
+    ),
+    "regress first update": _of(
         "experiment",
         "regress suite.toml --update --reason first --workers 1",
         "regress suite.toml --workers 1",
