@@ -131,7 +131,7 @@ def parse_toml(text: str, error: type[HarnessError], place: str) -> dict[str, An
         raise error(_too_deep(place)) from deep
     except ValueError as wrong:
         raise error(f"{place}: not valid TOML: {_numberless(wrong)}") from wrong
-    _check_values(found, error, place)
+    check_values(found, error, place)
     return found
 
 
@@ -155,7 +155,7 @@ def parse_json(text: str, error: type[HarnessError], place: str) -> dict[str, An
         raise error(f"{place}: not valid JSON: {_numberless(wrong)}") from wrong
     if not isinstance(found, dict):
         raise error(f"{place}: it holds no JSON object {{…}} but {_titled(found)}")
-    _check_values(found, error, place)
+    check_values(found, error, place)
     return found
 
 
@@ -232,8 +232,13 @@ def _check_characters(texts: npt.NDArray[Any], name: str) -> None:
         raise ValueError(f"array {name!r} has texts that are no Unicode")
 
 
-def _check_values(found: Any, error: type[HarnessError], place: str) -> None:
-    """Walk without recursion, since the depth is what is in doubt."""
+def check_values(found: Any, error: type[HarnessError], place: str) -> None:
+    """Check what files can hold: depth, whole numbers, texts; without recursion, since the depth is what is in doubt.
+
+    Raises:
+        HarnessError: of class `error`; tables are nested deeper than `DEPTH_LIMIT`, or there is a whole number beyond
+            64 bits or a text that cannot be printed.
+    """
     waiting = [(found, 1)]
     while waiting:
         value, depth = waiting.pop()

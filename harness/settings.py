@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from harness.chip_sections import ChipSettings, ImperfectSettings, ProgrammingSettings, VariationSettings
 from harness.errors import ExperimentError
 from harness.problems import MismatchError, Names, explain, line_of, said, unit_of
-from harness.reading import parse_toml
+from harness.reading import check_values, parse_toml
 from harness.sections import (
     DataSettings,
     NetworkSettings,
@@ -132,6 +132,7 @@ def merged(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """
     content = settings.model_dump(mode="json", exclude_none=True)
     for key, value in changes.items():
+        check_values(value, ExperimentError, key)  # a run has to be able to record it
         _change(content, tuple(key.split(".")), value, f"{key} = {value!r}")
     return _validated(content, lambda _: "experiment", lambda _: Path())
 

@@ -118,7 +118,7 @@ POSITIVE = st.floats(1e-12, 1e6)
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
-        "description": st.text(st.characters(codec="utf-8")),
+        "description": st.text(st.characters(codec="utf-8", exclude_characters="\0")),
         "data.held_out": FRACTION,
         "data.targets": st.tuples(st.floats(-10, 0), st.floats(0.001, 10)).map(list),
         "network.g_unit": st.floats(1e-9, 1e3),
@@ -150,6 +150,12 @@ def test_what_is_written_reads_back_equal(changes: dict[str, Any]) -> None:
         got = value_at(found, key)
         assert (list(got) if isinstance(got, tuple) else got) == value
     assert read_settings(found.to_toml(), "written") == found
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+def test_a_text_that_no_file_can_hold_is_refused(text: str) -> None:
+    with pytest.raises(ExperimentError, match=r"description: the text .* has a character that no text may have"):
+        merged(read(), {"description": text})
 
 
 @given(changes=CHANGES)
