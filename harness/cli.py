@@ -1,13 +1,15 @@
 """The command line: parse, call, print. Results go to stdout, progress and logs to stderr."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from click.exceptions import Exit
 from rich.table import Table
 
 import harness
@@ -75,29 +77,35 @@ from harness.wording import command, counted, nearest, printable
 class _Group(click.Group):
     """Turns this package's errors into one sentence on stderr and an exit code."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
         accept_every_character()
-        with ended_by_interrupt():
-            return self._invoke_named(ctx)
+        with _in_one_sentence():  # --help and --version print here
+            return super().make_context(*args, **options)
 
-    def _invoke_named(self, ctx: click.Context) -> Any:
-        try:
+    def invoke(self, ctx: click.Context) -> Any:
+        with ended_by_interrupt(), _in_one_sentence():
             return super().invoke(ctx)
-        except click.UsageError as error:
-            raise click.UsageError(printable(error.format_message()), error.ctx) from error
-        except HarnessError as error:
-            ERR.print(f"harness: {error}")
-            ctx.exit(2 if isinstance(error, (ExperimentError, UnitError)) else 1)
-        except MemoryError as error:
-            ERR.print(f"harness: {exhausted(error)}")
-            ctx.exit(1)
-        except BrokenPipeError:
-            end_output()
-            ctx.exit(1)
-        except OSError as error:  # a folder that cannot be written, a full disk, a run directory that vanished
-            end_output()
-            ERR.print(f"harness: {reason_of(error)}")
-            ctx.exit(1)
+
+
+@contextmanager
+def _in_one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(printable(error.format_message()), error.ctx) from error
+    except HarnessError as error:
+        ERR.print(f"harness: {error}")
+        raise Exit(2 if isinstance(error, (ExperimentError, UnitError)) else 1) from error
+    except MemoryError as error:
+        ERR.print(f"harness: {exhausted(error)}")
+        raise Exit(1) from error
+    except BrokenPipeError as error:
+        end_output()
+        raise Exit(1) from error
+    except OSError as error:  # a folder that cannot be written, a full disk, a run directory that vanished
+        end_output()
+        ERR.print(f"harness: {reason_of(error)}")
+        raise Exit(1) from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
