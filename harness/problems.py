@@ -13,11 +13,14 @@ from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
+from harness.errors import UnitError
 from harness.units import parse, show
 from harness.wording import did_you_mean, nearest
 
 Names = tuple[str, ...]
 """A dotted key, by its parts."""
+_SMALLEST, _LARGEST = 1e-30, 1e15
+"""Size of quantities, in SI units: beyond these, products of a few of them leave the range of floats."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,14 @@ class Unit:
     symbol: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(lambda value: parse(value, self.symbol), handler(source))
+        return core_schema.no_info_before_validator_function(self._read, handler(source))
+
+    def _read(self, value: object) -> float:
+        found = parse(value, self.symbol)
+        if found and not _SMALLEST <= abs(found) <= _LARGEST:
+            bounds = f"0 or between {_SMALLEST:g} and {_LARGEST:g} {self.symbol}".rstrip()
+            raise UnitError(f"{found:g} {self.symbol}".rstrip() + f" is no figure of a circuit; write {bounds} in size")
+        return found
 
 
 class MismatchError(ValueError):

@@ -221,7 +221,7 @@ def _keep_common_keys(section: dict[str, Any], path: Names, kind: Any) -> None:
     field = Settings.model_fields.get(path[0]) if len(path) == 2 else None
     models = {get_args(m.model_fields["kind"].annotation)[0]: m for m in _models(field)}
     usual = "equilibrium-propagation" if path[0] == "rule" else None
-    old, new = models.get(section.get("kind", usual)), models.get(kind)
+    old, new = (models.get(name) if isinstance(name, str) else None for name in (section.get("kind", usual), kind))
     if old and new:
         for key in set(old.model_fields) - set(new.model_fields):
             section.pop(key, None)

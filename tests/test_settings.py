@@ -113,30 +113,32 @@ def test_settings_are_written_with_every_default() -> None:
     assert "file" not in written["data"]
 
 
-FRACTION = st.floats(0, 1, exclude_max=True)
+FRACTION = st.just(0.0) | st.floats(1e-9, 1, exclude_max=True)
 POSITIVE = st.floats(1e-12, 1e6)
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
         "description": st.text(st.characters(codec="utf-8", exclude_characters="\0")),
         "data.held_out": FRACTION,
-        "data.targets": st.tuples(st.floats(-10, 0), st.floats(0.001, 10)).map(list),
+        "data.targets": st.tuples(st.floats(-10, -1e-9), st.floats(0.001, 10)).map(list),
         "network.g_unit": st.floats(1e-9, 1e3),
         "network.g_max": st.floats(1e-3, 1e6),
-        "network.g_min": st.floats(0, 5e-5),
+        "network.g_min": st.floats(1e-30, 5e-5),
         "network.input_gain": POSITIVE,
         "network.diode.emission": st.floats(0.01, 100),
         "rule.beta": POSITIVE,
         "rule.variant": st.sampled_from([variant.value for variant in Variant]),
         "rule.nudging": st.sampled_from([nudging.value for nudging in Nudging]),
         "update.kind": st.sampled_from(["sgd", "momentum", "adam"]),
-        "update.rates": st.sampled_from([1, 2]).flatmap(lambda n: st.lists(st.floats(0, 1e9), min_size=n, max_size=n)),
-        "update.decay": st.floats(0, 1, exclude_min=True),
+        "update.rates": st.sampled_from([1, 2]).flatmap(
+            lambda n: st.lists(st.floats(1e-9, 1e9), min_size=n, max_size=n)
+        ),
+        "update.decay": st.floats(1e-9, 1),
         "training.epochs": st.integers(1, 10**6),
         "training.batch": st.integers(1, 10**6),
         "training.seed": st.integers(0, 2**32 - 1),
         "chip.kind": st.sampled_from(["ngspice", "nodal"]),
-        "chip.reltol": st.floats(0, 1e-3, exclude_min=True, exclude_max=True),
+        "chip.reltol": st.floats(1e-15, 1e-3, exclude_max=True),
         "chip.chunk": st.integers(1, 1024),
     },
 )
@@ -156,6 +158,24 @@ def test_what_is_written_reads_back_equal(changes: dict[str, Any]) -> None:
 def test_a_text_that_no_file_can_hold_is_refused(text: str) -> None:
     with pytest.raises(ExperimentError, match=r"description: the text .* has a character that no text may have"):
         merged(read(), {"description": text})
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("network.diode.saturation_current", "1e-320 A"), ("rule.beta", "1e200 S"), ("network.bias", "1e308 V")],
+)
+def test_sizes_that_no_circuit_has_are_refused(key: str, text: str) -> None:
+    value = [text, text] if key == "network.bias" else text
+    with pytest.raises(
+        ExperimentError, match=rf"{key}.*: .* is no figure of a circuit; write 0 or between 1e-30 and 1e\+15"
+    ):
+        merged(read(), {key: value})
+
+
+@pytest.mark.parametrize("kind", ["{ a = 1 }", "[1]"])
+def test_a_kind_that_is_no_text_is_refused_before_another_is_chosen(kind: str) -> None:
+    text = f"{TEXT}\n[chip]\nkind = {kind}\n"
+    assert read_settings(text, "my.toml", ["chip.kind=nodal"]).chip.kind == "nodal"
 
 
 @given(changes=CHANGES)
