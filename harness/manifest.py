@@ -18,7 +18,7 @@ from harness.datasets import Split
 from harness.errors import RunError
 from harness.reading import TABLE_LIMIT, read_bytes, read_text
 from harness.runs import MANIFEST, Run
-from harness.settings import Settings, differences, read_settings
+from harness.settings import Settings, differences, leaves, read_settings
 
 _FILES = ("network.file", "subset.file", "programming.file")
 """Keys of files, besides the data, that decide what a run is."""
@@ -131,8 +131,13 @@ def settings_of(run: Run, overrides: Sequence[str] = ()) -> Settings:
     return read_settings(text, str(run.experiment), [*pins, *overrides], run.path)
 
 
-def check_settings(run: Run, settings: Settings) -> None:
+def check_settings(run: Run, settings: Settings, *, before: bool = False) -> None:
     """Refuse settings that are not those that a run was made with.
+
+    Args:
+        run: whose manifest is asked.
+        settings: to be compared.
+        before: the settings are from before the run was made, which then chose what they leave open, such as β.
 
     Raises:
         RunError: a key differs, or a file that the settings name holds something else.
@@ -141,8 +146,9 @@ def check_settings(run: Run, settings: Settings) -> None:
     if then.settings is None:
         _check_old(run, then, settings)
         return
+    chosen = {key for key, value in leaves(settings.model_dump()) if before and value is None}
     for key, (old, new) in differences(_made(run, then), settings).items():
-        if key not in _PATHS:
+        if key not in _PATHS and key not in chosen:
             raise RunError(
                 f"run {run.path}: {key} is {new}, but the run was made with {old}; put {run.experiment.name} back as "
                 f"it was, or change it on purpose with 'harness train --from {run.path} --set {key}=…'"

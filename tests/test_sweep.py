@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -131,6 +132,22 @@ def test_resume_does_what_is_missing_and_nothing_else(swept: tuple[Path, dict[st
     pd.testing.assert_frame_equal(table_of(tmp_path / "copy"), table_of(swept[0]))
     assert traces(tmp_path / "copy") == traces(swept[0])
     assert "held out" not in command("--resume", "copy", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize("section", ["rule", "update"])
+def test_an_edited_sweep_is_not_believed(swept: tuple[Path, dict[str, Any]], tmp_path: Path, section: str) -> None:
+    shutil.copytree(swept[0], tmp_path / "copy")
+    file = tmp_path / "copy" / "sweep.json"
+    content = json.loads(file.read_text())
+    point = content["points"][3]
+    if section == "rule":  # what heads the row says one thing, the settings another
+        point["values"]["rule.beta"] = 7e-7
+        wanted = "rule.beta is 7e-07 in its values, "
+    else:  # both say what the run was not trained with
+        point["settings"]["update"]["rates"] = [0.5, 0.5]
+        wanted = "update.rates is .*0.5.*, but the run was made with "
+    file.write_text(json.dumps(content))
+    assert re.search(wanted, command("--resume", "copy", cwd=tmp_path, code=1).stderr)
 
 
 def test_a_point_that_fails_stops_no_other(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from harness.settings import Settings, merged
 from harness.sweep.deployment import Deployment
 from harness.sweep.executors import in_processes
 from harness.sweep.jobs import DEPLOYED, Job, deployed
-from harness.sweep.points import Draws, Point
+from harness.sweep.points import Draws, Point, column
 
 TRAINED = ("test_accuracy", "train_accuracy", "test_loss", "seconds", *LEDGER)
 """Columns that come from training at a point."""
@@ -71,6 +71,7 @@ class Sweep:
                 deployed["train"],
             )
             self.name, self.keys = self.points[0].settings.name, list(self.points[0].values)
+            _check_values(self.points, self.keys)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise RunError(f"{file} is damaged, or of another version, and cannot be read ({error})") from error
         self.path = path
@@ -214,6 +215,20 @@ def _written(point: Point) -> dict[str, Any]:
 def _read_point(content: dict[str, Any]) -> Point:
     settings = Settings.model_validate(content["settings"])
     return Point(content["name"], content["values"], settings, content.get("chip"))
+
+
+def _check_values(points: Sequence[Point], keys: Sequence[str]) -> None:
+    """Refuse values, which head the rows of the table, that are not those of the settings beside them.
+
+    Raises:
+        ValueError: they are not.
+    """
+    for key in keys:
+        for point, value in zip(points, column([point.settings for point in points], key), strict=True):
+            if point.values[key] != value:
+                raise ValueError(
+                    f"point {point.name}: {key} is {point.values[key]!r} in its values, {value!r} in its settings"
+                )
 
 
 @dataclass(frozen=True)

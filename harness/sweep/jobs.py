@@ -12,6 +12,7 @@ from harness.controller import evaluate
 from harness.errors import HarnessError, RunError
 from harness.experiment import Experiment
 from harness.files import write_atomic
+from harness.manifest import check_settings
 from harness.measurement import Conductances
 from harness.memory import exhausted
 from harness.reading import read_json
@@ -35,10 +36,15 @@ class Job:
     """Whether deployed conductances are then trained in place."""
 
     def complete(self, directory: Path) -> bool:
-        """Whether there is nothing left to do in a sweep's directory."""
+        """Whether there is nothing left to do in a sweep's directory.
+
+        Raises:
+            RunError: the run there is damaged, or was made with other settings.
+        """
         folder = directory / self.folder
         if not folder.exists() or (self.origin is not None and not (folder / DEPLOYED).exists()):
             return False
+        check_settings(Run(folder), self.settings, before=True)
         return (self.origin is not None and not self.tunes) or Run(folder).result is not None
 
     def start(self, directory: Path) -> Conductances | None:

@@ -93,8 +93,8 @@ def grid(
         _refuse_twins(settings, changes)
     for one in {str(each.data): Experiment(each) for each in settings}.values():
         _ = one.data  # a missing file is told now, and not every worker downloads
-    columns = {key: _column(settings, key) for key in (*over, *(draws.ranges if draws else ()))}
-    rows = [{key: column[k] for key, column in columns.items()} for k in range(len(settings))]
+    columns = {key: column(settings, key) for key in (*over, *(draws.ranges if draws else ()))}
+    rows = [{key: values[k] for key, values in columns.items()} for k in range(len(settings))]
     numbers = [None if chips is None else each.variation.seed for each in settings]
     width = len(str(len(rows) - 1))
     names = [
@@ -153,7 +153,7 @@ def _drawn(experiment: str, draws: Draws, overrides: Sequence[str], first: Seque
 def _bound(experiment: str, key: str, text: str, overrides: Sequence[str], first: Sequence[str]) -> float:
     """A number in SI units: an int where only whole numbers are allowed."""
     settings = Experiment.load(experiment, overrides, swept=[*first, f"--random {key}={text}"]).settings
-    (value,) = _column([settings], key)
+    (value,) = column([settings], key)
     if not isinstance(value, int | float):
         raise ExperimentError(f"--random {key}={text}: {key} is no number; give its values with --over {key}=…")
     return value
@@ -171,8 +171,8 @@ def _spread(share: np.ndarray[Any, Any], low: float, high: float, *, log: bool) 
     return [int(value) if whole else float(value) for value in inside]
 
 
-def _column(settings: Sequence[Settings], key: str) -> list[Any]:
-    """The values of a key: numbers if all are numbers (or lists of a single one), otherwise texts."""
+def column(settings: Sequence[Settings], key: str) -> list[Any]:
+    """The values of a dotted key in SI units: numbers (of lists, a single one) if all are, otherwise texts."""
     contents: list[Any] = [each.model_dump(mode="json") for each in settings]
     values = [reduce(lambda section, part: section and section.get(part), key.split("."), each) for each in contents]
     alone = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in values]
