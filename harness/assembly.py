@@ -57,6 +57,7 @@ from harness.sections import (
     AnalyticalSettings,
     CascadeSettings,
     CoupledSettings,
+    DataSettings,
     DifferencesSettings,
     EquilibriumNetworkSettings,
     EquilibriumSettings,
@@ -80,7 +81,7 @@ def load_data(settings: Settings) -> Split:
     """The samples, split and encoded into volts."""
     wanted = settings.data
     if wanted.file:
-        table = read_csv(CsvFile(**{f.name: getattr(wanted, f.name) for f in fields(CsvFile)}))
+        table = read_csv(csv_file(wanted))
     elif wanted.set in IMAGE_SETS:
         table = load_images(IMAGE_SETS[wanted.set])
     else:
@@ -92,6 +93,11 @@ def load_data(settings: Settings) -> Split:
         levels=wanted.targets,
         scaled=wanted.scaled,
     )
+
+
+def csv_file(wanted: DataSettings) -> CsvFile:
+    """The file of one's own that a section names, and how it is read."""
+    return CsvFile(**{f.name: getattr(wanted, f.name) for f in fields(CsvFile)})
 
 
 def build_circuit(settings: Settings, data: Split) -> Circuit:

@@ -204,6 +204,12 @@ def train(
 @workers_option
 @scheduler_option
 @click.option(
+    "--new-data",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CSV file with the run's columns: evaluate all its rows, encoded as the training rows were, instead.",
+)
+@click.option(
     "--to",
     "predicted",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -216,6 +222,7 @@ def evaluate(
     chip: str | None,
     workers: int | None,
     scheduler: str | None,
+    new_data: Path | None,
     predicted: Path | None,
     as_json: bool,
 ) -> None:
@@ -223,18 +230,25 @@ def evaluate(
 
     With --set, those of the same conductances on another chip, such as variation.seed=3, chip.kind=nodal or
     imperfect.read_noise="1 mV".
+
+    With --new-data FILE, those on rows of another file, also where the run's own file has changed or is gone. Columns
+    are found by their names; --set data.missing=drop and data.separator, decimal, encoding, label and labels say how
+    FILE is written where it differs from the run's own.
     """
     opened = Run(run)
-    subject, _ = subject_of(str(run), with_overrides(overrides, chip, None))
+    subject, _ = subject_of(str(run), with_overrides(overrides, chip, None), new_data=new_data)
     simulators = simulators_for(subject, workers, scheduler)
-    samples = len(subject.data.train) + len(subject.data.test)  # outside the status: a download has a bar of its own
+    samples = sum(map(len, subject.data.parts.values()))  # outside the status: a download has a bar of its own
+    if new_data is not None:
+        print_notes(subject)
     with working(f"evaluating {counted(samples, 'sample')}"):
         result = subject.evaluate(opened, simulators=simulators, predicted=predicted)
     if as_json:
         print_json(result)
         return
     table = Table("rows", "samples", subject.score, "loss (V²)")
-    for part, title in PARTS.items():
+    for part, rows in subject.data.parts.items():
+        title = PARTS[part] + (f", {counted(len(rows), 'row')} of {new_data}" if new_data else "")
         accuracy, loss = result[f"{part}_accuracy"], result[f"{part}_loss"]
         table.add_row(title, str(result[f"{part}_samples"]), scored(accuracy, subject.score), f"{loss:.5g}")
     OUT.print(table)

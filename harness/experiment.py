@@ -50,6 +50,7 @@ from harness.measurement import Access, Drive
 from harness.memory import refuse_experiment
 from harness.netlist.full import export_text
 from harness.netlist.settings import Tolerances
+from harness.new_data import settings_and_rows
 from harness.predictions import predictions, value_errors
 from harness.reading import read_text
 from harness.runs import LEDGER, Position, Run, Start
@@ -135,28 +136,43 @@ class Experiment:
 
     @classmethod
     def of_run(
-        cls, run: Run, overrides: Sequence[str] = (), *, same: Sequence[str] = manifest.TRAINED, **own: Any
+        cls,
+        run: Run,
+        overrides: Sequence[str] = (),
+        *,
+        same: Sequence[str] = manifest.TRAINED,
+        new_data: Path | None = None,
+        **own: Any,
     ) -> "Experiment":
-        """The experiment that a run was made with, on the data that it was made with.
+        """The experiment that a run was made with, on the data that it was made with or on new ones.
 
         Args:
             run: whose settings, data and files are compared with what its manifest says.
             overrides: ``key=value`` texts that change the chip, the learning or the training; seeds that the run took
                 from training.seed stay as they were.
             same: sections that overrides must not change.
+            new_data: a CSV file with the run's columns: `data` are its rows then, none of them held out, encoded as the
+                run's training rows were, and `evaluate` says what the network makes of them. Overrides may say how the
+                file is written: data.missing, data.separator, data.decimal, data.encoding, data.label, data.labels.
             own: parts of one's own that the run was made with, see `with_parts`.
 
         Raises:
             RunError: the run was edited, its data have changed, or a key would make another network or other data.
             ExperimentError: a key or value is wrong.
+            DataError: the data cannot be read, or new ones are not the kind of rows that the network knows.
         """
-        subject = cls(manifest.settings_of(run, overrides)).with_parts(**own)
+        if new_data is None:
+            subject = cls(manifest.settings_of(run, overrides)).with_parts(**own)
+        else:
+            settings, rows = settings_and_rows(run, new_data, overrides, lambda: cls.of_run(run, **own).data.encoding)
+            subject = cls(settings).with_parts(**own, data=rows)
         if overrides:
             manifest.check_trained(run, subject.settings, same)
         if "circuit" not in own and "circuit" in parts.own_parts(run):
             raise RunError(f"run {run.path}: its network was made in Python; give it to Experiment.of_run as circuit=…")
-        manifest.check_data(run, subject.data)
-        subject._check_netlist(run)
+        if new_data is None:
+            manifest.check_data(run, subject.data)
+            subject._check_netlist(run)
         manifest.check_result(run)
         return subject
 
@@ -483,6 +499,8 @@ class Experiment:
     ) -> dict[str, Any]:
         """Loss and accuracy of a run's conductances (the last checkpoint's if it is not complete).
 
+        Training and held-out rows have their figures each; those of new data (see `of_run`) begin with ``new_``.
+
         Args:
             run: of this experiment.
             simulators: how many ngspices, and where; no result depends on it.
@@ -494,16 +512,19 @@ class Experiment:
         """
         with self.open_chip(simulators) as chip:
             chip.program(self.trained(run).conductances)
-            rows = {"train": self.data.train, "test": self.data.test}
-            found = {part: controller.evaluate(chip, self.cost, samples) for part, samples in rows.items()}
+            rows = self.data.parts.items()
+            found = {part: controller.evaluate(chip, self.cost, samples) for part, samples in rows}
             shown: dict[str, Any] = {"sparse_sweeps": chip.ledger.sparse_sweeps}
         for part, one in found.items():
             shown |= {f"{part}_accuracy": one.accuracy, f"{part}_loss": one.loss, f"{part}_samples": len(one.outputs)}
         shown |= value_errors(self.data, found)
         if predicted is not None:
             write_atomic(predicted, predictions(self.data, found))
-        changes = self.changes_on(run)
-        about = {"run": str(run.path), "chip": self.settings.chip.kind, **({"with": changes} if changes else {})}
+        about: dict[str, Any] = {"run": str(run.path), "chip": self.settings.chip.kind}
+        if changes := self.changes_on(run):
+            about["with"] = changes
+        if self.data.new is not None:
+            about["new_data"] = str(self.data.new)
         return {**about, **shown}
 
     def changes_on(self, run: Run) -> dict[str, str]:

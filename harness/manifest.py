@@ -9,16 +9,18 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from importlib import metadata
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
+import numpy as np
+from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError, model_validator
 
 from harness.chip.session import open_session
-from harness.datasets import Split
+from harness.datasets import Encoding, Scaling, Split
 from harness.errors import RunError
 from harness.reading import TABLE_LIMIT, read_bytes, read_text
 from harness.runs import MANIFEST, Run
 from harness.settings import Settings, differences, leaves, read_settings
+from harness.wording import command
 
 _FILES = ("network.file", "subset.file", "programming.file")
 """Keys of files, besides the data, that decide what a run is."""
@@ -26,6 +28,58 @@ _PATHS = ("data.file", *_FILES)
 """Keys whose files are compared by what they hold, wherever they lie."""
 TRAINED = ("data", "network")
 """Sections that no change of a trained network touches."""
+
+
+class RecordedEncoding(BaseModel):
+    """How a file of one's own was encoded (`harness.datasets.Encoding`); a width of null is infinite."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    channels: tuple[StrictStr, ...]
+    filling: tuple[float, ...]
+    centre: tuple[float, ...]
+    width: tuple[float | None, ...]
+    classes: tuple[StrictStr, ...]
+    levels: tuple[float, float]
+    offset: tuple[float, ...] | None = None
+    per_volt: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(cls, fitted: Encoding) -> "RecordedEncoding":
+        """An encoding as a manifest keeps it."""
+        scaling = fitted.scaling
+        return cls(
+            channels=fitted.channels,
+            filling=fitted.filling.tolist(),
+            centre=fitted.centre.tolist(),
+            width=[None if np.isinf(width) else width for width in fitted.width.tolist()],
+            classes=fitted.classes,
+            levels=fitted.levels,
+            offset=None if scaling is None else scaling.offset.tolist(),
+            per_volt=None if scaling is None else scaling.per_volt.tolist(),
+        )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Every input and every value has its numbers."""
+        inputs = {len(self.channels), len(set(self.channels)), len(self.filling), len(self.centre), len(self.width)}
+        outputs = {len(each) for each in (self.classes, self.offset, self.per_volt) if each is not None}
+        if len(inputs) > 1 or len(outputs) > 1 or (self.offset is None) != (self.per_volt is None):
+            raise ValueError("its lists differ in length")
+        if not all(size is None or size > 0 for size in (*self.width, *(self.per_volt or ()))):
+            raise ValueError("a volt is no more than 0 of an input or value")
+        return self
+
+    def encoding(self) -> Encoding:
+        """The encoding, bit for bit as it was fitted."""
+        scaling = None if self.offset is None else Scaling(np.array(self.offset), np.array(self.per_volt))
+        width = np.array([np.inf if width is None else width for width in self.width])
+        numbers = np.array(self.filling), np.array(self.centre), width
+        return Encoding(self.channels, *numbers, self.classes, self.levels, scaling)
+
+    def sha256(self) -> str:
+        """Hash of all that is in it."""
+        return sha256(self.model_dump_json().encode()).hexdigest()
 
 
 class Recorded(BaseModel):
@@ -39,6 +93,8 @@ class Recorded(BaseModel):
     versions: dict[str, str]
     netlist_sha256: StrictStr
     data_sha256: StrictStr
+    encoding: RecordedEncoding | None = None
+    encoding_sha256: StrictStr | None = None
     settings: dict[str, Any] | None = None
     files: dict[str, str] = {}
     own: tuple[str, ...] = ()
@@ -83,10 +139,18 @@ def manifest_of(settings: Settings, data: Split, netlist: str, parts: Mapping[st
         "versions": versions_of(settings),
         "netlist_sha256": sha256(netlist.encode()).hexdigest(),
         "data_sha256": data.sha256(),
+        **_recorded_encoding(data),
         "files": _hashes(settings),
         "settings": settings.model_dump(mode="json", exclude_none=True),
         "parts": dict(parts),
     }
+
+
+def _recorded_encoding(data: Split) -> dict[str, Any]:
+    if data.encoding is None:
+        return {}
+    kept = RecordedEncoding.of(data.encoding)
+    return {"encoding": kept.model_dump(mode="json", exclude_none=True), "encoding_sha256": kept.sha256()}
 
 
 def versions_of(settings: Settings) -> dict[str, str]:
@@ -192,10 +256,32 @@ def check_data(run: Run, data: Split) -> None:
     """
     then = recorded(run)
     if then.data_sha256 != data.sha256():
+        new = f", or see how it does on other rows with: {command('evaluate', run.path, '--new-data', 'FILE')}"
         raise RunError(
             f"run {run.path}: its data are not those that it was made with, so that rows which it holds out may be "
-            f"rows that it was trained on (data_sha256 in {MANIFEST} differs); put the data back, or train a new run"
+            f"rows that it was trained on (data_sha256 in {MANIFEST} differs); put the data back, train a new run"
+            f"{new if data.encoding else ''}"
         )
+    if then.encoding and data.encoding and RecordedEncoding.of(data.encoding) != then.encoding:
+        raise RunError(
+            f"run {run.path}: 'encoding' in {MANIFEST} is not how its data were encoded; it was edited or is damaged"
+        )
+
+
+def recorded_encoding(run: Run) -> Encoding | None:
+    """How a run's training rows were encoded; None where an older version did not record it.
+
+    Raises:
+        RunError: it was edited.
+    """
+    then = recorded(run)
+    if then.encoding is None:
+        return None
+    if then.encoding.sha256() != then.encoding_sha256:
+        raise RunError(
+            f"run {run.path}: 'encoding' in {MANIFEST} was edited or is damaged (encoding_sha256 differs); put it back"
+        )
+    return then.encoding.encoding()
 
 
 def check_netlist(run: Run, settings: Settings, netlist: Callable[[], str], usual: Settings | None) -> None:

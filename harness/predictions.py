@@ -10,7 +10,7 @@ from harness.controller import Evaluation
 from harness.datasets import Samples, Split
 from harness.measurement import Array
 
-PARTS = {"train": "training", "test": "held out"}
+PARTS = {"train": "training", "test": "held out", "new": "new data"}
 """Names of a data set's parts in results, and what people call them."""
 
 
@@ -37,8 +37,7 @@ def predictions(data: Split, found: Mapping[str, Evaluation]) -> bytes:
 
 def _rows(data: Split, part: str, found: Evaluation) -> Samples:
     """The samples that were evaluated: the first ones of a part."""
-    rows: Samples = getattr(data, part)
-    return rows.first(len(found.outputs))
+    return data.parts[part].first(len(found.outputs))
 
 
 def _frame(data: Split, part: str, rows: Samples, outputs: Array) -> pd.DataFrame:

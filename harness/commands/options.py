@@ -137,11 +137,11 @@ def with_overrides(given: Sequence[str], chip: str | None, seed: int | None) -> 
     ]
 
 
-def subject_of(source: str, overrides: Sequence[str]) -> tuple[Experiment, Run | None]:
-    """A run with its experiment, whose network and data are as trained, or an experiment alone."""
+def subject_of(source: str, overrides: Sequence[str], *, new_data: Path | None = None) -> tuple[Experiment, Run | None]:
+    """A run with its experiment, whose network and data are as trained (or data new), or an experiment alone."""
     if (Path(source) / MANIFEST).exists():
         run = Run(Path(source))
-        subject = Experiment.of_run(run, overrides)
+        subject = Experiment.of_run(run, overrides, new_data=new_data)
         if subject.changes_on(run) or own_parts(run):
             ERR.print(f"{source}: {subject.told(run)}")
         return subject, run

@@ -48,6 +48,8 @@ class _LiteralConsole(Console):
 
 ERR = _LiteralConsole(stderr=True, soft_wrap=True)
 OUT = _LiteralConsole(soft_wrap=True)
+_LONG = 1e6
+"""An R² that is farther below 0 is written with a power of ten."""
 WIDE = _LiteralConsole(width=500)
 """For wide tables: lines that run over a narrow terminal are better than figures cut short."""
 
@@ -171,7 +173,9 @@ def progress(subject: Experiment) -> Iterator[Any]:
 
 def scored(value: float, kind: str) -> str:
     """An accuracy or an R², as people read it."""
-    return f"{100 * value:.2f} %" if kind == "accuracy" else f"{value:.5f}"
+    if kind == "accuracy":
+        return f"{100 * value:.2f} %"
+    return f"{value:.5f}" if abs(value) < _LONG else f"{value:.3g}"
 
 
 def print_result(run: Run, result: dict[str, Any]) -> None:

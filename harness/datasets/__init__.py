@@ -2,7 +2,8 @@
 
 from harness.datasets.csv_files import CsvFile, read_csv
 from harness.datasets.images import IMAGE_SETS, ImageSet, load_images
-from harness.datasets.samples import Samples, Scaling, Split
+from harness.datasets.new_rows import new_rows
+from harness.datasets.samples import Encoding, Samples, Scaling, Split
 from harness.datasets.splitting import split
 from harness.datasets.tables import BUILT_IN, Origin, Table
 
@@ -10,6 +11,7 @@ __all__ = [
     "BUILT_IN",
     "IMAGE_SETS",
     "CsvFile",
+    "Encoding",
     "ImageSet",
     "Origin",
     "Samples",
@@ -17,6 +19,7 @@ __all__ = [
     "Split",
     "Table",
     "load_images",
+    "new_rows",
     "read_csv",
     "split",
 ]

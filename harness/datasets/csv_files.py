@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.datasets.labels import labels_of, odd_labels
+from harness.datasets.labels import codes_of, labels_of, odd_labels
 from harness.datasets.missing import Cells, Gaps, without_missing
 from harness.datasets.numbers import NoNumberError, decimal_mark, number_in, numbers
 from harness.datasets.tables import Origin, Table
@@ -66,8 +66,12 @@ class _Columns:
     """What was left out without being told to."""
 
 
-def read_csv(source: CsvFile) -> Table:
+def read_csv(source: CsvFile, known: tuple[str, ...] | None = None) -> Table:
     """Read a table of samples; inputs are standardised.
+
+    Args:
+        source: the file and its columns.
+        known: classes of a network that has been trained, in the order of its outputs; None finds them in the file.
 
     Raises:
         DataError: the file is no table, or a column, label or number in it is missing or wrong; names line and column.
@@ -78,12 +82,18 @@ def read_csv(source: CsvFile) -> Table:
     everything = _read(source, text, columns, decimal)
     if not everything.lines.size:
         raise DataError(f"{source.file}: it has a heading and no rows")
-    cells, left_out = without_missing(everything, _gaps(source, text, columns, everything), source.file, source.missing)
+    gaps = _gaps(source, text, columns, everything)
+    cells, left_out = without_missing(everything, gaps, source.file, source.missing, chosen=bool(source.inputs))
     names = tuple(text.columns[at] for at in columns.inputs)
     size = f"{source.file.name}: {counted(len(everything.lines), 'row')}{_form(text, decimal)}"
-    notes = (size, *columns.notes, *left_out, *_counting(cells.inputs, names))
+    notes = (size, *columns.notes, *left_out)
+    if known is None:
+        notes = (*notes, *_counting(cells.inputs, names))
     if source.values:
         table = Table(cells.inputs, np.zeros(len(cells.lines), np.intp), source.values, values=cells.values)
+    elif known is not None:
+        codes = codes_of(cells.labels, cells.lines, source.file, source.label, known, source.labels)
+        table = Table(cells.inputs, codes, known)
     else:
         where = f"{source.file}: column {source.label!r}"
         found = labels_of(cells.labels, cells.lines, where, source.labels)
@@ -146,7 +156,9 @@ def _unknown(source: CsvFile, name: str, text: TextTable) -> str:
         return f"its first line holds numbers ({listed(text.columns)}); write a line of headings above it"
     meant = did_you_mean(name, [*filter(None, text.columns)])
     if not meant and (source.label, source.values) == ("label", ()) and name == "label":
-        meant = "; say which one is the class with label = …, or values = […] for values"
+        meant = "; say which one is the class with label = …" + (
+            "" if source.inputs else ", or values = […] for values"
+        )
     return f"no column {name!r}; its {_named(text)}{meant}"
 
 
@@ -192,7 +204,8 @@ def _column(source: CsvFile, name: str, lines: Sequence[int], cells: Sequence[st
         return numbers(cells, decimal)
     except NoNumberError as wrong:
         where = f"{source.file}, line {lines[wrong.index]}, column {name!r}"
-        if not any(character.isdigit() for cell in cells for character in cell) and name not in source.wanted:
+        text = not any(character.isdigit() for cell in cells for character in cell)
+        if text and name not in (*source.wanted, *source.inputs):
             cure = f"leave the column out with ignore = [{name!r}], or name it as the class with label = {name!r}"
             raise DataError(f"{where}: {wrong}, and neither are the cells around it; {cure}") from wrong
         raise DataError(f"{where}: {wrong}") from wrong

@@ -4,12 +4,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from harness.datasets.numbers import MISSING, number_in
 from harness.errors import DataError
 from harness.measurement import Index
+from harness.wording import listed, ranges
 
 _MOST_TARGETS = 250_000_000
 """Targets at the outputs, of all rows and classes, that fit into a machine's memory."""
@@ -54,6 +56,39 @@ def labels_of(texts: Sequence[str], lines: Index, where: str, spelling: str | No
     classes = _ordered(counts)
     codes = {name: code for code, name in enumerate(classes)}
     return Labels(np.array([codes[text] for text in texts], np.intp), classes)
+
+
+def codes_of(
+    texts: Sequence[str], lines: Index, file: Path, column: str, known: Sequence[str], spelling: str | None
+) -> Index:
+    """Find the class of each row among those that a network knows, ``[rows]``.
+
+    Args:
+        texts: the label of each row, not empty.
+        lines: the line of the file that each row begins in.
+        file: for messages.
+        column: likewise.
+        known: the classes, in the order of the outputs.
+        spelling: ``"folded"`` takes a label for the first class that it differs from by spelling only.
+
+    Raises:
+        DataError: a label is none of the classes; names its lines.
+    """
+    codes = {name: code for code, name in enumerate(known)}
+    folded = {_folded(name): code for name, code in reversed(codes.items())}  # the first one of those alike
+    if spelling == "folded":
+        codes = {text: folded[_folded(text)] for text in texts if _folded(text) in folded} | codes
+    if strange := list(dict.fromkeys(text for text in texts if text not in codes)):
+        first = strange[0]
+        found = [int(line) for text, line in zip(texts, lines, strict=True) if text == first]
+        at = f"{file}, line{'s' * (len(found) > 1)} {ranges(found, 10)}, column {column!r}"
+        told = f"the network knows no class {first!r}; its classes are {listed(known, 12)}"
+        if len(strange) > 1:
+            told += f", and it knows none of {len(strange) - 1} more labels either"
+        elif _folded(first) in folded:
+            told += f"; say labels = 'folded' where it is {known[folded[_folded(first)]]!r}"
+        raise DataError(f"{at}: {told}")
+    return np.array([codes[text] for text in texts], np.intp)
 
 
 def numeric(classes: Sequence[str]) -> bool:

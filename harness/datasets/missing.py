@@ -45,7 +45,9 @@ class Gaps:
     """Of the label, or of the values."""
 
 
-def without_missing(cells: Cells, gaps: Gaps, file: Path, missing: str | None) -> tuple[Cells, tuple[str, ...]]:
+def without_missing(
+    cells: Cells, gaps: Gaps, file: Path, missing: str | None, *, chosen: bool = False
+) -> tuple[Cells, tuple[str, ...]]:
     """Leave out rows with missing cells, all or those without a label or value; and say what was done.
 
     Args:
@@ -54,13 +56,14 @@ def without_missing(cells: Cells, gaps: Gaps, file: Path, missing: str | None) -
         file: for messages.
         missing: ``"drop"`` leaves out every incomplete row; ``"mean"`` those without a label or value, and inputs stay
             NaN, to be filled with means of training rows; None refuses incomplete rows.
+        chosen: the inputs were named one by one, so that none can be ignored.
 
     Raises:
         DataError: cells are missing and nothing is said of them, a column has no value at all, or no row is left.
     """
     every = {**gaps.inputs, **gaps.wanted}
     if empty := [name for name, gap in every.items() if gap.all()]:
-        cure = f"; leave it out with ignore = [{empty[0]!r}]" if empty[0] in gaps.inputs else ""
+        cure = f"; leave it out with ignore = [{empty[0]!r}]" if empty[0] in gaps.inputs and not chosen else ""
         raise DataError(f"{file}: column {empty[0]!r} has no value in any of {len(cells.lines):,} rows{cure}")
     unanswered = np.any([*gaps.wanted.values()], axis=0)
     incomplete = np.any([*every.values()], axis=0)
@@ -70,7 +73,8 @@ def without_missing(cells: Cells, gaps: Gaps, file: Path, missing: str | None) -
         raise DataError(f"{file}: {_named(every, cells.lines)}; {_cure(int(incomplete.sum()))}")
     out = incomplete if missing == "drop" else unanswered
     if out.all():
-        raise DataError(f"{file}: every row has a missing cell; leave columns out with ignore = […]")
+        cure = "" if chosen else "; leave columns out with ignore = […]"
+        raise DataError(f"{file}: every row has a missing cell{cure}")
     return cells[~out], _told(cells.lines[out], sum(int(gap[~out].sum()) for gap in gaps.inputs.values()))
 
 

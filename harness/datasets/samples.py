@@ -1,7 +1,9 @@
 """What every data set becomes: arrays in volts, split into rows to train on and rows that are held out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +73,48 @@ class Scaling:
 
 
 @dataclass(frozen=True, eq=False)
+class Encoding:
+    """How rows of a file become volts: fitted on the training rows, and kept for rows that come later."""
+
+    channels: tuple[str, ...]
+    """The heading of each input column."""
+    filling: Array
+    """What stands for a missing cell, ``[channels]``."""
+    centre: Array
+    """As in `Samples`, ``[channels]``."""
+    width: Array
+    """As in `Samples`, ``[channels]``."""
+    classes: tuple[str, ...]
+    """One name per output."""
+    levels: tuple[float, float]
+    """V of a wrong and of the right output; without meaning where there are values."""
+    scaling: Scaling | None
+    """How values become targets; None where targets mark classes."""
+
+    def samples(self, codes: Codes, labels: Index, values: Array | None, lines: Index | None) -> Samples:
+        """Rows in volts.
+
+        Args:
+            codes: inputs, NaN where one is missing, ``[samples, channels]``.
+            labels: the class index of each row, ``[samples]``.
+            values: what is wanted at the outputs where there are no classes, ``[samples, outputs]``.
+            lines: the line that each row begins in, in a file of one's own, ``[samples]``.
+        """
+        if self.scaling is None or values is None:
+            targets = one_hot(labels, len(self.classes), self.levels)
+        else:
+            targets = self.scaling.volts(values)
+        return Samples(np.where(np.isnan(codes), self.filling, codes), targets, self.centre, self.width, lines)
+
+
+def one_hot(labels: Index, classes: int, levels: tuple[float, float]) -> Array:
+    """V at the outputs: the second level at that of a row's class, the first elsewhere; ``[rows, classes]``."""
+    targets = np.full((len(labels), classes), levels[0])
+    targets[np.arange(len(labels)), labels] = levels[1]
+    return targets
+
+
+@dataclass(frozen=True, eq=False)
 class Split:
     """A data set as an experiment uses it."""
 
@@ -82,6 +126,15 @@ class Split:
     """How values became targets; None where targets mark classes."""
     notes: tuple[str, ...] = ()
     """Sentences about a file of one's own: how it was read, its columns, classes and parts."""
+    encoding: Encoding | None = None
+    """How a file of one's own was encoded; None for the sets that come with the package."""
+    new: Path | None = None
+    """The file of new data: a network that was trained on other rows is shown all of these, and none is held out."""
+
+    @property
+    def parts(self) -> Mapping[str, Samples]:
+        """The rows by what they are to the network: ``"train"`` and ``"test"``, or ``"new"``."""
+        return {"train": self.train, "test": self.test} if self.new is None else {"new": self.test}
 
     @property
     def valued(self) -> bool:

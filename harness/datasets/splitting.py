@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from harness.datasets.labels import numeric
-from harness.datasets.samples import Codes, Samples, Scaling, Split
+from harness.datasets.samples import Codes, Encoding, Samples, Scaling, Split, one_hot
 from harness.datasets.tables import Origin, Table
 from harness.errors import DataError
 from harness.measurement import Array, Index
@@ -51,9 +51,9 @@ def split(
             be scaled are all the same.
     """
     train, test = _parts(table, held_out, seed)
-    codes = _filled(table, train)
+    codes, filling = _filled(table, train)
     if table.values is None:
-        scaling, targets = None, _one_hot(table, levels or CLASS_LEVELS)
+        scaling, targets = None, one_hot(table.labels, len(table.classes), levels or CLASS_LEVELS)
     else:
         scaling = _scaling(table, table.values, train, levels, scaled)
         targets = scaling.volts(table.values)
@@ -63,23 +63,19 @@ def split(
         lines = None if table.origin is None else table.origin.lines[rows]
         return Samples(codes[rows], targets[rows], centre, width, lines)
 
-    notes: tuple[str, ...] = ()
-    if table.origin is not None:
-        notes = _notes(table, table.origin, (train, test), width, scaling)
-        notes += _far_cells(table.origin, codes, centre, width)
-    return Split(part(train), part(test), table.classes, scaling, notes)
+    if table.origin is None:
+        return Split(part(train), part(test), table.classes, scaling)
+    notes = _notes(table, table.origin, (train, test), width, scaling)
+    notes += far_cells(table.origin, codes, centre, width)
+    encoding = Encoding(table.origin.channels, filling, centre, width, table.classes, levels or CLASS_LEVELS, scaling)
+    return Split(part(train), part(test), table.classes, scaling, notes, encoding)
 
 
-def _one_hot(table: Table, levels: tuple[float, float]) -> Array:
-    targets = np.full((len(table.labels), len(table.classes)), levels[0])
-    targets[np.arange(len(targets)), table.labels] = levels[1]
-    return targets
-
-
-def _filled(table: Table, train: Index) -> Codes:
-    """The features with the mean of the training rows where one is missing."""
-    if table.features.dtype == np.uint8 or not (gaps := np.isnan(table.features)).any():
-        return table.features
+def _filled(table: Table, train: Index) -> tuple[Codes, Array]:
+    """The features with the mean of the training rows where one is missing, and these means, ``[channels]``."""
+    if table.features.dtype == np.uint8:
+        return table.features, np.zeros(table.features.shape[1])
+    gaps = np.isnan(table.features)
     known = ~gaps[train]
     counts = known.sum(axis=0)
     if not counts.all():
@@ -87,7 +83,7 @@ def _filled(table: Table, train: Index) -> Codes:
         name = table.origin.channels[at] if table.origin else str(at)
         raise DataError(f"data: column {name!r} has no value in a training row; leave it out with ignore = [{name!r}]")
     means = np.where(known, table.features[train], 0.0).sum(axis=0) / counts
-    return np.where(gaps, means, table.features)
+    return np.where(gaps, means, table.features) if gaps.any() else table.features, means
 
 
 def _scaling(
@@ -180,7 +176,7 @@ def _moments(pixels: Codes) -> tuple[float, float]:
     return total / count, math.sqrt(count * squares - total**2) / count
 
 
-def _far_cells(origin: Origin, codes: Codes, centre: Array, width: Array) -> tuple[str, ...]:
+def far_cells(origin: Origin, codes: Codes, centre: Array, width: Array) -> tuple[str, ...]:
     """The cell that is farthest from the training rows, where that is far.
 
     Raises:
@@ -195,7 +191,10 @@ def _far_cells(origin: Origin, codes: Codes, centre: Array, width: Array) -> tup
     told = f"{codes[row, at]:g} is {distances[at]:.3g} standard deviations from the mean of the training rows"
     if distances[at] <= _FARTHEST:
         return (f"{place}: {told}",)
-    raise DataError(f"{origin.file}, {place}: {told}, which no input pin can show; correct it or leave the row out")
+    raise DataError(
+        f"{origin.file}, {place}: {told}, which no input pin can show; correct it (is it in another unit?), or leave "
+        "the row out"
+    )
 
 
 def _notes(

@@ -94,7 +94,11 @@ def accuracy(outputs: Array, targets: Array) -> float:
 
 
 def explained(outputs: Array, targets: Array) -> float:
-    """R² over all outputs: 1 − Σ (y − v)² / Σ (y − ȳ)², with ȳ each output's mean, or 0 V of a single sample."""
-    centre = targets.mean(axis=0) if len(targets) > 1 else np.zeros(targets.shape[1])
+    """R² over all outputs: 1 − Σ (y − v)² / Σ (y − ȳ)², with ȳ each output's mean, or 0 V where targets are all alike.
+
+    Where they are all 0 V, too, it is as far below 0 as a finite number can be, unless the outputs are 0 V.
+    """
+    centre = targets.mean(axis=0) if (targets != targets[0]).any() else np.zeros(targets.shape[1])
     spread = float(((targets - centre) ** 2).sum())
-    return 1 - float(((targets - outputs) ** 2).sum()) / max(spread, np.finfo(float).tiny)
+    missed, limits = float(((targets - outputs) ** 2).sum()), np.finfo(float)
+    return max(1 - missed / max(spread, limits.tiny), -float(limits.max))
