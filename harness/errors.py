@@ -12,6 +12,7 @@
     ├── PictureError           a picture that cannot be drawn
     └── ChipError              a chip that cannot do what was asked
         ├── NgspiceMissing     libngspice cannot be loaded
+        ├── SpringError        springs of −β outdo the network, which has no one stable state
         ├── SimulatorError     ngspice refused a deck, or answered something unusable
         └── ConvergenceError   a sample did not settle; names sample and phase
 
@@ -58,6 +59,14 @@ class PictureError(HarnessError):
 
 class ChipError(HarnessError):
     """A chip that cannot do what was asked of it."""
+
+
+class SpringError(ChipError):
+    """Springs of −β that leave a network no one stable state; `bound` (S) is what β must stay below."""
+
+    def __init__(self, message: str, bound: float = 0.0) -> None:
+        super().__init__(message)
+        self.bound = bound
 
 
 class NgspiceMissing(ChipError):  # noqa: N818 - the state of the machine, not a fault of the program

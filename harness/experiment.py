@@ -42,7 +42,7 @@ from harness.circuit.nonlinearity import nonlinear_arrays
 from harness.circuit.variation import Variation
 from harness.controller import EpochDone, Evaluation, LearningRule, Plan, StepDone
 from harness.datasets import Split
-from harness.errors import CircuitError, ExperimentError, HarnessError, RunError
+from harness.errors import CircuitError, ExperimentError, HarnessError, RunError, SpringError
 from harness.files import write_atomic
 from harness.learning.costs import Cost
 from harness.learning.updates import Schedule, UpdateRule
@@ -482,7 +482,13 @@ class Experiment:
         self.check(run)
         with run.locked(), self.open_chip(simulators) as chip:
             given = (chip, self.rule, self.update, self.cost, self.data, self.plan, run)
-            complete = controller.train(*given, watch=watch, stop=stop)
+            try:
+                complete = controller.train(*given, watch=watch, stop=stop)
+            except SpringError as error:
+                onward = self.springs.onward(run, error.bound)
+                if "rule" in self.own or onward is None:
+                    raise
+                raise SpringError(f"{error}; {onward}", error.bound) from error
             if complete:
                 began = time.perf_counter()
                 found = {"train": controller.evaluate(chip, self.cost, self.data.train.first(_SHOWN))}

@@ -15,9 +15,11 @@ from harness.circuit import Circuit, Reduction
 from harness.errors import ExperimentError
 from harness.learning import Nudging, Variant
 from harness.measurement import Batch, Conductances, Drive, Injection
+from harness.runs import Run
 from harness.sections import EquilibriumSettings, LinearizationSettings
 from harness.settings import Settings
 from harness.units import show
+from harness.wording import command
 
 SHARE = 0.1
 """β without a figure of its own, in the network's own conductance at the outputs.
@@ -132,6 +134,18 @@ class Springs:
             f"rule.beta: {self._compared(own)}; springs of −β give wrong gradients there, and from 1 on the network "
             f"has no one stable state: {_cures(own)}"
         )
+
+    def onward(self, run: Run, bound: float) -> str | None:
+        """Tell how to go on with a run whose cells fell in training until its network did not bear β any more.
+
+        Args:
+            run: which has a checkpoint; else there is nothing to go on with, and None to say.
+            bound: S that β must stay below.
+        """
+        if not self.negative or run.position() is None:
+            return None
+        usual = command("train", "--from", run.path, "--set", f"rule.beta={SHARE * bound:.3g}")
+        return f"cells fell in training; go on from its checkpoint with: {usual}"
 
     def _own(self, conductances: Conductances) -> float:
         if self._reduction is None:

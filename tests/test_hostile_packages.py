@@ -311,13 +311,21 @@ def test_values_of_the_wrong_kind_are_refused_or_without_effect(file: str, packa
 
 
 def test_values_of_elements_are_of_their_kind(package: Path) -> None:
+    """What is taken stands in its element as it was written, and in no other; some value of every key is refused."""
     content = json.loads((package / "map.json").read_text())
+    usual, refused = read_circuit(package).elements, set()
     for k, element in enumerate(content["elements"]):
         for key, odd in keys(element):
             changed = [*content["elements"][:k], element | {key: odd}, *content["elements"][k + 1 :]]
             (package / "map.json").write_text(json.dumps(content | {"elements": changed}))
-            with suppress(NetlistError, CircuitError):  # nothing else may be raised, and no memory taken
-                read_circuit(package)
+            try:
+                found = read_circuit(package).elements
+            except (NetlistError, CircuitError):  # nothing else may be raised, and no memory taken
+                refused.add((k, key))
+            else:
+                assert getattr(found[k], key) == odd
+                assert repr([*found[:k], *found[k + 1 :]]) == repr([*usual[:k], *usual[k + 1 :]])
+    assert refused == {(k, key) for k, element in enumerate(content["elements"]) for key in element}
 
 
 def test_a_channel_beyond_all_others_is_refused_at_once(package: Path) -> None:

@@ -18,6 +18,7 @@ from harness.pictures.circuits import draw_activations
 from harness.pictures.runs import draw_training
 from harness.pictures.style import as_bytes, literal, own_style
 from harness.pictures.sweeps import draw_sweep
+from harness.report import figures
 from harness.runs import EpochRow, StepRow
 from harness.settings import Settings
 
@@ -166,8 +167,10 @@ def test_tables_of_a_regression_say_r2_and_older_ones_are_read(tmp_path: Path) -
     assert Run(run.path).tables() == tables
 
 
-def _words(steps: list[StepRow], epochs: list[EpochRow], score: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Texts of the picture of a training, and the limits of its two axes."""
+def _words(
+    steps: list[StepRow], epochs: list[EpochRow], score: str, monkeypatch: pytest.MonkeyPatch, *, report: bool = False
+) -> list[str]:
+    """Texts of the picture of a training, or of the report's two, and the limits of their axes."""
     found: list[str] = []
 
     def seen(figure, form="png"):  # type: ignore[no-untyped-def]
@@ -176,8 +179,11 @@ def _words(steps: list[StepRow], epochs: list[EpochRow], score: str, monkeypatch
             found.append(f"{axes.get_ylim()[0]:.3g}…{axes.get_ylim()[1]:.3g}")
         return as_bytes(figure, form)
 
-    monkeypatch.setattr("harness.pictures.runs.as_bytes", seen)
-    assert draw_training(steps, epochs, "name", score).startswith(PNG)
+    monkeypatch.setattr(f"harness.{'report.figures' if report else 'pictures.runs'}.as_bytes", seen)
+    if report:
+        assert [text[:4] for text in figures.training(steps, epochs, score)] == ["<svg"] * 2
+    else:
+        assert draw_training(steps, epochs, "name", score).startswith(PNG)
     return found
 
 
@@ -202,6 +208,16 @@ def test_a_picture_of_a_regression_is_of_r2(monkeypatch: pytest.MonkeyPatch) -> 
     assert words[4].startswith("-1…")
     low = _words(*_training(1.0, [-4.4, -4.2, -4.1]), "R²", monkeypatch)
     assert len(low) == len(words) - 1, "what stays low is shown whole"
+
+
+@pytest.mark.parametrize(("first", "scores"), [(1e4, [-4.4, 0.1, 0.3]), (1e4, [-4.4, -4.2, -4.1]), (1.2, [-9.0, 0.5])])
+def test_the_report_cuts_its_figures_as_the_picture_is_cut(
+    first: float, scores: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = _training(first, scores)
+    shown = _words(*training, "R²", monkeypatch)
+    assert any(" above" in word or " below" in word for word in shown)
+    assert _words(*training, "R²", monkeypatch, report=True) == shown
 
 
 def test_pictures_of_sweeps_mark_failures_name_the_band_and_carry_units(monkeypatch: pytest.MonkeyPatch) -> None:

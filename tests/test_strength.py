@@ -1,6 +1,8 @@
 """How strongly a network may be nudged, and what happens beyond: springs of −β, `beta = "auto"`, warnings."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from harness.cli import main
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.errors import ChipError, ConvergenceError, ExperimentError
 from harness.experiment import Experiment
-from harness.learning import AnalyticalGradient, CoupledLearning, EquilibriumPropagation, Nudging, SquaredError
+from harness.learning import AnalyticalGradient, CoupledLearning, EquilibriumPropagation, Nudging, SquaredError, Variant
 from harness.measurement import Array, Drive, Injection, Reading, Spring
 from harness.runs import Run
 from harness.strength import SHARE, own_conductance
@@ -247,6 +249,37 @@ def test_springs_that_come_close_in_training_are_warned_of_once(tmp_path: Path) 
     assert "is 0.64 of" not in result.stderr
     assert result.stderr.count("warning: rule.beta") == 1, result.stderr
     assert result.stderr.index("training iris") < result.stderr.index("warning: rule.beta")
+
+
+def test_a_beta_that_outgrows_its_network_in_training_names_the_command_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells that forget a tenth of what they hold at every write."""
+    monkeypatch.chdir(tmp_path)
+    falling = ["training.seed=1", "update.rates=[1e-6]", "imperfect.decay=0.1"]
+    result = train(tmp_path / "my run", *falling)
+    assert result.exit_code == 1
+    assert "springs of β = -1 µS outdo the network's own conductance at the outputs" in result.stderr
+    (onward,) = re.findall(r"go on from its checkpoint with: harness (.*)", result.stderr)
+    words = shlex.split(onward)
+    assert words[:3] == ["train", "--from", str(tmp_path / "my run")]
+    assert re.fullmatch(r"rule\.beta=[\d.]+e-0[789]", words[-1])
+    assert words[-1] in train_again(tmp_path / "my run")  # resuming meets the same network
+    result = CliRunner().invoke(main, [*words, "--set", "imperfect.decay=0", "--run", "onward"])
+    assert result.exit_code == 0, result.stderr
+    assert "warning: rule.beta" not in result.stderr
+
+
+def train_again(run: Path) -> str:
+    return CliRunner().invoke(main, ["train", "--resume", str(run)]).stderr
+
+
+def test_a_rule_of_ones_own_is_not_told_of_keys_that_it_does_not_read(tmp_path: Path) -> None:
+    subject = Experiment.load("iris", [*OVERLOADED, "rule.beta=auto"])
+    rule = EquilibriumPropagation(subject.circuit, SquaredError(), beta=1e-3, variant=Variant.CENTERED)
+    own = subject.with_parts(rule=rule)
+    with pytest.raises(ChipError, match=r"outdo the network's own(?!.*--from)"):
+        own.train(own.create_run(tmp_path / "run"), pictures=False)
 
 
 def test_check_says_nothing_of_springs_to_a_rule_without_any(tmp_path: Path) -> None:

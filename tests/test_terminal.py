@@ -1,6 +1,7 @@
 """What the command line prints: nothing from outside is obeyed, every output is written or named."""
 
 import ast
+import io
 import json
 import os
 import re
@@ -52,10 +53,17 @@ def test_markup_emoji_and_control_characters_are_printed_as_they_are(console: ob
     assert not {"\x1b", "\x07", "\u202e"} & set(said)
 
 
-def test_what_is_being_done_is_no_markup_either() -> None:
+def test_what_is_being_done_is_no_markup_either(monkeypatch: pytest.MonkeyPatch) -> None:
     """A closing tag without an opening one is an error of rich's."""
-    with working(f"reading {HOSTILE}") as tell:
-        tell(f"checking {HOSTILE}")
+    shown = io.StringIO()
+    monkeypatch.setattr("harness.commands.terminal.ERR", type(ERR)(file=shown, force_terminal=True, width=200))
+    with working(f"reading {HOSTILE}"):
+        pass  # shown at its end at the latest
+    with working("") as tell:
+        tell(f"checking {HOSTILE}\x1b[31m")
+    said = shown.getvalue()
+    assert f"reading {HOSTILE}" in said
+    assert rf"checking {HOSTILE}\x1b[31m" in said
 
 
 def test_only_the_terminal_makes_consoles_and_signs_of_work() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.circuit import Circuit, check_bounds
 from harness.circuit.power import dissipated
-from harness.errors import ChipError
+from harness.errors import ChipError, SpringError
 from harness.measurement import Access, Array, Clamp, Conductances, Drive, Injection, Reading, Spring
 from harness.units import show
 
@@ -239,15 +239,16 @@ def refuse_unstable(drives: Sequence[Drive], own: Callable[[], float]) -> None:
         own: the smallest conductance (S) that any combination of outputs sees; asked for if there is such a spring.
 
     Raises:
-        ChipError: names the phase, β and the bound.
+        SpringError: names the phase, β and the bound.
     """
     pulled = [(d.nudge.conductance, d.phase) for d in drives if isinstance(d.nudge, Spring)]
     beta, phase = min(pulled, default=(0.0, ""))
     if beta < 0 and -beta >= (bound := own()):
-        raise ChipError(
+        raise SpringError(
             f"{phase} phase: springs of β = {show(beta, 'S')} outdo the network's own conductance at the outputs, "
             f"{show(bound, 'S')} with all diodes blocking, and leave it no one stable state; lower β (rule.beta) below "
-            'that, or nudge by current (rule.nudging = "current")'
+            'that, or nudge by current (rule.nudging = "current")',
+            bound,
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from harness.datasets.numbers import MISSING, number_in
 from harness.errors import DataError
 from harness.measurement import Index
-from harness.wording import listed, ranges
+from harness.wording import counted, listed, ranges
 
 _MOST_TARGETS = 250_000_000
 """Targets at the outputs, of all rows and classes, that fit into a machine's memory."""
@@ -84,7 +84,7 @@ def codes_of(
         at = f"{file}, line{'s' * (len(found) > 1)} {ranges(found, 10)}, column {column!r}"
         told = f"the network knows no class {first!r}; its classes are {listed(known, 12)}"
         if len(strange) > 1:
-            told += f", and it knows none of {len(strange) - 1} more labels either"
+            told += f", and it knows none of {counted(len(strange) - 1, 'more label', 'more labels')} either"
         elif _folded(first) in folded:
             told += f"; say labels = 'folded' where it is {known[folded[_folded(first)]]!r}"
         raise DataError(f"{at}: {told}")

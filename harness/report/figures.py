@@ -11,6 +11,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
 from harness.circuit import Crossbar, TrainableArray
 from harness.measurement import Array
+from harness.pictures.runs import cut_above, cut_below
 from harness.pictures.style import as_bytes, own_style
 from harness.report.inventory import span
 from harness.report.survey import Lines, NodeGroup, Survey
@@ -174,7 +175,7 @@ def power_histogram(found: Survey) -> str:
 
 
 def training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], score: str) -> list[str]:
-    """Loss by batch and epoch, and accuracy (or R²) by epoch."""
+    """Loss by batch and epoch, and accuracy (or R²) by epoch; axes are cut as in ``training.png``."""
     ends = [row.epoch for row in epochs]
     batches = max((row.step for row in steps), default=1)
     with _figure("loss", (5.8, 3.4)) as figure:
@@ -183,8 +184,8 @@ def training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], score: str) -
                   color=FAINT, linewidth=0.7, label="batch")  # fmt: skip
         axes.plot(ends, [row.train_loss for row in epochs], "o-", color=SERIES[0], markersize=3, label="training")
         axes.plot(ends, [row.test_loss for row in epochs], "s-", color=SERIES[1], markersize=3, label="held out")
-        top = max(max(row.train_loss, row.test_loss) for row in epochs)  # single batches may be far above
-        axes.set(xlabel="epoch", ylabel="loss (V²)", ylim=(0, 1.25 * top))
+        axes.set(xlabel="epoch", ylabel="loss (V²)", ylim=(0, None))
+        cut_above(axes, [row.loss for row in steps], [row.test_loss for row in epochs], INK)
         axes.legend()
         told = (
             f"Held out: {epochs[0].test_loss:.3g} V² after the first epoch, {epochs[-1].test_loss:.3g} V² at the end."
@@ -199,6 +200,8 @@ def training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], score: str) -
         ):
             axes.plot(ends, [percent * value for value in values], style, color=colour, markersize=3, label=name)
         axes.set(xlabel="epoch", ylabel=f"{score}{unit}")
+        if score != "accuracy":
+            cut_below(axes, [(row.train_accuracy, row.test_accuracy) for row in epochs], INK)
         axes.legend()
         told = f"Held out: {percent * epochs[-1].test_accuracy:.4g}{unit} at the end."
         return [loss, _svg(figure, "accuracy", f"{score} while training", told)]
