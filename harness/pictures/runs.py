@@ -1,6 +1,7 @@
 """Pictures of a run, as the bytes of PNG files."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -52,14 +53,14 @@ def draw_training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], title: s
     return as_bytes(figure)
 
 
-def cut_above(axes: Axes, batches: Sequence[float], kept: Sequence[float], colour: str = "0.4") -> None:
+def cut_above(axes: Axes, batches: Sequence[float], kept: Sequence[float], **style: Any) -> None:
     """End an axis of losses above all but the largest twenty-fifth of the batches, where one of these is far above.
 
     Args:
         axes: begins at 0.
         batches: V² of every batch.
         kept: V² that stay in sight, such as those of epochs.
-        colour: of the note that says how far it was cut.
+        style: of the note that says how far it was cut.
     """
     ordered = sorted(batches)
     if len(ordered) < _SMOOTHED:
@@ -67,28 +68,29 @@ def cut_above(axes: Axes, batches: Sequence[float], kept: Sequence[float], colou
     most = max([ordered[-1 - -(-len(ordered) // _SMOOTHED)], *kept])
     if ordered[-1] > _FAR * most > 0:
         axes.set_ylim(0, 1.1 * most)
-        _say(axes, f"batches up to {ordered[-1]:.3g} V² above", colour)
+        _say(axes, f"batches up to {ordered[-1]:.3g} V² above", style)
 
 
-def cut_below(axes: Axes, scores: Sequence[tuple[float, float]], colour: str = "0.4") -> None:
+def cut_below(axes: Axes, scores: Sequence[tuple[float, float]], **style: Any) -> None:
     """Begin an axis of R² at −1 where it ends above, or else at the lowest of the second half of the epochs.
 
     Args:
         axes: shows the scores.
         scores: R² of training and held-out rows after every epoch.
-        colour: of the note that says how far it was cut.
+        style: of the note that says how far it was cut.
     """
     lowest = min(map(min, scores), default=0.0)
     late = min(map(min, scores[len(scores) // 2 :]), default=0.0)
     start = min(_LEAST_R2, 1.1 * late)
     if lowest < 2 * start:
         axes.set_ylim(start, None)
-        _say(axes, f"epochs down to {lowest:.3g} below".replace("-", "−"), colour)
+        _say(axes, f"epochs down to {lowest:.3g} below".replace("-", "−"), style)
 
 
-def _say(axes: Axes, text: str, colour: str) -> None:
+def _say(axes: Axes, text: str, style: Mapping[str, Any]) -> None:
     """A note above an axis that was cut."""
-    axes.text(1.0, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color=colour)
+    look: dict[str, Any] = {"fontsize": 8, "color": "0.4", **style}
+    axes.text(1.0, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", **look)
 
 
 @own_style()

@@ -49,6 +49,8 @@ _STYLE: Any = {
     "lines.linewidth": 1.6,
     "image.composite_image": False,
 }
+_NOTE: Any = {"color": INK, "fontsize": 9.5}
+"""Of a note above an axis that was cut."""
 
 
 @contextmanager
@@ -185,7 +187,7 @@ def training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], score: str) -
         axes.plot(ends, [row.train_loss for row in epochs], "o-", color=SERIES[0], markersize=3, label="training")
         axes.plot(ends, [row.test_loss for row in epochs], "s-", color=SERIES[1], markersize=3, label="held out")
         axes.set(xlabel="epoch", ylabel="loss (V²)", ylim=(0, None))
-        cut_above(axes, [row.loss for row in steps], [row.test_loss for row in epochs], INK)
+        cut_above(axes, [row.loss for row in steps], [row.test_loss for row in epochs], **_NOTE)
         axes.legend()
         told = (
             f"Held out: {epochs[0].test_loss:.3g} V² after the first epoch, {epochs[-1].test_loss:.3g} V² at the end."
@@ -201,7 +203,7 @@ def training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], score: str) -
             axes.plot(ends, [percent * value for value in values], style, color=colour, markersize=3, label=name)
         axes.set(xlabel="epoch", ylabel=f"{score}{unit}")
         if score != "accuracy":
-            cut_below(axes, [(row.train_accuracy, row.test_accuracy) for row in epochs], INK)
+            cut_below(axes, [(row.train_accuracy, row.test_accuracy) for row in epochs], **_NOTE)
         axes.legend()
         told = f"Held out: {percent * epochs[-1].test_accuracy:.4g}{unit} at the end."
         return [loss, _svg(figure, "accuracy", f"{score} while training", told)]
