@@ -92,7 +92,7 @@ class _Solver:
         """Incidence ``[outputs, dense]`` and voltages (V, ``[batch, outputs]``) of clamped outputs."""
         if phase.clamped is not None:
             wanted = phase.clamped - held_drops(network, phase, network.plus, network.minus)
-            self._clamps = incidence(network, phase, network.plus, network.minus)[:, self._dense], wanted
+            self._clamps = incidence(network.size, network.plus, network.minus)[:, self._dense], wanted
         shares = before is not None and before._serves(phase)
         self._fixed: _Fixed = before._fixed if before and shares else _Fixed(network, phase, matrix, current)
 

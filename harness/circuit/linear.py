@@ -19,7 +19,7 @@ def settle_linear(network: Network, phase: Phase) -> Array:
     matrix, currents = sprung(network, phase)
     if phase.slopes is None or not phase.slopes.shape[1]:
         return _solved(matrix, currents.T, network, phase).T
-    across = incidence(network, phase, network.diodes.anode, network.diodes.cathode)
+    across = incidence(network.size, network.diodes.anode, network.diodes.cathode)
     found = np.empty_like(currents)
     block = max(1, _BLOCK // max(1, network.size**2))
     for first in range(0, len(currents), block):
@@ -34,7 +34,7 @@ def _solved(matrix: Array, currents: Array, network: Network, phase: Phase) -> A
     """Of one matrix and a column per sample, or of a stack of both; clamped outputs keep their voltage."""
     if phase.clamped is None:
         return np.asarray(np.linalg.solve(matrix, currents))
-    held = incidence(network, phase, network.plus, network.minus)
+    held = incidence(network.size, network.plus, network.minus)
     wanted = phase.clamped - held_drops(network, phase, network.plus, network.minus)
     wanted = wanted.T if currents.ndim == 2 else wanted[:, :, None]
     return clamped_solution(matrix, currents, held, wanted)
@@ -62,15 +62,31 @@ def clamped_solution(matrix: Array, currents: Array, held: Array, wanted: Array,
 
 def sprung(network: Network, phase: Phase) -> tuple[Array, Array]:
     """Conductance matrix (S, ``[n, n]``) and currents (A, ``[batch, n]``) with the phase's springs and pushes."""
-    drop = incidence(network, phase, network.plus, network.minus)
+    drop = incidence(network.size, network.plus, network.minus)
     pushed = phase.pushed - phase.spring * held_drops(network, phase, network.plus, network.minus)
     return network.conductance + phase.spring * drop.T @ drop, phase.currents + pushed @ drop
 
 
-def incidence(network: Network, phase: Phase, first: Index, second: Index) -> Array:
-    """1 where a pair begins, −1 where it ends, ``[pairs, n]``; rails are left out."""
-    at = np.eye(network.size + phase.rails.shape[1])[:, : network.size]
-    return at[first] - at[second]
+def output_resistance(network: Network, ground: float) -> Array:
+    """D G⁻¹ Dᵀ (Ω, ``[outputs, outputs]``) with D the outputs' incidence and `ground` (S) from every unknown to ground.
+
+    The alone unknowns, which no output touches, are eliminated first: the rest is small.
+    """
+    dense, alone = np.setdiff1d(np.arange(network.size), network.alone), network.alone
+    matrix = network.conductance
+    into = matrix[np.ix_(alone, dense)] / (matrix[alone, alone] + ground)[:, None]
+    left = matrix[np.ix_(dense, dense)] + ground * np.eye(len(dense)) - matrix[np.ix_(dense, alone)] @ into
+    drop = incidence(network.size, network.plus, network.minus)[:, dense]
+    return np.asarray(drop @ np.linalg.solve(left, drop.T))
+
+
+def incidence(size: int, first: Index, second: Index) -> Array:
+    """1 where a pair begins, −1 where it ends, ``[pairs, size]``; rails, numbered from `size`, are left out."""
+    found = np.zeros((len(first), size))
+    for ends, sign in ((first, 1.0), (second, -1.0)):
+        (pairs,) = np.nonzero(ends < size)
+        found[pairs, ends[pairs]] += sign
+    return found
 
 
 def held_drops(network: Network, phase: Phase, first: Index, second: Index) -> Array:

@@ -22,6 +22,7 @@ from harness.circuit.elements import CurrentSource, Diode, Gyrator, Resistor, Tr
 from harness.circuit.elimination import Elimination, Factors, eliminate
 from harness.circuit.equations import System
 from harness.circuit.fronts import Fronts, fronts_of
+from harness.circuit.linear import output_resistance
 from harness.circuit.nonlinearity import refuse_nonlinear
 from harness.circuit.partition import eliminated
 from harness.circuit.scaling import Scaling, scaling_of
@@ -61,10 +62,8 @@ class ReducedCircuit:
 
         One over the norm of D G⁻¹ Dᵀ, D the outputs' incidence; infinite where no output can move.
         """
-        terminals = np.eye(self.size + len(self.rail))[:, : self.size]
-        drop = terminals[self.network.plus] - terminals[self.network.minus]
-        grounded = self.network.conductance + GMIN * np.eye(self.size)  # a node that only diodes hold
-        largest = float(np.linalg.norm(drop @ np.linalg.solve(grounded, drop.T), 2))
+        ohms = output_resistance(self.network, GMIN)  # a node that only diodes hold is grounded, too
+        largest = float(np.linalg.norm(ohms, 2))
         return 1 / largest if largest > 0 else np.inf
 
     def settling(self, drives: Sequence[Drive]) -> Settling:

@@ -43,7 +43,7 @@ KINDS = {
         ("command", "command", "session", "worker"),
     ),
     "sweep": _Subject(
-        "sweep tiny.toml --to out --over rule.beta=1e-7,1e-6,2e-6 --set training.epochs=3 --workers 2",
+        "sweep tiny.toml --to out --over rule.beta=1e-7,5e-7,1e-6 --set training.epochs=3 --workers 2",
         "sweep --resume out --workers 2",
         ("command", "command", "session", "worker"),
     ),
