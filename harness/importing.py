@@ -9,7 +9,7 @@ from harness.circuit.perceptron import Perceptron, Realized, realize
 from harness.errors import ExperimentError
 from harness.experiment import HERE, Experiment, SimulatorChoice
 from harness.measurement import Drive
-from harness.runs import Run, Start
+from harness.runs import Run, Start, refuse_existing
 from harness.sections import CascadeSettings
 from harness.wording import counted
 
@@ -45,11 +45,13 @@ def import_perceptron(
     Raises:
         ExperimentError: the experiment is no cascade, or the perceptron does not fit its data.
         RunError: something is at `folder` already.
+        ChipError: the circuit does not settle.
     """
+    refuse_existing(folder)
     fitted, realized = realization(experiment, perceptron)
+    found = agreement(fitted, perceptron, realized, simulators)  # no run is left where the circuit does not settle
     origin = {"origin": {"perceptron": list(perceptron.hidden)}}
-    run = fitted.create_run(folder, Start(realized.conductances, origin))
-    return run, agreement(fitted, perceptron, realized, simulators)
+    return fitted.create_run(folder, Start(realized.conductances, origin)), found
 
 
 def realization(experiment: Experiment, perceptron: Perceptron) -> tuple[Experiment, Realized]:

@@ -188,8 +188,7 @@ class Run:
         Raises:
             RunError: something is at `path` already.
         """
-        if path.exists():
-            raise RunError(f"{path} exists already; resume it with --resume {path}, or give another --run")
+        refuse_existing(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with whole_folder(path) as made:
@@ -384,6 +383,16 @@ def npz(arrays: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse to make a run where something is.
+
+    Raises:
+        RunError: something is at `path`.
+    """
+    if path.exists():
+        raise RunError(f"{path} exists already; resume it with --resume {path}, or give another --run")
 
 
 def fresh_path(parent: Path, name: str) -> Path:

@@ -22,9 +22,9 @@ from harness.circuit import (
 from harness.circuit.perceptron import Perceptron, realize
 from harness.cli import main
 from harness.devices import DiodeModel
-from harness.errors import CircuitError, DataError, ExperimentError
+from harness.errors import CircuitError, ConvergenceError, DataError, ExperimentError
 from harness.experiment import Experiment
-from harness.importing import agreement, realization
+from harness.importing import agreement, import_perceptron, realization
 from harness.learning import HardwareLinearization, SquaredError
 from harness.measurement import Drive
 from tests.conftest import DIODE, kendall, random_batch
@@ -96,6 +96,18 @@ def test_an_imported_perceptron_predicts_the_same_digits(tmp_path: Path) -> None
     assert json.loads(evaluated.stdout)["test_accuracy"] == found["circuit_accuracy"]
 
 
+def test_a_perceptron_whose_circuit_does_not_settle_leaves_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsettled(*_: object) -> None:
+        raise ConvergenceError("Newton's method did not settle", sample=0, phase="free")
+
+    monkeypatch.setattr("harness.importing.agreement", unsettled)
+    with pytest.raises(ConvergenceError):
+        import_perceptron(Experiment.load("cascade-digits"), random_perceptron([64, 4, 10]), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.ngspice
 def test_an_imported_perceptron_in_ngspice_goes_on_learning(tmp_path: Path) -> None:
     experiment = Experiment.load("moons", ["training.epochs=2", "network.rectifier_rail=0.2"])
@@ -121,7 +133,7 @@ def test_an_imported_perceptron_in_ngspice_goes_on_learning(tmp_path: Path) -> N
 
 def test_what_is_no_perceptron_for_the_circuit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"layer 1: weights \(5, 2\) and biases \(2,\) do not follow each other"):
-        Perceptron((np.zeros((3, 4)), np.zeros((5, 2))), (np.zeros(4), np.zeros(2)))
+        Perceptron((np.ones((3, 4)), np.ones((5, 2))), (np.zeros(4), np.zeros(2)))
     with pytest.raises(DataError, match="layer 0: a weight or bias is not finite"):
         Perceptron((np.full((3, 4), np.nan),), (np.zeros(4),))
     with pytest.raises(DataError, match=r"missing\.npz: there is no such file"):
@@ -129,6 +141,9 @@ def test_what_is_no_perceptron_for_the_circuit_is_refused(tmp_path: Path) -> Non
     np.savez(tmp_path / "half.npz", weights_0=np.zeros((3, 4)))
     with pytest.raises(DataError, match="has no array 'biases_0'; it has weights_0"):
         Perceptron.from_npz(tmp_path / "half.npz")
+    for size, told in ((1e300, "1e.300"), (0.0, "0"), (1e-320, "1e-320")):
+        with pytest.raises(DataError, match=rf"layer 1: the largest of its weights and biases is {told} in size"):
+            Perceptron((np.ones((3, 4)), np.full((4, 2), size)), (np.zeros(4), np.zeros(2)))
     with pytest.raises(CircuitError, match="its crossbars do not fit a perceptron of layers"):
         realize(random_perceptron([3, 4, 2]), cascade_for([3, 5, 2]), 1.0)
     with pytest.raises(ExperimentError, match="it has 3 inputs and 2 outputs, the data have 64 inputs and 10 outputs"):

@@ -19,13 +19,16 @@ from harness.errors import CircuitError, DataError
 from harness.measurement import Array, Conductances
 from harness.reading import read_arrays
 
+_LARGEST = 1e6
+"""The largest weight or bias of a layer, at most; its inverse at least: trained ones are about 1."""
+
 
 @dataclass(frozen=True, eq=False)
 class Perceptron:
     """Weights of a multilayer perceptron with ReLUs between its layers and linear outputs.
 
     Raises:
-        DataError: shapes do not follow each other, or a value is not finite.
+        DataError: shapes do not follow each other, a value is not finite, or the largest of a layer is far from 1.
     """
 
     weights: tuple[Array, ...]
@@ -43,6 +46,12 @@ class Perceptron:
                 )
             if not (np.isfinite(w).all() and np.isfinite(b).all()):
                 raise DataError(f"perceptron: layer {k}: a weight or bias is not finite")
+            largest = max(float(np.abs(w).max(initial=0.0)), float(np.abs(b).max(initial=0.0)))
+            if not 1 / _LARGEST <= largest <= _LARGEST:
+                raise DataError(
+                    f"perceptron: layer {k}: the largest of its weights and biases is {largest:.3g} in size, which no "
+                    f"cells can hold beside the others; scale it to between {1 / _LARGEST:g} and {_LARGEST:g}"
+                )
 
     @classmethod
     def from_sklearn(cls, model: Any) -> "Perceptron":
