@@ -10,7 +10,7 @@ from harness.circuit import Circuit
 from harness.measurement import Drive, Injection, Reading, Spring
 from tests.conftest import bearable, kendall, random_batch, scellier
 
-pytestmark = pytest.mark.ngspice
+pytestmark = [pytest.mark.ngspice, pytest.mark.release]
 
 DEPTHS = [[6], [5, 4], [4, 3, 5]]
 NETWORKS = [

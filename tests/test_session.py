@@ -16,7 +16,7 @@ from harness.measurement import Drive
 from harness.netlist import sweep
 from tests.conftest import kendall, random_batch
 
-pytestmark = pytest.mark.ngspice
+pytestmark = [pytest.mark.ngspice, pytest.mark.release]
 
 HEAD = ("* test", ".options reltol=1e-6", "vpoint p 0 0", "rpoint p 0 1")
 

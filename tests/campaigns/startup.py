@@ -21,8 +21,8 @@ from tests.campaigns.verdicts import Fault, faults_of
 _SECONDS = 300.0
 """Limit of a command."""
 COMMANDS = (
-    *("list", "doctor", "train tiny.toml --run out --chip ngspice --workers 1", "train tiny.toml --run out"),
     *("train tiny.toml --run out --chip ngspice --workers 2 --set chip.chunk=1", "train --resume begun"),
+    *("list", "doctor", "train tiny.toml --run out --chip ngspice --workers 1", "train tiny.toml --run out"),
     *("evaluate run --chip ngspice --workers 2", "check run --chip ngspice", "check run --chip nodal"),
     *("import-mlp weights.npz --into cascade.toml --run out --chip ngspice --workers 1", "show run --to out.svg"),
     *("conductances export run --to out.csv", "conductances import run cells.csv --to out"),
@@ -40,7 +40,7 @@ COMMANDS = (
         "transient run --samples 0 --to out.png",
     ),
     *(
-        "sweep tiny.toml --over rule.beta=1e-6,2e-6 --workers 2 --to out --chip ngspice",
+        "sweep tiny.toml --over rule.beta=5e-7,1e-6 --workers 2 --to out --chip ngspice",
         "sweep --resume sweep --workers 1",
     ),
     *("regress suite.toml --workers 2", "regress suite.toml --update --reason again --workers 1", "devices list"),
