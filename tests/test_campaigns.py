@@ -26,14 +26,14 @@ def campaign(folder: Path, *words: str) -> dict[str, Any]:
 
 def test_damage_and_kills_end_in_sentences_and_change_no_bit(tmp_path: Path) -> None:
     damaged = ("edges", "foundry", "data", "pulses", "run-manifest", "run-checkpoint")
-    killed = ("export", "conductances import", "train from", "regress update")
+    killed = ("export", "conductances import", "regress update")
     kinds = (*damaged, *(f"kills: {command}" for command in killed), "randomly: training")
-    found = campaign(tmp_path, "--cases", "8", "--step", "17", "--kills", "5", *kinds)
+    found = campaign(tmp_path, "--cases", "5", "--step", "17", "--kills", "4", *kinds)
     assert found["passed"], found
     cases = {kind: row["cases"] for kind, row in found["kinds"].items()}
     assert set(cases) == set(kinds)
-    assert {kind: cases[kind] for kind in damaged} == dict.fromkeys(damaged, 8)
-    assert cases["randomly: training"] == 5
+    assert {kind: cases[kind] for kind in damaged} == dict.fromkeys(damaged, 5)
+    assert cases["randomly: training"] == 4
 
 
 @pytest.mark.ngspice
