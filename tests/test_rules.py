@@ -260,7 +260,7 @@ def test_finite_differences_on_the_chip_restore_its_conductances(circuit: Circui
 
 
 def test_simultaneous_perturbation_is_right_in_the_mean() -> None:
-    """Its error falls with the root of the number of draws, from that of one draw: the root of the other conductances."""
+    """Its error is the root of the number of other conductances for each draw."""
     circuit = graph()
     batch = random_batch(circuit)
     (expected,) = truth(circuit, batch)
