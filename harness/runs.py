@@ -21,6 +21,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +220,13 @@ class Run:
         """Replace the manifest."""
         write_atomic(self.path / MANIFEST, _json(manifest).encode())
 
+    @cached_property
+    def owner(self) -> str:
+        """A hash of the experiment's name, seed, data and initial network, which the run's checkpoints carry."""
+        manifest = self.manifest
+        made = {key: manifest.get(key) for key in ("experiment", "seed", "data_sha256", "netlist_sha256")}
+        return sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+
     @property
     def result(self) -> dict[str, Any] | None:
         """What the run reached; None while it is not complete.
@@ -299,7 +308,8 @@ class Run:
         arrays = {f"g_{k}": g for k, g in enumerate(position.conductances)}
         slots = {f"u_{s}_{k}": a for s, slot in enumerate(position.update.slots) for k, a in enumerate(slot)}
         counts = {"update_steps": np.asarray(position.update.steps), "slots": np.asarray(len(position.update.slots))}
-        write_atomic(self.path / "checkpoint.npz", npz(numbers | arrays | slots | counts))
+        whose = {_OWNER: np.asarray(self.owner)}
+        write_atomic(self.path / "checkpoint.npz", npz(numbers | arrays | slots | counts | whose))
 
     def position(self) -> Position | None:
         """The last checkpoint; None before the first.
@@ -310,8 +320,14 @@ class Run:
         file = self.path / "checkpoint.npz"
         if not file.exists():
             return None
+        saved = read_arrays(file, RunError)
+        if _OWNER in saved and saved[_OWNER].tolist() != self.owner:
+            raise RunError(
+                f"{file} is of another run: it was saved by one of another seed, network or other data; put the "
+                "run's own back"
+            )
         try:
-            return _position_of(read_arrays(file, RunError))
+            return _position_of(saved)
         except (ValueError, KeyError, TypeError) as error:
             why = f"it has no array {error}" if isinstance(error, KeyError) else str(error)
             raise RunError(f"{file} is damaged, or of something else ({why})") from error
@@ -323,6 +339,8 @@ class Run:
 
 
 _POSITION_NUMBERS = {f.name: f.type for f in fields(Position) if f.name not in ("conductances", "update")}
+_OWNER = "owner"
+"""Array of a checkpoint that says whose it is; those of older versions lack it."""
 _RESULT: dict[str, type | tuple[type, ...]] = {
     "experiment": str,
     "seed": int,

@@ -223,7 +223,7 @@ def test_a_result_and_a_checkpoint_of_other_runs_are_found(folder: Path) -> None
     wide.train(wide.create_run(folder / "wide"), pictures=False)
     for file, source, told in [
         ("result.json", "other", r"result\.json is of another run: its seed is 5, but 0"),
-        ("checkpoint.npz", "wide", r"checkpoint\.npz is of another network: it has cells"),
+        ("checkpoint.npz", "wide", r"checkpoint\.npz is of another run"),
     ]:
         kept = (run.path / file).read_bytes()
         shutil.copy(folder / source / file, run.path / file)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -261,6 +262,19 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (run.path / "checkpoint.npz").write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(RunError, match=r"checkpoint.npz: it cannot be read as an npz file"):
         run.position()
+
+
+def test_a_checkpoint_of_another_run_with_the_same_shapes_is_refused(tmp_path: Path) -> None:
+    one, other = (
+        Experiment.load("xor", ["chip.kind=nodal", "training.epochs=2", f"training.seed={seed}"]) for seed in (0, 1)
+    )
+    runs = [each.create_run(tmp_path / str(k)) for k, each in enumerate((one, other))]
+    for each, run in zip((one, other), runs, strict=True):
+        each.train(run, pictures=False)
+    shutil.copy(runs[1].path / "checkpoint.npz", runs[0].path / "checkpoint.npz")
+    with pytest.raises(RunError, match=r"checkpoint.npz is of another run"):
+        Run(runs[0].path).position()
+    assert Run(runs[1].path).position() is not None
 
 
 def test_a_run_whose_data_changed_is_not_resumed(tmp_path: Path) -> None:
