@@ -18,11 +18,11 @@ def __getattr__(name: str) -> object:
 
         return metadata.version("harness")
     if name == "Experiment":
-        from harness.experiment import Experiment  # noqa: PLC0415
+        from harness.experiment.experiment import Experiment  # noqa: PLC0415
 
         return Experiment
     if name == "Run":
-        from harness.runs import Run  # noqa: PLC0415
+        from harness.training.runs import Run  # noqa: PLC0415
 
         return Run
     raise AttributeError(f"module 'harness' has no attribute {name!r}")

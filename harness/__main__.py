@@ -6,7 +6,7 @@ own by the time it arrives here; ``harness`` and ``python -P -m harness`` import
 
 import sys
 
-from harness.safe_path import safe_path
+from harness.processes.safe_path import safe_path
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as behind nohup
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from harness.cli import main as command  # noqa: PLC0415
+    from harness.cli.main import main as command  # noqa: PLC0415
 
     command(prog_name="harness")
 

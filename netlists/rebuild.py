@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import Experiment, __version__
-from harness.exporting import Choices, package_of
+from harness.exchange.export import Choices, package_of
 from harness.netlist.dialects import DIALECTS, NGSPICE, Dialect
-from harness.netlist.package import Package, write_package
+from harness.netlist.package.package import Package, write_package
 
 HERE = Path(__file__).parent
 

@@ -4,7 +4,7 @@ import os
 import time
 
 from harness.errors import SimulatorError
-from harness.worker_process import stopping
+from harness.processes.worker import stopping
 
 
 def until_stopped() -> bool:

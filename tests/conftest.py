@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from harness.chip.base import Chip
-from harness.chip.ngspice import FullNetlistChip, NgspiceChip
-from harness.chip.nodal import NodalChip
+from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, deep_resistive_network, layered_network
 from harness.circuit.branches import Branches
-from harness.circuit.networks import CellRange
+from harness.circuit.networks.layered import CellRange
 from harness.devices import DiodeModel
 from harness.measurement import Batch
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from harness.checks import TIGHT
-from harness.chip.ngspice import FullNetlistChip, NgspiceChip
-from harness.chip.nodal import NodalChip
+from harness.studies.check import TIGHT
+from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit
 from harness.measurement import Drive, Injection, Reading, Spring
 from tests.conftest import bearable, kendall, random_batch, scellier
@@ -72,6 +72,6 @@ def test_a_large_signal_reaches_the_law_below_three_thermal_voltages() -> None:
 
 
 def _weak_cells() -> object:
-    from harness.circuit.networks import CellRange
+    from harness.circuit.networks.layered import CellRange
 
     return CellRange(1e-5, 1e-8, 1e-4)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.checks import TIGHT, check_circuit, kirchhoff_residual
-from harness.chip.ngspice import FullNetlistChip, NgspiceChip
-from harness.chip.nodal import NodalChip
+from harness.studies.check import TIGHT, check_circuit, kirchhoff_residual
+from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
     GROUND,
     BidirectionalAmplifier,
@@ -22,7 +22,7 @@ from harness.circuit import (
     Transformer,
 )
 from harness.circuit.linearized import linearized
-from harness.circuit.lines import AmplifierErrors, LineResistance
+from harness.circuit.variation.lines import AmplifierErrors, LineResistance
 from harness.circuit.scaling import energy_scales, is_reciprocal, node_scales
 from harness.errors import CircuitError
 from harness.learning import SquaredError

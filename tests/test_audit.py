@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harness.audit import (
+from harness.studies.audit import (
     Bench,
     Curve,
     Doubt,
@@ -21,10 +21,10 @@ from harness.audit import (
     coupled_limit,
     probed_cells,
 )
-from harness.checks import inside
-from harness.chip.nodal import NodalChip
+from harness.studies.check import inside
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import CellRange, Circuit
-from harness.cli import main
+from harness.cli.main import main
 from harness.errors import ChipError
 from harness.learning import (
     AnalyticalGradient,

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harness import bench
-from harness.bench import ScalingPoint
-from harness.chip import newton
-from harness.chip.session import open_session
+from harness.studies import benchmark as bench
+from harness.studies.benchmark import ScalingPoint
+from harness.chip.nodal import newton
+from harness.chip.ngspice.session import open_session
 from harness.circuit import Reduction
-from harness.cli import main
+from harness.cli.main import main
 from harness.errors import SimulatorError
 from harness.measurement import Drive, Injection, Spring
-from harness.netlist import resident
-from harness.netlist.settings import Tolerances
+from harness.netlist.decks import resident
+from harness.netlist.tolerances import Tolerances
 from tests.conftest import kendall, random_batch, scellier
 
 
@@ -93,7 +93,7 @@ def test_an_exponent_is_the_slope_in_a_double_logarithmic_picture() -> None:
 
 
 def test_practice_makes_junctions_conduct_and_repeats_to_the_bit() -> None:
-    from harness.experiment import Experiment
+    from harness.experiment.experiment import Experiment
 
     experiment = Experiment.load("iris")
     first, second = bench.practised(experiment), bench.practised(experiment)

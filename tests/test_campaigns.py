@@ -60,7 +60,7 @@ def test_verdicts_find_what_is_wrong(tmp_path: Path) -> None:
     code = f"""if True:
         import json, os, signal, sys, time, warnings
         from pathlib import Path
-        import harness.__main__, harness.cli  # else each command imports them anew
+        import harness.__main__, harness.cli.main  # else each command imports them anew
         from tests.campaigns import children, verdicts
         children.GRACE = 2.0
         found = {{}}

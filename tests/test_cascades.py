@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from sklearn.neural_network import MLPClassifier
 
-from harness.chip.ngspice import NgspiceChip
-from harness.chip.nodal import NodalChip
+from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
     CellRange,
     Circuit,
@@ -19,12 +19,12 @@ from harness.circuit import (
     layered_network,
     rectified_cascade,
 )
-from harness.circuit.perceptron import Perceptron, realize
-from harness.cli import main
+from harness.circuit.networks.perceptron import Perceptron, realize
+from harness.cli.main import main
 from harness.devices import DiodeModel
 from harness.errors import CircuitError, ConvergenceError, DataError, ExperimentError
-from harness.experiment import Experiment
-from harness.importing import agreement, import_perceptron, realization
+from harness.experiment.experiment import Experiment
+from harness.exchange.perceptrons import agreement, import_perceptron, realization
 from harness.learning import HardwareLinearization, SquaredError
 from harness.measurement import Drive
 from tests.conftest import DIODE, kendall, random_batch
@@ -102,7 +102,7 @@ def test_a_perceptron_whose_circuit_does_not_settle_leaves_no_run(
     def unsettled(*_: object) -> None:
         raise ConvergenceError("Newton's method did not settle", sample=0, phase="free")
 
-    monkeypatch.setattr("harness.importing.agreement", unsettled)
+    monkeypatch.setattr("harness.exchange.perceptrons.agreement", unsettled)
     with pytest.raises(ConvergenceError):
         import_perceptron(Experiment.load("cascade-digits"), random_perceptron([64, 4, 10]), tmp_path / "run")
     assert not list(tmp_path.iterdir())

@@ -17,25 +17,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from harness.chip.session import Session, open_session
+from harness.chip.ngspice.session import Session, open_session
 from harness.circuit import Circuit, Crossbar, InputSource, Output, Resistor
-from harness.cli import main
+from harness.cli.main import main
 from harness.devices.curves import SPECIMENS, Specimen
 from harness.devices.switching import READ_VOLTS
 from harness.errors import CircuitError, ExperimentError
-from harness.experiment import Experiment
-from harness.exporting import Choices, expected_volts, package_of
+from harness.experiment.experiment import Experiment
+from harness.exchange.export import Choices, expected_volts, package_of
 from harness.measurement import Array
 from harness.netlist.cells import FoundryCells, cell_style, packaged_tables
 from harness.netlist.cells.behavioural import state_of
 from harness.netlist.cells.foundry import Expression, FilamentLaw, read_table
-from harness.netlist.design import design_of
+from harness.netlist.design.design import design_of
 from harness.netlist.deviation import deviation_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, SPECTRE, XYCE, Bench, CellStyle, Dialect, Phase
-from harness.netlist.memristor import MemristorModel
-from harness.netlist.package import Origin, Package, write_package
-from harness.netlist.veriloga import FILE, OBJECT, source
-from harness.simulators.raw import read_raw
+from harness.netlist.cells.memristor import MemristorModel
+from harness.netlist.package.package import Origin, Package, write_package
+from harness.netlist.cells.veriloga import FILE, OBJECT, source
+from harness.exchange.simulators.raw import read_raw
 from tests.packages import deck_lines, probes
 
 RELATIVE = {"linear-ion-drift": 5e-6, "vteam": 1e-8, "yakopcic": 1e-7, "stanford": 3e-4, "data-driven": 2e-4}

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from harness.errors import ConvergenceError, SimulatorError
-from harness.simulators.base import run
-from harness.simulators.child import Limits, in_child
+from harness.exchange.simulators.base import run
+from harness.exchange.simulators.child import Limits, in_child
 
 QUICK = Limits(seconds=20.0, memory=300_000_000)
 

@@ -24,7 +24,7 @@ from harness.circuit import (
     layered_network,
 )
 from harness.circuit.elements import Element
-from harness.circuit.networks import CellRange
+from harness.circuit.networks.layered import CellRange
 from harness.devices import DiodeModel
 from harness.errors import CircuitError, HarnessError
 from tests.conftest import CELLS, DIODE, kendall, scellier

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import main
+from harness.cli.main import main
 
 QUICK = ["--chip", "nodal", "--set", "training.epochs=2"]
 

@@ -16,12 +16,12 @@ from threading import Timer
 import numpy as np
 import pytest
 
-from harness.chip import cluster as cluster_module
-from harness.chip.cluster import Cluster, Software
-from harness.chip.ngspice import NgspiceChip
+from harness.chip.ngspice import cluster as cluster_module
+from harness.chip.ngspice.cluster import Cluster, Software
+from harness.chip.ngspice.chip import NgspiceChip
 from harness.errors import ChipError, ConvergenceError, NgspiceMissing, SimulatorError
 from harness.measurement import Drive, Injection
-from harness.netlist.settings import Tolerances
+from harness.netlist.tolerances import Tolerances
 from tests.conftest import kendall, random_batch, scellier
 
 pytestmark = pytest.mark.ngspice
@@ -269,7 +269,7 @@ def test_addresses_that_lead_nowhere_are_one_sentence_and_leave_no_directory(
 ) -> None:
     from click.testing import CliRunner
 
-    from harness.cli import main
+    from harness.cli.main import main
 
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, [*words, "--scheduler", address])

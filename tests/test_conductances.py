@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.circuit import Circuit, Edges, InputSource, Output
-from harness.cli import main
-from harness.conductances import export_table, read_table, table_bytes
+from harness.cli.main import main
+from harness.exchange.conductances import export_table, read_table, table_bytes
 from harness.errors import DataError
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.measurement import Array
-from harness.runs import Run
+from harness.training.runs import Run
 from tests.conftest import kendall
 from tests.test_cli import harness
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from harness.chip.ngspice import FullSweepChip
-from harness.chip.nodal import NodalChip
-from harness.chip.unreduced import UnreducedNodalChip
-from harness.chip.varied import VariedChip
+from harness.chip.ngspice.chip import FullSweepChip
+from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.unreduced import UnreducedNodalChip
+from harness.chip.imperfect.made import VariedChip
 from harness.circuit import Circuit
-from harness.circuit.lines import LineResistance
-from harness.circuit.variation import ConductanceSpread, Variation
+from harness.circuit.variation.lines import LineResistance
+from harness.circuit.variation.variation import ConductanceSpread, Variation
 from harness.errors import ChipError, CircuitError
 from harness.measurement import Drive, Injection, Spring
 from tests.conftest import SOLVERS, MakeChip, kendall, random_batch, scellier

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.delimited import TextTable, read_delimited
+from harness.files.delimited import TextTable, read_delimited
 from harness.errors import DataError, NetlistError
 
 TEXT = "name;größe\nä;1\nb;2\n"

@@ -14,18 +14,18 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from harness.chip.cluster import check_workers
-from harness.cli import main
-from harness.commands.sweep import read_ranges
-from harness.controller import evaluate
+from harness.chip.ngspice.cluster import check_workers
+from harness.cli.main import main
+from harness.cli.sweep import read_ranges
+from harness.training.controller import evaluate
 from harness.errors import ChipError, ExperimentError, RunError
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.pictures.sweeps import draw_sweep
-from harness.runs import Run
-from harness.sweep import Sweep, remote, run
-from harness.sweep.deployment import Deployment
-from harness.sweep.jobs import Job, perform
-from harness.sweep.points import Draws, Range, grid
+from harness.training.runs import Run
+from harness.studies.sweep import Sweep, remote, run
+from harness.studies.sweep.deployment import Deployment
+from harness.studies.sweep.jobs import Job, perform
+from harness.studies.sweep.points import Draws, Range, grid
 from tests.test_cluster import scheduler_at, worker_at
 from tests.test_sweep import PNG, command
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from harness.cli import main
-from harness.commands.terminal import ERR, OUT
+from harness.cli.main import main
+from harness.cli.terminal import ERR, OUT
 from harness.devices import PRESETS, SPECIMENS, ExponentialStep, Specimen, hysteresis, preset, specimen, spread
 from harness.devices.curves import potentiation_and_depression, switched
 from harness.devices.presets import POTENTIOMETERS, Preset
 from harness.errors import CircuitError, ExperimentError
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.pictures.devices import CELLS
-from harness.settings import read_settings
+from harness.experiment.settings import read_settings
 
 LAW = ExponentialStep(3e-6, 4e-5, 40, 30, 2.4, 5.0)
 by_name = pytest.mark.parametrize("shown", SPECIMENS, ids=lambda shown: shown.name)

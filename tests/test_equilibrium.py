@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from harness.checks import finite_differences
-from harness.chip.ngspice import NgspiceChip
-from harness.chip.nodal import NodalChip
+from harness.studies.check import finite_differences
+from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Crossbar, InputSource, Output
 from harness.circuit.scaling import energy_scales
 from harness.errors import ExperimentError
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
-from harness.learning.equilibrium import EquilibriumPropagation, Nudging
-from harness.learning.generalized import Variant
+from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging
+from harness.learning.rules.generalized import Variant
 from harness.measurement import Batch, Conductances
 from tests.conftest import kendall, random_batch, scellier
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.circuit import Edges
 from harness.errors import ChipError, ExperimentError
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.measurement import Access
 
 NODAL = ["chip.kind=nodal"]

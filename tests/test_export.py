@@ -35,17 +35,17 @@ from harness.circuit import (
     equilibrium_network,
     rectified_cascade,
 )
-from harness.circuit.lines import LineResistance
-from harness.cli import main
+from harness.circuit.variation.lines import LineResistance
+from harness.cli.main import main
 from harness.devices import CellLaw, Curve, DiodeModel
 from harness.errors import CircuitError
-from harness.exporting import Choices, expected_volts, package_of
+from harness.exchange.export import Choices, expected_volts, package_of
 from harness.measurement import Array
-from harness.netlist.design import design_of
+from harness.netlist.design.design import design_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, RESISTORS, Bench, Dialect, Phase
-from harness.netlist.naming import RESERVED, Names, ohms, siemens_of
-from harness.netlist.package import Origin, Package, read_manifest, write_package
-from harness.verify import verify
+from harness.netlist.design.naming import RESERVED, Names, ohms, siemens_of
+from harness.netlist.package.package import Origin, Package, read_manifest, write_package
+from harness.exchange.verify import verify
 from tests.conftest import CELLS, DIODE, kendall, scellier
 from tests.packages import deck_lines, probes
 
@@ -466,7 +466,7 @@ CIRCUITS = {
 
 def simulated(folder: Path, phase: Phase, nodes: tuple[str, ...], applied: Bench, *, flat: bool) -> Array:
     """V in the middle of each hold, ``[samples, nodes]``."""
-    from harness.chip.session import open_session
+    from harness.chip.ngspice.session import open_session
 
     names = probes(folder, flat=flat)
     vectors = [f"v({names[node]})" for node in nodes]
@@ -508,7 +508,7 @@ def test_ngspice_finds_the_expected_voltages_of_experiments(
 
 
 def test_as_made_is_the_chip_that_the_experiment_trains_on() -> None:
-    from harness.chip.varied import VariedChip
+    from harness.chip.imperfect.made import VariedChip
 
     experiment = Experiment.load("iris", ("variation.spread=0.2", "chip.kind='nodal'"))
     drawn = package_of(experiment, None, Choices())
@@ -565,7 +565,7 @@ def test_the_command_writes_a_package_and_refuses_what_makes_none(tmp_path: Path
 
 
 def test_export_needs_neither_pyspice_nor_ngspice(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['PySpice'] = None; from harness.cli import main; main(sys.argv[1:])"
+    code = "import sys; sys.modules['PySpice'] = None; from harness.cli.main import main; main(sys.argv[1:])"
     subprocess.run([sys.executable, "-c", code, "export", "xor", "--to", tmp_path / "net"], check=True)
     assert (tmp_path / "net" / "README.md").is_file()
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.files import whole_folder, write_atomic
+from harness.files.writing import whole_folder, write_atomic
 
 WRITER = """
 import sys, time
 from pathlib import Path
-from harness.files import whole_folder
+from harness.files.writing import whole_folder
 with whole_folder(Path(sys.argv[1])) as made:
     (made / "half").write_text("done")
     print("begun", flush=True)

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.chip.nodal import NodalChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import GROUND, Circuit, CurrentSource, Diode, Edges, InputSource, Output, Resistor, VoltageSource
-from harness.circuit.families import complete, edges_from, grid, periodic_grid, random_regular, small_world
-from harness.circuit.free import free_graph, reachable_range, unreachable_targets
-from harness.circuit.graphs import EdgeDiode, GraphEdge, graph_node, read_edges
-from harness.circuit.networks import CellRange
+from harness.circuit.networks.families import complete, edges_from, grid, periodic_grid, random_regular, small_world
+from harness.circuit.networks.free import free_graph, reachable_range, unreachable_targets
+from harness.circuit.networks.graphs import EdgeDiode, GraphEdge, graph_node, read_edges
+from harness.circuit.networks.layered import CellRange
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.errors import CircuitError
 from harness.measurement import Array, Drive, Reading
@@ -150,7 +150,7 @@ def test_draws_that_fall_apart_are_not_used(
     draw: Callable[[np.random.Generator], list[GraphEdge]], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert all(nx.is_connected(shape(draw(rng(seed)))) for seed in range(10))
-    monkeypatch.setattr("harness.circuit.families._DRAWS", 1)
+    monkeypatch.setattr("harness.circuit.networks.families._DRAWS", 1)
     with pytest.raises(CircuitError, match=message):
         _ = [draw(rng(seed)) for seed in range(50)]
 

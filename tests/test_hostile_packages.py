@@ -16,15 +16,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.circuit import Circuit, Crossbar, InputSource, Output, Resistor
-from harness.cli import main
+from harness.cli.main import main
 from harness.errors import CircuitError, NetlistError
-from harness.netlist.conditions import read_conditions
+from harness.netlist.reading.conditions import read_conditions
 from harness.netlist.dialects import NGSPICE, Dialect
 from harness.netlist.hierarchy import check_hierarchy
-from harness.netlist.package import is_package, read_manifest
-from harness.netlist.reader import is_native, read_circuit
-from harness.netlist.statements import Statement, read_statements
-from harness.verify import verify
+from harness.netlist.package.package import is_package, read_manifest
+from harness.netlist.reading.reader import is_native, read_circuit
+from harness.netlist.reading.statements import Statement, read_statements
+from harness.exchange.verify import verify
 from tests.campaigns.mutation import damage
 from tests.conftest import kendall
 from tests.test_verify import SIMULATED, edited, export
@@ -387,7 +387,7 @@ def test_a_verdict_is_printed_where_the_manifest_cannot_be_written(
     def refused(path: Path, _: bytes) -> None:  # root, as whom tests often run, may write everywhere
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr("harness.verify.write_atomic", refused)
+    monkeypatch.setattr("harness.exchange.verify.write_atomic", refused)
     done = told(package, "verify", *words)
     assert done.exit_code == 0
     assert json.loads(done.stdout)["equal"] if words else "p: equal to what was exported" in done.stdout

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from harness.cli import main
+from harness.cli.main import main
 from harness.datasets import IMAGE_SETS, ImageSet, load_images, split
 from harness.datasets.idx import Bytes, IdxFile, read_idx
 from harness.errors import DataError

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from harness.chip.base import stream
-from harness.chip.imperfect import ImperfectChip, PinErrors
-from harness.chip.nodal import NodalChip
+from harness.chip.imperfect.pins import ImperfectChip, PinErrors
+from harness.chip.nodal.chip import NodalChip
 from harness.errors import ChipError
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.learning import EquilibriumPropagation, HardwareLinearization, SquaredError
 from harness.measurement import Drive, Injection, Spring
 from tests.conftest import kendall, random_batch

@@ -137,8 +137,8 @@ def test_circuits_and_netlists_need_neither_pyspice_nor_ngspice_nor_dask() -> No
     code = """
 import sys
 sys.modules["PySpice"] = sys.modules["cffi"] = sys.modules["dask"] = sys.modules["distributed"] = None
-import harness.chip.nodal, harness.netlist.full, harness.netlist.sweep
-from harness.experiment import Experiment
+import harness.chip.nodal.chip, harness.netlist.decks.full, harness.netlist.decks.batch
+from harness.experiment.experiment import Experiment
 experiment = Experiment.load("xor")
 assert ".end" in experiment.netlist(experiment.circuit)
 """

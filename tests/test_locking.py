@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import RunError
-from harness.locking import HELD, alone_in
+from harness.files.locking import HELD, alone_in
 
 
 def assert_refused(folder: Path, message: str) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harness import memory
-from harness.cli import main
+from harness.experiment import memory
+from harness.cli.main import main
 from harness.errors import ExperimentError
-from harness.experiment import Experiment
-from harness.memory import Part, available, gibibytes, refuse
+from harness.experiment.experiment import Experiment
+from harness.experiment.memory import Part, available, gibibytes, refuse
 
 GIB = 2**30
 WIDE = ["network.bias=[]", "rule.beta=auto", "update.rates=[1e-3]", "chip.kind=nodal"]
@@ -122,8 +122,8 @@ def test_what_is_free_is_something_and_shrinks_with_the_process() -> None:
 
 LIMITED = """
 import resource, sys
-from harness.cli import main
-import harness.experiment, harness.pictures.runs
+from harness.cli.main import main
+import harness.experiment.experiment, harness.pictures.runs
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[1]), resource.RLIM_INFINITY))
 main(sys.argv[2:])
@@ -148,8 +148,8 @@ def test_a_limit_of_the_process_is_heeded(tmp_path: Path) -> None:
 def test_memory_that_runs_out_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where an estimate is below what is taken."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("harness.experiment.refuse_experiment", lambda *_: None)
-    monkeypatch.setattr("harness.experiment.build_circuit", lambda *_: np.zeros(2**50))
+    monkeypatch.setattr("harness.experiment.experiment.refuse_experiment", lambda *_: None)
+    monkeypatch.setattr("harness.experiment.experiment.build_circuit", lambda *_: np.zeros(2**50))
     result = CliRunner().invoke(main, ["train", "iris"])
     assert result.exit_code == 1
     assert "harness: out of memory (Unable to allocate 8.00 PiB for an array" in result.stderr

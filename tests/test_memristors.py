@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.chip.session import open_session
+from harness.chip.ngspice.session import open_session
 from harness.devices.memristors import LinearIonDrift, Vteam, Window, Yakopcic
 from harness.devices.oxides import DataDriven, StanfordGap
 from harness.devices.pulses import WritePulse, pulse_table
 from harness.devices.switching import Memristor, after_pulse, pulse_curve
 from harness.errors import CircuitError, SimulatorError
 from harness.measurement import Array
-from harness.netlist.memristor import MemristorModel, PulseTrain, pulse_train_lines, sampled, subcircuit
-from harness.netlist.settings import Tolerances
+from harness.netlist.cells.memristor import MemristorModel, PulseTrain, pulse_train_lines, sampled, subcircuit
+from harness.netlist.tolerances import Tolerances
 
 SWITCHING = (
     pytest.param(LinearIonDrift(), 0.1, 1.0, -1.0, 20e-3, id="strukov"),

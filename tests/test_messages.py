@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.chip.messages import Verdict, judge, telling, worst
+from harness.chip.ngspice.messages import Verdict, judge, telling, worst
 
 CASES = [
     pytest.param(case, id=f"{file.stem}-{case['name']}")

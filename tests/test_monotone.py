@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.chip.ngspice import NgspiceChip
-from harness.chip.nodal import NodalChip
+from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
     GROUND,
     BidirectionalAmplifier,
@@ -28,7 +28,7 @@ from harness.circuit import (
     Transformer,
     VoltageSource,
 )
-from harness.circuit.monotone import (
+from harness.circuit.monotone.monotone import (
     MonotoneNetwork,
     Variable,
     cocoercivity,
@@ -37,8 +37,8 @@ from harness.circuit.monotone import (
     network_of,
     require_monotone,
 )
-from harness.circuit.realization import circuit_of
-from harness.circuit.splitting import forward_backward, peaceman_rachford
+from harness.circuit.monotone.realization import circuit_of
+from harness.circuit.monotone.splitting import forward_backward, peaceman_rachford
 from harness.devices import DiodeModel
 from harness.devices.diode import THERMAL_VOLTAGE
 from harness.devices.resolvents import AntiparallelPair, Junction, SquareLaw, ZenerShelf

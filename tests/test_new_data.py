@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from harness import Experiment, Run
-from harness.cli import main
+from harness.cli.main import main
 from harness.datasets import Encoding, Scaling
-from harness.manifest import RecordedEncoding
+from harness.experiment.manifest import RecordedEncoding
 
 TOML = """
 name = "small"

@@ -6,16 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from harness.chip import newton, worker
-from harness.chip.worker import settle_in_ngspice
+from harness.chip.nodal import newton
+from harness.chip.ngspice import worker
+from harness.chip.ngspice.worker import settle_in_ngspice
 from harness.circuit import Junctions, Network, Phase, Reduction, Settling
-from harness.circuit.networks import CellRange
-from harness.circuit.settling import unjoined
+from harness.circuit.networks.layered import CellRange
+from harness.circuit.reduction.settling import unjoined
 from harness.devices import DiodeModel
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array, Drive, Spring
-from harness.netlist.settings import Tolerances
+from harness.netlist.tolerances import Tolerances
 from tests.conftest import kendall, random_batch, scellier
 
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, root
 
-from harness.checks import TIGHT
-from harness.chip import unreduced
+from harness.studies.check import TIGHT
+from harness.chip.nodal import unreduced
 from harness.chip.base import Chip
-from harness.chip.ngspice import FullNetlistChip, FullSweepChip, NgspiceChip
-from harness.chip.nodal import NodalChip
-from harness.chip.unreduced import UnreducedNodalChip
-from harness.chip.varied import VariedChip
+from harness.chip.ngspice.chip import FullNetlistChip, FullSweepChip, NgspiceChip
+from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.unreduced import UnreducedNodalChip
+from harness.chip.imperfect.made import VariedChip
 from harness.circuit import (
     GROUND,
     Buffer,
@@ -32,18 +32,18 @@ from harness.circuit import (
     VoltageSource,
 )
 from harness.circuit.linearized import linearized
-from harness.circuit.lines import LineResistance
-from harness.circuit.monotone import network_of
-from harness.circuit.nonlinearity import CellNonlinearity
+from harness.circuit.variation.lines import LineResistance
+from harness.circuit.monotone.monotone import network_of
+from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.circuit.power import dissipated
-from harness.circuit.variation import ConductanceSpread, Variation, vary
+from harness.circuit.variation.variation import ConductanceSpread, Variation, vary
 from harness.devices import LINEAR_CELLS, CellLaw, Curve
 from harness.errors import ChipError, CircuitError, ConvergenceError, ExperimentError
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.learning import EquilibriumPropagation, SquaredError
 from harness.measurement import Array, Clamp, Drive, Injection, Reading, Spring
-from harness.netlist.full import export_text
-from harness.netlist.settings import Tolerances
+from harness.netlist.decks.full import export_text
+from harness.netlist.tolerances import Tolerances
 from tests.conftest import DIODE, bearable, kendall, random_batch, scellier
 from tests.test_rules import graph
 from tests.test_stages import cascade
@@ -344,7 +344,7 @@ def test_what_needs_linear_cells_says_so(make: Callable[[Circuit], object]) -> N
 
 @pytest.mark.ngspice
 def test_the_reduced_ngspice_chip_says_so_too() -> None:
-    with pytest.raises(CircuitError, match=r"FullSweepChip \(harness.chip.ngspice\)"):
+    with pytest.raises(CircuitError, match=r"FullSweepChip \(harness.chip.ngspice.chip\)"):
         NgspiceChip(curved(kendall([4])))
 
 

@@ -19,8 +19,8 @@ from harness.pictures.runs import draw_training
 from harness.pictures.style import as_bytes, literal, own_style
 from harness.pictures.sweeps import draw_sweep
 from harness.report import figures
-from harness.runs import EpochRow, StepRow
-from harness.settings import Settings
+from harness.training.runs import EpochRow, StepRow
+from harness.experiment.settings import Settings
 
 SHORT = ["--chip", "nodal", "--set", "training.epochs=1"]
 PNG = b"\x89PNG"

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from harness import Experiment
-from harness import workers as workers_module
-from harness.chip.ngspice import NgspiceChip
-from harness.chip.pool import WorkerPool
-from harness.chip.worker import peak_megabytes
+from harness.processes import pool as workers_module
+from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.ngspice.pool import WorkerPool
+from harness.chip.ngspice.worker import peak_megabytes
 from harness.circuit import Reduction, Settling
 from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
-from harness.experiment import SimulatorChoice
+from harness.experiment.experiment import SimulatorChoice
 from harness.measurement import Drive, Injection, Reading
-from harness.netlist.settings import Tolerances
-from harness.worker_process import portable
+from harness.netlist.tolerances import Tolerances
+from harness.processes.worker import portable
 from tests.conftest import kendall, random_batch, scellier
 
 pytestmark = pytest.mark.ngspice
@@ -254,10 +254,10 @@ def test_memory_of_workers_is_theirs_alone(pool: WorkerPool) -> None:
 
 SCRIPT = """
 import numpy as np
-from harness.chip.ngspice import NgspiceChip
-from harness.chip.pool import WorkerPool
+from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.ngspice.pool import WorkerPool
 from harness.measurement import Drive
-from harness.netlist.settings import Tolerances
+from harness.netlist.tolerances import Tolerances
 from tests.conftest import kendall
 
 print("once")

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 from harness.chip.base import Ledger
-from harness.chip.nodal import NodalChip
-from harness.chip.programming import Mode, ProgrammedChip, Programming
-from harness.chip.varied import VariedChip
+from harness.chip.nodal.chip import NodalChip
+from harness.chip.imperfect.programming import Mode, ProgrammedChip, Programming
+from harness.chip.imperfect.made import VariedChip
 from harness.circuit import Circuit, equilibrium_network, rectified_cascade
 from harness.circuit.pairs import differential_pairs
-from harness.circuit.variation import CellDefects, Variation
+from harness.circuit.variation.variation import CellDefects, Variation
 from harness.devices.presets import POTENTIOMETERS, PRESETS, preset
 from harness.devices.pulses import ExponentialStep, LinearStep, PulseCurves, SoftBounds, WritePulse
 from harness.devices.writing import Device, Law, device_of, placed, pulses_needed
 from harness.errors import ChipError, CircuitError, ExperimentError
-from harness.experiment import Experiment
-from harness.learning.accumulation import AccumulatedUpdate
-from harness.learning.updates import SGD, Momentum
+from harness.experiment.experiment import Experiment
+from harness.learning.updates.accumulation import AccumulatedUpdate
+from harness.learning.updates.updates import SGD, Momentum
 from harness.measurement import Array, Conductances
 from tests.conftest import CELLS, DIODE, kendall, scellier
 

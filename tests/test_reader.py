@@ -30,18 +30,18 @@ from harness.circuit import (
     Transformer,
     VoltageSource,
 )
-from harness.circuit.lines import LineResistance
+from harness.circuit.variation.lines import LineResistance
 from harness.devices import CellLaw, Curve, DiodeModel
 from harness.errors import CircuitError, NetlistError
 from harness.measurement import Array
-from harness.netlist import statements as statements_module
-from harness.netlist.design import design_of
+from harness.netlist.reading import statements as statements_module
+from harness.netlist.design.design import design_of
 from harness.netlist.dialects import DIALECTS, Bench, Dialect
-from harness.netlist.naming import siemens_of
-from harness.netlist.package import Origin, Package, write_package
-from harness.netlist.reader import read_circuit
-from harness.netlist.spectre_text import spice_of
-from harness.netlist.statements import read_statements
+from harness.netlist.design.naming import siemens_of
+from harness.netlist.package.package import Origin, Package, write_package
+from harness.netlist.reading.reader import read_circuit
+from harness.netlist.reading.spectre import spice_of
+from harness.netlist.reading.statements import read_statements
 from tests.conftest import kendall, scellier
 
 EVERY = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))

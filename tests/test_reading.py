@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError, RunError
-from harness.reading import (
+from harness.files.reading import (
     DEPTH_LIMIT,
     parse_json,
     parse_toml,

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.checks import TIGHT, kirchhoff_residual
-from harness.chip.ngspice import FullNetlistChip, NgspiceChip
-from harness.chip.nodal import NodalChip
+from harness.studies.check import TIGHT, kirchhoff_residual
+from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
     GROUND,
     BidirectionalAmplifier,
@@ -165,7 +165,7 @@ def test_a_cell_that_closes_later_is_solved_right() -> None:
 
 
 def _openable() -> object:
-    from harness.circuit.networks import CellRange
+    from harness.circuit.networks.layered import CellRange
 
     return CellRange(1.0, 0.0, 10.0)
 

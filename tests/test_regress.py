@@ -17,16 +17,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import Experiment
-from harness.cli import main
+from harness.cli.main import main
 from harness.errors import ChipError, ExperimentError
-from harness.regress.bands import Band, shown
-from harness.regress.goldens import Golden, read_goldens, write_goldens
-from harness.regress.junit import junit
-from harness.regress.quantities import QUANTITIES, Measurement, Preparation, gradient_cosine, ideal
-from harness.regress.running import _in_processes, _Task, measure
-from harness.regress.suite import Suite
-from harness.regress.verdicts import Found, judge
-from harness.runs import LEDGER, Run
+from harness.studies.regress.bands import Band, shown
+from harness.studies.regress.goldens import Golden, read_goldens, write_goldens
+from harness.studies.regress.junit import junit
+from harness.studies.regress.quantities import QUANTITIES, Measurement, Preparation, gradient_cosine, ideal
+from harness.studies.regress.running import _in_processes, _Task, measure
+from harness.studies.regress.suite import Suite
+from harness.studies.regress.verdicts import Found, judge
+from harness.training.runs import LEDGER, Run
 from tests.test_cli import harness
 
 QUICK = ["chip.kind=nodal", "training.epochs=5"]
@@ -292,7 +292,7 @@ def test_a_gradient_that_was_measured_to_be_nothing_has_cosine_0() -> None:
 
 
 def test_a_quantity_without_a_finite_value_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.regress.quantities.gradient_cosine", lambda *_: math.nan)
+    monkeypatch.setattr("harness.studies.regress.quantities.gradient_cosine", lambda *_: math.nan)
     with pytest.raises(ChipError, match="gradient_cosine is nan, which no band can hold"):
         Measurement(settings_of("xor"), ("gradient_cosine",)).run()
 
@@ -335,7 +335,7 @@ def test_cases_share_their_ideal_training(suite: Path, monkeypatch: pytest.Monke
 
 
 def test_a_fault_of_the_program_is_told_and_stops_no_other_case(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.regress.quantities.gradient_cosine", lambda *_: 1 / 0)
+    monkeypatch.setattr("harness.studies.regress.quantities.gradient_cosine", lambda *_: 1 / 0)
     found = {case.name: result for case, result in measure(Suite.load(suite).cases)}
     error = found["converters"].error
     assert error is not None
@@ -490,7 +490,7 @@ def test_an_update_keeps_what_was_golden_before_and_why(suite: Path) -> None:
 
 def test_the_reason_is_asked_for_on_a_terminal_only(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nobody can be asked here; give --reason TEXT" in regress("chip.toml", "--update", code=2).output
-    monkeypatch.setattr("harness.commands.regress._somebody_there", lambda: True)
+    monkeypatch.setattr("harness.cli.regress._somebody_there", lambda: True)
     shown = regress("chip.toml", "--update", input="  \nthe first chip\n")
     assert re.search(r"trained +test_loss +[\d.]+ V² +new", shown.stdout)
     assert "say why, in a few words" in shown.output

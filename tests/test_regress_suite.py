@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from harness.chip_sections import ImperfectSettings, ProgrammingSettings, VariationSettings
-from harness.regress.bands import Band
-from harness.regress.goldens import read_goldens
-from harness.regress.quantities import TRAINED
-from harness.regress.running import measure
-from harness.regress.suite import Case, Suite
-from harness.regress.verdicts import Verdict, judge
-from harness.settings import Settings
+from harness.experiment.chip_sections import ImperfectSettings, ProgrammingSettings, VariationSettings
+from harness.studies.regress.bands import Band
+from harness.studies.regress.goldens import read_goldens
+from harness.studies.regress.quantities import TRAINED
+from harness.studies.regress.running import measure
+from harness.studies.regress.suite import Case, Suite
+from harness.studies.regress.verdicts import Verdict, judge
+from harness.experiment.settings import Settings
 
 FOLDER = Path(__file__).parent / "regress"
 SIMULATED = "simulators.toml"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harness.chip.nodal import NodalChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
     Circuit,
     Crossbar,
@@ -24,16 +24,16 @@ from harness.circuit import (
     Resistor,
     Transformer,
 )
-from harness.circuit.lines import LineResistance
+from harness.circuit.variation.lines import LineResistance
 from harness.circuit.power import dissipated
-from harness.cli import main
+from harness.cli.main import main
 from harness.devices.diode import THERMAL_VOLTAGE
 from harness.errors import ExperimentError, NetlistError
-from harness.experiment import Experiment
-from harness.exporting import Choices, package_of
+from harness.experiment.experiment import Experiment
+from harness.exchange.export import Choices, package_of
 from harness.measurement import Array, Drive
 from harness.netlist.dialects import DIALECTS
-from harness.netlist.package import write_package
+from harness.netlist.package.package import write_package
 from harness.report.cells import draw_cells
 from harness.report.contents import Contents, Kind, Limits, gather
 from harness.report.figures import heat_map, shrunk
@@ -41,7 +41,7 @@ from harness.report.inventory import cell_count, device_rows
 from harness.report.packages import gather_package
 from harness.report.page import render
 from harness.report.survey import node_roles, survey
-from harness.runs import Run
+from harness.training.runs import Run
 from harness.units import show
 from tests import browser
 from tests.conftest import DIODE, kendall, random_batch, scellier
@@ -475,7 +475,7 @@ def test_a_report_needs_neither_pyspice_nor_ngspice(run: Run, tmp_path: Path) ->
     code = f"""
 import sys
 sys.modules["PySpice"] = sys.modules["cffi"] = None
-from harness.cli import main
+from harness.cli.main import main
 main(["report", {str(run.path)!r}, "--to", {str(tmp_path / "report.html")!r}, "--transient"])
 """
     done = subprocess.run(

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.checks import finite_differences
+from harness.studies.check import finite_differences
 from harness.chip.base import Ledger
-from harness.chip.imperfect import ImperfectChip, PinErrors
-from harness.chip.ngspice import FullNetlistChip, NgspiceChip
-from harness.chip.nodal import NodalChip
+from harness.chip.imperfect.pins import ImperfectChip, PinErrors
+from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Crossbar, Diode, Edges, InputSource, Output, Resistor, VoltageSource
 from harness.circuit.power import dissipated
 from harness.errors import ChipError, CircuitError, ExperimentError
@@ -33,7 +33,7 @@ from harness.learning import (
     random_cells,
 )
 from harness.learning.costs import Cost
-from harness.learning.subsets import read_masks
+from harness.learning.updates.subsets import read_masks
 from harness.measurement import Access, Batch, Clamp, Conductances, Drive, Injection
 from tests.conftest import DIODE, MakeChip, kendall, random_batch, scellier
 

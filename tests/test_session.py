@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.chip.ngspice import NgspiceChip
-from harness.chip.session import SweepDeck, Unsettled, find_library, open_session
+from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.ngspice.session import SweepDeck, Unsettled, find_library, open_session
 from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
 from harness.measurement import Drive
-from harness.netlist import sweep
+from harness.netlist.decks import batch as sweep
 from tests.conftest import kendall, random_batch
 
 pytestmark = [pytest.mark.ngspice, pytest.mark.release]
@@ -119,7 +119,7 @@ def test_a_process_has_one_session_and_keeps_its_locale() -> None:
     code = """
 import locale
 locale.setlocale(locale.LC_NUMERIC, "C.UTF-8")
-from harness.chip.session import open_session
+from harness.chip.ngspice.session import open_session
 open_session()
 assert locale.setlocale(locale.LC_NUMERIC) == "C.UTF-8", locale.setlocale(locale.LC_NUMERIC)
 """

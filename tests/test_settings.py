@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DataError, ExperimentError
-from harness.experiment import Experiment, packaged_experiments
-from harness.learning.equilibrium import Nudging
-from harness.learning.generalized import Variant
-from harness.sections import AnalyticalSettings, CoupledSettings, DeepResistiveSettings, LayeredSettings
-from harness.settings import Settings, merged, read_settings
+from harness.experiment.experiment import Experiment, packaged_experiments
+from harness.learning.rules.equilibrium import Nudging
+from harness.learning.rules.generalized import Variant
+from harness.experiment.sections import AnalyticalSettings, CoupledSettings, DeepResistiveSettings, LayeredSettings
+from harness.experiment.settings import Settings, merged, read_settings
 
 TEXT = """\
 name = "small"

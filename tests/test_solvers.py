@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from harness.checks import TIGHT
-from harness.chip import session as sessions
+from harness.studies.check import TIGHT
+from harness.chip.ngspice import session as sessions
 from harness.chip.base import SimulatedChip
-from harness.chip.ngspice import FullNetlistChip, FullSweepChip, NgspiceChip
-from harness.chip.nodal import NodalChip
-from harness.chip.session import KLU, SPARSE, Session, SweepDeck, open_session
-from harness.chip.unreduced import UnreducedNodalChip
-from harness.controller import EpochDone, training
+from harness.chip.ngspice.chip import FullNetlistChip, FullSweepChip, NgspiceChip
+from harness.chip.nodal.chip import NodalChip
+from harness.chip.ngspice.session import KLU, SPARSE, Session, SweepDeck, open_session
+from harness.chip.nodal.unreduced import UnreducedNodalChip
+from harness.training.controller import EpochDone, training
 from harness.errors import ConvergenceError, SimulatorError
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.measurement import Drive
-from harness.runs import Position
+from harness.training.runs import Position
 from tests.conftest import kendall, random_batch
 from tests.test_nonlinear_cells import LINES, apart, curved, phases
 
@@ -88,7 +88,7 @@ def test_every_analysis_is_done_with_that_solver(session: Session, analysis: str
 
 
 def test_the_manifest_and_the_doctor_name_it(session: Session) -> None:
-    from harness.doctor import examine
+    from harness.studies.doctor import examine
 
     assert Experiment.load("xor", ["chip.kind=ngspice"]).manifest()["chip"]["linear_solver"] == session.linear_solver
     assert examine()[0]["linear solver"] == session.linear_solver

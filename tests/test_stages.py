@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from harness.checks import check_circuit, kirchhoff_residual
-from harness.chip.ngspice import FullNetlistChip, NgspiceChip
-from harness.chip.nodal import NodalChip
+from harness.studies.check import check_circuit, kirchhoff_residual
+from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
     BidirectionalAmplifier,
     Buffer,
@@ -32,7 +32,7 @@ from harness.learning import (
     SquaredError,
 )
 from harness.measurement import Drive, Spring
-from harness.netlist.settings import Tolerances
+from harness.netlist.tolerances import Tolerances
 from tests.conftest import DIODE, random_batch
 from tests.test_rules import assert_close, gradient_of, truth
 

@@ -11,7 +11,7 @@ import pytest
 pytestmark = [pytest.mark.ngspice, pytest.mark.release]
 
 SWEEP = """
-from harness.chip.session import SweepDeck, open_session
+from harness.chip.ngspice.session import SweepDeck, open_session
 LINES = (
     "* a diode and 1 GOhm", ".options reltol=1e-6 vntol=1e-9 abstol=1e-15", "vpoint p 0 0", "rpoint p 0 1e9",
     ".model dm D(Is=1e-6 N=2)", "e1 s 0 p 0 1.5", "r1 s a 1e3", "d1 a 0 dm", "r2 s b 1e9", "r3 b 0 1e9", ".end",
@@ -70,7 +70,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_files_do_work_where_ngspice_is_opened_without_care(tmp_path: Path) -> None:
     """Else the tests below could not fail."""
-    from harness.chip.session import find_library
+    from harness.chip.ngspice.session import find_library
 
     here, scripts, library = (hostile(tmp_path / name) for name in ("here", "scripts", "library"))
     code = PYSPICE.format(library=find_library())
@@ -119,7 +119,7 @@ def test_a_working_directory_that_was_deleted_will_do(tmp_path: Path, expected: 
 
 
 def test_a_relative_path_of_the_library_holds(tmp_path: Path, expected: str) -> None:
-    from harness.chip.session import find_library
+    from harness.chip.ngspice.session import find_library
 
     maps = python(SWEEP + "swept()\nprint(open('/proc/self/maps').read())", tmp_path)
     library = next(line.split()[-1] for line in maps.splitlines() if Path(find_library()).name in line)
@@ -224,7 +224,7 @@ def test_chips_in_threads_read_what_they_read_alone() -> None:
 
     import numpy as np
 
-    from harness.chip.ngspice import FullNetlistChip, NgspiceChip
+    from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
     from harness.measurement import Drive
     from tests.conftest import kendall, random_batch
 
@@ -255,7 +255,7 @@ os.wait()
 
 @pytest.mark.parametrize("opened", ["NgSpiceShared.new_instance()", "NgSpiceShared()", "NgSpiceShared(ngspice_id=0)"])
 def test_a_session_of_pyspices_own_is_refused_in_a_sentence(opened: str, tmp_path: Path) -> None:
-    from harness.chip.session import find_library
+    from harness.chip.ngspice.session import find_library
 
     code = PYSPICE.format(library=find_library()).replace("NgSpiceShared.new_instance()", f"kept = {opened}")
     code = f"""
@@ -263,7 +263,7 @@ import warnings
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     {code.strip().replace(chr(10), chr(10) + "    ")}
-from harness.chip.session import open_session
+from harness.chip.ngspice.session import open_session
 from harness.errors import ChipError
 for _ in range(2):
     try:
@@ -277,7 +277,7 @@ for _ in range(2):
 
 
 def test_worker_processes_do_beside_a_session_of_pyspices_own(tmp_path: Path) -> None:
-    from harness.chip.session import find_library
+    from harness.chip.ngspice.session import find_library
 
     code = f"""
 import warnings
@@ -285,7 +285,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     {PYSPICE.format(library=find_library()).strip().replace(chr(10), chr(10) + "    ")}
 from harness import Experiment
-from harness.experiment import SimulatorChoice
+from harness.experiment.experiment import SimulatorChoice
 from harness.measurement import Drive
 experiment = Experiment.load("iris")
 with experiment.open_chip(SimulatorChoice(2)) as chip:
@@ -306,7 +306,7 @@ def test_doctor_sees_options_that_nobody_asked_for(option: str, seen: bool, tmp_
 from pathlib import Path
 from harness.chip import isolation
 isolation._STARTUP = Path({str(tmp_path)!r})
-from harness.doctor import examine
+from harness.studies.doctor import examine
 print([check.name for check in examine()[1] if not check.passed])
 """
     failed = python(code, tmp_path)

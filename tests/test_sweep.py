@@ -19,14 +19,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import Experiment
-from harness.cli import main
-from harness.commands.sweep import read_over
+from harness.cli.main import main
+from harness.cli.sweep import read_over
 from harness.errors import ExperimentError, RunError
 from harness.pictures.sweeps import draw_sweep
-from harness.sweep import Ended, Sweep, run
-from harness.sweep.executors import in_processes
-from harness.sweep.jobs import Job
-from harness.sweep.points import grid
+from harness.studies.sweep import Ended, Sweep, run
+from harness.studies.sweep.executors import in_processes
+from harness.studies.sweep.jobs import Job
+from harness.studies.sweep.points import grid
 from tests.test_pool import workers_of
 
 QUICK = ["--chip", "nodal", "--set", "training.epochs=3"]

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from harness.cli import main
-from harness.commands.terminal import ERR, OUT, WIDE, reason_of, working
+from harness.cli.main import main
+from harness.cli.terminal import ERR, OUT, WIDE, reason_of, working
 from harness.errors import ExperimentError
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.wording import command, counted, did_you_mean, nearest, plain, printable
 
 HARNESS = Path(__file__).parent.parent / "harness"
@@ -56,7 +56,7 @@ def test_markup_emoji_and_control_characters_are_printed_as_they_are(console: ob
 def test_what_is_being_done_is_no_markup_either(monkeypatch: pytest.MonkeyPatch) -> None:
     """A closing tag without an opening one is an error of rich's."""
     shown = io.StringIO()
-    monkeypatch.setattr("harness.commands.terminal.ERR", type(ERR)(file=shown, force_terminal=True, width=200))
+    monkeypatch.setattr("harness.cli.terminal.ERR", type(ERR)(file=shown, force_terminal=True, width=200))
     with working(f"reading {HOSTILE}"):
         pass  # shown at its end at the latest
     with working("") as tell:

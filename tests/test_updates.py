@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from harness.errors import ExperimentError
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError, accuracy
-from harness.learning.updates import SGD, Adam, Momentum, Schedule, UpdateRule
+from harness.learning.updates.updates import SGD, Adam, Momentum, Schedule, UpdateRule
 from harness.measurement import Conductances
 
 SHAPES = [(4, 3), (5, 2)]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.checks import TIGHT, kirchhoff_residual
-from harness.chip.ngspice import FullNetlistChip
-from harness.chip.nodal import NodalChip
+from harness.studies.check import TIGHT, kirchhoff_residual
+from harness.chip.ngspice.chip import FullNetlistChip
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
     BidirectionalAmplifier,
     Buffer,
@@ -25,9 +25,9 @@ from harness.circuit import (
     VoltageSource,
     check_bounds,
 )
-from harness.circuit.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors
+from harness.circuit.variation.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors
 from harness.circuit.scaling import energy_scales, is_reciprocal
-from harness.circuit.variation import (
+from harness.circuit.variation.variation import (
     CellDefects,
     CellFaults,
     ConductanceSpread,
@@ -41,7 +41,7 @@ from harness.circuit.variation import (
 )
 from harness.errors import CircuitError
 from harness.learning import AnalyticalGradient, EquilibriumPropagation, HardwareLinearization, Nudging, SquaredError
-from harness.learning.generalized import Variant
+from harness.learning.rules.generalized import Variant
 from harness.measurement import Drive
 from tests.conftest import kendall, random_batch, scellier
 from tests.test_rules import assert_close, gradient_of, graph, inside, truth

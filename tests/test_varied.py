@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.chip.ngspice import NgspiceChip
-from harness.chip.nodal import NodalChip
-from harness.chip.session import open_session
-from harness.chip.varied import VariedChip
+from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.nodal.chip import NodalChip
+from harness.chip.ngspice.session import open_session
+from harness.chip.imperfect.made import VariedChip
 from harness.circuit import Circuit, Crossbar
-from harness.circuit.lines import LineResistance, SourceErrors
-from harness.circuit.temperature import Temperature
-from harness.circuit.variation import CellDefects, ConductanceSpread, DiodeMismatch, Variation, vary
+from harness.circuit.variation.lines import LineResistance, SourceErrors
+from harness.circuit.variation.temperature import Temperature
+from harness.circuit.variation.variation import CellDefects, ConductanceSpread, DiodeMismatch, Variation, vary
 from harness.devices import DiodeModel
 from harness.errors import ChipError, CircuitError, ExperimentError
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.measurement import Drive, Injection, Spring
-from harness.netlist.settings import Tolerances
+from harness.netlist.tolerances import Tolerances
 from tests.conftest import kendall, random_batch
 
 NODAL = ["chip.kind=nodal", "training.epochs=2"]

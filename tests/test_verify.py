@@ -15,20 +15,20 @@ import pytest
 from click.testing import CliRunner
 
 from harness.circuit import Circuit, Crossbar, Gyrator, Transformer, rectified_cascade
-from harness.circuit.lines import LineResistance
-from harness.cli import main
+from harness.circuit.variation.lines import LineResistance
+from harness.cli.main import main
 from harness.devices import CellLaw, Curve
 from harness.errors import NetlistError, NgspiceMissing, SimulatorError
-from harness.exporting import expected_volts
-from harness.lvs import KLayout, Netgen, Tool
-from harness.netlist.design import design_of
+from harness.exchange.export import expected_volts
+from harness.exchange.lvs import KLayout, Netgen, Tool
+from harness.netlist.design.design import design_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, Bench, Dialect
-from harness.netlist.package import Origin, Package, read_manifest, write_package
-from harness.simulators import NGSPICE as SIMULATOR
-from harness.simulators import OTHERS
-from harness.simulators.programs import LTSPICE, SPECTRE, XYCE, ProgramSimulator
-from harness.simulators.raw import net_of, read_raw
-from harness.verify import Difference, record, verify
+from harness.netlist.package.package import Origin, Package, read_manifest, write_package
+from harness.exchange.simulators import NGSPICE as SIMULATOR
+from harness.exchange.simulators import OTHERS
+from harness.exchange.simulators.programs import LTSPICE, SPECTRE, XYCE, ProgramSimulator
+from harness.exchange.simulators.raw import net_of, read_raw
+from harness.exchange.verify import Difference, record, verify
 from tests.conftest import CELLS, DIODE, kendall, scellier
 
 SIMULATED = [dialect for dialect in DIALECTS.values() if dialect.has_testbench]

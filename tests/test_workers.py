@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import workers as workers_module
+from harness.processes import pool as workers_module
 from harness.errors import SimulatorError
-from harness.worker_process import stopping
-from harness.workers import Ended, Workers
+from harness.processes.worker import stopping
+from harness.processes.pool import Ended, Workers
 from tests.calls import at_work, dies, fails, fails_to_begin, pid_of, until_stopped
 from tests.test_pool import all_gone, workers_of
 
@@ -193,9 +193,9 @@ import sys
 sys.path[:] = [entry for entry in sys.path if entry]
 from pathlib import Path
 from harness import Experiment, sweep
-from harness.regress.running import measure
-from harness.regress.suite import Suite
-from harness.sweep.points import grid
+from harness.studies.regress.running import measure
+from harness.studies.regress.suite import Suite
+from harness.studies.sweep.points import grid
 print("main runs")
 sys.path[:0] = ["", str(Path.cwd())]
 points = grid("xor", {"rule.beta": ["1e-7", "1e-6"]}, overrides=["chip.kind='nodal'", "training.epochs=2"])
@@ -269,9 +269,9 @@ def test_ctrl_c_ends_a_long_analysis_in_this_process(tmp_path: Path) -> None:
     code = """
 import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
-from harness.cli import main
-from harness.commands.interrupts import ended_by_interrupt
-from harness.chip.session import SweepDeck, open_session
+from harness.cli.main import main
+from harness.cli.interrupts import ended_by_interrupt
+from harness.chip.ngspice.session import SweepDeck, open_session
 session = open_session()
 with ended_by_interrupt():
     print("begins", flush=True)

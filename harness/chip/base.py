@@ -28,13 +28,13 @@ class Ledger:
     energy: float = 0.0
     """J dissipated in the network while it settled, over all phases but small-signal ones."""
     pulses: int = 0
-    """Write pulses; 0 where writing is not modelled (`harness.chip.programming`)."""
+    """Write pulses; 0 where writing is not modelled (`harness.chip.imperfect.programming`)."""
     reads_to_verify: int = 0
     """Cells read between write pulses."""
     write_energy: float = 0.0
     """J of the write pulses; 0 where the device's are not known."""
     sparse_sweeps: int = 0
-    """Sweeps of ngspice in which KLU found no solution and that Sparse 1.3 did again (`harness.chip.session`)."""
+    """Sweeps of ngspice in which KLU found no solution and that Sparse 1.3 did again (`harness.chip.ngspice.session`)."""
 
     def __add__(self, other: "Ledger") -> "Ledger":
         return Ledger(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))

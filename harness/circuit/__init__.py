@@ -19,15 +19,15 @@ from harness.circuit.elements import (
     VoltageSource,
     check_bounds,
 )
-from harness.circuit.networks import (
+from harness.circuit.networks.layered import (
     CellRange,
     deep_resistive_network,
     equilibrium_network,
     layered_network,
     rectified_cascade,
 )
-from harness.circuit.reduction import ReducedCircuit, Reduction
-from harness.circuit.settling import Junctions, Network, Phase, Settling
+from harness.circuit.reduction.reduction import ReducedCircuit, Reduction
+from harness.circuit.reduction.settling import Junctions, Network, Phase, Settling
 
 __all__ = [
     "GROUND",

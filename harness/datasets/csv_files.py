@@ -12,7 +12,7 @@ from harness.datasets.labels import codes_of, labels_of, odd_labels
 from harness.datasets.missing import Cells, Gaps, without_missing
 from harness.datasets.numbers import NoNumberError, decimal_mark, number_in, numbers
 from harness.datasets.tables import Origin, Table
-from harness.delimited import SEPARATORS, TextTable, read_delimited
+from harness.files.delimited import SEPARATORS, TextTable, read_delimited
 from harness.errors import DataError
 from harness.measurement import Array
 from harness.wording import counted, did_you_mean, listed

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from harness.datasets.idx import IdxFile
 from harness.errors import DataError
-from harness.files import write_atomic
+from harness.files.writing import write_atomic
 
 TIMEOUT = 20.0
 """Seconds without a byte after which a mirror is given up."""

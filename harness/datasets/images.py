@@ -20,7 +20,7 @@ from harness.datasets.download import download
 from harness.datasets.idx import Bytes, IdxFile, read_idx
 from harness.datasets.tables import Table
 from harness.errors import DataError
-from harness.reading import read_bytes
+from harness.files.reading import read_bytes
 
 VARIABLE = "HARNESS_DATA"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares
 
-from harness.delimited import read_delimited
+from harness.files.delimited import read_delimited
 from harness.devices.pulses import ExponentialStep, PulseCurves
 from harness.errors import DataError, UnitError
 from harness.measurement import Array

@@ -1,14 +1,14 @@
 """Costs, learning rules and update rules: they know voltages and topology, never a simulator."""
 
-from harness.learning.analytical import AnalyticalGradient, Form
+from harness.learning.rules.analytical import AnalyticalGradient, Form
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError, accuracy
-from harness.learning.coupled import CoupledLearning
-from harness.learning.differences import FiniteDifferences, SimultaneousPerturbation
-from harness.learning.equilibrium import EquilibriumPropagation, Nudging
-from harness.learning.generalized import GeneralizedEquilibriumPropagation, Variant
-from harness.learning.linearization import HardwareLinearization
-from harness.learning.subsets import Chosen, Largest, SubsetUpdate, cells_of, random_cells
-from harness.learning.updates import SGD, Adam, Momentum, Schedule, UpdateRule, UpdateState
+from harness.learning.rules.coupled import CoupledLearning
+from harness.learning.rules.differences import FiniteDifferences, SimultaneousPerturbation
+from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging
+from harness.learning.rules.generalized import GeneralizedEquilibriumPropagation, Variant
+from harness.learning.rules.linearization import HardwareLinearization
+from harness.learning.updates.subsets import Chosen, Largest, SubsetUpdate, cells_of, random_cells
+from harness.learning.updates.updates import SGD, Adam, Momentum, Schedule, UpdateRule, UpdateState
 
 __all__ = [
     "SGD",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from harness.errors import NetlistError
-from harness.netlist.statements import Statement
+from harness.netlist.reading.statements import Statement
 
 PARTS_LIMIT = 5_000_000
 """Parts of a netlist in which every call is replaced by what it calls."""

@@ -26,8 +26,8 @@ from harness.circuit import (
     Resistor,
     VoltageSource,
 )
-from harness.circuit.families import grid, periodic_grid
-from harness.circuit.graphs import GROUND_WORD, GraphEdge, graph_node
+from harness.circuit.networks.families import grid, periodic_grid
+from harness.circuit.networks.graphs import GROUND_WORD, GraphEdge, graph_node
 from harness.devices.diode import THERMAL_VOLTAGE
 from harness.devices.resolvents import AntiparallelPair, Junction, SquareLaw, ZenerShelf
 from harness.errors import CircuitError
@@ -54,7 +54,7 @@ def draw_circuit(circuit: Circuit, *, title: str, format: Form = "png") -> bytes
     """A circuit with its programmed conductances, as the bytes of a PNG or SVG file.
 
     Where all arrays are crossbars, they are drawn as heat maps in a row, with what lies between them in words. Any
-    other circuit is drawn as a graph: in rows and columns where its nodes are those of `harness.circuit.graphs.grid`
+    other circuit is drawn as a graph: in rows and columns where its nodes are those of `harness.circuit.networks.graphs.grid`
     or `periodic_grid` (whose wrapped edges are stubs at both ends), and with names of nodes up to 60 of them.
 
     Raises:
@@ -128,7 +128,7 @@ def _graph(circuit: Circuit) -> Figure:
 
 
 def _links(circuit: Circuit) -> Iterator[_Link]:
-    """Trainable conductances, then what `harness.circuit.graphs.free_graph` has not put in series with one."""
+    """Trainable conductances, then what `harness.circuit.networks.graphs.free_graph` has not put in series with one."""
     kinds = Resistor | Diode | CurrentSource | BidirectionalAmplifier
     fixed: dict[str, Element] = {element.name: element for element in circuit.elements if isinstance(element, kinds)}
     names = (*circuit.nodes, GROUND)

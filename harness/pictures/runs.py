@@ -11,7 +11,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from harness.circuit import Edges, TrainableArray
 from harness.measurement import Array, Index
 from harness.pictures.style import as_bytes, own_style
-from harness.runs import EpochRow, StepRow
+from harness.training.runs import EpochRow, StepRow
 from harness.wording import counted
 
 _SMOOTHED = 25  # batches in the running mean of the loss

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.pictures.style import as_bytes, own_style
-from harness.transient import CONVERTER, Settling, Waveform
+from harness.studies.transient import CONVERTER, Settling, Waveform
 
 _SHOWN = 8  # outputs of a sample
 

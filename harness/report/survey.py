@@ -1,6 +1,6 @@
 """What a circuit does over a set of samples: voltages, line currents and power, solved by the nodal chip.
 
-Lines are those of `harness.circuit.lines`: a word line is driven at its first cell, a bit line is read behind its last
+Lines are those of `harness.circuit.variation.lines`: a word line is driven at its first cell, a bit line is read behind its last
 one. The current at that end is the sum of all cell currents of the line; where cells of both signs meet, more than that
 may flow somewhere along it.
 """
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.chip.nodal import NodalChip
-from harness.chip.unreduced import UnreducedNodalChip
+from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.circuit import (
     GROUND,
     BidirectionalAmplifier,
@@ -24,7 +24,7 @@ from harness.circuit import (
     TrainableArray,
     VoltageSource,
 )
-from harness.circuit.nonlinearity import nonlinear_arrays
+from harness.circuit.variation.nonlinearity import nonlinear_arrays
 from harness.circuit.power import dissipated
 from harness.measurement import Array, Drive, Index
 

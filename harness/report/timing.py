@@ -2,7 +2,7 @@
 
 from harness.report import figures
 from harness.report.html import Markup, element, joined, picture, table
-from harness.transient import Settling
+from harness.studies.transient import Settling
 from harness.units import show
 
 

@@ -219,7 +219,7 @@ def _be_harness(
 
 
 def _exit_code(words: Sequence[str], before: Callable[[], None]) -> int:
-    from harness.cli import main
+    from harness.cli.main import main
 
     try:
         before()

@@ -86,7 +86,7 @@ def write_into(folder: Path, file: int) -> None:
 
 def save_every_batch() -> None:
     """Make training in this process save after each batch, so that kills find something to do between."""
-    from harness import controller
+    from harness.training import controller
 
     controller.CHECKPOINT_SECONDS = 0.0
     controller._SAVING_SHARE = 0

@@ -1,4 +1,4 @@
-"""Cells as memristors with state (`harness.netlist.memristor`), each begun where it conducts as programmed."""
+"""Cells as memristors with state (`harness.netlist.cells.memristor`), each begun where it conducts as programmed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from harness.errors import CircuitError
 from harness.measurement import Array
 from harness.netlist.cells.limits import Limits
 from harness.netlist.dialects import Dialect
-from harness.netlist.memristor import MemristorModel, subcircuit
-from harness.netlist.naming import JOINT
-from harness.netlist.parts import Design, Memristor
+from harness.netlist.cells.memristor import MemristorModel, subcircuit
+from harness.netlist.design.naming import JOINT
+from harness.netlist.design.parts import Design, Memristor
 from harness.units import show
 
 

@@ -27,10 +27,10 @@ from harness.devices import CellLaw, Curve
 from harness.errors import CircuitError, ExperimentError
 from harness.netlist.cells.limits import Limits
 from harness.netlist.dialects import Dialect
-from harness.netlist.naming import JOINT
-from harness.netlist.parts import Design, Memristor
-from harness.problems import MismatchError, Names, Unit, explain, line_of
-from harness.reading import parse_toml
+from harness.netlist.design.naming import JOINT
+from harness.netlist.design.parts import Design, Memristor
+from harness.validation import MismatchError, Names, Unit, explain, line_of
+from harness.files.reading import parse_toml
 from harness.units import parse, show
 
 _WORD = re.compile(r"(?:(.+)\*)?\s*(g|r|state)\s*")

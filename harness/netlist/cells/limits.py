@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from harness.errors import CircuitError
-from harness.netlist.parts import Design, Memristor
+from harness.netlist.design.parts import Design, Memristor
 from harness.units import show
 
 _ROUNDING = 1e-9

@@ -8,8 +8,8 @@ from typing import Protocol
 from harness.circuit import Circuit
 from harness.devices import CellLaw
 from harness.measurement import Array
-from harness.netlist.parts import Design, Memristor, Primitive
-from harness.netlist.settings import TIGHT, Tolerances
+from harness.netlist.design.parts import Design, Memristor, Primitive
+from harness.netlist.tolerances import TIGHT, Tolerances
 
 WIDTH = 100
 """Columns of a line that is continued."""

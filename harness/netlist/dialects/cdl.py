@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from harness.devices import CellLaw
 from harness.netlist.dialects.base import Bench, CellStyle, Phase, wrapped
-from harness.netlist.naming import ohms
-from harness.netlist.parts import (
+from harness.netlist.design.naming import ohms
+from harness.netlist.design.parts import (
     Call,
     Cell,
     Design,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from harness.devices.diode import GMIN, TEMPERATURE
 from harness.netlist.dialects.base import Bench
 from harness.netlist.dialects.spice import Grammar, Spice, measures, named
-from harness.netlist.settings import CONDITIONS, Tolerances
+from harness.netlist.tolerances import CONDITIONS, Tolerances
 from harness.units import spice_number
 
 

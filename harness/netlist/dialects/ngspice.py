@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from harness.netlist.dialects.base import Bench, wrapped
 from harness.netlist.dialects.spice import Grammar, Spice, measures
-from harness.netlist.settings import CONDITIONS, options
+from harness.netlist.tolerances import CONDITIONS, options
 from harness.units import spice_number
 
 

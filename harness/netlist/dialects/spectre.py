@@ -13,8 +13,8 @@ from harness.netlist.dialects.spice import (
     parameter_of,
     source_parameters,
 )
-from harness.netlist.naming import JOINT, ohms
-from harness.netlist.parts import (
+from harness.netlist.design.naming import JOINT, ohms
+from harness.netlist.design.parts import (
     Call,
     Cccs,
     Cell,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from harness.devices import CellLaw, Curve, DiodeModel
 from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Phase, opened, wrapped
-from harness.netlist.naming import JOINT, VSS, ohms
-from harness.netlist.parts import (
+from harness.netlist.design.naming import JOINT, VSS, ohms
+from harness.netlist.design.parts import (
     Call,
     Cccs,
     Cell,
@@ -19,7 +19,7 @@ from harness.netlist.parts import (
     Vccs,
     Vcvs,
 )
-from harness.netlist.settings import Tolerances
+from harness.netlist.tolerances import Tolerances
 from harness.units import spice_number
 
 

@@ -1,0 +1,109 @@
+"""A chip whose circuit is not the one that was drawn: learning sees the ideal circuit, the simulator the real one.
+
+What was drawn and what was made differ by a `harness.circuit.variation.variation.Variation`: cells that differ, stick or are
+open, lines with resistance, diodes, sources and amplifiers with errors. This chip is programmed in the drawn circuit's
+conductances and read at its nodes; inside it is a chip of the circuit as it was made. So a rule that asks for the
+voltage over a cell gets that between the ends of its lines, which is what read-out hardware sees.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness.chip.base import Chip, Ledger, SimulatedChip
+from harness.circuit import Circuit
+from harness.circuit.variation.variation import Variation, effective, faults_of, faulty, vary
+from harness.errors import ChipError
+from harness.measurement import Access, Array, Conductances, Drive, Reading
+
+
+class VariedChip(SimulatedChip):
+    """A `Chip` of a circuit as it was made.
+
+    Args:
+        circuit: as it was drawn, with the initial conductances.
+        variation: how the made one differs.
+        seed: which of all chips that could have been made.
+        make: the inner chip of a circuit; it should give access to all nodes.
+        access: what may be read.
+
+    Raises:
+        CircuitError: a pass refuses the circuit.
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        variation: Variation,
+        seed: int,
+        make: Callable[[Circuit], Chip],
+        *,
+        access: Access = Access.NODES,
+    ) -> None:
+        super().__init__(circuit, access=access)
+        sound = vary(circuit, variation.without_faults, seed)
+        self._cell_factor = variation.temperature.cell_factor
+        self._faults = faults_of(circuit, variation, seed)
+        made = faulty(sound, faults_of(sound, variation, seed))
+        self._shapes = [array.shape for array in made.arrays]
+        self._chip = make(made.with_conductances(self._real))
+        index = self._chip.circuit.node_index
+        self._drawn = np.array([index[node] for node in circuit.nodes], dtype=np.intp)
+        self._settled: list[tuple[Array, Reading]] = []
+
+    @property
+    def made(self) -> Circuit:
+        """The circuit inside."""
+        return self._chip.circuit
+
+    @property
+    def simulator_seconds(self) -> float | None:  # noqa: D102
+        return self._chip.simulator_seconds
+
+    def occasion(self, numbers: Sequence[int]) -> None:  # noqa: D102
+        self._chip.occasion(numbers)
+
+    def program(self, conductances: Sequence[Array]) -> None:
+        """See `Chip.program`; faulty cells make of it what they can."""
+        super().program(conductances)
+        self._chip.program(self._real)
+
+    def adjust(self, wanted: Sequence[Array]) -> Conductances:
+        """See `Chip.adjust`: changes of the programmed conductances, which a stuck cell keeps as they are."""
+        movable = [np.where(fault.stuck, 0.0, change) for fault, change in zip(self._faults, wanted, strict=True)]
+        written = super().adjust(movable)
+        self._chip.program(self._real)
+        return written
+
+    def close(self) -> None:  # noqa: D102
+        self._chip.close()
+
+    @property
+    def _real(self) -> Conductances:
+        """What the cells inside have, S, in the shapes of its arrays."""
+        real = effective(self.conductances, self._faults)
+        return tuple(self._cell_factor * g.reshape(shape) for g, shape in zip(real, self._shapes, strict=True))
+
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        inside = self._chip.measure([self._about_inside(drive) for drive in drives])
+        shown = tuple(Reading(reading.outputs, reading.all_nodes[:, self._drawn]) for reading in inside)
+        self._settled = [(outer.all_nodes, inner) for outer, inner in zip(shown, inside, strict=True)]
+        return shown
+
+    def _about_inside(self, drive: Drive) -> Drive:
+        """A small-signal drive about the point where the whole inner circuit was."""
+        if drive.about is None:
+            return drive
+        for nodes, reading in self._settled:
+            if nodes is drive.about.all_nodes:
+                return replace(drive, about=reading)
+        raise ChipError(
+            f"{drive.phase} phase: a chip with variation can only linearize about what it read last; "
+            "measure the operating point again just before"
+        )
+
+    def _asked(self, drives: Sequence[Drive], readings: Sequence[Reading]) -> Ledger:
+        """Counted at the pins; the energy is that of the inner circuit."""
+        inside = self._chip.ledger.energy
+        return replace(super()._asked(drives, readings), energy=inside - self.ledger.energy)

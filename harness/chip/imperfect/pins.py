@@ -1,0 +1,227 @@
+"""A chip with imperfect pins: converters, noise, twin networks that differ, and cells that are hard to write.
+
+What lies inside the circuit is a matter of `harness.circuit`; this wrapper touches only what goes in and comes out.
+Every source of randomness has a stream of its own, which starts anew at each occasion that the controller names, so
+that a resumed training draws what an uninterrupted one drew. A strength of 0, or None, is the ideal chip bit for bit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from harness.chip.base import Chip, Ledger, stream
+from harness.circuit import Circuit, TrainableArray
+from harness.errors import ChipError
+from harness.measurement import Array, Conductances, Drive, Reading
+from harness.units import show
+
+_FIRST_STREAM = 100  # behind those of `harness.circuit.variation.variation`
+_STREAMS = ("dac", "read", "mismatch", "bias", "programming", "levels")
+
+
+@dataclass(frozen=True)
+class PinErrors:
+    """Strengths; names after aihwkit and CrossSim where they have one.
+
+    Raises:
+        ChipError: a strength is negative or not finite, or a converter has no bits.
+    """
+
+    dac_bits: int | None = None
+    """Bits of the converter at every input channel, over ±`dac_range`; None is no converter."""
+    dac_range: float = 1.0
+    """V before the input gain; inputs beyond it are clipped."""
+    dac_noise: float = 0.0
+    """V before the input gain, standard deviation, drawn anew for every phase (per cycle)."""
+    adc_bits: int | None = None
+    """Bits of the converter that reads outputs and inner nodes, over ±`adc_range`."""
+    adc_range: float = 1.0
+    """V; readings beyond it are clipped."""
+    read_noise: float = 0.0
+    """V, standard deviation of every voltage that is read, drawn anew for every phase (per cycle)."""
+    mismatch: float = 0.0
+    """Fraction, standard deviation per device: nudged phases settle in a twin network whose cells differ so much."""
+    drift: float = 0.0
+    """Fraction of g − g_min that every cell has lost when nudged phases settle; it comes back before the next step."""
+    decay: float = 0.0
+    """Fraction of g − g_min that every cell forgets from one write to the next (aihwkit: 1 / lifetime)."""
+    update_bias: float = 0.0
+    """S that every write adds to a cell that is written, with a sign per device (Dillavou et al. 2025)."""
+    programming_noise: float = 0.0
+    """Fraction of a cell's range, standard deviation of what is written, drawn at every write (per cycle)."""
+    levels: int | None = None
+    """Conductances that a cell can hold, evenly over its range; writes round at random, so that means are right."""
+
+    def __post_init__(self) -> None:
+        for name, unit in _STRENGTHS.items():
+            value = getattr(self, name)
+            if not 0 <= value < np.inf:
+                raise ChipError(f"imperfect pins: {name} {show(value, unit)} must be finite and not negative")
+        for name in ("dac_range", "adc_range"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ChipError(f"imperfect pins: {name} {show(getattr(self, name), 'V')} must be finite and above 0 V")
+        for name, least in (("dac_bits", 1), ("adc_bits", 1), ("levels", 2)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ChipError(f"imperfect pins: {name} {value} must be at least {least}")
+
+    @property
+    def ideal(self) -> bool:
+        """Whether nothing is imperfect."""
+        bits = self.dac_bits, self.adc_bits, self.levels
+        return all(value is None for value in bits) and not any(getattr(self, name) for name in _STRENGTHS)
+
+
+_STRENGTHS = {
+    "dac_noise": "V",
+    "read_noise": "V",
+    "mismatch": "",
+    "drift": "",
+    "decay": "",
+    "update_bias": "S",
+    "programming_noise": "",
+}
+
+
+class ImperfectChip:
+    """A `Chip` behind imperfect pins.
+
+    Args:
+        chip: the one that is wrapped.
+        errors: strengths.
+        seed: of every stream.
+    """
+
+    def __init__(self, chip: Chip, errors: PinErrors, *, seed: int) -> None:
+        self._chip, self._errors, self._seed = chip, errors, seed
+        self._twin = self._fixed("mismatch")
+        self._bias = self._fixed("bias")
+        held = set(chip.circuit.held_nodes)
+        self._free = np.array([k for k, node in enumerate(chip.circuit.nodes) if node not in held], dtype=np.intp)
+        self._settled: list[tuple[Reading, Reading]] = []
+        self.occasion(())
+        self.program(chip.conductances)
+
+    @property
+    def circuit(self) -> Circuit:  # noqa: D102 - said once, on the protocol
+        return self._chip.circuit
+
+    @property
+    def conductances(self) -> Conductances:  # noqa: D102
+        return self._chip.conductances
+
+    @property
+    def ledger(self) -> Ledger:  # noqa: D102
+        return self._chip.ledger
+
+    @property
+    def simulator_seconds(self) -> float | None:  # noqa: D102
+        return self._chip.simulator_seconds
+
+    def occasion(self, numbers: Sequence[int]) -> None:  # noqa: D102
+        self._chip.occasion(numbers)
+        keys = enumerate(_STREAMS, start=_FIRST_STREAM)
+        self._rng = {name: stream(self._seed, key, numbers) for key, name in keys}
+
+    def program(self, conductances: Sequence[Array]) -> None:
+        """See `Chip.program`; values go to the nearest level."""
+        self._chip.program(tuple(self._levelled(k, g, "nearest") for k, g in enumerate(conductances)))
+
+    def adjust(self, wanted: Sequence[Array]) -> Conductances:
+        """See `Chip.adjust`: what is written differs from what is wanted by bias, noise and levels."""
+        errors, before = self._errors, self.conductances
+        reached = []
+        for k, (array, g, change) in enumerate(zip(self.circuit.arrays, before, wanted, strict=True)):
+            asked = g + change
+            if errors.decay:
+                asked -= errors.decay * (g - array.g_min)
+            if errors.programming_noise:
+                spread = errors.programming_noise * (array.g_max - array.g_min)
+                asked = np.where(change != 0, asked + spread * self._rng["programming"].normal(size=g.shape), asked)
+            if errors.update_bias:
+                asked = np.where(change != 0, asked + errors.update_bias * np.sign(self._bias[k]), asked)
+            reached.append(self._levelled(k, asked, "random") - g)
+        return self._chip.adjust(reached)
+
+    def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        """See `Chip.measure`."""
+        driven = [self._driven(drive) for drive in drives]
+        if (self._errors.mismatch or self._errors.drift) and any(drive.nudge is not None for drive in drives):
+            settled = self._measured_in_twins(driven)
+        else:
+            settled = self._chip.measure(driven)
+        shown = tuple(self._read(reading) for reading in settled)
+        self._settled = list(zip(shown, settled, strict=True))
+        return shown
+
+    def close(self) -> None:  # noqa: D102
+        self._chip.close()
+
+    def _fixed(self, name: str) -> Conductances:
+        """A standard normal number for each cell, the same for the chip's life (per device)."""
+        rng = stream(self._seed, _FIRST_STREAM + _STREAMS.index(name))
+        return tuple(rng.normal(size=array.shape) for array in self.circuit.arrays)
+
+    def _driven(self, drive: Drive) -> Drive:
+        """With the inputs that the converter makes, about the point where the chip really is."""
+        errors, inputs = self._errors, drive.inputs
+        if errors.dac_bits is not None:
+            inputs = _converted(inputs, errors.dac_bits, errors.dac_range)
+        if errors.dac_noise:
+            inputs = inputs + errors.dac_noise * self._rng["dac"].normal(size=inputs.shape)
+        about = next((true for seen, true in self._settled if seen is drive.about), drive.about)
+        return drive if inputs is drive.inputs and about is drive.about else replace(drive, inputs=inputs, about=about)
+
+    def _measured_in_twins(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        """Free phases in the chip, nudged ones in its twin."""
+        own, readings = self.conductances, dict[int, Reading]()
+        pairs = zip(own, self._twin, self.circuit.arrays, strict=True)
+        twin = [self._twin_of(*pair) for pair in pairs]
+        for conductances, nudged in ((own, False), (twin, True)):
+            chosen = [k for k, drive in enumerate(drives) if (drive.nudge is not None) == nudged]
+            if chosen:
+                self._chip.program(conductances)
+                found = self._chip.measure([drives[k] for k in chosen])
+                readings.update(zip(chosen, found, strict=True))
+        self._chip.program(own)
+        return tuple(readings[k] for k in range(len(drives)))
+
+    def _twin_of(self, conductances: Array, differences: Array, array: TrainableArray) -> Array:
+        """S of the cells in which nudged phases settle."""
+        own = conductances - self._errors.drift * (conductances - array.g_min)
+        return np.clip(own * (1 + self._errors.mismatch * differences), array.g_min, array.g_max)
+
+    def _read(self, reading: Reading) -> Reading:
+        """What the read-out makes of a reading; pins that sources hold are known and not read."""
+        errors = self._errors
+        if errors.adc_bits is None and not errors.read_noise:
+            return reading
+        nodes = reading.all_nodes.copy()
+        nodes[:, self._free] = self._seen(nodes[:, self._free])
+        return replace(reading, outputs=self._seen(reading.outputs), all_nodes=nodes)
+
+    def _seen(self, volts: Array) -> Array:
+        errors, seen = self._errors, volts
+        if errors.read_noise:
+            seen = volts + errors.read_noise * self._rng["read"].normal(size=volts.shape)
+        return seen if errors.adc_bits is None else _converted(seen, errors.adc_bits, errors.adc_range)
+
+    def _levelled(self, k: int, conductances: Array, rounding: Literal["nearest", "random"]) -> Array:
+        """S inside the range, at one of the levels if there are such."""
+        array, levels = self.circuit.arrays[k], self._errors.levels
+        inside = np.clip(conductances, array.g_min, array.g_max)
+        if levels is None:
+            return inside
+        step = (array.g_max - array.g_min) / (levels - 1)
+        position = (inside - array.g_min) / step
+        draw = 0.5 if rounding == "nearest" else self._rng["levels"].uniform(1e-9, 1 - 1e-9, position.shape)
+        number = np.floor(position + draw)  # what lies at a level but for rounding stays there
+        return np.clip(array.g_min + step * number, array.g_min, array.g_max)
+
+
+def _converted(volts: Array, bits: int, limit: float) -> Array:
+    """To the nearest of 2^bits values from −limit to limit."""
+    step = 2 * limit / (2**bits - 1)
+    return np.asarray(np.rint((np.clip(volts, -limit, limit) + limit) / step) * step - limit)

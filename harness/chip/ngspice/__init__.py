@@ -1,0 +1,1 @@
+"""The chip that ngspice simulates: in this process, in worker processes, on a cluster."""

@@ -1,0 +1,217 @@
+"""The chips that ngspice simulates: the reduced circuit, and the full netlist as its witness or where it must be."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from harness.chip.base import Ledger, SimulatedChip, refuse_unstable
+from harness.chip.ngspice.session import Session, SweepDeck, Unsettled, open_session
+from harness.chip.ngspice.worker import OneSimulator, Settled, Simulators
+from harness.circuit import Circuit, ReducedCircuit, Reduction
+from harness.circuit.branches import Branches
+from harness.circuit.linearized import linearized
+from harness.errors import ChipError, ConvergenceError
+from harness.measurement import Array, Clamp, Drive, Reading
+from harness.netlist.decks import full
+from harness.netlist.decks import full_batch as full_sweep
+from harness.netlist.decks import batch as sweep
+from harness.netlist.tolerances import Tolerances
+
+CHUNK = 32
+"""Samples per sweep. Each point starts from the one before it: what a sample reads must depend neither on how many
+samples are asked for beyond its chunk, nor on how many workers share them."""
+
+
+class NgspiceChip(SimulatedChip):
+    """A `Chip` that ngspice solves: reduced exactly, chunks of a batch with all their phases each in one sweep.
+
+    Args:
+        circuit: the full circuit.
+        tolerances: ngspice's convergence bounds.
+        simulators: what settles the chunks; the ngspice of this process if none is given.
+        chunk: samples per sweep; the results' last bits depend on it, and on nothing else about `simulators`.
+        shared: see `SimulatedChip`.
+
+    Raises:
+        NgspiceMissing: libngspice cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        *,
+        tolerances: Tolerances | None = None,
+        simulators: Simulators | None = None,
+        chunk: int = CHUNK,
+        **shared: Any,
+    ) -> None:
+        super().__init__(circuit, **shared)
+        self._reduction = Reduction(circuit)
+        self._simulators = simulators or OneSimulator(tolerances or Tolerances())
+        self._chunk = chunk
+        self.work = Work()
+
+    @property
+    def workers(self) -> int:
+        """How many simulators settle at the same time."""
+        return self._simulators.workers
+
+    @property
+    def simulator_seconds(self) -> float:  # noqa: D102 - said once, on the protocol
+        return self.work.elapsed
+
+    def close(self) -> None:  # noqa: D102
+        self._simulators.close()
+
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        """Neighbouring drives of one kind share a sweep: its deck has diodes or their slopes, clamps or none."""
+        reduced = self._reduction.reduce(self.conductances)
+        refuse_unstable(drives, reduced.output_conductance)
+        kinds = groupby(drives, lambda drive: (drive.about is None, drive.adjoint, isinstance(drive.nudge, Clamp)))
+        return tuple(reading for _, group in kinds for reading in self._sweep(reduced, list(group)))
+
+    def _sweep(self, reduced: ReducedCircuit, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        settling = reduced.settling(drives)
+        if not reduced.size:  # sources hold every node
+            return reduced.readings(np.zeros((len(settling), len(drives), 0)), drives)
+        starts = range(0, len(settling), self._chunk)
+        try:
+            settled = self._simulators.settle([settling.rows(slice(s, s + self._chunk)) for s in starts])
+        except ConvergenceError as error:
+            raise error.in_batch(starts[error.settling]) from error
+        self.work = self.work.and_of(settled, self._simulators.workers)
+        self.ledger += Ledger(sparse_sweeps=sum(part.sparse_sweeps for part in settled))
+        nothing = np.zeros((0, len(drives), reduced.size))
+        return reduced.readings(np.concatenate([nothing, *(part.solved for part in settled)]), drives)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a chip has asked of its simulators so far."""
+
+    points: int = 0
+    """Operating points that were wanted."""
+    iterations: int = 0
+    """Newton iterations."""
+    seconds: float = 0.0
+    """Inside analyses, s, over all simulators."""
+    elapsed: float = 0.0
+    """The same, s, shared evenly by the simulators that had something to do."""
+    peak_mb: float = 0.0
+    """Largest resident memory of any simulator's process, MB (10⁶ bytes)."""
+
+    def and_of(self, settled: Sequence[Settled], workers: int) -> "Work":
+        """With what some settlings took added, which so many workers shared."""
+        seconds = sum(part.seconds for part in settled)
+        return Work(
+            self.points + sum(part.solved.shape[0] * part.solved.shape[1] for part in settled),
+            self.iterations + sum(part.iterations for part in settled),
+            self.seconds + seconds,
+            self.elapsed + seconds / max(1, min(workers, len(settled))),
+            max([self.peak_mb, *(part.peak_mb for part in settled)]),
+        )
+
+
+class FullNetlistChip(SimulatedChip):
+    """A `Chip` that ngspice solves without any reduction: one full netlist per sample and phase. Slow; a witness."""
+
+    def __init__(self, circuit: Circuit, *, tolerances: Tolerances | None = None, **shared: Any) -> None:
+        super().__init__(circuit, **shared)
+        self._tolerances = tolerances or Tolerances()
+        self._session: Session = open_session()
+        self._vectors = tuple(f"v({node.lower()})" for node in circuit.nodes)
+
+    @property
+    def simulator_seconds(self) -> float:  # noqa: D102
+        return self._session.analysis_seconds
+
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        self._refuse_unstable(drives)
+        circuit = self.circuit.with_conductances(self.conductances)
+        return tuple(self._settle_each(circuit, drive) for drive in drives)
+
+    def _refuse_unstable(self, drives: Sequence[Drive]) -> None:
+        refuse_unstable(drives, lambda: Branches(self.circuit).programmed(self.conductances).output_conductance())
+
+    def _settle_each(self, circuit: Circuit, drive: Drive) -> Reading:
+        if drive.adjoint:
+            raise ChipError(f"{drive.phase} phase: the full netlist has no adjoint; take the reduced one")
+        nodes = np.zeros((len(drive.inputs), len(circuit.nodes)))
+        for sample in range(len(nodes)):
+            shown = circuit if drive.about is None else linearized(circuit, drive.about.all_nodes[sample])
+            lines = full.operating_point_lines(shown, drive, sample, self._tolerances)
+            try:
+                nodes[sample] = self._swept(SweepDeck(tuple(lines), full.SWEPT, 1, self._vectors))[0]
+            except Unsettled as stop:
+                raise ConvergenceError(
+                    f"ngspice found no operating point with {self._session.solvers}",
+                    sample=sample,
+                    phase=drive.phase,
+                    log=stop.log,
+                    deck=stop.deck,
+                ) from stop
+        return self._read(nodes)
+
+    def _swept(self, deck: SweepDeck) -> Array:
+        found = self._session.measured_sweep(deck)
+        self.ledger += Ledger(sparse_sweeps=int(found.again))
+        return found.volts
+
+    def _read(self, nodes: Array) -> Reading:
+        ground = np.zeros(len(nodes))
+        columns = {node: nodes[:, k] for k, node in enumerate(self.circuit.nodes)}
+        drops = [columns[o.plus] - columns.get(o.minus, ground) for o in self.circuit.outputs]
+        return Reading(np.column_stack(drops), nodes)
+
+
+class FullSweepChip(FullNetlistChip):
+    """A `Chip` that ngspice solves without any reduction, chunks of a batch with all their phases each in one sweep.
+
+    For circuits that cannot be reduced (cells with a curve), many times faster than one netlist per phase; small-signal
+    phases have a netlist per sample. It settles in this process. `chunk` as in `NgspiceChip`.
+    """
+
+    def __init__(
+        self, circuit: Circuit, *, tolerances: Tolerances | None = None, chunk: int = CHUNK, **shared: Any
+    ) -> None:
+        super().__init__(circuit, tolerances=tolerances, **shared)
+        self._chunk = chunk
+
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        self._refuse_unstable(drives)
+        circuit = self.circuit.with_conductances(self.conductances)
+        readings: list[Reading] = []
+        for (still, _), group in groupby(
+            drives, lambda drive: (drive.about is not None, isinstance(drive.nudge, Clamp))
+        ):
+            alike = list(group)
+            readings += [self._settle_each(circuit, d) for d in alike] if still else self._sweep(circuit, alike)
+        return tuple(readings)
+
+    def _sweep(self, circuit: Circuit, drives: Sequence[Drive]) -> Iterator[Reading]:
+        samples = len(drives[0].inputs)
+        nodes = np.zeros((samples, len(drives), len(circuit.nodes)))
+        for first in range(0, samples, self._chunk):
+            chunk = slice(first, min(first + self._chunk, samples))
+            nodes[chunk] = self._sweep_chunk(circuit, drives, chunk).reshape(-1, *nodes.shape[1:])
+        return (self._read(nodes[:, k]) for k in range(len(drives)))
+
+    def _sweep_chunk(self, circuit: Circuit, drives: Sequence[Drive], chunk: slice) -> Array:
+        """V of every node, ``[points, nodes]``."""
+        lines = full_sweep.full_sweep_lines(circuit, drives, chunk, self._tolerances)
+        points = len(drives) * (chunk.stop - chunk.start)
+        deck = SweepDeck(tuple(lines), full.SWEPT, points, self._vectors, sweep.STEP)
+        try:
+            return self._swept(deck)
+        except Unsettled as stop:
+            sample, phase = divmod(stop.point, len(drives))
+            raise ConvergenceError(
+                f"ngspice found no operating point with {self._session.solvers}",
+                sample=chunk.start + sample,
+                phase=drives[phase].phase,
+                log=stop.log,
+                deck=stop.deck,
+            ) from stop

@@ -1,0 +1,88 @@
+"""Many ngspices on this machine: worker processes that settle the chunks of a batch at the same time."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from harness.chip.ngspice.session import open_session
+from harness.chip.ngspice.tasks import Answer, Task, all_settled, perform
+from harness.chip.ngspice.worker import Settled
+from harness.circuit import Settling
+from harness.errors import SimulatorError
+from harness.netlist.tolerances import Tolerances
+from harness.processes.pool import Workers
+
+_ATTEMPTS = 3
+
+
+class WorkerPool:
+    """`Simulators` in processes of this machine; where a chunk is settled never shows in its voltages.
+
+    Workers are started when they are first needed and stay until `close`. One that dies is replaced, and its task done
+    again. To be used by one thread at a time.
+
+    Args:
+        tolerances: when ngspice takes a point for settled.
+        workers: most processes at the same time.
+    """
+
+    def __init__(self, tolerances: Tolerances, workers: int) -> None:
+        self.workers = workers
+        self._tolerances = tolerances
+        self._processes = Workers(workers, prepare)
+
+    def settle(self, settlings: Sequence[Settling]) -> list[Settled]:
+        """See `Simulators.settle`. The pool stays usable after an error.
+
+        Raises:
+            NgspiceMissing: libngspice cannot be loaded in a worker.
+            ConvergenceError: a sample did not settle; the first of several.
+            SimulatorError: ngspice failed, or workers died again and again over the same settling.
+        """
+        call = _Call([Task(k, settling, self._tolerances) for k, settling in enumerate(settlings)])
+        try:
+            while call.waiting or self._processes.busy:
+                while call.waiting and self._processes.busy < self.workers:
+                    task = call.waiting.popleft()
+                    self._processes.give(task, perform, task)
+                for ended in self._processes.ended():
+                    if ended.lost is not None:
+                        call.note_death(ended.tag, ended.lost)
+                    else:
+                        call.note(ended.tag, ended.value if ended.error is None else Answer(ended.error))
+        except BaseException:  # Ctrl-C too: no later call may get the answers that are still to come
+            self.close()
+            raise
+        return all_settled(call.answers)
+
+    def close(self) -> None:
+        """End every worker; the next `settle` starts new ones."""
+        self._processes.close()
+
+
+def prepare() -> None:
+    """Open the ngspice of this process, so that a worker without one says so before its first task."""
+    open_session()
+
+
+class _Call:
+    """The tasks of one call: what is still to do, and what came of the others."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.waiting = deque(tasks)
+        self.answers: list[Answer | None] = [None] * len(tasks)
+        self._deaths: Counter[int] = Counter()
+
+    def note(self, task: Task, answer: Answer) -> None:
+        """Keep an answer; behind an error nothing more is begun, but everything before it still is."""
+        self.answers[task.number] = answer
+        if isinstance(answer.outcome, Exception):
+            self.waiting = deque(other for other in self.waiting if other.number < task.number)
+
+    def note_death(self, task: Task, cause: str) -> None:
+        """Have the task done again, unless too many workers have died over it."""
+        self._deaths[task.number] += 1
+        if self._deaths[task.number] < _ATTEMPTS:
+            self.waiting.appendleft(task)
+            return
+        died = f"{_ATTEMPTS} worker processes in a row died over the same chunk of samples, the last by {cause}"
+        self.note(task, Answer(SimulatorError(f"{died}; if memory is short, use fewer workers or a smaller chunk")))

@@ -1,0 +1,388 @@
+"""The one ngspice of this process, behind PySpice's binding; the only module that imports PySpice.
+
+libngspice keeps its state in globals, so a process has one session however often it is asked for, and does one thing
+at a time in it, whichever thread asks (`harness.chip.ngspice.isolation`). Every run loads a deck, sweeps one source, reads the
+vectors, checks them, and leaves nothing behind: with the plots destroyed and the circuit removed, memory stays flat
+over any number of decks.
+"""
+
+import ctypes
+import ctypes.util
+import locale
+import logging
+import os
+import re
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial, wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+import numpy as np
+
+from harness.chip.ngspice.isolation import SimulatorThread, without_startup_files
+from harness.chip.ngspice.messages import Verdict, telling, worst
+from harness.errors import ChipError, NgspiceMissing, SimulatorError
+from harness.measurement import Array
+from harness.units import spice_number
+
+_LIBRARIES = ("libngspice.so.0", "libngspice.so", "libngspice.0.dylib", "libngspice.dylib")
+_COMMANDS_BETWEEN_FLUSHES = 1_000
+_LOG = logging.getLogger(__name__)
+KLU, SPARSE = "KLU", "Sparse 1.3"
+_OPTIONS = {KLU: ".options klu pivrel=0.1", SPARSE: ".options sparse"}
+"""How a deck asks for each solver, in an ngspice that has both.
+
+KLU keeps the pivots of an operating point's first iterations, where a cell with a curve conducts far less than later,
+and takes by default what is a thousandth of its column's largest element. The rounding that such pivots leave is more
+than tight tolerances allow: of 117 circuits with such cells 20 did not settle, nearly all with line resistance, and two
+reduced layers of 128 nodes were 1e-9 V off. With a tenth all 20 settle and the layers are within 4e-15 V of what Sparse
+1.3 gives, in the same time.
+"""
+_THREAD = SimulatorThread()
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_thread(method: "Callable[Concatenate[Session, P], R]") -> "Callable[Concatenate[Session, P], R]":
+    """Have a method of the session done in ngspice's thread, as a whole."""
+
+    @wraps(method)
+    def called(self: "Session", *args: P.args, **kwargs: P.kwargs) -> R:
+        return _THREAD.call(partial(method, self, *args, **kwargs))
+
+    return cast("Callable[Concatenate[Session, P], R]", called)
+
+
+@dataclass(frozen=True)
+class SweepDeck:
+    """A netlist whose source is swept over so many points from 0 V on; `vectors` are read at every point."""
+
+    lines: tuple[str, ...]
+    source: str
+    points: int
+    vectors: tuple[str, ...]
+    step: int = 1
+    """V from point to point."""
+
+
+class Unsettled(Exception):  # noqa: N818 - becomes a ConvergenceError where sample and phase are known
+    """No solution was found; a sweep stopped at `point`."""
+
+    def __init__(self, point: int, log: tuple[str, ...], deck: Path) -> None:
+        super().__init__(f"the sweep stopped at point {point}")
+        self.point = point
+        self.log = log
+        self.deck = deck
+
+
+class _UnsolvedError(SimulatorError):
+    """The deck was understood, and no solution was found, or only by other means."""
+
+
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """What a sweep found, and what that took."""
+
+    volts: Array
+    """V, ``[points, vectors]``."""
+    seconds: float
+    """Inside ngspice's analysis, s."""
+    iterations: int
+    """Newton iterations."""
+    again: bool = False
+    """Whether KLU found no solution, and Sparse 1.3 did it again."""
+
+
+class Session:
+    """ngspice in this process; get it from `open_session`."""
+
+    def __init__(self) -> None:
+        self.library = find_library()
+        self._binding, self._ffi = _load_binding(self.library)
+        self._api: Any = self._binding._ngspice_shared
+        self._commands = 0
+        self.analysis_seconds = 0.0
+        """Time spent inside ngspice's analyses so far, s."""
+        self.sparse_runs = 0
+        """Analyses so far that KLU did not finish and Sparse 1.3 did again."""
+        self.version, self.version_text = self._read_version()
+
+    @cached_property
+    @_in_thread
+    def linear_solver(self) -> str:
+        """The solver that computes here, KLU or Sparse 1.3: what ngspice says when a deck asks for KLU.
+
+        Versions before 42 and those that were built without KLU have Sparse 1.3 only, and say nothing or say so.
+        """
+        self._binding.clear_output()
+        try:
+            self._load(("* which solver", _OPTIONS[KLU], "v1 a 0 1", "r1 a 0 1", ".end"))
+            self._command("op")
+            said = "\n".join(self._binding._stdout + self._binding._stderr)
+        finally:
+            self._forget()
+        return KLU if "Using KLU as Direct Linear Solver" in said else SPARSE
+
+    @property
+    def solvers(self) -> str:
+        """The solvers that an analysis tries, in words."""
+        return SPARSE if self.linear_solver == SPARSE else f"{self.linear_solver} or {SPARSE}"
+
+    def sweep(self, deck: SweepDeck) -> Array:
+        """Run a deck; returns V, ``[points, vectors]``. Raises what `measured_sweep` raises."""
+        return self.measured_sweep(deck).volts
+
+    @_in_thread
+    def measured_sweep(self, deck: SweepDeck) -> Swept:
+        """Run a deck.
+
+        Raises:
+            Unsettled: no operating point was found; says at which point of the sweep.
+            SimulatorError: ngspice refused the deck, or its answer is incomplete or not finite.
+        """
+        before = self.sparse_runs
+        swept = self._analysed(deck.lines, partial(self._sweep, deck))
+        return replace(swept, again=self.sparse_runs > before)
+
+    @_in_thread
+    def operate(self, lines: Sequence[str], vectors: Sequence[str], alterations: Iterable[Sequence[str]]) -> Array:
+        """Load a deck once and find an operating point after each of the alterations; V, ``[points, vectors]``.
+
+        Raises:
+            SimulatorError: ngspice refused the deck or an alteration, found no operating point, or left no result.
+        """
+        return self._analysed(lines, partial(self._operate, vectors, [*alterations]))
+
+    @_in_thread
+    def transient(self, lines: Sequence[str], vectors: Sequence[str], step: float, stop: float) -> tuple[Array, Array]:
+        """Analyse a deck in time, from 0 to `stop` (s) in steps of at most `step` (s).
+
+        Returns the time (s, ``[points]``), whose steps are the simulator's, and V (A for currents) there,
+        ``[points, vectors]``.
+
+        Raises:
+            SimulatorError: ngspice refused the deck, or stopped early, or its answer is incomplete or not finite.
+        """
+        return self._analysed(lines, partial(self._transient, vectors, step, stop))
+
+    def _analysed(self, lines: Sequence[str], analyse: Callable[[Sequence[str]], R]) -> R:
+        """What an analysis of a deck gives with KLU or, where that finds no solution, with Sparse 1.3.
+
+        The deck alone decides which: what ran before, and in which process, never shows in a result.
+        """
+        if self.linear_solver == SPARSE:
+            return self._alone(lines, analyse)
+        try:
+            return self._alone(_with(_OPTIONS[KLU], lines), analyse)
+        except (Unsettled, _UnsolvedError) as first:
+            if first.deck is not None:
+                first.deck.unlink(missing_ok=True)
+        found = self._alone(_with(_OPTIONS[SPARSE], lines), analyse)
+        if not self.sparse_runs:
+            _LOG.warning("KLU found no solution of a deck; Sparse 1.3 did it again, as it will do others")
+        self.sparse_runs += 1
+        return found
+
+    def _alone(self, lines: Sequence[str], analyse: Callable[[Sequence[str]], R]) -> R:
+        """An analysis of a deck that is loaded for it and forgotten."""
+        try:
+            self._binding.clear_output()
+            self._load(lines)
+            return analyse(lines)
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._command("destroy all")
+        self._command("remcirc")
+
+    def _operate(self, vectors: Sequence[str], alterations: Sequence[Sequence[str]], lines: Sequence[str]) -> Array:
+        points = []
+        for commands in alterations:
+            for command in commands:
+                self._command(command)
+            self._command("op")
+            self._refuse_failures("at an operating point", lines)
+            points.append(self._vectors(vectors, 1, "op", lines)[:, 0])
+            self._command("destroy all")
+        return np.array(points)
+
+    def _transient(self, vectors: Sequence[str], step: float, stop: float, lines: Sequence[str]) -> tuple[Array, Array]:
+        started = time.perf_counter()
+        self._command(f"tran {spice_number(step)} {spice_number(stop)} 0 {spice_number(step)}")
+        self.analysis_seconds += time.perf_counter() - started
+        self._refuse_failures("in a transient analysis", lines)
+        values = self._vectors(["time", *vectors], self._length("time"), "tran", lines)
+        if values.shape[1] < 2 or not abs(values[0, -1] - stop) <= 1e-6 * stop:
+            reached = f"{values[0, -1]:g} of {stop:g} s" if values.size else "no point"
+            raise _UnsolvedError(f"ngspice's transient analysis reached {reached}", deck=_save(lines))
+        return values[0], np.ascontiguousarray(values[1:].T)
+
+    def _refuse_failures(self, where: str, lines: Sequence[str]) -> None:
+        said = tuple(self._binding._stderr)
+        verdict = worst(said)
+        if verdict is not Verdict.NOTE:
+            kind = _UnsolvedError if verdict is Verdict.UNSETTLED else SimulatorError
+            raise kind(f"ngspice failed {where}", log=telling(said), deck=_save(lines))
+
+    def _sweep(self, deck: SweepDeck, lines: Sequence[str]) -> Swept:
+        started = time.perf_counter()
+        self._command(f"dc {deck.source} 0 {deck.step * (deck.points - 1)} {deck.step}")
+        seconds = time.perf_counter() - started
+        self.analysis_seconds += seconds
+        said = tuple(self._binding._stderr)
+        verdict = worst(said)
+        if verdict is Verdict.REFUSED:
+            raise SimulatorError("ngspice refused a deck", log=telling(said), deck=_save(lines))
+        if verdict is Verdict.UNSETTLED and (done := self._points_done(deck)) < deck.points:
+            raise Unsettled(done, telling(said), _save(lines))
+        if verdict is Verdict.UNSETTLED:  # some point was reached, but not as an operating point: nothing says which
+            raise _UnsolvedError("ngspice reached a point by other means", log=telling(said), deck=_save(lines))
+        iterations = self._total_iterations()
+        volts = np.ascontiguousarray(self._vectors(deck.vectors, deck.points, "dc", lines).T)
+        return Swept(volts, seconds, iterations)
+
+    def _load(self, lines: Sequence[str]) -> None:
+        """Hand over the lines as C strings in one block: allocating thousands of them costs as much as parsing them."""
+        text = "\0".join([*lines, ""]).encode("ascii")
+        block = self._ffi.from_buffer(text)
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 0).astype(np.uintp)
+        addresses = np.zeros(len(lines) + 1, np.uintp)
+        addresses[1:-1] = ends[:-1] + 1
+        addresses[:-1] += int(self._ffi.cast("uintptr_t", block))
+        self._api.ngSpice_Circ(self._ffi.cast("char **", self._ffi.from_buffer(addresses)))
+
+    def _command(self, text: str) -> None:
+        self._commands += 1
+        if self._commands % _COMMANDS_BETWEEN_FLUSHES == 0:  # ngspice remembers every command until it is told not to
+            self._api.ngSpice_Command(self._ffi.NULL)
+        self._api.ngSpice_Command(text.encode("ascii"))
+
+    def _plot(self) -> str:
+        return str(self._ffi.string(self._api.ngSpice_CurPlot()).decode("ascii"))
+
+    def _total_iterations(self) -> int:
+        self._binding.clear_output()
+        self._command("rusage totiter")
+        found = re.search(r"Total iterations = (\d+)", "\n".join(self._binding._stdout))
+        return int(found.group(1)) if found else 0
+
+    def _points_done(self, deck: SweepDeck) -> int:
+        return self._length(deck.vectors[0])
+
+    def _length(self, name: str) -> int:
+        """Points of a vector of the current plot; 0 if there is none."""
+        vector = self._api.ngGet_Vec_Info(f"{self._plot()}.{name}".encode("ascii"))
+        return 0 if vector == self._ffi.NULL else int(vector.v_length)
+
+    def _vectors(self, names: Sequence[str], points: int, kind: str, lines: Sequence[str]) -> Array:
+        """The current plot's vectors, V, ``[vectors, points]``."""
+        plot = self._plot()
+        if not plot.startswith(kind):
+            raise SimulatorError(f"ngspice left no new result (its plot is {plot!r})", deck=_save(lines))
+        values = np.empty((len(names), points))
+        for row, name in enumerate(names):
+            vector = self._api.ngGet_Vec_Info(f"{plot}.{name}".encode("ascii"))
+            if vector == self._ffi.NULL:
+                raise SimulatorError(f"ngspice returned no vector {name}", deck=_save(lines))
+            if vector.v_length != points:
+                counts = f"{vector.v_length} of {points} points"
+                raise SimulatorError(f"ngspice returned {counts} of vector {name}", deck=_save(lines))
+            values[row] = np.frombuffer(self._ffi.buffer(vector.v_realdata, 8 * points))
+        if not np.isfinite(values).all():
+            name = names[np.argwhere(~np.isfinite(values))[0][0]]
+            raise SimulatorError(f"ngspice returned values of vector {name} that are not finite", deck=_save(lines))
+        return values
+
+    def _read_version(self) -> tuple[int, str]:
+        self._binding.clear_output()
+        self._command("version -f")
+        for line in self._binding._stdout:
+            if match := re.search(r"ngspice-(\d+)\S*", line):
+                return int(match.group(1)), match.group().removeprefix("ngspice-")
+        raise NgspiceMissing(f"{self.library} does not say which ngspice it is")
+
+
+def open_session() -> Session:
+    """The session of this process.
+
+    Raises:
+        NgspiceMissing: libngspice is not installed or cannot be loaded; says what to do.
+        ChipError: somebody else has opened ngspice in this process before.
+    """
+    return _THREAD.call(_session)
+
+
+@cache
+def _session() -> Session:
+    return Session()
+
+
+def find_library() -> str:
+    """Name or path of libngspice: ``NGSPICE_LIBRARY_PATH``, else the system's.
+
+    Raises:
+        NgspiceMissing: nothing that can be loaded was found.
+    """
+    named = os.environ.get("NGSPICE_LIBRARY_PATH")
+    for candidate in [_absolute(named)] if named else _candidates():
+        try:
+            ctypes.CDLL(candidate)
+        except OSError:
+            continue
+        return candidate
+    where = f"NGSPICE_LIBRARY_PATH={named}" if named else ", ".join(_LIBRARIES)
+    raise NgspiceMissing(
+        f"libngspice cannot be loaded (tried {where}); install it with 'sudo apt-get install libngspice0' "
+        "or set NGSPICE_LIBRARY_PATH to the library's path"
+    )
+
+
+def _candidates() -> Iterator[str]:
+    yield from _LIBRARIES
+    if found := ctypes.util.find_library("ngspice"):  # which starts programs, and so comes last
+        yield found
+
+
+def _absolute(library: str) -> str:
+    """A path that holds in other working directories, too; a bare name is left to the loader."""
+    return os.path.abspath(library) if os.sep in library else library
+
+
+def _load_binding(library: str) -> tuple[Any, Any]:
+    """Return PySpice's binding and its FFI, kept quiet: its lines are judged by `harness.chip.ngspice.messages` instead."""
+    numeric = locale.setlocale(locale.LC_NUMERIC)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PySpice 1.5 predates Python 3.12's warnings about escapes
+        logging.getLogger("PySpice").setLevel(logging.CRITICAL + 1)
+        from PySpice.Spice.NgSpice import Shared  # noqa: PLC0415 - chips other than ngspice do without it
+
+        if any(Shared.ffi.list_types()):  # PySpice declares them when it opens ngspice, and cannot do so again
+            raise ChipError(
+                "ngspice is already open in this process, by a PySpice session of its own that may have read start-up "
+                "files and holds circuits; open harness's chip before PySpice's session, or use worker processes "
+                "(SimulatorChoice(workers=2) in Python)"
+            )
+        logging.getLogger(Shared.__name__).setLevel(logging.CRITICAL + 1)
+        Shared.NgSpiceShared.LIBRARY_PATH = library.replace("{", "{{").replace("}", "}}")  # it is formatted
+        with without_startup_files():
+            binding = Shared.NgSpiceShared.new_instance()
+    locale.setlocale(locale.LC_NUMERIC, numeric)  # PySpice sets it for the whole process
+    return binding, Shared.ffi
+
+
+def _with(option: str, lines: Sequence[str]) -> list[str]:
+    """A deck with a line behind its title."""
+    return [lines[0], option, *lines[1:]]
+
+
+def _save(lines: Sequence[str]) -> Path:
+    """Keep a failing deck where its user finds it."""
+    with tempfile.NamedTemporaryFile("w", prefix="harness-", suffix=".cir", delete=False) as file:
+        file.write("\n".join(lines) + "\n")
+    return Path(file.name)

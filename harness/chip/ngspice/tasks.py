@@ -1,0 +1,58 @@
+"""A settling as it is sent to another process, and what comes back from there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from threadpoolctl import ThreadpoolController
+
+from harness.chip.ngspice.worker import Settled, settle_in_ngspice
+from harness.circuit import Settling
+from harness.netlist.tolerances import Tolerances
+from harness.processes.worker import portable
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One settling, and the bounds for it."""
+
+    number: int
+    """Of the settling in the call it belongs to."""
+    settling: Settling
+    tolerances: Tolerances
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What became of a task."""
+
+    outcome: Settled | Exception
+
+
+def perform(task: Task) -> Answer:
+    """Settle in the ngspice of this process; what goes wrong becomes the answer.
+
+    BLAS keeps to one thread, as in `Experiment.open_chip`: how a product is cut into threads decides its last bits.
+    """
+    try:
+        with _libraries().limit(limits=1, user_api="blas"):
+            return Answer(settle_in_ngspice(task.settling, task.tolerances, task.number))
+    except Exception as error:  # whatever it is, it is raised where the task came from
+        return Answer(portable(error))
+
+
+def all_settled(answers: Sequence[Answer | None]) -> list[Settled]:
+    """The results, in order; the first error is raised instead, and nothing may be missing before it."""
+    results = []
+    for answer in answers:
+        assert answer is not None  # noqa: S101 - only tasks behind an error are left undone
+        if isinstance(answer.outcome, Exception):
+            raise answer.outcome
+        results.append(answer.outcome)
+    return results
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The thread pools of the libraries that are loaded by now; finding them anew takes a millisecond."""
+    return ThreadpoolController()

@@ -1,0 +1,163 @@
+"""One ngspice at work: a settling in, voltages out.
+
+The chip itself, the processes of a pool and the workers of a cluster all run `settle_in_ngspice`, so that where a
+chunk of samples is settled never shows in its voltages.
+"""
+
+import resource
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from harness.chip.nodal import newton
+from harness.chip.ngspice.session import SweepDeck, Unsettled, open_session
+from harness.circuit import Settling
+from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
+from harness.errors import ChipError, ConvergenceError
+from harness.measurement import Array
+from harness.netlist.decks import batch as sweep
+from harness.netlist.tolerances import Tolerances
+
+_ESTIMATE = 1e-4  # V, of the last Newton step; quadratic convergence makes a far smaller error of it
+_LEAST_SIZE = 40  # unknowns; measured: with 16 an estimate costs more than it saves, with 120 it saves half
+_LEAST_CONDUCTING = 0.25  # of the samples
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """What ngspice found, and what that took."""
+
+    solved: Array
+    """V, ``[batch, phases, n]``."""
+    seconds: float
+    """Inside ngspice's analysis, s."""
+    iterations: int
+    """Newton iterations of ngspice, over all points."""
+    peak_mb: float
+    """Largest resident memory of the process so far, MB (10⁶ bytes)."""
+    sparse_sweeps: int
+    """1 where KLU found no solution and Sparse 1.3 did the sweep again, else 0."""
+
+
+class Simulators(Protocol):
+    """One ngspice or many, here or elsewhere."""
+
+    @property
+    def workers(self) -> int:
+        """How many settle at the same time."""
+        ...
+
+    def settle(self, settlings: Sequence[Settling]) -> list[Settled]:
+        """Settle each, in any order; results come in the order given.
+
+        Raises:
+            ConvergenceError: a sample did not settle; `sample` counts within its settling, `settling` says which.
+            ChipError: a simulator failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """End every process that was started."""
+        ...
+
+
+class OneSimulator:
+    """The ngspice of this process.
+
+    Raises:
+        NgspiceMissing: libngspice cannot be loaded.
+    """
+
+    workers = 1
+
+    def __init__(self, tolerances: Tolerances) -> None:
+        self._tolerances = tolerances
+        open_session()
+
+    def settle(self, settlings: Sequence[Settling]) -> list[Settled]:  # noqa: D102 - said once, on the protocol
+        return [settle_in_ngspice(settling, self._tolerances, k) for k, settling in enumerate(settlings)]
+
+    def close(self) -> None:  # noqa: D102 - the session belongs to the process
+        pass
+
+
+def settle_in_ngspice(settling: Settling, tolerances: Tolerances, number: int = 0) -> Settled:
+    """Settle every phase of every sample in one sweep.
+
+    Args:
+        settling: network, samples and phases.
+        tolerances: when ngspice takes a point for settled.
+        number: of the settling, for errors.
+
+    Raises:
+        NgspiceMissing: libngspice cannot be loaded.
+        ConvergenceError: ngspice found no operating point; names sample and phase.
+        SimulatorError: ngspice refused the deck or answered something unusable.
+    """
+    session = open_session()
+    estimate = _estimate(settling)
+    lines = sweep.sweep_lines(settling, tolerances, estimate=estimate)
+    held = int(estimate is not None)
+    samples, size, points = len(settling), settling.network.size, len(settling.phases) + held
+    vectors = tuple(f"v({sweep.node_name(k)})" for k in range(size))
+    try:
+        found = session.measured_sweep(SweepDeck(tuple(lines), sweep.SOURCE, samples * points, vectors, sweep.STEP))
+    except Unsettled as stop:
+        sample, point = divmod(stop.point, points)
+        raise ConvergenceError(
+            f"ngspice found no operating point with {session.solvers}",
+            settling=number,
+            sample=sample,
+            phase=settling.phases[max(0, point - held)].name,
+            log=stop.log,
+            deck=stop.deck,
+        ) from stop
+    solved = found.volts.reshape(samples, points, size)[:, held:]
+    return Settled(solved, found.seconds, found.iterations, peak_megabytes(), int(found.again))
+
+
+def peak_megabytes() -> float:
+    """Largest resident memory of this process so far, MB (10⁶ bytes).
+
+    Linux counts the memory of the process that started this one into ``ru_maxrss``, but not into ``VmHWM``.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text(encoding="utf-8").splitlines()
+        kib = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
+        return 1024e-6 * int(kib)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return 1e-6 * unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _estimate(settling: Settling) -> Array | None:
+    """Where the phases will settle (V, ``[batch, phases, n]``), for ngspice to start from (`harness.netlist.decks.batch`).
+
+    None where ngspice does as well without (in small networks, and where hardly a junction conducts), and where
+    Newton's method fails.
+    """
+    network = settling.network
+    linear = not len(network.diodes.emission) or settling.phases[0].slopes is not None
+    if network.size < _LEAST_SIZE or linear:
+        return None
+    try:
+        found = newton.settle(settling, _ESTIMATE)
+    except ChipError:
+        return None
+    if not np.isfinite(found).all() or _share_conducting(settling, found[:, 0]) < _LEAST_CONDUCTING:
+        return None
+    return found
+
+
+def _share_conducting(settling: Settling, solved: Array) -> float:
+    """Share of the samples in which some junction conducts more than everything else at one of its nodes."""
+    network, diodes = settling.network, settling.network.diodes
+    terminals = np.concatenate([solved, settling.phases[0].rails], axis=1)
+    over = terminals[:, diodes.anode] - terminals[:, diodes.cathode]
+    _, slope = current_and_slope(over, diodes.saturation, diodes.emission * THERMAL_VOLTAGE)
+    own = np.append(np.diagonal(network.conductance), np.full(len(settling.phases[0].rails[0]), np.inf))
+    return float((slope > np.minimum(own[diodes.anode], own[diodes.cathode])).any(axis=1).mean())

@@ -1,0 +1,1 @@
+"""The built-in solver: the reduced network by Newton's method, and the unreduced one where nothing can be reduced."""

@@ -1,0 +1,36 @@
+"""The nodal chip: the reduced circuit solved in NumPy.
+
+The reference that ngspice is compared with, an oracle for gradients, and a fast preview. It solves the diode law that
+ngspice solves (`harness.devices.diode`).
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from harness.chip.nodal import newton
+from harness.chip.base import SimulatedChip, refuse_unstable
+from harness.circuit import Circuit, Reduction
+from harness.measurement import Drive, Reading
+
+
+class NodalChip(SimulatedChip):
+    """A `Chip` solved by Newton's method (`harness.chip.nodal.newton`); no simulator needed.
+
+    `tolerance` (V) bounds the last Newton step; the error that is left is of the order of its square over N V_T. Other
+    arguments are those of `SimulatedChip`.
+    """
+
+    def __init__(self, circuit: Circuit, *, tolerance: float = 1e-7, **shared: Any) -> None:
+        super().__init__(circuit, **shared)
+        self._reduction = Reduction(circuit)
+        self._tolerance = tolerance
+
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        reduced = self._reduction.reduce(self.conductances)
+        refuse_unstable(drives, reduced.output_conductance)
+        readings: list[Reading] = []
+        for _, group in groupby(drives, lambda drive: drive.adjoint):  # whose network is the transposed one
+            alike = list(group)
+            readings += reduced.readings(newton.settle(reduced.settling(alike), self._tolerance), alike)
+        return tuple(readings)

@@ -1,0 +1,262 @@
+"""The unreduced nodal chip: every cell, line and diode of the full circuit, solved by Newton's method.
+
+It settles what cannot be reduced, cells whose current is not proportional to their voltage, and witnesses what can.
+Curved cells are taken at the voltage that they have: towards the zero of a sum of sinh, which is a sinh itself, no
+step is longer than V₀. Junctions are taken at a voltage that rises as SPICE lets it rise. Steps that do not shrink
+after many iterations are damped.
+
+Small circuits are solved as a stack of dense matrices, a block of samples at a time, in which unknowns that nothing
+joins to each other are eliminated first. Large ones (crossbars with resistance in their lines) are solved sample by
+sample; a factorisation is kept, into the next phase too, for as long as it makes the steps shrink.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from harness.chip.base import SimulatedChip, refuse_unstable
+from harness.chip.nodal.jacobians import Border, Dense, Jacobian, Logical, Sparse, unjoined
+from harness.chip.nodal.newton import limited
+from harness.circuit import Circuit
+from harness.circuit.branches import Branches, Equations
+from harness.errors import ChipError, ConvergenceError
+from harness.measurement import Array, Clamp, Conductances, Drive, Index, Injection, Reading, Spring
+
+MAX_ITERATIONS = 300
+_UNDAMPED = 40  # iterations
+_SLOW = 0.5  # step per last step, above which late steps are damped
+_DENSE = 3_000  # unknowns of which those that are joined to others are looked for
+_FULL = 0.25  # of the entries of what is left then: a dense matrix is faster
+_FEW = 32  # unknowns that are left: the same
+_BLOCK = 2**19  # numbers in the branches or matrices of one block of samples
+_SHRINKING = 0.2  # step per last step, with which an old factorisation is good enough
+_STALE = 1e-3  # of the tolerance, for a step of an old factorisation
+
+
+class UnreducedNodalChip(SimulatedChip):
+    """A `Chip` of any circuit, curved cells included; no simulator needed.
+
+    `tolerance` (V) bounds the last Newton step; the error that is left is of the order of its square over N V_T or V₀.
+    Other arguments are those of `SimulatedChip`.
+    """
+
+    def __init__(self, circuit: Circuit, *, tolerance: float = 1e-7, **shared: Any) -> None:
+        super().__init__(circuit, **shared)
+        self._branches = Branches(circuit)
+        self._tolerance = tolerance
+        self._last: tuple[Conductances, _Solver] | None = None
+
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        if self._last is None or self._last[0] is not self.conductances:
+            self._last = self.conductances, _Solver(self._branches.programmed(self.conductances))
+        solver = self._last[1]
+        refuse_unstable(drives, solver.output_conductance)
+        phases = [_Phase(solver.equations, drive) for drive in drives]
+        samples, nodes = len(drives[0].inputs), len(self.circuit.nodes)
+        found = np.zeros((len(drives), nodes + 1, samples))
+        for rows in _blocks(samples, solver.block):
+            solver.settle_block(phases, rows, self._tolerance, found[:, :, rows])
+        return tuple(self._reading(volts) for volts in found)
+
+    def _reading(self, volts: Array) -> Reading:
+        outputs = volts[self._branches.plus] - volts[self._branches.minus]
+        return Reading(np.ascontiguousarray(outputs.T), np.ascontiguousarray(volts[:-1].T))
+
+
+def _blocks(samples: int, block: int) -> Iterator[slice]:
+    return (slice(first, min(first + block, samples)) for first in range(0, samples, block))
+
+
+class _Phase:
+    """One drive as currents, springs and clamps of the equations; arrays have the batch last."""
+
+    def __init__(self, equations: Equations, drive: Drive) -> None:
+        branches = equations.branches
+        self.name, self.about = drive.phase, drive.about
+        batch = len(drive.inputs)
+        still = drive.about is not None
+        self.held = np.zeros((branches.rise.shape[0], batch)) if still else branches.held(drive.inputs)
+        self.over = self.held[branches.first] - self.held[branches.second]
+        """V over every branch where the unknowns are 0, ``[branches, batch]``."""
+        push = branches.into[:, branches.plus] - branches.into[:, branches.minus]
+        drop = branches.rise[branches.plus] - branches.rise[branches.minus]
+        ends = (drop.T.tocsr(), push.T.tocsr()) if drive.adjoint else (push.tocsr(), drop.tocsr())
+        self.border = Border(*ends, drive.adjoint)
+        base = self.held[branches.plus] - self.held[branches.minus]
+        self.spring = 0.0
+        self.wanted: Array | None = None
+        """V that is left for the unknowns where outputs are clamped, ``[outputs, batch]``."""
+        amperes = np.zeros((len(branches.plus), batch))
+        match drive.nudge:
+            case Spring(conductance=beta, targets=targets):
+                self.spring, amperes = beta, beta * (targets.T - base)
+            case Injection(current=current):
+                amperes = current.T
+            case Clamp(volts=volts):
+                self.wanted = volts.T - base
+        self.current: Array = self.border.push @ amperes
+        if not still:
+            self.current += branches.into @ (equations.sources[:, None] - equations.linear @ self.held)
+
+
+class _Solver:
+    """Newton's method for one set of conductances."""
+
+    def __init__(self, equations: Equations) -> None:
+        self.equations, self.branches = equations, equations.branches
+        self._linear = (self.branches.into @ equations.linear @ self.branches.rise).tocsr()
+        matrix, outputs = self._linear.tocoo(), self._sprung()
+        size = self.branches.size
+        fixed = matrix.row.astype(np.intp) + size * matrix.col.astype(np.intp)
+        springs = outputs.row.astype(np.intp) + size * outputs.col.astype(np.intp)
+        keys = np.unique(np.concatenate([fixed, springs, self.branches.places]))
+        self._base, self._spring = np.zeros(len(keys)), np.zeros(len(keys))
+        np.add.at(self._base, np.searchsorted(keys, fixed), matrix.data)
+        np.add.at(self._spring, np.searchsorted(keys, springs), outputs.data)
+        self._curved = np.searchsorted(keys, self.branches.places)
+        self.output_conductance = cache(equations.output_conductance)
+        """S; see there."""
+        self._jacobian: Jacobian = Sparse(size, keys)
+        self.block = 1
+        """Samples that are solved together."""
+        if size <= _DENSE:
+            alone = unjoined(size, keys, self._barred())
+            rest = int(np.count_nonzero(~alone))
+            if rest <= _FEW or _FULL * rest**2 <= len(keys):
+                self._jacobian = Dense(size, keys, alone)
+                self.block = max(1, _BLOCK // max(1, len(self.branches.first), size * rest))
+
+    def _sprung(self) -> Any:
+        """What springs of 1 S at all outputs add to the matrix."""
+        b = self.branches
+        push, drop = b.into[:, b.plus] - b.into[:, b.minus], b.rise[b.plus] - b.rise[b.minus]
+        return (push @ drop).tocoo()
+
+    def _barred(self) -> Logical:
+        """Outputs, which may be clamped, and transformers, whose equations have no diagonal, ``[n]``."""
+        b = self.branches
+        ends = np.concatenate([b.plus, b.minus])
+        barred = np.arange(b.size) >= b.scaling.variables
+        barred[b.scaling.variable[ends][b.scaling.unknown[ends]]] = True
+        return barred
+
+    def settle_block(self, phases: Sequence[_Phase], rows: slice, tolerance: float, found: Array) -> None:
+        """Node voltages (V) of some samples in all phases into `found`, ``[phases, nodes + ground, samples]``."""
+        self._jacobian.forget()
+        start = np.zeros((self.branches.size, found.shape[2]))
+        for phase, volts in zip(phases, found, strict=True):
+            try:
+                if phase.about is not None:
+                    volts[:] = self._small_signal(phase, phase.about.all_nodes, rows)[: len(volts)]
+                else:
+                    start = self._newton(phase, rows, start, tolerance)
+                    volts[:] = (self.branches.rise @ start + phase.held[:, rows])[: len(volts)]
+            except np.linalg.LinAlgError as error:
+                raise ChipError(f"{phase.name} phase: the equations are singular in floating point") from error
+
+    def _small_signal(self, phase: _Phase, about: Array, rows: slice) -> Array:
+        """V by which nodes move about an operating point (V, ``[batch, nodes]``), ``[rows, samples]``."""
+        nodes = np.vstack([about[rows].T, np.zeros(rows.stop - rows.start)])
+        over = nodes[self.branches.first] - nodes[self.branches.second]
+        _, slopes = self.equations.tangents(over, over[len(self.equations.siemens) :])
+        missing = None if phase.wanted is None else phase.wanted[:, rows]
+        self._jacobian.forget()
+        moved, _ = self._jacobian.step(
+            partial(self._entries, slopes, phase), phase.border, phase.current[:, rows], missing
+        )
+        self._jacobian.forget()
+        return np.asarray((self.branches.into.T if phase.border.adjoint else self.branches.rise) @ moved)
+
+    def _newton(self, phase: _Phase, rows: slice, start: Array, tolerance: float) -> Array:
+        """Unknowns (V, ``[n, samples]``) from a start of the same shape."""
+        branches, cells = self.branches, len(self.equations.siemens)
+        wanted = None if phase.wanted is None else phase.wanted[:, rows]
+        over = phase.over[:, rows]
+        volts = branches.drops @ start + over
+        fixed = _Fixed(np.arange(start.shape[1]), over, phase.current[:, rows], wanted)
+        here = _Iterate(start, volts, volts[cells:], np.full(start.shape[1], np.inf))
+        solved = np.empty_like(start)
+        for iteration in range(MAX_ITERATIONS):
+            step, fresh = self._step(phase, fixed, here)
+            size = np.abs(step[: branches.scaling.variables]).max(axis=0, initial=0.0)
+            if iteration > _UNDAMPED:
+                step *= np.where(size > _SLOW * here.size, 0.5, 1.0)
+            x = here.x + step
+            volts = branches.drops @ x + fixed.over
+            junctions = limited(volts[cells:], here.junctions, branches.scale, branches.critical)
+            free = (junctions == volts[cells:]).all(axis=0)
+            left = ~(free & (size <= (tolerance if fresh else _STALE * tolerance)))
+            self._refuse_strain(phase, rows.start + fixed.sample[~left], volts[:cells, ~left])
+            solved[:, fixed.sample[~left]] = x[:, ~left]
+            if not left.any():
+                return solved
+            astray = not fresh and bool((size > here.size).any())
+            if not fresh and not (free.all() and (size <= _SHRINKING * here.size).all()):
+                self._jacobian.forget()
+            if not astray:
+                here = _Iterate(x, volts, junctions, size)
+            if not left.all():
+                fixed, here = fixed.of(left), here.of(left)
+        self._refuse_strain(phase, rows.start + fixed.sample, here.volts[:cells])
+        raise ConvergenceError(
+            f"Newton's method did not settle within {MAX_ITERATIONS} iterations",
+            sample=rows.start + int(fixed.sample[0]),
+            phase=phase.name,
+        )
+
+    def _refuse_strain(self, phase: _Phase, samples: Index, cells: Array) -> None:
+        """Refuse drops over cells (V, ``[cells, samples]``) at which their currents are no numbers."""
+        beyond = (np.abs(cells) > self.branches.limits).any(axis=0)
+        if beyond.any():
+            message = "a sinh cell would have more than 600 V₀; raise V₀ or lower the voltages"
+            raise ConvergenceError(message, sample=int(samples[beyond.argmax()]), phase=phase.name)
+
+    def _step(self, phase: _Phase, fixed: "_Fixed", here: "_Iterate") -> tuple[Array, bool]:
+        """Newton's step, and whether its matrix is that of this iterate."""
+        border = phase.border
+        through, slopes = self.equations.tangents(here.volts, here.junctions)
+        residual = fixed.current - self._linear @ here.x - self.branches.incidence @ through
+        residual -= phase.spring * (border.push @ (border.drop @ here.x))
+        missing = None if fixed.wanted is None else fixed.wanted - border.drop @ here.x
+        return self._jacobian.step(partial(self._entries, slopes, phase), border, residual, missing)
+
+    def _entries(self, slopes: Array, phase: _Phase) -> Array:
+        """Of the Jacobian, ``[entries, samples]``."""
+        values = np.repeat((self._base + phase.spring * self._spring)[:, None], slopes.shape[1], axis=1)
+        values[self._curved] += self.branches.weights @ slopes
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class _Fixed:
+    """What iterations do not change, of the samples that have not settled yet; the batch is last."""
+
+    sample: Index
+    over: Array
+    """V over every branch where the unknowns are 0."""
+    current: Array
+    wanted: Array | None
+
+    def of(self, left: Logical) -> "_Fixed":
+        wanted = None if self.wanted is None else self.wanted[:, left]
+        return _Fixed(self.sample[left], self.over[:, left], self.current[:, left], wanted)
+
+
+@dataclass(frozen=True, eq=False)
+class _Iterate:
+    """Where the iteration is; the batch is last."""
+
+    x: Array
+    """Unknowns, V."""
+    volts: Array
+    """Over every branch."""
+    junctions: Array
+    """V over every diode at which its tangent is taken."""
+    size: Array
+    """Of the step that led here, V, ``[samples]``."""
+
+    def of(self, left: Logical) -> "_Iterate":
+        return _Iterate(self.x[:, left], self.volts[:, left], self.junctions[:, left], self.size[left])

@@ -1,0 +1,119 @@
+"""Schur complements: variables that are eliminated exactly, and the way back to them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csc_matrix, csr_matrix
+from scipy.sparse.linalg import SuperLU, splu
+
+from harness.circuit.reduction.equations import System
+from harness.circuit.reduction.multifrontal import Fronts
+from harness.errors import CircuitError
+from harness.measurement import Array, Index
+
+_MOST_DENSE = 3_000  # unknowns
+_FILLED = 1 / 6  # of a matrix; measured: sparse factors of a random graph with 1,000 nodes take twice as long as dense
+Solve = Callable[..., Array]
+"""Solves for columns; that of `Factors.GENERAL` with ``trans="T"`` for the transposed matrix too."""
+
+
+@dataclass(frozen=True, eq=False)
+class Elimination:
+    """Eliminated variables from kept ones: u_e = standing(inputs) − u_k @ transfer."""
+
+    variables: Index
+    transfer: Array
+    adjoint_transfer: Array
+    """The same of the transposed equations."""
+    _current: Array
+    _current_gain: csr_matrix | Array
+    _solve: Solve
+
+    def standing(self, inputs: Array) -> Array:
+        """V of the eliminated variables while all kept ones are at 0 V, ``[batch, variables]``."""
+        currents = self._current + inputs @ self._current_gain
+        return self._solve(currents.T.copy()).T if currents.any() else currents
+
+
+class Factors(StrEnum):
+    """How the interior is factored: by what its matrix is like."""
+
+    GENERAL = "general"
+    SPARSE = "sparse"
+    """Symmetric, and its factors stay sparse."""
+    DENSE = "dense"
+    """Symmetric, and its factors fill up, as those of random graphs do; BLAS is faster then."""
+
+    @classmethod
+    def of(cls, matrix: csr_matrix, *, reciprocal: bool) -> "Factors":
+        """The fastest one for matrices with these entries."""
+        size = matrix.shape[0]
+        if not reciprocal:
+            return cls.GENERAL
+        return cls.DENSE if 0 < size <= _MOST_DENSE and _factored(matrix).nnz > _FILLED * size**2 else cls.SPARSE
+
+    def solver(self, matrix: csr_matrix) -> Solve:
+        """What solves for columns.
+
+        Raises:
+            RuntimeError, LinAlgError: the matrix is singular.
+        """
+        match self:
+            case Factors.GENERAL:
+                return splu(csc_matrix(matrix)).solve
+            case Factors.SPARSE:
+                return _factored(matrix).solve
+        factors = cho_factor(matrix.toarray(), overwrite_a=True, check_finite=False)
+        return partial(cho_solve, factors, check_finite=False)
+
+
+def _factored(matrix: csr_matrix) -> SuperLU:
+    return splu(csc_matrix(matrix), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+
+
+def eliminate(
+    system: System, kept: Index, interior: Index, factors: Factors | Fronts, *, reciprocal: bool
+) -> tuple[Array, Array, Array, Elimination | None]:
+    """What is left of a system.
+
+    Returns:
+        Matrix (S, ``[kept, kept]``), currents (A, ``[kept]``), their gains (A/V, ``[channels, kept]``), the way back.
+
+    Raises:
+        CircuitError: the interior floats.
+    """
+    gain = _dense(system.current_gain(kept))
+    if not len(interior):
+        return system.dense(), system.current, gain, None
+    matrix = system.sparse()
+    inside, outside = matrix[interior], matrix[kept]
+    try:
+        solve = _solver(inside[:, interior], factors)
+    except (RuntimeError, np.linalg.LinAlgError) as error:
+        raise CircuitError("a part of the circuit floats: every cell that leads to it is open (0 S)") from error
+    back = outside[:, interior]
+    transfer = solve(inside[:, kept].toarray()).T
+    adjoint = transfer
+    if not reciprocal:
+        across = back.T.toarray()
+        adjoint = (solve(across, trans="T") if factors is Factors.GENERAL else solve(across)).T
+    reduced = outside[:, kept].toarray() - back @ transfer.T
+    current, gained = system.current[interior], system.current_gain(interior)
+    return (
+        (reduced + reduced.T) / 2 if reciprocal else reduced,
+        system.current[kept] - adjoint @ current,
+        gain - gained @ adjoint.T,
+        Elimination(interior, transfer, adjoint, current, gained, solve),
+    )
+
+
+def _solver(matrix: csr_matrix, factors: Factors | Fronts) -> Solve:
+    return factors.factored(matrix).solve if isinstance(factors, Fronts) else factors.solver(matrix)
+
+
+def _dense(matrix: csr_matrix | Array) -> Array:
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()

@@ -1,0 +1,95 @@
+"""Linear algebra of reduced networks: what springs and clamps add to the equations, and small-signal phases solved."""
+
+import numpy as np
+
+from harness.circuit.reduction.settling import Network, Phase
+from harness.measurement import Array, Index
+
+_BLOCK = 2**23  # numbers in the matrices of one block of samples
+
+
+def settle_linear(network: Network, phase: Phase) -> Array:
+    """The unknowns (V, ``[batch, n]``) of a network without diodes, or in a small-signal phase.
+
+    One factorisation serves the whole batch where no diode makes its samples differ.
+
+    Raises:
+        LinAlgError: the equations are singular.
+    """
+    matrix, currents = sprung(network, phase)
+    if phase.slopes is None or not phase.slopes.shape[1]:
+        return _solved(matrix, currents.T, network, phase).T
+    across = incidence(network.size, network.diodes.anode, network.diodes.cathode)
+    found = np.empty_like(currents)
+    block = max(1, _BLOCK // max(1, network.size**2))
+    for first in range(0, len(currents), block):
+        rows = slice(first, first + block)
+        weighted = across[None] * phase.slopes[rows, :, None]
+        matrices = matrix + across.T @ weighted
+        found[rows] = _solved(matrices, currents[rows, :, None], network, phase.rows(rows))[:, :, 0]
+    return found
+
+
+def _solved(matrix: Array, currents: Array, network: Network, phase: Phase) -> Array:
+    """Of one matrix and a column per sample, or of a stack of both; clamped outputs keep their voltage."""
+    if phase.clamped is None:
+        return np.asarray(np.linalg.solve(matrix, currents))
+    held = incidence(network.size, network.plus, network.minus)
+    wanted = phase.clamped - held_drops(network, phase, network.plus, network.minus)
+    wanted = wanted.T if currents.ndim == 2 else wanted[:, :, None]
+    return clamped_solution(matrix, currents, held, wanted)
+
+
+def clamped_solution(matrix: Array, currents: Array, held: Array, wanted: Array, push: Array | None = None) -> Array:
+    """x with matrix · x + push · i = currents for whatever i makes held · x = wanted (V).
+
+    Args:
+        matrix: S, ``[..., n, n]``.
+        currents: A, ``[..., n, columns]``.
+        held: incidence of the clamps, ``[clamps, n]``.
+        wanted: V, ``[..., clamps, columns]``.
+        push: where the currents i enter, ``[n, clamps]``; heldᵀ if it is not given.
+    """
+    size, clamps = matrix.shape[-1], len(held)
+    unit = float(np.abs(matrix).max(initial=0.0)) or 1.0  # rows and columns of one size: no digits are lost
+    bordered = np.zeros((*matrix.shape[:-2], size + clamps, size + clamps))
+    bordered[..., :size, :size] = matrix
+    bordered[..., :size, size:] = unit * (held.T if push is None else push)
+    bordered[..., size:, :size] = unit * held
+    right = np.concatenate([currents, unit * wanted], axis=-2)
+    return np.asarray(np.linalg.solve(bordered, right)[..., :size, :])
+
+
+def sprung(network: Network, phase: Phase) -> tuple[Array, Array]:
+    """Conductance matrix (S, ``[n, n]``) and currents (A, ``[batch, n]``) with the phase's springs and pushes."""
+    drop = incidence(network.size, network.plus, network.minus)
+    pushed = phase.pushed - phase.spring * held_drops(network, phase, network.plus, network.minus)
+    return network.conductance + phase.spring * drop.T @ drop, phase.currents + pushed @ drop
+
+
+def output_resistance(network: Network, ground: float) -> Array:
+    """D G⁻¹ Dᵀ (Ω, ``[outputs, outputs]``) with D the outputs' incidence and `ground` (S) from every unknown to ground.
+
+    The alone unknowns, which no output touches, are eliminated first: the rest is small.
+    """
+    dense, alone = np.setdiff1d(np.arange(network.size), network.alone), network.alone
+    matrix = network.conductance
+    into = matrix[np.ix_(alone, dense)] / (matrix[alone, alone] + ground)[:, None]
+    left = matrix[np.ix_(dense, dense)] + ground * np.eye(len(dense)) - matrix[np.ix_(dense, alone)] @ into
+    drop = incidence(network.size, network.plus, network.minus)[:, dense]
+    return np.asarray(drop @ np.linalg.solve(left, drop.T))
+
+
+def incidence(size: int, first: Index, second: Index) -> Array:
+    """1 where a pair begins, −1 where it ends, ``[pairs, size]``; rails, numbered from `size`, are left out."""
+    found = np.zeros((len(first), size))
+    for ends, sign in ((first, 1.0), (second, -1.0)):
+        (pairs,) = np.nonzero(ends < size)
+        found[pairs, ends[pairs]] += sign
+    return found
+
+
+def held_drops(network: Network, phase: Phase, first: Index, second: Index) -> Array:
+    """The part of v(first) − v(second) that rails hold (V, ``[batch, pairs]``)."""
+    terminals = np.concatenate([np.zeros((len(phase.rails), network.size)), phase.rails], axis=1)
+    return terminals[:, first] - terminals[:, second]

@@ -1,0 +1,387 @@
+"""Exact elimination of linear parts, and the way back to every node voltage.
+
+Three steps, none of which approximates:
+
+1. an ideal source behind conductances is a Norton source: 157,000 cells become 200 elements;
+2. bidirectional amplifiers and buffers vanish by a change of variable (`harness.circuit.scaling`), gyrators and
+   transformers are entries of the matrix (`harness.circuit.reduction.equations`);
+3. a linear part that touches neither a diode nor an output is eliminated by its Schur complement (Kron reduction,
+   `harness.circuit.reduction.elimination`), wherever that leaves less to solve (`harness.circuit.reduction.partition`).
+
+`Reduction` does the work that depends on the topology alone, once; `Reduction.reduce` does the arithmetic for one
+set of conductances.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.circuit.circuit import Circuit
+from harness.circuit.elements import CurrentSource, Diode, Gyrator, Resistor, Transformer
+from harness.circuit.reduction.elimination import Elimination, Factors, eliminate
+from harness.circuit.reduction.equations import System
+from harness.circuit.reduction.multifrontal import Fronts, fronts_of
+from harness.circuit.reduction.linear import output_resistance
+from harness.circuit.variation.nonlinearity import refuse_nonlinear
+from harness.circuit.reduction.partition import eliminated
+from harness.circuit.scaling import Scaling, scaling_of
+from harness.circuit.reduction.settling import Junctions, Network, Phase, Settling, unjoined
+from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
+from harness.errors import CircuitError
+from harness.measurement import Array, Clamp, Drive, Index, Injection, Reading, Spring
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedCircuit:
+    """What is left to solve, what drives it, and the way back to every voltage."""
+
+    names: tuple[str, ...]
+    """One circuit node for each unknown."""
+    network: Network
+    current: Array
+    """A into every unknown without inputs, ``[n]``."""
+    current_gain: Array
+    """A/V, ``[channels, n]``."""
+    rail: Array
+    """V that each rail is held at besides its input's part, ``[rails]``."""
+    rail_gain: Array
+    """V/V, ``[channels, rails]``."""
+    output_scale: float
+    """Physical volts per reduced volt at the outputs; injected currents shrink by the same factor."""
+    _way_back: "_WayBack"
+    _diodes: "_Diodes"
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns n."""
+        return len(self.names)
+
+    def output_conductance(self) -> float:
+        """The smallest conductance (S) that any combination of outputs sees with all diodes blocking.
+
+        One over the norm of D G⁻¹ Dᵀ, D the outputs' incidence; infinite where no output can move.
+        """
+        ohms = output_resistance(self.network, GMIN)  # a node that only diodes hold is grounded, too
+        largest = float(np.linalg.norm(ohms, 2))
+        return 1 / largest if largest > 0 else np.inf
+
+    def settling(self, drives: Sequence[Drive]) -> Settling:
+        """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays.
+
+        Adjoint drives, whose network is the transposed one, must be among themselves.
+        """
+        shared: dict[int, tuple[Array, Array]] = {}
+        phases = []
+        for drive in drives:
+            inputs, slopes = drive.inputs, None
+            if drive.about is not None:
+                still = np.zeros((len(inputs), self.size)), np.zeros((len(inputs), len(self.rail)))
+                slopes = self._diodes.slopes(drive.about.all_nodes)
+            elif id(inputs) not in shared:
+                shared[id(inputs)] = self.current + inputs @ self.current_gain, self.rail + inputs @ self.rail_gain
+            currents, rails = shared[id(inputs)] if drive.about is None else still
+            phases.append(Phase(drive.phase, currents, rails, *self._nudge(drive), slopes))
+        if drives[0].adjoint:
+            return Settling(replace(self.network, conductance=self.network.conductance.T), tuple(phases))
+        return Settling(self.network, tuple(phases))
+
+    def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        """What every drive makes visible, from the solved unknowns (V, ``[batch, drives, n]``)."""
+        standing: dict[int, Array] = {}
+        found = []
+        for k, drive in enumerate(drives):
+            if drive.adjoint:
+                nodes = self._way_back.adjoints(solved[:, k])
+            elif drive.about is not None:
+                nodes = self._way_back.responses(solved[:, k])
+            else:
+                if id(drive.inputs) not in standing:
+                    standing[id(drive.inputs)] = self._way_back.standing(drive.inputs)
+                nodes = standing[id(drive.inputs)] + self._way_back.responses(solved[:, k])
+            found.append(Reading(self._way_back.output_voltages(nodes), nodes))
+        return tuple(found)
+
+    def _nudge(self, drive: Drive) -> tuple[Array, float, Array | None]:
+        """Pushed current (A, reduced, ``[batch, outputs]``), spring (S) and clamped voltage (V, reduced)."""
+        nothing = np.zeros((len(drive.inputs), len(self.network.plus)))
+        match drive.nudge:
+            case Spring(conductance=beta, targets=targets):
+                return beta * targets / self.output_scale, beta, None
+            case Injection(current=amperes):
+                scale = 1 / self.output_scale if drive.adjoint else self.output_scale
+                return amperes / scale, 0.0, None
+            case Clamp(volts=volts):
+                return nothing, 0.0, volts / self.output_scale
+        return nothing, 0.0, None
+
+
+class Reduction:
+    """The reduction of one topology; `reduce` evaluates it for given conductances."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        """Plan the elimination.
+
+        Raises:
+            CircuitError: stages close a loop of their own, a diode or an output pair joins nodes behind unequal gains
+                or offsets, outputs lie behind unequal amplification, or cells are not linear.
+        """
+        refuse_nonlinear(circuit)
+        self.circuit = circuit
+        self._scaling = scaling_of(circuit)
+        self._array_ends = [array.ends(circuit.grounded_index) for array in circuit.arrays]
+        resistors = [e for e in circuit.elements if isinstance(e, Resistor)]
+        self._ends = circuit.at([r.a for r in resistors]), circuit.at([r.b for r in resistors])
+        self._fixed = np.array([r.conductance for r in resistors])
+        self._gyrators = [(circuit.at(e.pins), e.conductance) for e in circuit.elements if isinstance(e, Gyrator)]
+        transformers = [e for e in circuit.elements if isinstance(e, Transformer)]
+        self._transformers = [(circuit.at(e.pins), e.ratio) for e in transformers]
+        self._sources = [e for e in circuit.elements if isinstance(e, CurrentSource)]
+        self._names = [*_variable_names(circuit, self._scaling), *(e.name for e in transformers)]
+        self._diodes = [e for e in circuit.elements if isinstance(e, Diode)]
+        self._diode_table = _Diodes(
+            circuit.at([d.anode for d in self._diodes]),
+            circuit.at([d.cathode for d in self._diodes]),
+            np.array([d.model.saturation_current for d in self._diodes]),
+            np.array([d.model.emission for d in self._diodes]) * THERMAL_VOLTAGE,
+        )
+        self._kept, self._interior = self._partition()
+        self._plan_terminals()
+        rng = np.random.default_rng(0)  # no two cells alike: what buffers of opposite gain do must not cancel
+        closed_system = self._system([c.g_max * rng.uniform(0.5, 1, c.shape) for c in circuit.arrays])
+        self._reciprocal = self._scaling.reciprocal and not self._gyrators
+        self._factors = self._factoring(closed_system)
+        closed, *_ = self._eliminated(closed_system)
+        self._alone = unjoined(closed, self._junctions, (self._plus, self._minus))
+        self._last: tuple[Sequence[Array], ReducedCircuit] | None = None
+
+    def reduce(self, conductances: Sequence[Array]) -> ReducedCircuit:
+        """The reduced circuit for conductances (S, one array per trainable array).
+
+        Raises:
+            CircuitError: all cells that lead to a node are open, so that it floats; names the node.
+        """
+        if self._last and self._last[0] is conductances:  # a chip's own tuple, whose arrays nobody can write to
+            return self._last[1]
+        reduced = self._reduced(conductances)
+        fixed = isinstance(conductances, tuple) and not any(g.flags.writeable for g in conductances)
+        self._last = (conductances, reduced) if fixed else None
+        return reduced
+
+    def _reduced(self, conductances: Sequence[Array]) -> ReducedCircuit:
+        system = self._system(conductances)
+        self._refuse_floating(system)
+        conductance, current, current_gain, elimination = self._eliminated(system)
+        alone = self._alone[np.diagonal(conductance)[self._alone] >= 0]  # a loop of stages can make one negative
+        return ReducedCircuit(
+            names=tuple(self._names[k] for k in self._kept),
+            network=Network(conductance, self._junctions, self._plus, self._minus, alone),
+            current=current,
+            current_gain=current_gain,
+            rail=self._rail,
+            rail_gain=self._rail_gain,
+            output_scale=self._output_scale,
+            _way_back=_WayBack(self._scaling, self._kept, elimination, self._output_nodes),
+            _diodes=self._diode_table,
+        )
+
+    def _factoring(self, system: System) -> Factors | Fronts:
+        """How the interior shall be factored: lines are looked for among resistors, the cells' neighbours."""
+        rows = system.sparse()[self._interior]
+        inner, position = rows[:, self._interior], np.full(system.size, -1)
+        position[self._interior] = np.arange(len(self._interior))
+        if not (inner - inner.T).nnz:
+            ends = np.column_stack([self._scaling.variable[end] for end in self._ends])
+            segments = np.where(ends >= 0, position[ends], -1)  # −1: sources hold that end
+            touched = rows[:, self._kept].getnnz(axis=1) > 0
+            if fronts := fronts_of(inner, segments[(segments >= 0).all(axis=1)], touched):
+                return fronts
+        return Factors.of(inner, reciprocal=self._reciprocal)
+
+    def _eliminated(self, system: "System") -> "tuple[Array, Array, Array, Elimination | None]":
+        return eliminate(system, self._kept, self._interior, self._factors, reciprocal=self._reciprocal)
+
+    def _system(self, conductances: Sequence[Array]) -> "System":
+        system = System(self._scaling, self.circuit.channels, len(self._transformers))
+        for (first, second), cells in zip(self._array_ends, conductances, strict=True):
+            if cells.ndim == 2:
+                system.add_crossbar(first[:, 0], second[0], cells)
+            else:
+                system.add_edges(first, second, cells)
+        system.add_edges(*self._ends, self._fixed)
+        for pins, conductance in self._gyrators:
+            system.add_gyrator(pins, conductance)
+        for k, (pins, ratio) in enumerate(self._transformers):
+            system.add_transformer(k, pins, ratio)
+        for source in self._sources:
+            system.add_current(self.circuit.grounded_index[source.source], -source.amperes)
+            system.add_current(self.circuit.grounded_index[source.sink], source.amperes)
+        return system
+
+    def _partition(self) -> tuple[Index, Index]:
+        """Variables that stay, and those that a Schur complement removes (`harness.circuit.reduction.partition`)."""
+        variable = self._scaling.variable
+        held = [n for d in self._diodes for n in (d.anode, d.cathode)]
+        held += [n for o in self.circuit.outputs for n in (o.plus, o.minus)]
+        held_at = self.circuit.at(held)
+        stays = np.zeros(self._scaling.variables + len(self._transformers), bool)
+        stays[variable[held_at][self._scaling.free[held_at]]] = True
+        stays[self._scaling.variables :] = True
+        ported = [pins for pins, _ in (*self._gyrators, *self._transformers)]
+        touched = variable[np.concatenate([np.zeros(0, np.intp), *ported])]
+        stays[touched[touched >= 0]] = True
+        edges = np.unique(np.sort(self._variable_edges(), axis=1), axis=0)
+        gone = eliminated(edges, stays)
+        return np.flatnonzero(~gone), np.flatnonzero(gone)
+
+    def _variable_edges(self) -> Index:
+        """Pairs of variables that some conductance joins, ``[edges, 2]``."""
+        variable = self._scaling.variable
+        pairs = [np.column_stack([variable[self._ends[0]], variable[self._ends[1]]])]
+        for ends in self._array_ends:
+            pairs.append(np.stack(np.broadcast_arrays(*(variable[nodes] for nodes in ends)), axis=-1).reshape(-1, 2))
+        edges = np.concatenate(pairs)
+        return edges[(edges >= 0).all(axis=1) & (edges[:, 0] != edges[:, 1])]
+
+    def _plan_terminals(self) -> None:
+        """Number the terminals of diodes and outputs: kept unknowns first, then one rail per held node and frame.
+
+        A frame is the scale and the constant voltage of the free node at the other end.
+        """
+        scaling, kept = self._scaling, {int(v): i for i, v in enumerate(self._kept)}
+        rails: dict[tuple[int, float, float], int] = {}
+
+        def terminal(node: int, frame: tuple[float, float]) -> int:
+            if scaling.copied[node]:
+                name = self.circuit.nodes[node]
+                raise CircuitError(
+                    f"node {name}: a buffer holds it, so no diode or output may be there; take its input"
+                )
+            if scaling.free[node]:
+                return kept[int(scaling.variable[node])]
+            return len(kept) + rails.setdefault((node, *frame), len(rails))
+
+        index = self.circuit.grounded_index
+        ends = [(index[d.anode], index[d.cathode]) for d in self._diodes]
+        frames = [self._frame(f"diode {d.name}", pair) for d, pair in zip(self._diodes, ends, strict=True)]
+        scales = [scale for scale, _ in frames]
+        at = [[terminal(node, frame) for node in pair] for pair, frame in zip(ends, frames, strict=True)]
+        anode, cathode = np.array(at, dtype=np.intp).reshape(-1, 2).T
+        self._junctions = Junctions(
+            anode,
+            cathode,
+            np.array([d.model.saturation_current / s for d, s in zip(self._diodes, scales, strict=True)]),
+            np.array([d.model.emission / s for d, s in zip(self._diodes, scales, strict=True)]),
+        )
+        pins = [(index[o.plus], index[o.minus]) for o in self.circuit.outputs]
+        frames = [self._frame(f"output {o.name}", pair) for o, pair in zip(self.circuit.outputs, pins, strict=True)]
+        out_scales = {scale for scale, _ in frames}
+        if len(out_scales) > 1:
+            raise CircuitError(f"circuit {self.circuit.name}: its outputs lie behind unequal amplification")
+        self._output_scale = out_scales.pop()
+        self._plus = np.array([terminal(plus, f) for (plus, _), f in zip(pins, frames, strict=True)], dtype=np.intp)
+        self._minus = np.array([terminal(minus, f) for (_, minus), f in zip(pins, frames, strict=True)], dtype=np.intp)
+        self._output_nodes = np.array(pins, dtype=np.intp)
+        nodes = np.array([node for node, *_ in rails], dtype=np.intp)
+        scale, constant = (np.array([frame[k] for _, *frame in rails]) for k in (0, 1))
+        self._rail = (scaling.constant[nodes] - constant) / scale
+        self._rail_gain = np.zeros((self.circuit.channels, len(nodes)))
+        follows = np.flatnonzero(scaling.channel[nodes] >= 0)
+        self._rail_gain[scaling.channel[nodes[follows]], follows] = scaling.gain[nodes[follows]] / scale[follows]
+
+    def _frame(self, what: str, pair: tuple[int, int]) -> tuple[float, float]:
+        """Scale (V/V) and constant voltage (V) that the free nodes of a pair have in common."""
+        scaling = self._scaling
+        frames = {(float(scaling.scale[n]), float(scaling.constant[n])) for n in pair if scaling.free[n]}
+        if len(frames) > 1:
+            ends = " and ".join(self.circuit.nodes[node] for node in pair)
+            raise CircuitError(
+                f"{what}: its nodes {ends} lie behind amplifiers of unequal gain or offset; take amplifiers' inputs"
+            )
+        return next(iter(frames), (1.0, 0.0))
+
+    def _refuse_floating(self, system: "System") -> None:
+        open_nodes = np.flatnonzero(system.diagonal[: self._scaling.variables] <= 0)
+        with_diode = set(self._scaling.variable[self.circuit.at([n for d in self._diodes for n in d.pins])].tolist())
+        for variable in open_nodes:
+            if variable not in with_diode:
+                raise CircuitError(f"node {self._names[variable]} floats: every cell that leads to it is open (0 S)")
+
+
+@dataclass(frozen=True, eq=False)
+class _Diodes:
+    """Every diode of the full circuit; ends are numbers of nodes, ground's is the last."""
+
+    anode: Index
+    cathode: Index
+    saturation: Array
+    scale: Array
+
+    def slopes(self, nodes: Array) -> Array:
+        """Small-signal conductances (S, ``[batch, diodes]``) at node voltages (V, ``[batch, nodes]``)."""
+        volts = np.column_stack([nodes, np.zeros(len(nodes))])
+        _, slope = current_and_slope(volts[:, self.anode] - volts[:, self.cathode], self.saturation, self.scale)
+        return slope
+
+
+class _WayBack:
+    """From solved unknowns to every node voltage."""
+
+    def __init__(self, scaling: Scaling, kept: Index, elimination: Elimination | None, output_nodes: Index) -> None:
+        self._scaling = scaling
+        self._kept = kept
+        self._elimination = elimination
+        self._outputs = output_nodes
+        self._variables = len(kept) + (len(elimination.variables) if elimination else 0)
+
+    def standing(self, inputs: Array) -> Array:
+        """V of every node while all unknowns that are left are at 0 V, ``[batch, nodes]``."""
+        scaling, follows = self._scaling, np.flatnonzero(self._scaling.channel[:-1] >= 0)
+        voltages = np.empty((len(scaling.constant) - 1, len(inputs)))
+        voltages[:] = scaling.constant[:-1, None]
+        voltages[follows] += scaling.gain[follows, None] * inputs.T[scaling.channel[follows]]
+        if part := self._elimination:
+            variables = np.zeros((self._variables, len(inputs)))
+            variables[part.variables] = part.standing(inputs).T
+            moving = np.flatnonzero(scaling.unknown[:-1])
+            voltages[moving] += scaling.scale[moving, None] * variables[scaling.variable[moving]]
+        return voltages.T
+
+    def responses(self, solved: Array) -> Array:
+        """V by which every node moves, ``[batch, nodes]``, while all sources stand still."""
+        moving, part = np.flatnonzero(self._scaling.unknown[:-1]), self._elimination
+        variables = self._completed(solved, part.transfer if part else None)
+        moved = np.zeros((len(self._scaling.constant) - 1, len(solved)))
+        moved[moving] = self._scaling.scale[moving, None] * variables[self._scaling.variable[moving]]
+        return moved.T
+
+    def adjoints(self, solved: Array) -> Array:
+        """V of every node of the adjoint network, ``[batch, nodes]``: 0 where sources, or buffers, hold the node."""
+        free, part = np.flatnonzero(self._scaling.free[:-1]), self._elimination
+        variables = self._completed(solved, part.adjoint_transfer if part else None)
+        found = np.zeros((len(self._scaling.constant) - 1, len(solved)))
+        found[free] = variables[self._scaling.variable[free]] / self._scaling.scale[free, None]
+        return found.T
+
+    def _completed(self, solved: Array, transfer: Array | None) -> Array:
+        """V of all variables while all sources stand still, ``[variables, batch]``."""
+        variables = np.empty((self._variables, len(solved)))
+        variables[self._kept] = solved.T
+        if self._elimination and transfer is not None:
+            variables[self._elimination.variables] = transfer.T @ -solved.T
+        return variables
+
+    def output_voltages(self, nodes: Array) -> Array:
+        """V of every output, ``[batch, outputs]``."""
+        plus, minus = self._outputs.T
+        volts = [np.where(pins < nodes.shape[1], nodes[:, pins % nodes.shape[1]], 0.0) for pins in (plus, minus)]
+        return volts[0] - volts[1]
+
+
+def _variable_names(circuit: Circuit, scaling: Scaling) -> list[str]:
+    """The first circuit node of each variable."""
+    names = [""] * scaling.variables
+    for node, variable in reversed(list(zip(circuit.nodes, scaling.variable, strict=False))):
+        if variable >= 0:
+            names[variable] = node
+    return names

@@ -1,0 +1,1 @@
+"""Passes from one circuit to another: spread, stuck cells, line resistance, temperature, nonlinear cells."""

@@ -1,0 +1,283 @@
+"""What devices are like that were really made: passes Circuit -> Circuit. Strength 0 is the same circuit object.
+
+All randomness here is device to device: drawn once for a chip, the same in every cycle. Fractions are relative standard
+deviations. What changes from cycle to cycle (programming noise, read noise) belongs to the chip's wrapper, and so does
+learning on faulty cells: learning adjusts programmed conductances, `CellFaults` says what they become.
+
+Unequal gains of bidirectional amplifiers that join the same parts of a circuit leave it without an energy: such a
+circuit can be solved and measured, but rules that want its energy take the ideal one (`energy_scales`).
+
+Left out: offsets of input pins (`InputSource` has a gain only).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.circuit.circuit import Circuit
+from harness.circuit.elements import Diode, TrainableArray
+from harness.circuit.variation.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors, check_amount
+from harness.circuit.variation.nonlinearity import CellNonlinearity
+from harness.circuit.variation.temperature import Temperature
+from harness.devices import DiodeModel
+from harness.errors import CircuitError
+from harness.measurement import Array, Conductances
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ConductanceSpread:
+    """Every cell's conductance is its programmed one × a factor of its own, clipped to its array's range.
+
+    Raises:
+        CircuitError: the fraction is outside 0…1 or not finite.
+    """
+
+    fraction: float = 0.0
+    """Relative standard deviation, per device."""
+    law: Law = Law.LOG_NORMAL
+
+    def __post_init__(self) -> None:
+        check_amount("conductance spread: fraction", self.fraction, "", 1.0)
+
+    def apply(self, circuit: Circuit, rng: np.random.Generator) -> Circuit:
+        """The circuit with the conductances that its cells have when they are programmed to the present ones."""
+        return faulty(circuit, sample_faults(circuit, spread=self, rng=rng))
+
+
+@dataclass(frozen=True)
+class CellDefects:
+    """Probabilities, per device, that a cell cannot be programmed (aihwkit: ``corrupt_devices_prob``, all in one).
+
+    The three are drawn independently; a cell that is drawn twice is open rather than stuck, at g_max rather than g_min.
+
+    Raises:
+        CircuitError: a probability is outside 0…1 or not finite.
+    """
+
+    stuck_at_min: float = 0.0
+    """Probability of being stuck at g_min."""
+    stuck_at_max: float = 0.0
+    """Probability of being stuck at g_max."""
+    open_cells: float = 0.0
+    """Probability of being open: 0 S, whatever g_min is."""
+
+    def __post_init__(self) -> None:
+        for name, probability in vars(self).items():
+            check_amount(f"cell defects: {name}", probability, "", 1.0)
+
+    def apply(self, circuit: Circuit, rng: np.random.Generator) -> Circuit:
+        """The circuit with its defective cells; g_min of arrays with open cells becomes 0 S."""
+        return faulty(circuit, sample_faults(circuit, **vars(self), rng=rng))
+
+
+@dataclass(frozen=True, eq=False)
+class CellFaults:
+    """What the cells of one array make of what they are programmed to; all arrays have the array's shape.
+
+    A chip with faults keeps programmed conductances and has inside it a chip made of ``faulty(circuit, faults)``, which
+    it programs to `effective` of them; what it answers to a wanted change is `adjusted`.
+    """
+
+    factors: Array = field(repr=False)
+    """Effective per programmed conductance."""
+    stuck: Mask = field(repr=False)
+    """True where programming changes nothing."""
+    values: Array = field(repr=False)
+    """S; what stuck cells have."""
+    g_min: float
+    """S, of cells that can be programmed."""
+    g_max: float
+
+    @property
+    def absent(self) -> bool:
+        """Whether every cell is as programmed."""
+        return bool((self.factors == 1).all() and not self.stuck.any())
+
+    def effective(self, programmed: Array) -> Array:
+        """What cells have (S) when they are programmed to conductances (S)."""
+        return np.where(self.stuck, self.values, np.clip(self.factors * programmed, self.g_min, self.g_max))
+
+    def adjusted(self, programmed: Array, wanted: Array) -> tuple[Array, Array]:
+        """Programmed conductances (S) after a wanted change (S), and the change of the effective ones (S).
+
+        Stuck cells keep what they were programmed to, and what is written into them is 0.
+        """
+        moved = np.where(self.stuck, programmed, np.clip(programmed + wanted, self.g_min, self.g_max))
+        return moved, self.effective(moved) - self.effective(programmed)
+
+
+def effective(conductances: Sequence[Array], faults: Sequence[CellFaults]) -> Conductances:
+    """What the cells of all arrays have (S) when they are programmed to `conductances` (S)."""
+    return tuple(fault.effective(g) for fault, g in zip(faults, conductances, strict=True))
+
+
+def faulty(circuit: Circuit, faults: Sequence[CellFaults]) -> Circuit:
+    """The circuit with the conductances that its cells really have; the same circuit without any fault.
+
+    Arrays take what their faults make: g_min is lowered to that of an open cell (0 S).
+
+    Raises:
+        CircuitError: the faults belong to other arrays, or open cells leave a node without a path to ground.
+    """
+    shapes = [fault.factors.shape for fault in faults]
+    if shapes != (wanted := [array.shape for array in circuit.arrays]):
+        raise CircuitError(f"circuit {circuit.name}: faults for cells {shapes}, its arrays have {wanted}; sample anew")
+    if all(fault.absent for fault in faults):
+        return circuit
+    remaining = iter(faults)
+    elements = (_faulty(e, next(remaining)) if isinstance(e, TrainableArray) else e for e in circuit.elements)
+    return replace(circuit, elements=tuple(elements))
+
+
+def _faulty(array: TrainableArray, fault: CellFaults) -> TrainableArray:
+    least = float(np.min(fault.values, where=fault.stuck, initial=array.g_min))
+    return replace(array, conductances=fault.effective(array.conductances), g_min=least)
+
+
+def sample_faults(
+    circuit: Circuit,
+    *,
+    spread: ConductanceSpread | None = None,
+    stuck_at_min: float = 0.0,
+    stuck_at_max: float = 0.0,
+    open_cells: float = 0.0,
+    rng: np.random.Generator,
+) -> tuple[CellFaults, ...]:
+    """Faults of every trainable array; other arguments are those of `CellDefects`.
+
+    Cells are drawn in the order of their array's rows: lines expanded before or after make no difference.
+    """
+    defects = CellDefects(stuck_at_min, stuck_at_max, open_cells)
+    return _sampled(circuit, spread or ConductanceSpread(), defects, rng, rng)
+
+
+def _sampled(
+    circuit: Circuit,
+    spread: ConductanceSpread,
+    defects: CellDefects,
+    first: np.random.Generator,
+    second: np.random.Generator,
+) -> tuple[CellFaults, ...]:
+    """Spread from the first stream, defects from the second one; they may be the same."""
+    factors = [spread.law.factors(spread.fraction, array.shape, first) for array in circuit.arrays]
+    return tuple(_defective(a, f, defects, second) for a, f in zip(circuit.arrays, factors, strict=True))
+
+
+def _defective(array: TrainableArray, factors: Array, defects: CellDefects, rng: np.random.Generator) -> CellFaults:
+    low, high, opened = (rng.random(array.shape) < probability for probability in vars(defects).values())
+    values = np.select([opened, high, low], [0.0, array.g_max, array.g_min], 0.0)
+    return CellFaults(factors, low | high | opened, values, array.g_min, array.g_max)
+
+
+@dataclass(frozen=True)
+class DiodeMismatch:
+    """Every diode has a model of its own, named ``d_`` and the diode's name.
+
+    Raises:
+        CircuitError: a fraction is outside 0…1 or not finite.
+    """
+
+    saturation_current: float = 0.0
+    """Relative standard deviation of I_s, log-normal, per device."""
+    emission: float = 0.0
+    """Relative standard deviation of N, normal, per device."""
+
+    def __post_init__(self) -> None:
+        for name, fraction in vars(self).items():
+            check_amount(f"diode mismatch: {name}", fraction, "", 1.0)
+
+    def apply(self, circuit: Circuit, rng: np.random.Generator) -> Circuit:
+        """The circuit with its diodes.
+
+        Raises:
+            CircuitError: a diode was drawn that no model describes, such as N below 0.01; names it.
+        """
+        count = sum(isinstance(element, Diode) for element in circuit.elements)
+        currents = Law.LOG_NORMAL.factors(self.saturation_current, (count,), rng).tolist()
+        emissions = Law.NORMAL.factors(self.emission, (count,), rng).tolist()
+        if not (self.saturation_current or self.emission) or not count:
+            return circuit
+        drawn = zip(currents, emissions, strict=True)
+        return replace(
+            circuit,
+            elements=tuple(_own_model(e, *next(drawn)) if isinstance(e, Diode) else e for e in circuit.elements),
+        )
+
+
+def _own_model(diode: Diode, current: float, emission: float) -> Diode:
+    model = diode.model
+    own = DiodeModel(f"d_{diode.name}", current * model.saturation_current, emission * model.emission)
+    return replace(diode, model=own)
+
+
+@dataclass(frozen=True)
+class Variation:
+    """All passes, each with strengths 0 unless said otherwise, in the order in which they are applied."""
+
+    spread: ConductanceSpread = field(default_factory=ConductanceSpread)
+    defects: CellDefects = field(default_factory=CellDefects)
+    diodes: DiodeMismatch = field(default_factory=DiodeMismatch)
+    sources: SourceErrors = field(default_factory=SourceErrors)
+    leakage: Leakage = field(default_factory=Leakage)
+    amplifiers: AmplifierErrors = field(default_factory=AmplifierErrors)
+    lines: LineResistance = field(default_factory=LineResistance)
+    temperature: Temperature = field(default_factory=Temperature)
+    nonlinearity: CellNonlinearity = field(default_factory=CellNonlinearity)
+
+    @property
+    def without_faults(self) -> "Variation":
+        """The same with cells that become what they are programmed to."""
+        return replace(self, spread=ConductanceSpread(), defects=CellDefects())
+
+    @property
+    def absent(self) -> bool:
+        """Whether every strength is 0."""
+        usual = Variation()
+        return replace(self, spread=replace(self.spread, law=usual.spread.law)) == usual
+
+
+def vary(circuit: Circuit, settings: Variation, seed: int) -> Circuit:
+    """The circuit as it was made: every pass in turn, each with a stream of its own spawned from the seed.
+
+    One pass's settings never change what another one draws. Conductances are what the cells have when they are
+    programmed to those of `circuit`; learning on such cells needs `faults_of` instead (see `CellFaults`).
+
+    Returns:
+        The same object where all strengths are 0.
+
+    Raises:
+        CircuitError: the seed is negative, or a pass refuses the circuit.
+    """
+    streams = _streams(seed)
+    varied = faulty(circuit, faults_of(circuit, settings, seed))
+    varied = settings.diodes.apply(varied, streams[2])
+    varied = settings.sources.apply(varied, streams[3])
+    varied = settings.leakage.apply(varied, streams[4])
+    varied = settings.amplifiers.apply(varied, streams[5])
+    varied = settings.lines.apply(varied, streams[6])
+    varied = settings.temperature.apply(varied, streams[7])
+    return settings.nonlinearity.apply(varied, streams[8])
+
+
+def faults_of(circuit: Circuit, settings: Variation, seed: int) -> tuple[CellFaults, ...]:
+    """The faults of the cells in ``vary(circuit, settings, seed)``, in the shapes of `circuit`'s arrays.
+
+    For a chip that learns on such cells: ``sound = vary(circuit, …, seed)`` with neither spread nor defects, and
+    ``faults_of(sound, settings, seed)``; the cells are the same ones, with lines expanded or not.
+
+    Raises:
+        CircuitError: the seed is negative.
+    """
+    spread, defects = _streams(seed)[:2]
+    return _sampled(circuit, settings.spread, settings.defects, spread, defects)
+
+
+def _streams(seed: int) -> list[np.random.Generator]:
+    """One for each field of `Variation`; new ones must come last, so that seeds keep their meaning."""
+    if seed < 0:
+        raise CircuitError(f"variation: seed {seed} must be at least 0")
+    return [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(len(fields(Variation)))]

@@ -1,0 +1,1 @@
+"""The command line. Each file holds one command, which parses, calls and prints."""

@@ -1,0 +1,154 @@
+"""`harness audit`: parse, call, print."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
+
+from harness.studies.audit import Curve, Doubt, GradientError, Subject, audit_gradients
+from harness.studies.check import inside
+from harness.cli.options import (
+    about,
+    chip_option,
+    data_option,
+    json_option,
+    picture_form,
+    seed_option,
+    set_option,
+    subject_of,
+    with_overrides,
+)
+from harness.cli.terminal import WIDE, drawn, exit_unless_drawn, print_json, warn, working
+from harness.experiment.experiment import Experiment
+from harness.training.runs import Run
+
+_UNITS = {"β": "β (S)"}
+
+
+@click.command()
+@click.argument("source", metavar="RUN|EXPERIMENT")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=2, show_default=True, help="Held-out rows to audit with."
+)
+@click.option(
+    "--to",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="PNG file for curves of the error against β, η and, in ngspice, reltol.",
+)
+@click.option("--adc-bits", type=click.IntRange(1, 32), help="Bits of a converter that would read the nodes.")
+@click.option("--adc-range", type=click.FloatRange(min=0, min_open=True), help="V that the converter spans.")
+@set_option
+@chip_option
+@seed_option
+@data_option
+@json_option
+def audit(
+    source: str,
+    samples: int,
+    file: Path | None,
+    adc_bits: int | None,
+    adc_range: float | None,
+    overrides: tuple[str, ...],
+    chip: str | None,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """How far every learning rule's gradient is from the truth, on a RUN's network or an EXPERIMENT's initial one.
+
+    Truths are finite differences of fourth order, on a sample of cells, and the adjoint, which is compared with them
+    first. Coupled learning takes another direction than the gradient: its error is what the best scale leaves, and it
+    is compared with its own limit too. Every rule is measured on the nodal chip and, unless --chip nodal, in ngspice
+    at the experiment's tolerances. Warns of nudges that drown in the solver's tolerance or, with --adc-bits and
+    --adc-range, in a converter's step. It reports and does not judge: the exit code is 0 whatever it finds.
+    """
+    if (adc_bits is None) != (adc_range is None):
+        raise click.UsageError("--adc-bits and --adc-range belong together; give both or neither")
+    if file is not None:
+        picture_form(file, (".png",))
+    experiment, run = subject_of(source, with_overrides(overrides, chip, seed))
+    adc_step = None if adc_bits is None or adc_range is None else adc_range / 2**adc_bits
+    subject = subject_for(experiment, run, samples, adc_step)
+    with working("auditing") as tell:
+        found = list(
+            audit_gradients(
+                subject,
+                ngspice=experiment.settings.chip.kind == "ngspice",
+                curves=as_json or file is not None,
+                tell=lambda text: tell(f"auditing: {text}"),
+            )
+        )
+    curves = [row for row in found if isinstance(row, Curve)]
+    done = file is None or drawn(file, lambda: _picture(subject, curves, experiment.settings.name))
+    if as_json:
+        print_json({**about(source, experiment, run), **_as_object(found)})
+    else:
+        _print(found)
+    exit_unless_drawn(file, done=done, quiet=as_json)
+
+
+def subject_for(experiment: Experiment, run: Run | None, samples: int, adc_step: float | None) -> Subject:
+    """A run's network as it is trained, or an experiment's initial one with cells moved inside their range."""
+    settings = experiment.fitted
+    rule, unit = settings.rule, settings.network.g_unit
+    return Subject(
+        circuit=experiment.trained(run) if run else inside(experiment.circuit),
+        cost=experiment.cost,
+        batch=experiment.data.test.batch(slice(samples)),
+        beta=experiment.strength.beta,
+        step=getattr(rule, "step", 1e-3) * unit,
+        eta=getattr(rule, "eta", 0.1),
+        tolerances=experiment.tolerances,
+        seed=settings.training.seed,
+        adc_step=adc_step,
+    )
+
+
+def _as_object(found: Iterable[GradientError | Curve | Doubt]) -> dict[str, Any]:
+    """What `--json` prints: rows by kind, null for what is not a number."""
+    kinds: dict[str, type] = {"gradients": GradientError, "curves": Curve, "warnings": Doubt}
+    rows = {key: [_finite(asdict(row)) for row in found if isinstance(row, kind)] for key, kind in kinds.items()}
+    return dict(rows)
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _finite(part) for key, part in value.items()}
+        case tuple():
+            return [_finite(part) for part in value]
+        case float():
+            return value if math.isfinite(value) else None
+    return value
+
+
+def _print(found: Iterable[GradientError | Curve | Doubt]) -> None:
+    titles = ("rule", "chip", "array", "relative error", "cosine", "against")
+    table = Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
+    above = None
+    for row in found:
+        match row:
+            case GradientError():
+                who = row.rule, row.chip
+                figures = f"{row.relative_error:.1e}", f"{row.cosine:.6f}"
+                table.add_row(*(("", "") if who == above else who), row.crossbar, *figures, row.against)
+                above = who
+            case Doubt():
+                warn(f"{row.rule} on {row.chip}: {row.message}")
+    WIDE.print(table)
+
+
+def _picture(subject: Subject, curves: list[Curve], name: str) -> bytes:
+    from harness.pictures.runs import draw_audit  # noqa: PLC0415 - matplotlib takes a second to import
+
+    panels: dict[str, dict[str, dict[float, float]]] = {}
+    for curve in curves:
+        points = dict(zip(curve.values, curve.errors, strict=True))
+        panels.setdefault(_UNITS.get(curve.knob, curve.knob), {})[f"{curve.rule} ({curve.chip})"] = points
+    used = {"β (S)": subject.beta, "η": subject.eta, "reltol": subject.tolerances.reltol}
+    return draw_audit(panels, used, f"{name}: gradients against the truth")

@@ -1,0 +1,171 @@
+"""Options that several commands take, and what they mean."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from harness.cli.terminal import ERR
+from harness.datasets.images import VARIABLE
+from harness.errors import UnitError
+from harness.experiment.experiment import Experiment, SimulatorChoice
+from harness.experiment.memory import refuse_workers
+from harness.training.parts import own_parts
+from harness.training.runs import MANIFEST, Run
+from harness.units import parse
+from harness.wording import did_you_mean
+
+RUNS = Path("runs")
+"""Where runs and sweeps go that nobody gave a place."""
+
+
+class OneOf(click.Choice[str]):
+    """One of a few names; a wrong one gets the nearest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, or a usage error."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            known = list(map(str, self.choices))
+            self.fail(error.message.rstrip(".") + did_you_mean(str(value), known), param, ctx)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the experiment; may be repeated."
+)
+chip_option = click.option(
+    "--chip",
+    type=OneOf(["ngspice", "nodal"]),
+    help="What simulates the network, instead of the experiment's choice.",
+)
+seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that run ngspice; results do not depend on it [default: one per core that may be used].",
+)
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Run ngspice on the workers of this Dask cluster, such as tcp://host:8786."
+)
+
+
+def _keep_data_folder(_: click.Context, __: click.Parameter, folder: str | None) -> None:
+    if folder:
+        os.environ[VARIABLE] = folder
+
+
+data_option = click.option(
+    "--data-dir",
+    envvar=VARIABLE,
+    show_envvar=True,
+    expose_value=False,
+    callback=_keep_data_folder,
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Where the files of mnist, fashion_mnist and kmnist lie [default: the user's cache, filled by a download].",
+)
+
+
+class Rows(click.ParamType[tuple[int, ...]]):
+    """Numbers of rows, such as ``0,3,10-19``."""
+
+    name = "rows"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """The numbers that a text names, each once."""
+        if isinstance(value, tuple):
+            return value
+        rows = [row for part in str(value).split(",") for row in self._range(part.strip(), param, ctx)]
+        if len(rows) > _MOST_ROWS:
+            self.fail(f"{value!r} names {len(rows):,} rows; at most {_MOST_ROWS:,} are taken", param, ctx)
+        if len(set(rows)) < len(rows):
+            self.fail(f"{value!r} names a row twice", param, ctx)
+        return tuple(rows)
+
+    def _range(self, part: str, param: click.Parameter | None, ctx: click.Context | None) -> range:
+        found = re.fullmatch(r"([0-9]{1,9})(?:\s*-\s*([0-9]{1,9}))?", part)
+        if found is None:
+            self.fail(f"{part!r} is no list of rows; write their numbers, such as 0,1,2 or 0-9", param, ctx)
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            self.fail(f"{part!r} runs backwards; write {last}-{first}", param, ctx)
+        if last - first >= _MOST_ROWS:
+            self.fail(f"{part!r} names {last - first + 1:,} rows; at most {_MOST_ROWS:,} are taken", param, ctx)
+        return range(first, last + 1)
+
+
+_MOST_ROWS = 100_000
+
+
+def picture_form(file: Path, endings: Sequence[str] = (".png", ".svg")) -> Literal["png", "svg"]:
+    """What a picture's name asks for.
+
+    Raises:
+        UsageError: another ending, or no such folder.
+    """
+    if file.suffix.lower() not in endings:
+        raise click.UsageError(f"--to {file}: write a name that ends in {' or '.join(endings)}")
+    if not file.parent.is_dir():
+        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
+    return "svg" if file.suffix.lower() == ".svg" else "png"
+
+
+def in_unit(unit: str) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    """Read an option's text, such as 100fF."""
+
+    def read(_: click.Context, option: click.Parameter, text: str | None) -> float | None:
+        try:
+            return None if text is None else parse(text, unit)
+        except UnitError as error:
+            raise click.BadParameter(str(error), param=option) from error
+
+    return read
+
+
+def with_overrides(given: Sequence[str], chip: str | None, seed: int | None) -> list[str]:
+    """What --set, --chip and --seed ask for, as overrides of an experiment."""
+    return [
+        *given,
+        *([f"chip.kind='{chip}'"] if chip else []),
+        *([f"training.seed={seed}"] if seed is not None else []),
+    ]
+
+
+def subject_of(source: str, overrides: Sequence[str], *, new_data: Path | None = None) -> tuple[Experiment, Run | None]:
+    """A run with its experiment, whose network and data are as trained (or data new), or an experiment alone."""
+    if (Path(source) / MANIFEST).exists():
+        run = Run(Path(source))
+        subject = Experiment.of_run(run, overrides, new_data=new_data)
+        if subject.changes_on(run) or own_parts(run):
+            ERR.print(f"{source}: {subject.told(run)}")
+        return subject, run
+    return Experiment.load(source, overrides), None
+
+
+def about(source: str, subject: Experiment, run: Run | None) -> dict[str, Any]:
+    """What a command with ``--json`` says of the network that it has looked at."""
+    changes = subject.changes_on(run) if run else {}
+    return {"source": source, **({"with": changes} if changes else {})}
+
+
+def simulators_for(subject: Experiment, workers: int | None, scheduler: str | None) -> SimulatorChoice:
+    """Return what --workers and --scheduler ask for; a cluster that cannot be used is an error already here."""
+    if scheduler is not None and workers is not None:
+        raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
+    if scheduler is not None and subject.settings.chip.kind != "ngspice":
+        raise click.UsageError(f"--scheduler is for ngspice; the {subject.settings.chip.kind} chip has no workers")
+    refuse_workers(workers or 1)
+    choice = SimulatorChoice(workers or usable_cores(), scheduler)
+    choice.check()
+    return choice
+
+
+def usable_cores() -> int:
+    """What this process may use, which a batch system may have limited."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,167 @@
+"""From a run or an experiment to a package of netlists (`harness.netlist.package.package`)."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+
+import numpy as np
+
+from harness.experiment.assembly import build_variation
+from harness.chip.base import Chip
+from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.unreduced import UnreducedNodalChip
+from harness.chip.imperfect.made import VariedChip
+from harness.circuit import Circuit
+from harness.circuit.variation.nonlinearity import nonlinear_arrays
+from harness.errors import CircuitError, ExperimentError, SimulatorError
+from harness.experiment.experiment import Experiment
+from harness.measurement import Array, Drive, Spring
+from harness.netlist.design.design import TILE, Tile, design_of
+from harness.netlist.deviation import deviation_of
+from harness.netlist.dialects import NGSPICE, RESISTORS, Bench, CellStyle, Dialect, Phase
+from harness.netlist.package.package import Origin, Package
+from harness.netlist.tolerances import Conditions, Tolerances
+from harness.training.runs import Run
+from harness.exchange.simulators.base import sampled
+from harness.exchange.simulators.child import Limits, in_child
+from harness.exchange.simulators.ngspice import transient
+
+_IN_TIME = Tolerances(1e-6, 1e-9, 1e-12)
+"""Of testbenches whose cells move in time: tighter ones multiply the steps and change voltages by less than 1e-5."""
+_SECONDS = 1800.0
+"""That ngspice may take for such a testbench."""
+_TOLERANCE = 1e-9  # V of the last Newton step, whose square over 26 mV is left
+_VERSIONS = ("harness", "numpy", "scipy")
+ROWS = 4
+"""Held-out rows that testbenches apply unless others are chosen."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a package is to be."""
+
+    dialect: Dialect = NGSPICE
+    rows: tuple[int, ...] | None = None
+    """Numbers of held-out rows; None for the first four."""
+    tile: Tile = TILE
+    cells: CellStyle = RESISTORS
+    as_made: bool = False
+    """The chip with its variation, if the experiment has any, instead of the circuit as it was drawn."""
+
+
+def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Package:
+    """What `harness export` writes.
+
+    Raises:
+        ExperimentError: there is no such row.
+        RunError: the run has no checkpoint yet.
+        CircuitError: the tile or the variation is impossible.
+        ConvergenceError: the nodal solver did not settle.
+    """
+    drawn = subject.trained(run) if run else subject.circuit
+    as_made = choices.as_made and not build_variation(subject.settings).absent
+    circuit = made_circuit(subject, drawn) if as_made else drawn
+    rows = _rows(subject, choices.rows)
+    bench = bench_of(subject, rows)
+    design = design_of(circuit, choices.tile, subject.settings.name)
+    origin = Origin(
+        experiment=subject.settings.name,
+        conductances=subject.told(run),
+        run=run.path.resolve().name if run else None,
+        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
+        rows=rows,
+        as_made=as_made,
+        temperature=subject.settings.variation.temperature if as_made else None,
+    )
+    package = Package(design, choices.dialect, bench, {}, origin, choices.tile, choices.cells)
+    return _with_expected(package) if choices.dialect.has_testbench else package
+
+
+def _with_expected(package: Package) -> Package:
+    """The package with the voltages that its own cells give.
+
+    Raises:
+        ConvergenceError: the nodal solver did not settle.
+        CircuitError: cells move in time, and ngspice does not get through the testbenches.
+        NgspiceMissing: cells move in time, and libngspice cannot be loaded.
+    """
+    circuit, cells = package.design.circuit, package.cells
+    trained = expected_volts(circuit, package.bench)
+    if (read := cells.read_volts) is None:
+        return replace(package, expected=trained)
+    conducting = cells.conducting(circuit)
+    if conducting is None:
+        package = replace(package, bench=replace(package.bench, tolerances=_IN_TIME))
+        found = _simulated_volts(package, trained, read)
+    else:
+        found = expected_volts(conducting, package.bench)
+    return replace(package, expected=found, deviation=deviation_of(circuit, read, package.origin.rows, trained, found))
+
+
+def _simulated_volts(package: Package, trained: Mapping[Phase, Array], read: float) -> dict[Phase, Array]:
+    """V of every node, ``[samples, nodes]``, that ngspice gives for the testbenches as they stand.
+
+    Raises:
+        CircuitError: it does not get through them; says how far the trained network drives the cells.
+        NgspiceMissing: it cannot be loaded.
+    """
+    bench, nets = package.bench, package.nets()
+    times = [bench.middle(k) for k in range(len(bench))]
+    conditions, found = Conditions(bench.tolerances), {}
+    try:
+        for phase in Phase:
+            lines = package.deck(phase)
+            limits = Limits(_SECONDS, Limits.of(len(lines)).memory)
+            time, volts = in_child("ngspice", limits, transient, lines, conditions, nets, times[0], bench.stop)
+            found[phase] = sampled(time, volts, times)
+    except SimulatorError as error:
+        driven = deviation_of(package.design.circuit, read, package.origin.rows, trained, trained).driven
+        why = " / ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise CircuitError(
+            f"cells {package.cells.name}: ngspice does not get through the package's own testbench ({why}), so there "
+            f"is nothing to expect of it; {driven}; scale inputs and rails down, or take another --device or --cells"
+        ) from error
+    return found
+
+
+def made_circuit(subject: Experiment, drawn: Circuit) -> Circuit:
+    """The circuit inside the experiment's chip when it is programmed to the conductances of the drawn one.
+
+    Raises:
+        CircuitError: a pass of the variation refuses the circuit.
+    """
+    variation = build_variation(subject.settings)
+    return drawn if variation.absent else VariedChip(drawn, variation, subject.settings.specimen, _chip).made
+
+
+def bench_of(subject: Experiment, rows: Sequence[int]) -> Bench:
+    """Held-out rows with their targets; β is the learning rule's, or what suits the network."""
+    batch = subject.data.test.batch(np.array(rows, dtype=np.intp))
+    return Bench(batch.inputs, batch.targets, subject.strength.beta)
+
+
+def expected_volts(circuit: Circuit, bench: Bench) -> dict[Phase, Array]:
+    """V of every node in each phase, ``[samples, nodes]``, from the nodal solver.
+
+    Raises:
+        ConvergenceError: it did not settle.
+    """
+    drives = [Drive(bench.inputs), Drive(bench.inputs, Spring(bench.beta, bench.targets), phase="nudged")]
+    chip = _chip(circuit)
+    free, nudged = (reading.all_nodes for reading in chip.measure(drives))
+    return {Phase.FREE: free, Phase.NUDGED: nudged}
+
+
+def _chip(circuit: Circuit) -> Chip:
+    return (UnreducedNodalChip if nonlinear_arrays(circuit) else NodalChip)(circuit, tolerance=_TOLERANCE)
+
+
+def _rows(subject: Experiment, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
+    count = len(subject.data.test)
+    if wanted is None:
+        return tuple(range(min(ROWS, count)))
+    for row in wanted:
+        if not 0 <= row < count:
+            raise ExperimentError(f"sample {row}: the held-out rows are 0…{count - 1}")
+    return wanted

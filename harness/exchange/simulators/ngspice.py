@@ -1,0 +1,56 @@
+"""ngspice, in a child of this process."""
+
+from collections.abc import Sequence
+
+from harness.chip.ngspice.session import find_library, open_session
+from harness.errors import NgspiceMissing
+from harness.measurement import Array
+from harness.netlist.dialects import Dialect
+from harness.netlist.tolerances import Conditions, options_of
+from harness.exchange.simulators.base import Deck, sampled
+from harness.exchange.simulators.child import BRIEF, in_child
+
+_AT_ONCE = 20
+
+
+class Ngspice:
+    """Reads what the dialects of SPICE have in common; Spectre's statements come to it in SPICE's words."""
+
+    name = "ngspice"
+    searched = "$NGSPICE_LIBRARY_PATH, then the system's libngspice"
+
+    def version(self) -> str | None:  # noqa: D102 - said once, on the protocol
+        try:
+            find_library()
+        except NgspiceMissing:
+            return None
+        return in_child(self.name, BRIEF, _version)
+
+    def reads(self, dialect: Dialect) -> bool:  # noqa: D102
+        return dialect.has_testbench
+
+    def volts(self, deck: Deck) -> Array:
+        """See `Simulator`.
+
+        Raises:
+            NgspiceMissing: it cannot be loaded; says what to do.
+            SimulatorError: it refused the deck, did not settle, crashed, or took too long.
+        """
+        network = list(deck.network())
+        found = in_child(self.name, deck.limits, transient, network, deck.conditions, deck.nets, deck.step, deck.stop)
+        return sampled(*found, deck.times)
+
+
+def _version() -> str:
+    return open_session().version_text
+
+
+def transient(
+    network: Sequence[str], conditions: Conditions, nets: Sequence[str], step: float, stop: float
+) -> tuple[Array, Array]:
+    """Return time (s, ``[points]``) and volts (V, ``[points, nets]``) of a testbench without options and analyses."""
+    session = open_session()
+    vectors = [f"v({net})" for net in nets]
+    saved = [f".save {' '.join(vectors[k : k + _AT_ONCE])}" for k in range(0, len(vectors), _AT_ONCE)]
+    head = ["* a package's testbench", options_of(conditions)]
+    return session.transient([*head, *network, *saved, ".end"], nets, step, stop)

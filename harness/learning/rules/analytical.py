@@ -1,0 +1,115 @@
+"""The analytical gradient (Lin, Desai, Barrows, Caravelli 2026): outputs are read, everything else is known.
+
+The topology and the programmed conductances are known to whoever programs them; only the outputs are measured, once,
+without a second phase and without a replica. With L the conductance matrix of the free nodes and b_k the incidence of
+cell k (node form)
+
+    Lᵀ λ = ∂C/∂v,    ∂C/∂g_k = −(b_kᵀ v)(b_kᵀ λ),
+
+for which one factorisation serves the whole batch, in circuits with buffers and gyrators too. The cycle form
+(`harness.learning.rules.cycles`) is the same gradient written with the projector onto the network's cycles. Both are exact
+for linear networks. A network with diodes is linear about its operating point: diodes count with their small-signal
+conductances, and the inner voltages that these depend on are read from the chip or, where it gives access to its
+outputs only, predicted by a digital twin.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, final
+
+import numpy as np
+
+from harness.circuit import Circuit, Diode, Reduction
+from harness.circuit.reduction.linear import settle_linear
+from harness.learning.rules.cells import Cells
+from harness.learning.costs import Cost
+from harness.learning.rules.cycles import Cycles
+from harness.learning.rules.generalized import Measurable
+from harness.measurement import Array, Batch, Conductances, Drive, Injection, Reading
+
+
+class Form(StrEnum):
+    """How the same gradient is written."""
+
+    NODE = "node"
+    CYCLE = "cycle"
+
+
+class Twin(Protocol):
+    """A digital model of the chip, such as the nodal chip."""
+
+    def program(self, conductances: Sequence[Array]) -> None:
+        """See `harness.chip.base.Chip`."""
+        ...
+
+    def measure(self, drives: list[Drive]) -> tuple[Reading, ...]:
+        """See `harness.chip.base.Chip`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class KnownReadings:
+    """What the analytical gradient read, and what it knows."""
+
+    batch: Batch
+    free: Reading
+    conductances: Conductances
+    """S, as programmed when the outputs were read."""
+    nodes: Array
+    """V, ``[batch, nodes]``: the operating point."""
+
+
+@final
+class AnalyticalGradient:
+    """The rule for every circuit; gradients in V²/S.
+
+    Args:
+        circuit: the topology (conductances in it are ignored).
+        cost: what is lowered.
+        form: node or cycle form.
+        twin: makes the model that predicts inner voltages of circuits with diodes; without it they are read.
+
+    Raises:
+        CircuitError: amplifiers close a loop, or the cycle form does not take the circuit.
+    """
+
+    def __init__(
+        self, circuit: Circuit, cost: Cost, *, form: Form = Form.NODE, twin: Callable[[], Twin] | None = None
+    ) -> None:
+        self._cost, self._reduction, self._cells = cost, Reduction(circuit), Cells(circuit)
+        self._cycles = Cycles(circuit) if form is Form.CYCLE else None
+        self._curved = any(isinstance(element, Diode) for element in circuit.elements)
+        self._twin = twin() if twin and self._curved else None
+
+    def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> KnownReadings:  # noqa: ARG002
+        """Settle the free phase, and find the operating point."""
+        (free,) = chip.measure([Drive(batch.inputs)])
+        return KnownReadings(batch, free, chip.conductances, self._operating_point(chip, batch, free))
+
+    def gradient(self, readings: KnownReadings) -> Conductances:
+        """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
+        batch = readings.batch
+        slopes = self._cost.slopes(readings.free.outputs, batch.targets) / len(batch)
+        if self._cycles:
+            return self._cycles.gradient(readings.conductances, readings.nodes, slopes)
+        about = Reading(readings.free.outputs, readings.nodes)
+        drive = Drive(batch.inputs, Injection(slopes), "adjoint", about, adjoint=True)
+        return self._cells.adjoint_products(self._solved(readings.conductances, drive), readings.nodes)
+
+    def _operating_point(self, chip: Measurable, batch: Batch, free: Reading) -> Array:
+        """V of every node, ``[batch, nodes]``."""
+        if not self._curved:
+            return self._solved(chip.conductances, Drive(batch.inputs))
+        if self._twin is None:
+            return free.nodes
+        self._twin.program(chip.conductances)
+        (predicted,) = self._twin.measure([Drive(batch.inputs)])
+        return predicted.nodes
+
+    def _solved(self, conductances: Conductances, drive: Drive) -> Array:
+        """V of every node of the known, linear circuit, ``[batch, nodes]``."""
+        reduced = self._reduction.reduce(conductances)
+        settling = reduced.settling([drive])
+        solved = settle_linear(settling.network, settling.phases[0])
+        return reduced.readings(solved[:, None], [drive])[0].nodes

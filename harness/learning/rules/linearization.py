@@ -1,0 +1,79 @@
+"""Hardware linearization (Chaffey 2025, arXiv 2509.13793, §5): the gradient as one more measurement.
+
+About the free operating point every diode is replaced by its small-signal conductance and all sources stand still; the
+errors ∂C/∂v enter the outputs as currents γ ∂C/∂v, and the linear circuit settles. In a reciprocal circuit
+
+    ∂C/∂g = −ΠA² Δv Δλ / γ,
+
+with Δv the free voltage over the conductance, Δλ the small one and ΠA² over the bidirectional amplifiers between it
+and the outputs, which make an amplified layer reciprocal in its own variables. Exact: γ scales the signal only.
+
+A cascade is not reciprocal, but its stages are: each is read in turn, from the last to the first, with the current that
+a stage draws from a buffer, times the buffer's gain, as the error of the stage before it. Settled at once, that is the
+adjoint network (Director & Rohrer 1969), in which gyrators work backwards too; ∂C/∂g = −Δv Δλ / γ in it.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from harness.circuit import Circuit
+from harness.circuit.scaling import is_reciprocal
+from harness.errors import ExperimentError
+from harness.learning.rules.cells import Cells
+from harness.learning.costs import Cost
+from harness.learning.rules.generalized import Measurable
+from harness.learning.rules.sources import rail_gradient
+from harness.measurement import Batch, Conductances, Drive, Injection, Reading
+
+
+@dataclass(frozen=True, eq=False)
+class LinearizedReadings:
+    """What hardware linearization read for one batch."""
+
+    batch: Batch
+    free: Reading
+    small: Reading
+    """About the free state, V per γ · V of error."""
+
+
+@final
+class HardwareLinearization:
+    """The rule for every circuit; gradients in V²/S.
+
+    Args:
+        circuit: the topology (conductances in it are ignored).
+        cost: what is lowered.
+        gamma: γ, A of injected current per V of error.
+
+    Raises:
+        ExperimentError: γ is not above 0.
+        CircuitError: amplifiers close a loop, so that no energy exists.
+    """
+
+    def __init__(self, circuit: Circuit, cost: Cost, *, gamma: float) -> None:
+        if not gamma > 0:
+            raise ExperimentError(f"hardware linearization: γ = {gamma:g} S must be above 0")
+        self._circuit, self._cost, self._gamma, self._cells = circuit, cost, gamma, Cells(circuit)
+        self._adjoint = not is_reciprocal(circuit)
+
+    def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> LinearizedReadings:  # noqa: ARG002
+        """Settle the free phase, then the small-signal one about it."""
+        (free,) = chip.measure([Drive(batch.inputs)])
+        errors = Injection(self._gamma * self._cost.slopes(free.outputs, batch.targets))
+        (small,) = chip.measure([Drive(batch.inputs, errors, "small-signal", free, adjoint=self._adjoint)])
+        return LinearizedReadings(batch, free, small)
+
+    def rail_gradient(self, readings: LinearizedReadings, conductances: Conductances) -> dict[str, float]:
+        """∂C/∂V of the batch's mean cost for every voltage source, V, by its name; conductances (S) as when read."""
+        factor = 1 / (self._gamma * len(readings.batch))
+        adjoint = readings.small.nodes if self._adjoint else self._cells.adjoint_of(readings.small.nodes)
+        return rail_gradient(self._circuit, conductances, readings.free.nodes, factor * adjoint)
+
+    def gradient(self, readings: LinearizedReadings) -> Conductances:
+        """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
+        factor = -1 / (self._gamma * len(readings.batch))
+        if self._adjoint:
+            return self._cells.adjoint_products(-factor * readings.small.nodes, readings.free.nodes)
+        return self._cells.products(readings.small.nodes, readings.free.nodes, factor)

@@ -1,0 +1,126 @@
+"""Cells in Verilog-A: the project's own ``memristor.va``, and how simulators load it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.circuit import Circuit
+from harness.devices.switching import EDGE
+from harness.errors import CircuitError
+from harness.netlist.dialects.base import Dialect
+from harness.netlist.design.naming import JOINT
+from harness.netlist.design.parts import Design, Memristor
+from harness.units import spice_number
+
+MODULE = "memristor_cell"
+"""Not ``memristor``, which is a model of ngspice's own."""
+FILE = "memristor.va"
+OBJECT = "memristor.osdi"
+"""What ``openvaf-r`` makes of it."""
+_MODEL = f"memristor{JOINT}model"
+
+
+def source() -> str:
+    """The text of ``memristor.va``.
+
+    With ``drift`` at 0, its default, the current is g0 v(p,n) and there is no state. Otherwise conductance moves at
+    ``drift`` v(p,n), between the bounds ``g_min`` and ``g_max``, before each of which it slows to a stop over 0.1 % of
+    the range, as in `harness.devices.switching`; an operating point holds it at g0.
+    """
+    edge = spice_number(EDGE)
+    return f"""\
+// A memristor: conductance g0 (S) from p to n, which moves at drift * V(p,n) (S/s) between g_min and g_max.
+// With drift = 0, the default, it is a resistor. An operating point holds the conductance at g0.
+`include "disciplines.vams"
+
+module {MODULE}(p, n);
+    inout p, n;
+    electrical p, n;
+    electrical moved; // V(moved): change of conductance since time 0, in units of g_max - g_min
+
+    (* type="instance", desc="conductance at time 0", units="S" *)
+    parameter real g0 = 1e-6 from [0:inf);
+    (* desc="lower bound of a moving conductance", units="S" *)
+    parameter real g_min = 0.0 from [0:inf);
+    (* desc="upper bound of a moving conductance", units="S" *)
+    parameter real g_max = 1e-3 from (0:inf);
+    (* desc="slope of conductance in time and voltage", units="S/(V s)" *)
+    parameter real drift = 0.0 from [0:inf);
+
+    real place, room, rate;
+
+    analog begin
+        if (drift == 0.0) begin
+            V(moved) <+ 0.0;
+            I(p, n) <+ g0 * V(p, n);
+        end else begin
+            place = (g0 - g_min) / (g_max - g_min) + V(moved);
+            place = min(max(place, 0.0), 1.0);
+            room = (V(p, n) > 0.0) ? 1.0 - place : place;
+            rate = ($abstime > 0.0) ? drift / (g_max - g_min) * V(p, n) * min(room / {edge}, 1.0) : 0.0;
+            I(moved) <+ ddt(V(moved)) + 1e-12 * V(moved) - rate;
+            I(p, n) <+ (g_min + (g_max - g_min) * place) * V(p, n);
+        end
+    end
+endmodule
+"""
+
+
+@dataclass(frozen=True)
+class VerilogACells:
+    """Instances of the module, each with its conductance as ``g0``; open cells have no device."""
+
+    letter: str = "n"
+    """Of instances: n in ngspice, x in HSPICE, any in Spectre."""
+    name: str = "verilog-a"
+    shows_open: bool = False
+    exact: bool = True
+    read_volts: float | None = None
+
+    def conducting(self, circuit: Circuit) -> Circuit:  # noqa: D102 - said once, on the protocol
+        return circuit
+
+    def instance(self, cell: Memristor) -> str:  # noqa: D102 - said once, on the protocol
+        return f"{self.letter}{cell.name}"
+
+    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: ARG002
+        """See `CellStyle`.
+
+        Raises:
+            CircuitError: the dialect loads no Verilog-A.
+        """
+        yield from _loading(dialect)
+
+    def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: ARG002, D102
+        if cell.siemens:
+            master = _MODEL if dialect.name == "ngspice" else MODULE
+            yield dialect.placed(self.instance(cell), (cell.a, cell.b), master, {"g0": cell.siemens})
+
+    def first(self, dialect: Dialect) -> Sequence[str]:  # noqa: D102
+        return (f"openvaf-r {FILE}",) if dialect.name == "ngspice" else ()
+
+    def files(self) -> Mapping[str, str]:  # noqa: D102
+        return {FILE: source()}
+
+    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
+        if dialect.name != "ngspice":
+            return (f"A cell is an instance of the module in `{FILE}`, a resistor of g0 unless `drift` is set.",)
+        return (
+            f"A cell is an instance of the module in `{FILE}`, a resistor of g0 unless `drift` is set. First",
+            f"`openvaf-r {FILE}` compiles it with a linker (`ld`, of binutils; look for `{OBJECT}`, as it exits with 0",
+            "without one, too): ngspice 44 or later, with OSDI, loads that as `models` says.",
+        )
+
+
+def _loading(dialect: Dialect) -> list[str]:
+    """Lines that make the module known."""
+    match dialect.name:
+        case "ngspice":
+            return [".control", f"pre_osdi {OBJECT}", ".endc", f".model {_MODEL} {MODULE}"]
+        case "spectre":
+            return [f'ahdl_include "{FILE}"']
+        case "hspice":
+            return [f'.hdl "{FILE}"']
+    raise CircuitError(
+        f"cells verilog-a: {dialect.title} does not load Verilog-A; ngspice, HSPICE and Spectre do, "
+        "others take --cells resistor"
+    )

@@ -1,0 +1,95 @@
+"""The full netlist of a chunk of samples with all their phases as one flat ``.dc`` sweep: nothing is reduced.
+
+Point D·s + d is sample s in phase d, so that a nudged phase starts from its own free one. Inputs and nudges are tables
+of the swept voltage, as in `harness.netlist.decks.batch`, which says why its steps are large.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from harness.circuit import Circuit, InputSource, Output
+from harness.circuit.circuit import RESERVED
+from harness.measurement import Array, Clamp, Drive, Injection, Spring
+from harness.netlist.decks.full import SWEPT, driven_lines, saved
+from harness.netlist.tolerances import Tolerances, options
+from harness.netlist.decks.batch import STEP
+from harness.units import spice_number
+
+_POINT, _NUDGE = f"{RESERVED}point", f"{RESERVED}nudge"
+
+
+def full_sweep_lines(circuit: Circuit, drives: Sequence[Drive], samples: slice, tolerances: Tolerances) -> list[str]:
+    """A deck whose source `SWEPT` counts samples and, within each, phases, in steps of `STEP` V.
+
+    Args:
+        circuit: with its programmed conductances.
+        drives: the phases, none small-signal; all of them clamp the outputs, or none does.
+        samples: which of the drives' samples.
+        tolerances: when ngspice takes a point for settled.
+    """
+    return [
+        "* full network: one point per sample and phase",
+        options(tolerances),
+        f"{SWEPT} {_POINT} 0 0",
+        *_channels([drive.inputs[samples] for drive in drives]),
+        *driven_lines(circuit, _pin),
+        *_nudges(circuit.outputs, drives, samples),
+        *saved(circuit),
+        ".end",
+    ]
+
+
+def _pin(source: InputSource) -> str:
+    return f"e{source.name} {source.node} 0 {_channel(source.channel)} 0 {spice_number(source.gain)}"
+
+
+def _channel(k: int) -> str:
+    return f"{RESERVED}x{k}"
+
+
+def _channels(inputs: Sequence[Array]) -> Iterator[str]:
+    for k, table in enumerate(_tables(inputs)):
+        yield f"b{_channel(k)} {_channel(k)} 0 v={table}"
+
+
+def _nudges(outputs: Sequence[Output], drives: Sequence[Drive], samples: slice) -> Iterator[str]:
+    """Into each output a table of currents, less β (v⁺ − v⁻) where a spring pulls; or a table of its voltage."""
+    volts = [drive.nudge.volts[samples] for drive in drives if isinstance(drive.nudge, Clamp)]
+    if volts:
+        for k, table in enumerate(_tables(volts)):
+            yield f"b{_NUDGE}{k} {outputs[k].plus} {outputs[k].minus} v={table}"
+        return
+    betas = [drive.nudge.conductance if isinstance(drive.nudge, Spring) else 0.0 for drive in drives]
+    largest = max(map(abs, betas))
+    if largest:
+        shares = [np.full((len(drives[0].inputs[samples]), 1), beta / largest) for beta in betas]
+        yield f"b{_NUDGE} {_NUDGE} 0 v={_tables(shares)[0]}"
+    for k, table in enumerate(_tables([_pushed(drive, len(outputs))[samples] for drive in drives])):
+        plus, minus = outputs[k].plus, outputs[k].minus
+        pull = f"-{spice_number(largest)}*v({_NUDGE})*v({plus},{minus})" if largest else ""
+        if largest or table != "0.0":
+            yield f"b{_NUDGE}{k} {minus} {plus} i={table}{pull}"
+
+
+def _pushed(drive: Drive, outputs: int) -> Array:
+    """A into every output whatever its voltage, ``[batch, outputs]``."""
+    match drive.nudge:
+        case Spring(conductance=beta, targets=targets):
+            return beta * targets
+        case Injection(current=current):
+            return current
+    return np.zeros((len(drive.inputs), outputs))
+
+
+def _tables(per_phase: Sequence[Array]) -> list[str]:
+    """For each column of values ``[batch, columns]``, given for each phase, a function of the swept voltage."""
+    points = np.stack(per_phase, axis=1).reshape(-1, per_phase[0].shape[1])
+    texts = []
+    for column in (points.T + 0.0).tolist():  # a negative zero is a zero
+        if all(value == column[0] for value in column):
+            texts.append(repr(column[0]))
+        else:
+            knots = ",".join(f"{STEP * k},{value!r}" for k, value in enumerate(column))
+            texts.append(f"pwl(v({_POINT}),{knots})")
+    return texts

@@ -1,0 +1,279 @@
+"""A circuit as designers build it: a hierarchy of cells, pure data, from which every dialect is written.
+
+Crossbars are cut into tiles with word and bit lines as ports, diodes at one node are a neuron, amplifiers and other
+stages are cells of their own. Independent sources stay outside: what they hold or feed is a port of the top cell, and
+ground is its port ``vss``. All names are those of the netlist (`harness.netlist.design.naming`); where the circuit's own
+names went is in `Design.nodes` and `Design.elements`. `harness.netlist.design.design.design_of` makes a design of a circuit.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+
+from harness.circuit import Circuit, CurrentSource, InputSource, Output, TrainableArray, VoltageSource
+from harness.devices import DiodeModel
+from harness.netlist.design.naming import JOINT
+
+Path = tuple[str, ...]
+"""Names of instances from the top cell down; the last one is that of a primitive or, for nodes, of a net."""
+Tile = tuple[int, int]
+"""Most word lines and most bit lines of a tile."""
+
+
+class Direction(StrEnum):
+    """Of a port, as CDL's ``*.PININFO`` writes it."""
+
+    INPUT = "I"
+    OUTPUT = "O"
+    BOTH = "B"
+
+
+class Role(StrEnum):
+    """What a cell is."""
+
+    TOP = "top"
+    TILE = "tile"
+    """A part of a `Crossbar`; ports are lines."""
+    EDGES = "edges"
+    """An `Edges` array, with the segments of its lines where it is a crossbar whose lines have resistance."""
+    NEURON = "neuron"
+    """The diodes at one node, or between two nodes."""
+    AMPLIFIER = "amplifier"
+    BUFFER = "buffer"
+    GYRATOR = "gyrator"
+    TRANSFORMER = "transformer"
+
+    @property
+    def stage(self) -> bool:
+        """Whether it is made of controlled sources, which layouts have no device for."""
+        return self in {Role.AMPLIFIER, Role.BUFFER, Role.GYRATOR, Role.TRANSFORMER}
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A net of a cell that its surroundings connect to."""
+
+    name: str
+    direction: Direction = Direction.BOTH
+
+
+@dataclass(frozen=True, slots=True)
+class FixedResistor:
+    """`name` begins with ``r``; `siemens` is above 0 S."""
+
+    name: str
+    a: str
+    b: str
+    siemens: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memristor:
+    """One trainable cell. `name` has no letter in front yet: dialects and cell styles decide what device it is."""
+
+    name: str
+    a: str
+    """Net of the word line, or of the first end."""
+    b: str
+    siemens: float
+    """Programmed; 0 S for an open cell."""
+    array: str
+    """Key in `Design.arrays`, which has limits and law."""
+    position: tuple[int, ...]
+    """Word and bit, or edge, in that array."""
+
+
+@dataclass(frozen=True, slots=True)
+class Junction:
+    """A diode; `name` begins with ``d``, `model` is a name in `Design.models`."""
+
+    name: str
+    anode: str
+    cathode: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vcvs:
+    """v(plus) − v(minus) = gain × (v(above) − v(below)); `name` begins with ``e``."""
+
+    name: str
+    plus: str
+    minus: str
+    above: str
+    below: str
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vccs:
+    """siemens × (v(above) − v(below)) flows from `plus` through it to `minus`; `name` begins with ``g``."""
+
+    name: str
+    plus: str
+    minus: str
+    above: str
+    below: str
+    siemens: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cccs:
+    """gain × the current through source `sense` flows from `plus` through it to `minus`; `name` begins with ``f``.
+
+    The current through a source counts from its plus net through it to its minus net.
+    """
+
+    name: str
+    plus: str
+    minus: str
+    sense: str
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class FixedVoltage:
+    """A sense (0 V) or an offset inside a stage: v(plus) − v(minus) = volts; `name` begins with ``v``."""
+
+    name: str
+    plus: str
+    minus: str
+    volts: float
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An instance of a cell; `name` begins with ``x``, `nets` in the order of the cell's ports."""
+
+    name: str
+    cell: str
+    nets: tuple[str, ...]
+
+
+Primitive = FixedResistor | Memristor | Junction | Vcvs | Vccs | Cccs | FixedVoltage
+Instance = Primitive | Call
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A subcircuit."""
+
+    name: str
+    role: Role
+    ports: tuple[Port, ...]
+    instances: tuple[Instance, ...]
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        """In order."""
+        return tuple(port.name for port in self.ports)
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """A network with its cells; those that are called come before those that call them, the top cell is last."""
+
+    circuit: Circuit
+    """What it was made of."""
+    cells: tuple[Cell, ...]
+    models: tuple[DiodeModel, ...]
+    """Under the netlist's names."""
+    arrays: dict[str, TrainableArray]
+    """By the netlist's name, in the circuit's order."""
+    rails: tuple[VoltageSource, ...]
+    """With the netlist's names and nets, as the next three; nodes of these are ports of the top cell, or ``vss``."""
+    inputs: tuple[InputSource, ...]
+    currents: tuple[CurrentSource, ...]
+    outputs: tuple[Output, ...]
+    nodes: dict[str, Path]
+    """Where each of the circuit's nodes is; the last part is a net of the cell that the others lead to."""
+    elements: dict[str, Path]
+    """Where each resistor and diode is, and the call of each stage; sources and trainable arrays are not here."""
+
+    @property
+    def top(self) -> Cell:
+        """The cell that is the network."""
+        return self.cells[-1]
+
+    @cached_property
+    def cell(self) -> dict[str, Cell]:
+        """Cells by name."""
+        return {cell.name: cell for cell in self.cells}
+
+    def memristors(self) -> Iterator[tuple[Path, Memristor]]:
+        """Every trainable cell, with the calls that lead to it."""
+        for instance in self.top.instances:
+            if isinstance(instance, Memristor):
+                yield (), instance
+            elif isinstance(instance, Call):
+                for inner in self.cell[instance.cell].instances:
+                    if isinstance(inner, Memristor):
+                        yield (instance.name,), inner
+
+    def flat(self, keep: Callable[[Cell], bool] = lambda _: False) -> "Design":
+        """The same network with the contents of cells in place of their calls, but for those that are to be kept.
+
+        An instance at path ``(x…, r…)`` is then called by the letter of its own name and the rest of all names, joined
+        by ``__``; so are nets that belonged to a cell.
+        """
+        kept = {cell.name for cell in self.cells[:-1] if keep(cell)}
+        open_calls: set[str] = set()
+        instances: list[Instance] = []
+        for instance in self.top.instances:
+            if isinstance(instance, Call) and instance.cell not in kept:
+                open_calls.add(instance.name)
+                instances += _inlined(instance, self.cell[instance.cell])
+            else:
+                instances.append(instance)
+        elements, nodes = (
+            {name: (shorten(path),) if path[0] in open_calls else path for name, path in paths.items()}
+            for shorten, paths in ((flat_instance, self.elements), (flat_net, self.nodes))
+        )
+        top = replace(self.top, instances=tuple(instances))
+        cells = (*(cell for cell in self.cells[:-1] if cell.name in kept), top)
+        return replace(self, cells=cells, nodes=nodes, elements=elements)
+
+
+def flat_net(path: Path) -> str:
+    """What the net at that path is called in a flat netlist."""
+    return JOINT.join([*(call[1:] for call in path[:-1]), path[-1]])
+
+
+def flat_instance(path: Path) -> str:
+    """What the instance at that path is called in a flat netlist.
+
+    A stage falls apart there: its parts are called like it, but for the letter, and ``__`` with their own names.
+    """
+    return path[-1][0] + JOINT.join(name[1:] for name in path)
+
+
+def _inlined(call: Call, cell: Cell) -> Iterator[Instance]:
+    """The cell's instances as they stand in the cell that calls it."""
+    nets = dict(zip(cell.port_names, call.nets, strict=True))
+    stem = call.name[1:]
+
+    def net(name: str) -> str:
+        return nets.get(name) or f"{stem}{JOINT}{name}"
+
+    def own(name: str) -> str:
+        return f"{name[0]}{stem}{JOINT}{name[1:]}"
+
+    for instance in cell.instances:
+        match instance:
+            case Memristor(name, a, b, siemens, array, position):
+                yield Memristor(f"{stem}{JOINT}{name}", net(a), net(b), siemens, array, position)
+            case FixedResistor(name, a, b, siemens):
+                yield FixedResistor(own(name), net(a), net(b), siemens)
+            case Junction(name, anode, cathode, model):
+                yield Junction(own(name), net(anode), net(cathode), model)
+            case Vcvs(name, plus, minus, above, below, gain):
+                yield Vcvs(own(name), net(plus), net(minus), net(above), net(below), gain)
+            case Vccs(name, plus, minus, above, below, siemens):
+                yield Vccs(own(name), net(plus), net(minus), net(above), net(below), siemens)
+            case Cccs(name, plus, minus, sense, gain):
+                yield Cccs(own(name), net(plus), net(minus), own(sense), gain)
+            case FixedVoltage(name, plus, minus, volts):
+                yield FixedVoltage(own(name), net(plus), net(minus), volts)
+            case Call(name, inner, inner_nets):
+                yield Call(own(name), inner, tuple(map(net, inner_nets)))

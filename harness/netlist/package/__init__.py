@@ -1,0 +1,1 @@
+"""A package of netlists for a designer's tools: its files and its guide."""

@@ -1,0 +1,1 @@
+"""Worker processes: one pool for everything that runs beside the process that asked for it."""

@@ -1,0 +1,1 @@
+"""Studies of an experiment: checks, audits, benchmarks, sweeps and regression suites."""

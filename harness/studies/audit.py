@@ -1,0 +1,309 @@
+"""`harness audit`: the gradient of every learning rule, on every chip, against two truths of the nodal chip.
+
+One is the adjoint, ∂C/∂g of every cell from one linear solve about the operating point; the other is finite differences
+of fourth order on a sample of cells, which know nothing of adjoints and are what the adjoint itself is compared with.
+Coupled learning takes another direction: it is shown at the one scale that fits best, and against its own limit.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from harness import learning
+from harness.studies.check import finite_differences
+from harness.chip.base import Chip
+from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.nodal.chip import NodalChip
+from harness.circuit.circuit import Circuit
+from harness.circuit.scaling import is_reciprocal
+from harness.training.controller import LearningRule
+from harness.errors import ChipError, CircuitError
+from harness.learning import CoupledLearning, EquilibriumPropagation, Nudging, Variant
+from harness.learning.rules.cells import Cells
+from harness.learning.rules.generalized import NudgedReadings
+from harness.measurement import Array, Batch, Conductances, Drive, Index, Injection
+from harness.netlist.tolerances import Tolerances
+from harness.units import show
+
+_PRECISE = 1e-11  # V: Newton tolerance of the nodal chips
+_STRENGTHS = np.logspace(-4, 1, 9)  # of curves against β and η, in units of the subject's own
+_RELTOLS = (9.9e-4, 1e-4, 1e-5, 1e-6, 1e-7)  # the first is just below what `Tolerances` allows
+_STEP = 3e-4  # of an array's mean conductance, for finite differences
+_MOST_CELLS = 200  # for finite differences on the chip itself, which settle the batch twice for every cell
+_DRAWS = 8  # of simultaneous perturbation
+_MARGIN = 100  # times the solver's floor, below which a nudge is faint
+_ROUNDING = 1e-12  # of the voltages: the nodal chip's floor
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is audited: a network as it is programmed, samples, and the strengths that rules are used with."""
+
+    circuit: Circuit
+    cost: learning.Cost
+    batch: Batch
+    beta: float
+    """Nudging of equilibrium propagation, and γ of hardware linearization, S."""
+    step: float
+    """By which finite differences and simultaneous perturbation move cells on the chip, S."""
+    eta: float = 0.1
+    """Of coupled learning."""
+    tolerances: Tolerances = field(default_factory=Tolerances)
+    """Those of the experiment, for ngspice."""
+    seed: int = 0
+    """Of probed cells, signs and directions."""
+    cells: int = 12
+    """Of each array, that finite differences probe; none is at a bound of its range."""
+    adc_step: float | None = None
+    """V that a converter at the nodes would resolve; None for no converter."""
+
+
+@dataclass(frozen=True)
+class GradientError:
+    """One trainable array against one truth: norm of the difference over the truth's norm; NaN where that is zero."""
+
+    rule: str
+    chip: str
+    crossbar: str
+    relative_error: float
+    cosine: float
+    against: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Relative error of a rule's worst array, by the setting that decides it; NaN where the chip did not settle."""
+
+    rule: str
+    chip: str
+    against: str
+    knob: str
+    """β (S), η or reltol."""
+    values: tuple[float, ...]
+    errors: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why figures of a rule are missing, or should not be trusted: its nudge hardly shifts the nodes.
+
+    `shift` is the median over the nodes at the cells' ends, `floor` what the solver or the converter can tell apart, V.
+    """
+
+    rule: str
+    chip: str
+    message: str
+    shift: float | None = None
+    floor: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What gradients are compared with."""
+
+    name: str
+    gradient: Conductances
+    """V²/S of every cell in the arrays' shapes, or of the probed ones, ``[k]`` for each array."""
+    cells: tuple[Index, ...] | None = None
+    """The probed cells of each array, ``[k, axes]``; None for all."""
+    any_scale: bool = False
+    """Whether directions are compared, at the one scale of all arrays that fits best."""
+
+    def compare(self, rule: str, chip: str, circuit: Circuit, ours: Conductances) -> list[GradientError]:
+        """One row for each trainable array, from a gradient of all cells."""
+        if self.cells is not None:
+            ours = tuple(part[tuple(cells.T)] for part, cells in zip(ours, self.cells, strict=True))
+        name, parts = self.name, list(zip(map(np.ravel, ours), map(np.ravel, self.gradient), strict=True))
+        if self.any_scale:
+            a, b = map(np.concatenate, zip(*parts, strict=True))
+            scale = _ratio(float(a @ b), float(a @ a))
+            name, parts = f"{name}, scaled", [(scale * a, b) for a, b in parts]
+        named = zip((array.name for array in circuit.arrays), parts, strict=True)
+        return [GradientError(rule, chip, array, *_apart(a, b), name) for array, (a, b) in named]
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A chip with its name, and the tolerances that it settles to: none but rounding for the nodal one."""
+
+    name: str
+    chip: Chip
+    tolerances: Tolerances | None = None
+
+
+def audit_gradients(
+    subject: Subject, *, ngspice: bool = True, curves: bool = True, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[GradientError | Curve | Doubt]:
+    """The whole audit, row by row.
+
+    Args:
+        subject: what is audited.
+        ngspice: also on the chip that ngspice simulates.
+        curves: also how errors depend on β, on η and, in ngspice, on reltol, where the circuit has an energy.
+        tell: is told what is being done.
+
+    Raises:
+        CircuitError: amplifiers close a loop, so that no energy exists.
+        ConvergenceError: the free phase does not settle on the nodal chip.
+        NgspiceMissing: ngspice is wanted and cannot be loaded.
+    """
+    circuit, cost, batch = subject.circuit, subject.cost, subject.batch
+    tell("the adjoint and finite differences")
+    nodal = Bench("nodal", NodalChip(circuit, tolerance=_PRECISE))
+    benches = [nodal, *([_simulated(circuit, subject.tolerances)] if ngspice else [])]
+    adjoint = Truth("adjoint", _gradient(learning.AnalyticalGradient(circuit, cost), nodal.chip, subject))
+    probed = probed_cells(circuit, subject.cells, np.random.default_rng(subject.seed))
+    differences = Truth("finite differences", finite_differences(circuit, cost, batch, probed, step=_STEP), probed)
+    yield from differences.compare("adjoint", "nodal", circuit, adjoint.gradient)
+    reciprocal = is_reciprocal(circuit)
+    directions = [replace(adjoint, any_scale=True), replace(differences, any_scale=True)]
+    if reciprocal:
+        directions.insert(0, Truth("its own limit", coupled_limit(nodal.chip, cost, batch)))
+    for bench in benches:
+        for name, rule in applicable_rules(subject):
+            tell(f"{name} on {bench.name}")
+            against = directions if isinstance(rule, CoupledLearning) else [adjoint, differences]
+            yield from audit_rule(subject, name, rule, bench, against)
+    if curves and reciprocal:
+        tell("curves")
+        yield from _strength_curves(subject, nodal.chip, adjoint, directions[0])
+        yield from (_tolerance_curve(subject, adjoint) for _ in benches[1:])
+
+
+def audit_rule(
+    subject: Subject, name: str, rule: LearningRule, bench: Bench, truths: Sequence[Truth]
+) -> Iterator[GradientError | Doubt]:
+    """One rule on one chip against some truths; only a `Doubt` where the chip cannot do what the rule asks."""
+    try:
+        readings = rule.measure(bench.chip, subject.batch, np.random.default_rng(subject.seed))
+        gradient = rule.gradient(readings)
+    except (ChipError, CircuitError) as error:
+        yield Doubt(name, bench.name, str(error))
+        return
+    for truth in truths:
+        yield from truth.compare(name, bench.name, subject.circuit, gradient)
+    if isinstance(readings, NudgedReadings):
+        strength = "rule.eta" if isinstance(rule, CoupledLearning) else "rule.beta"
+        yield from _doubts(subject, name, strength, bench, readings)
+
+
+def applicable_rules(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
+    """Every rule that takes the circuit and its cost, with a label that stays the same from version to version."""
+    circuit, cost, step = subject.circuit, subject.cost, subject.step
+    if is_reciprocal(circuit):
+        yield from _rules_of_energy(subject)
+    for form in learning.Form:
+        with suppress(CircuitError):  # the cycle form takes neither amplifiers nor large circuits
+            yield f"analytical-gradient {form}", learning.AnalyticalGradient(circuit, cost, form=form)
+    yield "hardware-linearization", learning.HardwareLinearization(circuit, cost, gamma=subject.beta)
+    if sum(g.size for g in circuit.conductances) <= _MOST_CELLS:
+        yield "finite-differences", learning.FiniteDifferences(circuit, cost, step=step)
+    yield "simultaneous-perturbation", learning.SimultaneousPerturbation(circuit, cost, step=step, draws=_DRAWS)
+
+
+def _rules_of_energy(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
+    """Those that contrast states, which only reciprocal circuits allow."""
+    circuit, cost, beta = subject.circuit, subject.cost, subject.beta
+    for nudging in Nudging if isinstance(cost, learning.SquaredError) else (Nudging.CURRENT,):
+        for variant in Variant:
+            rule = EquilibriumPropagation(circuit, cost, beta=beta, variant=variant, nudging=nudging)
+            yield f"equilibrium-propagation {variant} {nudging}", rule
+    for variant in Variant:
+        yield f"coupled-learning {variant}", CoupledLearning(circuit, cost, eta=subject.eta, variant=variant)
+
+
+def coupled_limit(chip: Chip, cost: learning.Cost, batch: Batch) -> Conductances:
+    """Where coupled learning points as η → 0, V², one array per trainable array: the slope of ½ eᵀKe with K held.
+
+    K is the conductance that small signals see at the outputs about the free state (Stern et al. 2021, who derive it
+    for linear networks) and e = ∂C/∂v. K⁻¹ is how outputs answer unit currents into one of them after the other, and
+    those answers with weights Ke are the adjoint.
+    """
+    (free,) = chip.measure([Drive(batch.inputs)])
+    units = [np.broadcast_to(unit, batch.targets.shape) for unit in np.eye(len(chip.circuit.outputs))]
+    answers = chip.measure([Drive(batch.inputs, Injection(unit), "small-signal", about=free) for unit in units])
+    ohms = np.stack([answer.outputs for answer in answers], axis=2)
+    amperes = np.linalg.pinv(ohms, hermitian=True) @ cost.slopes(free.outputs, batch.targets)[:, :, None]
+    adjoint = np.einsum("so,osn->sn", amperes[:, :, 0], np.stack([answer.nodes for answer in answers]))
+    return Cells(chip.circuit).products(adjoint, free.nodes, -1 / len(batch))
+
+
+def probed_cells(circuit: Circuit, count: int, rng: np.random.Generator) -> tuple[Index, ...]:
+    """At most `count` cells of each array, ``[k, axes]``, among those that have room for finite differences."""
+    rooms = [(array, array.conductances, 2.1 * _STEP * array.conductances.mean()) for array in circuit.arrays]
+    movable = [np.argwhere((g >= array.g_min + room) & (g <= array.g_max - room)) for array, g, room in rooms]
+    return tuple(rng.permutation(cells)[:count] for cells in movable)
+
+
+def _strength_curves(subject: Subject, chip: Chip, adjoint: Truth, limit: Truth) -> Iterator[Curve]:
+    """Equilibrium propagation by current, which settles at any β, and coupled learning against its own limit."""
+    betas, etas = (tuple((unit * _STRENGTHS).tolist()) for unit in (subject.beta, subject.eta))
+    for variant in (Variant.ONE_SIDED, Variant.CENTERED):
+        errors = tuple(_worst(_by_current(subject, beta, variant), chip, subject, adjoint) for beta in betas)
+        yield Curve(f"equilibrium-propagation {variant} current", "nodal", adjoint.name, "β", betas, errors)
+        clamped = (CoupledLearning(subject.circuit, subject.cost, eta=eta, variant=variant) for eta in etas)
+        errors = tuple(_worst(rule, chip, subject, limit) for rule in clamped)
+        yield Curve(f"coupled-learning {variant}", "nodal", limit.name, "η", etas, errors)
+
+
+def _tolerance_curve(subject: Subject, adjoint: Truth) -> Curve:
+    """Centered equilibrium propagation by current in ngspice; vntol and abstol follow reltol as far as they may."""
+    own, errors, variant = subject.tolerances, [], Variant.CENTERED
+    for reltol in _RELTOLS:
+        factor = reltol / own.reltol
+        scaled = Tolerances(reltol, min(9.9e-4, factor * own.vntol), min(9.9e-7, factor * own.abstol))
+        chip = _simulated(subject.circuit, scaled).chip
+        errors.append(_worst(_by_current(subject, subject.beta, variant), chip, subject, adjoint))
+    return Curve(
+        f"equilibrium-propagation {variant} current", "ngspice", adjoint.name, "reltol", _RELTOLS, tuple(errors)
+    )
+
+
+def _worst(rule: LearningRule, chip: Chip, subject: Subject, truth: Truth) -> float:
+    """The largest relative error of any array; NaN where the chip does not settle."""
+    with suppress(ChipError):
+        rows = truth.compare("", "", subject.circuit, _gradient(rule, chip, subject))
+        return max((row.relative_error for row in rows if not np.isnan(row.relative_error)), default=np.nan)
+    return np.nan
+
+
+def _doubts(subject: Subject, name: str, strength: str, bench: Bench, readings: NudgedReadings) -> Iterator[Doubt]:
+    """Nudges that move the cells' nodes by too little for the solver, or for a converter, to see."""
+    free = {node for array in subject.circuit.arrays for node in array.pins} - subject.circuit.held_nodes
+    at = [k for node, k in subject.circuit.node_index.items() if node in free]
+    shift = float(np.median(np.abs(readings.high.nodes - readings.free.nodes)[:, at]))
+    volts = float(np.median(np.abs(readings.free.nodes[:, at])))
+    own = bench.tolerances
+    floor = own.vntol + own.reltol * volts if own else _ROUNDING * volts
+    found = f"the nudge moves the cells' nodes by {show(shift, 'V')} (median)"
+    if shift < _MARGIN * floor:
+        why = f"within {_MARGIN} × of the solver's floor of {show(floor, 'V')}; raise {strength}"
+        why += ", or lower chip.reltol and chip.vntol" if own else ""
+        yield Doubt(name, bench.name, f"{found}, {why}", shift, floor)
+    if (step := subject.adc_step) is not None and shift < step:
+        why = f"below one step of the converter, {show(step, 'V')}; raise {strength}, or read with more bits"
+        yield Doubt(name, bench.name, f"{found}, {why}", shift, step)
+
+
+def _by_current(subject: Subject, beta: float, variant: Variant) -> EquilibriumPropagation:
+    return EquilibriumPropagation(subject.circuit, subject.cost, beta=beta, variant=variant, nudging=Nudging.CURRENT)
+
+
+def _simulated(circuit: Circuit, tolerances: Tolerances) -> Bench:
+    return Bench("ngspice", NgspiceChip(circuit, tolerances=tolerances), tolerances)
+
+
+def _gradient(rule: LearningRule, chip: Chip, subject: Subject) -> Conductances:
+    return rule.gradient(rule.measure(chip, subject.batch, np.random.default_rng(subject.seed)))
+
+
+def _apart(ours: Array, theirs: Array) -> tuple[float, float]:
+    """Relative error and cosine."""
+    error, mine, size = (float(np.linalg.norm(part)) for part in (ours - theirs, ours, theirs))
+    return _ratio(error, size), float(np.clip(_ratio(float(ours @ theirs), mine * size), -1, 1))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else np.nan

@@ -1,0 +1,250 @@
+"""`harness check`: a circuit against independent truths, as a table of figures with bounds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.chip.base import Chip
+from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
+from harness.chip.nodal.chip import NodalChip
+from harness.circuit import (
+    GROUND,
+    BidirectionalAmplifier,
+    Circuit,
+    Crossbar,
+    CurrentSource,
+    Diode,
+    Edges,
+    Gyrator,
+    Reduction,
+    Resistor,
+    Transformer,
+)
+from harness.circuit.scaling import is_reciprocal
+from harness.training.controller import LearningRule
+from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
+from harness.learning.costs import Cost
+from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging
+from harness.learning.rules.linearization import HardwareLinearization
+from harness.measurement import Array, Batch, Conductances, Drive, Index, Injection
+from harness.netlist.tolerances import Tolerances
+
+TIGHT = Tolerances(reltol=1e-9, vntol=1e-12, abstol=1e-15)
+_PROBED_CELLS = 12  # per crossbar, for finite differences
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure and its bound."""
+
+    name: str
+    value: float
+    bound: float
+    unit: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the figure is within its bound (NaN is not)."""
+        return bool(self.value <= self.bound)
+
+
+def check_circuit(
+    circuit: Circuit,
+    cost: Cost,
+    batch: Batch,
+    *,
+    beta: float,
+    tolerances: Tolerances,
+    rng: np.random.Generator,
+    springs: bool = True,
+    ngspice: bool = True,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Iterator[Check]:
+    """All checks of a circuit with the conductances that it is programmed to.
+
+    Bounds on voltages hold for signals of a volt and grow in proportion with larger ones.
+
+    Args:
+        circuit: the full circuit.
+        cost: gives the nudge (by current) and the gradient.
+        batch: the samples to check with.
+        beta: nudging strength, S.
+        tolerances: those that the experiment trains with.
+        rng: draws the cells for finite differences.
+        springs: whether learning nudges by springs of −β, which the network must bear.
+        ngspice: also run the checks that need ngspice.
+        tell: is told what is being done.
+    """
+    if springs:
+        own = Reduction(circuit).reduce(circuit.conductances).output_conductance()
+        yield Check("β against the network's own conductance at the outputs", beta / own, 1.0, "relative")
+    nodal = NodalChip(circuit)
+    (free,) = nodal.measure([Drive(batch.inputs)])
+    drives = [Drive(batch.inputs)]
+    slopes = cost.slopes(free.outputs, batch.targets)
+    drives += [Drive(batch.inputs, Injection(-b * slopes), name) for b, name in ((beta, "+β"), (-beta, "−β"))]
+    signal = max(1.0, float(np.abs(free.nodes).max()))
+    reference = _nodes(nodal, drives)
+    if ngspice:
+        tell("reduced netlist in ngspice")
+        reduced = _nodes(NgspiceChip(circuit, tolerances=TIGHT), drives)
+        default = _nodes(NgspiceChip(circuit, tolerances=tolerances), drives)
+        yield Check(
+            "ngspice against nodal, at the experiment's tolerances", _apart(default, reference), 1e-5 * signal, "V"
+        )
+        yield Check("ngspice against nodal, reltol 1e-9", _apart(reduced, reference), 1e-9 * signal, "V")
+        tell("full netlist in ngspice")
+        full = _nodes(FullNetlistChip(circuit, tolerances=TIGHT), drives)
+        yield Check("reduced against full netlist, reltol 1e-9", _apart(full, reduced), 1e-9 * signal, "V")
+    yield Check(
+        "Kirchhoff's current law in the full circuit, nodal",
+        kirchhoff_residual(circuit, reference[0]),
+        1e-9,
+        "of the currents",
+    )
+    tell("gradient against finite differences")
+    yield from _gradient_checks(circuit, cost, batch, beta, rng)
+    if ngspice:
+        tell("gradient in ngspice")
+        _, rule = _rule(circuit, cost, beta)
+        ours, theirs = (_gradient(rule, c, batch) for c in (NgspiceChip(circuit, tolerances=tolerances), nodal))
+        for array, a, b in zip(circuit.arrays, ours, theirs, strict=True):
+            yield Check(f"gradient of {array.name}: ngspice against nodal", _relative(a, b), 1e-2, "relative")
+
+
+def finite_differences(
+    circuit: Circuit, cost: Cost, batch: Batch, cells: Sequence[Index], *, step: float = 3e-4
+) -> Conductances:
+    """∂C/∂g (V²/S) by central differences of fourth order on the nodal chip, for chosen cells.
+
+    Args:
+        circuit: with every probed cell at least twice `step` of the array's mean inside its range.
+        cost: mean over the batch.
+        batch: the samples.
+        cells: per array the cells ``[k, axes]`` (word, bit; or edge).
+        step: relative to the array's mean conductance.
+    """
+    chip = NodalChip(circuit, tolerance=1e-10)
+    slopes = []
+    for k, (array, chosen) in enumerate(zip(circuit.arrays, cells, strict=True)):
+        change = step * array.conductances.mean()
+        found = np.empty(len(chosen))
+        for row, cell in enumerate(map(tuple, chosen)):
+            costs = []
+            for steps in (2, 1, -1, -2):
+                moved = [g.copy() for g in circuit.conductances]
+                moved[k][cell] += steps * change
+                chip.program(moved)
+                (reading,) = chip.measure([Drive(batch.inputs)])
+                costs.append(cost.values(reading.outputs, batch.targets).mean())
+            found[row] = np.dot(costs, [-1, 8, -8, 1]) / (12 * change)
+        slopes.append(found)
+    return tuple(slopes)
+
+
+def _gradient_checks(
+    circuit: Circuit, cost: Cost, batch: Batch, beta: float, rng: np.random.Generator
+) -> Iterator[Check]:
+    """Centered equilibrium propagation with a small nudge, or linearization, against finite differences, per array."""
+    moved = inside(circuit)
+    cells = [rng.integers(0, array.shape, (_PROBED_CELLS, len(array.shape))) for array in circuit.arrays]
+    truth = finite_differences(moved, cost, batch, cells)
+    name, rule = _rule(moved, cost, 1e-3 * beta)
+    gradient = _gradient(rule, NodalChip(moved, tolerance=1e-10), batch)
+    for array, chosen, ours, theirs in zip(circuit.arrays, cells, gradient, truth, strict=True):
+        value = _relative(ours[tuple(chosen.T)], theirs)
+        yield Check(f"gradient of {array.name}: {name} against finite differences", value, 1e-5, "relative")
+
+
+def _rule(circuit: Circuit, cost: Cost, beta: float) -> tuple[str, EquilibriumPropagation | HardwareLinearization]:
+    """What reads a circuit's gradient: a centered nudge, or where there is no energy a small-signal phase."""
+    if is_reciprocal(circuit):
+        nudged = EquilibriumPropagation(circuit, cost, beta=beta, nudging=Nudging.CURRENT)
+        return "equilibrium propagation", nudged
+    return "hardware linearization", HardwareLinearization(circuit, cost, gamma=beta)
+
+
+def inside(circuit: Circuit) -> Circuit:
+    """The circuit with every cell far enough inside its range to be moved both ways."""
+    moved = []
+    for array in circuit.arrays:
+        room = min(1e-3 * array.conductances.mean(), (array.g_max - array.g_min) / 4)
+        moved.append(np.clip(array.conductances, array.g_min + room, array.g_max - room))
+    return circuit.with_conductances(moved)
+
+
+def _gradient(rule: LearningRule, chip: Chip, batch: Batch) -> Conductances:
+    return rule.gradient(rule.measure(chip, batch, np.random.default_rng(0)))
+
+
+def _nodes(chip: Chip, drives: Sequence[Drive]) -> Array:
+    return np.stack([reading.nodes for reading in chip.measure(drives)])
+
+
+def _apart(first: Array, second: Array) -> float:
+    return float(np.abs(first - second).max())
+
+
+def _relative(ours: Array, theirs: Array) -> float:
+    return float(np.linalg.norm(ours - theirs) / max(np.linalg.norm(theirs), np.finfo(float).tiny))
+
+
+def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
+    """Largest net current into any free node of the unreduced circuit, as a share of the largest that any node passes.
+
+    Args:
+        circuit: with the conductances under which the nodes were read.
+        nodes: V, ``[batch, nodes]``, of a free phase.
+
+    What a transformer draws cannot be told from voltages: its pins are left out.
+    """
+    index = circuit.grounded_index
+    volts = np.column_stack([nodes, np.zeros(len(nodes))])
+    net, size = np.zeros_like(volts), np.zeros_like(volts)
+
+    def add(into: int, amperes: Array) -> None:
+        net[:, into] += amperes
+        size[:, into] += np.abs(amperes)
+
+    for element in circuit.elements:
+        match element:
+            case Edges(conductances=g):
+                first, second = element.ends(index)
+                currents = (volts[:, first] - volts[:, second]) * g  # from the first end to the second
+                for ends, sign in ((first, -1.0), (second, 1.0)):
+                    np.add.at(net.T, ends, sign * currents.T)
+                    np.add.at(size.T, ends, np.abs(currents).T)
+            case Crossbar(words=words, bits=bits, conductances=g):
+                w, b = ([index[n] for n in lines] for lines in (words, bits))
+                currents = (volts[:, w, None] - volts[:, None, b]) * g  # from word to bit
+                net[:, b] += currents.sum(axis=1)
+                net[:, w] -= currents.sum(axis=2)
+                size[:, b] += np.abs(currents).sum(axis=1)
+                size[:, w] += np.abs(currents).sum(axis=2)
+            case Resistor(_, a, b, conductance):
+                current = conductance * (volts[:, index[a]] - volts[:, index[b]])
+                add(index[a], -current)
+                add(index[b], current)
+            case Diode(_, anode, cathode, model):
+                over = volts[:, index[anode]] - volts[:, index[cathode]]
+                scale = np.array(model.emission * THERMAL_VOLTAGE)
+                current, _ = current_and_slope(over, np.array(model.saturation_current), scale)
+                add(index[anode], -current)
+                add(index[cathode], current)
+            case Gyrator(_, a, b, c, d, conductance):
+                drop_1, drop_2 = (volts[:, index[p]] - volts[:, index[q]] for p, q in ((a, b), (c, d)))
+                for node, current in ((a, -drop_2), (b, drop_2), (c, drop_1), (d, -drop_1)):
+                    add(index[node], conductance * current)
+            case CurrentSource(_, source, sink, amperes):
+                add(index[source], np.full(len(volts), -amperes))
+                add(index[sink], np.full(len(volts), amperes))
+    for element in reversed(
+        circuit.elements
+    ):  # from the last stage back: what a stage is asked for, it asks of its input
+        if isinstance(element, BidirectionalAmplifier):
+            add(index[element.input], net[:, index[element.output]] / element.gain)
+    held = {e.drives for e in circuit.elements} | {GROUND}
+    held |= {node for e in circuit.elements if isinstance(e, Transformer) for node in e.pins}
+    free = [k for node, k in index.items() if node not in held]
+    return float(np.abs(net[:, free]).max(initial=0.0) / max(size.max(), np.finfo(float).tiny))

@@ -1,0 +1,119 @@
+"""Golden results: a JSON file beside the suite, made to be read in a review and kept under version control.
+
+For each case: the values, every setting that decided them, the versions they were measured with, when and why, and what
+stood there before. A change of a setting shows as a line of its own.
+"""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date as calendar
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.chip.ngspice.session import open_session
+from harness.errors import ExperimentError
+from harness.files.writing import write_atomic
+from harness.files.reading import read_json
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What was golden before."""
+
+    date: str
+    reason: str
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What a case should come to."""
+
+    values: dict[str, float]
+    """By quantity, SI units."""
+    settings: dict[str, Any]
+    """`harness.studies.regress.suite.Case.identity` at that time."""
+    versions: dict[str, str]
+    date: str
+    """ISO 8601."""
+    reason: str
+    history: tuple[Earlier, ...] = ()
+    """Newest first."""
+
+    def changed(self, settings: Mapping[str, Any]) -> list[str]:
+        """Settings that are not what they were, a clause for each."""
+        keys = [*settings, *(key for key in self.settings if key not in settings)]
+        pairs = {key: (self.settings.get(key), settings.get(key)) for key in keys}
+        return [f"{key} was {_said(old)}, is {_said(new)}" for key, (old, new) in pairs.items() if old != new]
+
+
+def replaced(
+    old: Golden | None, values: Mapping[str, float], settings: Mapping[str, Any], reason: str, *, ngspice: bool
+) -> Golden:
+    """A golden of today; what it replaces goes into its history."""
+    history = () if old is None else (Earlier(old.date, old.reason, old.values), *old.history)
+    today = calendar.today().isoformat()
+    return Golden(dict(values), dict(settings), versions(ngspice=ngspice), today, reason, history)
+
+
+def versions(*, ngspice: bool) -> dict[str, str]:
+    """What values may depend on in their last bits.
+
+    Raises:
+        NgspiceMissing: its version is wanted and it cannot be loaded.
+    """
+    found = {name: metadata.version(name) for name in ("harness", "numpy", "scipy", "scikit-learn")}
+    found |= {"python": platform.python_version()}
+    return found | ({"ngspice": open_session().version_text} if ngspice else {})
+
+
+def read_goldens(path: Path) -> dict[str, Golden]:
+    """Goldens by the names of their cases; none where there is no file.
+
+    Raises:
+        ExperimentError: the file is damaged, or of another version.
+    """
+    if not path.exists():
+        return {}
+    content = read_json(path, ExperimentError)
+    try:
+        if content["format"] != _FORMAT:
+            raise ValueError(f"format {content['format']}, this version reads {_FORMAT}")
+        return _GOLDENS.validate_python(content["cases"])
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise ExperimentError(f"{path} is damaged, or of another version, and cannot be read ({error})") from error
+
+
+def write_goldens(path: Path, goldens: Mapping[str, Golden]) -> None:
+    """Replace the file as a whole."""
+    cases = {name: _GOLDEN.dump_python(golden) for name, golden in goldens.items()}
+    write_atomic(path, (_laid_out({"format": _FORMAT, "cases": cases}) + "\n").encode())
+
+
+_GOLDEN = TypeAdapter(Golden)
+_GOLDENS = TypeAdapter(dict[str, Golden])
+
+
+def _laid_out(value: Any, indent: str = "") -> str:
+    """JSON with a line for each key, and lists of numbers or texts in one line."""
+    deeper = indent + "  "
+    match value:
+        case dict() if value:
+            lines = [
+                f"{deeper}{json.dumps(key, ensure_ascii=False)}: {_laid_out(v, deeper)}" for key, v in value.items()
+            ]
+            return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+        case list() | tuple() if any(isinstance(item, dict) for item in value):
+            return "[\n" + ",\n".join(deeper + _laid_out(item, deeper) for item in value) + f"\n{indent}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _said(value: Any) -> str:
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False)

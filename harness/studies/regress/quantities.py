@@ -1,0 +1,239 @@
+"""What can be measured of a case, one seed at a time.
+
+Trained quantities come from a training with the case's own settings. `deployed_accuracy` comes from a training of the
+ideal experiment (no variation, no imperfect pins, exact programming, on the nodal chip) whose conductances are written
+into the case's chip. Gradients and voltages are measured at one set of conductances, on the case's chip and on the
+ideal one: the initial conductances, or those after ``practice`` steps of the ideal training.
+"""
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.training import controller
+from harness.chip.base import Chip
+from harness.chip.nodal.chip import NodalChip
+from harness.experiment.chip_sections import ChipSettings
+from harness.training.controller import EpochDone, StepDone
+from harness.errors import ChipError
+from harness.experiment.experiment import Experiment
+from harness.learning import AnalyticalGradient
+from harness.measurement import Array, Conductances, Drive
+from harness.training.runs import HEADINGS, LEDGER, Position
+from harness.experiment.settings import Settings
+
+_PRECISE = 1e-11  # V: Newton tolerance of the ideal chip
+_SHOWN = 10_000  # training rows that are evaluated at most, as a finished run does
+_SECTIONS = ("variation", "programming", "imperfect")
+
+
+def _root_mean_square(values: Sequence[float]) -> float:
+    return math.sqrt(math.fsum(value**2 for value in values) / len(values))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that a band can bound."""
+
+    unit: str
+    about: str
+    over_seeds: Callable[[Sequence[float]], float] = _mean
+
+
+def _ledger_unit(name: str) -> str:
+    unit = re.search(r"\((\w+)\)$", HEADINGS.get(name, name))
+    return unit.group(1) if unit else ""
+
+
+TRAINED = ("test_accuracy", "train_accuracy", "test_loss", *LEDGER)
+"""Quantities that ask for a training of the case."""
+QUANTITIES: dict[str, Quantity] = {
+    "test_accuracy": Quantity("", "of held-out rows after training with the case's settings (R² for values)"),
+    "train_accuracy": Quantity("", "of at most 10,000 training rows after the same training"),
+    "test_loss": Quantity("V²", "mean cost of held-out rows after the same training"),
+    "deployed_accuracy": Quantity("", "of held-out rows on the case's chip, with conductances of an ideal training"),
+    "gradient_cosine": Quantity("", "between measured and exact gradient; the smallest of the arrays"),
+    "voltage_error": Quantity("V", "of outputs against the ideal chip's, root mean square", _root_mean_square),
+    "largest_voltage_error": Quantity("V", "of outputs against the ideal chip's, the largest", max),
+    **{name: Quantity(_ledger_unit(name), f"{HEADINGS.get(name, name)}, by the whole training") for name in LEDGER},
+}
+"""By the names that suites use. Several seeds are averaged, but for the two voltage errors."""
+
+
+class Stopped(Exception):  # noqa: N818 - a wish, not an error
+    """Somebody asked to stop."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """An ideal training, all of it or its first steps; several cases may need the same one."""
+
+    settings: Settings
+    steps: int | None = None
+    """None for all."""
+
+    @property
+    def key(self) -> str:
+        """Equal for preparations that give the same conductances."""
+        return f"{self.steps} {self.settings.to_toml()}"
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Conductances:
+        """The conductances at its end, S.
+
+        Raises:
+            HarnessError: the experiment cannot be built or trained.
+            Stopped: `stop` said True.
+        """
+        subject = Experiment(self.settings)
+        with subject.open_chip() as chip:
+            done = 0
+            for event in _steps(subject, chip, stop):
+                done += isinstance(event, StepDone)
+                if done == self.steps:
+                    break
+            return chip.conductances
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is to be measured of a case with one seed."""
+
+    settings: Settings
+    names: tuple[str, ...]
+    """Of quantities."""
+    samples: int = 32
+    """Rows, at most, that gradients (training rows) and voltages (held-out rows) are measured on."""
+    practice: int = 0
+    """Steps of the ideal training before gradients and voltages are measured."""
+
+    @property
+    def practised(self) -> Preparation | None:
+        """What gives the conductances for gradients and voltages; None for the initial ones."""
+        wanted = {"gradient_cosine", "voltage_error", "largest_voltage_error"} & {*self.names}
+        return Preparation(ideal(self.settings), self.practice) if wanted and self.practice else None
+
+    @property
+    def deployed(self) -> Preparation | None:
+        """What gives the conductances for `deployed_accuracy`."""
+        return Preparation(ideal(self.settings)) if "deployed_accuracy" in self.names else None
+
+    def run(
+        self,
+        practised: Conductances | None = None,
+        deployed: Conductances | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> dict[str, float]:
+        """The quantities, from what the preparations gave; each group on a chip of its own.
+
+        Raises:
+            HarnessError: the experiment cannot be built, the chip failed, or a quantity is not finite.
+            Stopped: `stop` said True.
+        """
+        subject, found = Experiment(self.settings), dict[str, float]()
+        if {*TRAINED} & {*self.names}:
+            found |= _trained(subject, self.names, stop)
+        if deployed is not None:
+            with _programmed(subject, deployed) as chip:
+                found["deployed_accuracy"] = controller.evaluate(chip, subject.cost, subject.data.test).accuracy
+        at = subject.circuit.conductances if practised is None else practised
+        if "gradient_cosine" in self.names:
+            found["gradient_cosine"] = gradient_cosine(subject, at, self.samples)
+        if {"voltage_error", "largest_voltage_error"} & {*self.names}:
+            apart = voltage_differences(subject, at, self.samples)
+            found["voltage_error"] = float(np.sqrt(np.mean(apart**2)))
+            found["largest_voltage_error"] = float(np.abs(apart).max())
+        for name in self.names:
+            if not math.isfinite(found[name]):
+                raise ChipError(f"{name} is {found[name]}, which no band can hold")
+        return {name: float(found[name]) for name in self.names}
+
+
+def ideal(settings: Settings) -> Settings:
+    """The experiment on an ideal nodal chip: nothing varies, nothing is imperfect, writes are exact."""
+    fields = Settings.model_fields
+    plain: dict[str, Any] = {name: fields[name].get_default() for name in _SECTIONS if name in fields}
+    return settings.model_copy(update={**plain, "chip": ChipSettings(kind="nodal", access=settings.chip.access)})
+
+
+def gradient_cosine(subject: Experiment, at: Conductances, samples: int) -> float:
+    """Between the gradient that the experiment's rule measures on its chip and the exact one of the ideal circuit.
+
+    The smallest over the arrays that have an exact gradient; −1…1.
+
+    Args:
+        subject: whose first training rows are shown.
+        at: conductances that are programmed, S, one array per trainable array.
+        samples: rows at most.
+
+    Raises:
+        ChipError: the exact gradient is zero everywhere, or the chip failed.
+    """
+    batch = subject.data.train.first(samples).batch(slice(None))
+    rng = np.random.default_rng(subject.settings.training.seed)
+    with _programmed(subject, at) as chip:
+        ours = subject.rule.gradient(subject.rule.measure(chip, batch, rng))
+    nodal = NodalChip(subject.circuit, tolerance=_PRECISE)
+    nodal.program(at)
+    exact = AnalyticalGradient(subject.circuit, subject.cost)
+    truth = exact.gradient(exact.measure(nodal, batch, rng))
+    pairs = [(mine.ravel(), true.ravel()) for mine, true in zip(ours, truth, strict=True) if np.any(true)]
+    if not pairs:
+        raise ChipError("gradient_cosine: the exact gradient is zero in every array; give the case some 'practice'")
+    return min(_cosine(mine, true) for mine, true in pairs)
+
+
+def voltage_differences(subject: Experiment, at: Conductances, samples: int) -> Array:
+    """V ``[samples, outputs]`` by which outputs on the experiment's chip differ from the ideal nodal chip's.
+
+    Arguments as for `gradient_cosine`, but for the rows: the first held-out ones.
+    """
+    drives = [Drive(subject.data.test.first(samples).batch(slice(None)).inputs)]
+    nodal = NodalChip(subject.circuit, tolerance=_PRECISE)
+    nodal.program(at)
+    with _programmed(subject, at) as chip:
+        return chip.measure(drives)[0].outputs - nodal.measure(drives)[0].outputs
+
+
+def _trained(subject: Experiment, names: Collection[str], stop: Callable[[], bool]) -> dict[str, float]:
+    """As `Experiment.train` finds them, without a run directory."""
+    with subject.open_chip() as chip:
+        rows = [event.row for event in _steps(subject, chip, stop) if isinstance(event, EpochDone)]
+        found = {name: float(sum(getattr(row, name) for row in rows)) for name in LEDGER}
+        found |= {"test_accuracy": rows[-1].test_accuracy, "test_loss": rows[-1].test_loss}
+        if "train_accuracy" in names:
+            shown = subject.data.train.first(_SHOWN)
+            found["train_accuracy"] = controller.evaluate(chip, subject.cost, shown).accuracy
+    return found
+
+
+def _steps(subject: Experiment, chip: Chip, stop: Callable[[], bool]) -> Iterator[StepDone | EpochDone]:
+    """The training of an experiment from its initial conductances."""
+    start = Position(chip.conductances, subject.update.init(chip.conductances))
+    for event in controller.training(
+        chip, subject.rule, subject.update, subject.cost, subject.data, subject.plan, start
+    ):
+        if stop():
+            raise Stopped
+        yield event
+
+
+@contextmanager
+def _programmed(subject: Experiment, conductances: Conductances) -> Iterator[Chip]:
+    with subject.open_chip() as chip:
+        chip.program(conductances)
+        yield chip
+
+
+def _cosine(ours: Array, truth: Array) -> float:
+    """0 for a gradient that was measured to be nothing."""
+    sizes = float(np.linalg.norm(ours)) * float(np.linalg.norm(truth))
+    return float(np.clip(ours @ truth / sizes, -1, 1)) if sizes else 0.0

@@ -1,0 +1,334 @@
+"""Sweeps: an experiment at many points, in parallel, into a directory that can be gone on with.
+
+::
+
+    sweep.json     what the sweep is: keys, values, bounds, seeds, and every point with all its settings
+    points/        a run directory for each point that is trained (`harness.training.runs`), without its pictures
+    origins/       of a deployment: the runs whose conductances are deployed, one for each seed
+    deployed/      of a deployment: a run directory for each point, tuned in place or only evaluated (deployed.json)
+    results.csv    a row for each point of which something has ended; results.parquet if pyarrow is here
+    sweep.png      test accuracy against each swept number
+
+A row: swept keys (SI units), seed, chip, what was reached (loss in V², time in s, energy in J), the run's directory,
+and any error. ``test_accuracy`` is that of a chip trained as the point says, ``deployed_accuracy`` that of one which
+was only given the conductances of its origin, ``tuned_accuracy`` after training on from there, ``origin_accuracy`` that
+of the origin on its own chip.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from warnings import warn as python_warning
+
+import pandas as pd
+
+from harness.errors import PictureError, RunError
+from harness.experiment.experiment import Experiment
+from harness.files.writing import whole_folder, write_atomic
+from harness.files.locking import alone_in
+from harness.files.reading import TABLE_LIMIT, parse_json, read_text
+from harness.training.runs import LEDGER, EpochRow, Run
+from harness.experiment.settings import Settings, merged
+from harness.studies.sweep.deployment import Deployment
+from harness.studies.sweep.executors import in_processes
+from harness.studies.sweep.jobs import DEPLOYED, Job, deployed
+from harness.studies.sweep.points import Draws, Point, column
+
+TRAINED = ("test_accuracy", "train_accuracy", "test_loss", "seconds", *LEDGER)
+"""Columns that come from training at a point."""
+SWEEP = "sweep.json"
+_COUNTED = {field.name for field in fields(EpochRow) if field.type is int}
+
+
+class Sweep:
+    """An existing sweep directory."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a sweep.
+
+        Raises:
+            RunError: the directory is missing, is no sweep, or its ``sweep.json`` cannot be read.
+        """
+        file = path / SWEEP
+        if not file.exists():
+            why = f"it holds no {SWEEP}" if path.is_dir() else "it is a file" if path.exists() else "nothing is there"
+            raise RunError(f"{path} is no sweep directory: {why}; 'harness sweep' makes one")
+        content = parse_json(read_text(file, RunError, most=TABLE_LIMIT), RunError, str(file))
+        try:
+            self.points = [_read_point(p) for p in content["points"]]
+            self.drawn = list(content.get("random", {}))
+            deployed = content.get("deployment")
+            self.deployment = deployed and Deployment(
+                [_read_point(p) for p in deployed["origins"]],
+                deployed["run"] and Path(deployed["run"]),
+                deployed["tune"],
+                deployed["train"],
+            )
+            self.name, self.keys = self.points[0].settings.name, list(self.points[0].values)
+            _check_values(self.points, self.keys)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise RunError(f"{file} is damaged, or of another version, and cannot be read ({error})") from error
+        self.path = path
+        self.units = {key: Settings.unit_of(key) for key in self.keys}
+        self.copies = [name for name, found in (("seed", True), ("chip", self.points[0].chip is not None)) if found]
+
+    @classmethod
+    def create(
+        cls, path: Path, points: Sequence[Point], *, draws: Draws | None = None, deployment: Deployment | None = None
+    ) -> "Sweep":
+        """Make the directory of a new sweep.
+
+        Args:
+            path: where nothing is yet.
+            points: of a `grid`.
+            draws: those that the grid was made with, for the record.
+            deployment: deploys conductances at every point; without it, every point is trained.
+
+        Raises:
+            ExperimentError: the conductances do not fit a point.
+            RunError: something is at `path` already.
+        """
+        if deployment is not None:
+            deployment.check(points)
+        drawn = draws.ranges if draws else {}
+        content: dict[str, Any] = {
+            "experiment": points[0].settings.name,
+            "keys": {k: list(dict.fromkeys(p.values[k] for p in points)) for k in points[0].values if k not in drawn},
+            "seeds": list(dict.fromkeys(p.settings.training.seed for p in points)),
+        }
+        if draws is not None:
+            content["random"] = {key: vars(bounds) for key, bounds in drawn.items()}
+            content |= {"draws": draws.count, "draw_seed": draws.seed}
+        content["points"] = list(map(_written, points))
+        if deployment is not None:
+            run = deployment.run and str(deployment.run)
+            origins = list(map(_written, deployment.origins))
+            content["deployment"] = {**vars(deployment), "run": run, "origins": origins}
+        exists = f"{path} exists already; go on with --resume {path}, or give another --to"
+        if path.exists():
+            raise RunError(exists)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with whole_folder(path) as made:
+                if deployment is not None and deployment.run is not None:
+                    (made / "origins").mkdir()
+                    origin = made / "origins" / deployment.origins[0].name
+                    shutil.copytree(deployment.run, origin, ignore=shutil.ignore_patterns(".*"))
+                write_atomic(made / SWEEP, _json(content))
+        except FileExistsError as error:
+            raise RunError(exists) from error
+        return cls(path)
+
+    @cached_property
+    def score(self) -> str:
+        """What its accuracies are: shares of right classes, or R²."""
+        return Experiment(self.points[0].settings).score
+
+    @property
+    def reached(self) -> list[str]:
+        """Columns of what was reached."""
+        if self.deployment is None:
+            return list(TRAINED)
+        tuned = ["tuned_accuracy", "tuned_loss", "tuned_seconds"] if self.deployment.tune else []
+        trained = TRAINED if self.deployment.train else ()
+        return ["origin_accuracy", "deployed_accuracy", "deployed_loss", *tuned, *trained]
+
+    def trainings(self) -> dict[Job, Point]:
+        """Jobs that need no other: origins, and points that are trained from the beginning."""
+        jobs: dict[Job, Point] = {}
+        if self.deployment is not None and self.deployment.run is None:
+            jobs = {Job(f"origins/{origin.name}", origin.settings): origin for origin in self.deployment.origins}
+        if self.deployment is None or self.deployment.train:
+            jobs |= {Job(f"points/{point.name}", point.settings): point for point in self.points}
+        return jobs
+
+    def deployments(self) -> dict[Job, Point]:
+        """Jobs that need an origin."""
+        if self.deployment is None:
+            return {}
+        tune, origins = self.deployment.tune, self._origins()
+        jobs = {}
+        for point in self.points:
+            settings = merged(point.settings, {"training.epochs": tune}) if tune else point.settings
+            origin = origins[point.settings.training.seed]
+            jobs[Job(f"deployed/{point.name}", settings, origin, tunes=tune > 0)] = point
+        return jobs
+
+    def _origins(self) -> dict[int, str]:
+        """Folders by seed."""
+        origins = self.deployment.origins if self.deployment else ()
+        return {origin.settings.training.seed: f"origins/{origin.name}" for origin in origins}
+
+    def row(self, point: Point, errors: Mapping[str, str]) -> dict[str, Any] | None:
+        """A row of the table: what has been reached at a point, and errors by folder; None while there is neither."""
+        reached: dict[str, Any] = {}
+        trained, used = f"points/{point.name}", f"deployed/{point.name}"
+        if self.deployment is not None and (self.path / used / DEPLOYED).exists():
+            found = deployed(self.path / used)
+            reached |= {name: found[name] for name in ("deployed_accuracy", "deployed_loss")}
+            if (result := self._result(self._origins()[point.settings.training.seed])) is not None:
+                reached["origin_accuracy"] = result["test_accuracy"]
+            if self.deployment.tune and (result := self._result(used)) is not None:
+                reached |= {f"tuned_{name}": result[f"test_{name}"] for name in ("accuracy", "loss")}
+                reached["tuned_seconds"] = result["seconds"]
+        if (result := self._result(trained)) is not None:
+            reached |= {name: result[name] for name in TRAINED}
+        told = [errors[folder] for folder in (trained, used) if folder in errors]
+        if not (reached or told):
+            return None
+        runs = [folder for folder in (trained, used) if (self.path / folder).exists()]
+        copies = {"seed": point.settings.training.seed, "chip": point.chip}
+        ended = {"run": runs[-1] if runs else None, "error": "; ".join(told) or None}
+        return {**point.values, **copies, **dict.fromkeys(self.reached), **reached, **ended}
+
+    def _result(self, folder: str) -> dict[str, Any] | None:
+        path = self.path / folder
+        return Run(path).result if path.exists() else None
+
+    def save(self, rows: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
+        """Write the table of rows by their points' names, in the order of the grid; returns it."""
+        columns = [*self.keys, *self.copies, *self.reached, "run", "error"]
+        table = pd.DataFrame([rows[p.name] for p in self.points if p.name in rows], columns=columns)
+        # whole numbers also where failed points leave gaps
+        table = table.astype({name: "Int64" if name in _COUNTED else "float64" for name in self.reached})
+        write_atomic(self.path / "results.csv", table.to_csv(index=False).encode())
+        if find_spec("pyarrow"):
+            write_atomic(self.path / "results.parquet", table.to_parquet(engine="pyarrow", index=False))
+        return table
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    """UTF-8; a path that is not becomes an escape of JSON's, which reads back as the same path."""
+    return json.dumps(content, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def _written(point: Point) -> dict[str, Any]:
+    return vars(point) | {"settings": point.settings.model_dump(mode="json", exclude_none=True)}
+
+
+def _read_point(content: dict[str, Any]) -> Point:
+    settings = Settings.model_validate(content["settings"])
+    return Point(content["name"], content["values"], settings, content.get("chip"))
+
+
+def _check_values(points: Sequence[Point], keys: Sequence[str]) -> None:
+    """Refuse values, which head the rows of the table, that are not those of the settings beside them.
+
+    Raises:
+        ValueError: they are not.
+    """
+    for key in keys:
+        for point, value in zip(points, column([point.settings for point in points], key), strict=True):
+            if point.values[key] != value:
+                raise ValueError(
+                    f"point {point.name}: {key} is {point.values[key]!r} in its values, {value!r} in its settings"
+                )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job that has ended, for whoever watches."""
+
+    point: Point
+    folder: str
+    error: str | None
+    accuracy: dict[str, float]
+    """What was reached: ``test_accuracy``, or ``deployed_accuracy`` and, if tuned, ``tuned_accuracy``."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of `run` has come to."""
+
+    table: pd.DataFrame
+    missing: int
+    """Jobs that were stopped, or never begun."""
+    errors: dict[str, str]
+    """Of jobs, by their folders."""
+
+
+def run(
+    sweep: Sweep,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    watch: Callable[[Ended], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+    warn: Callable[[str], None] = python_warning,
+) -> Outcome:
+    """Do every job that is not complete, from its checkpoint if it has one.
+
+    Args:
+        sweep: from `Sweep.create`, or reopened.
+        workers: most processes at the same time, each with a libngspice of its own; no result depends on them.
+        scheduler: address of a Dask cluster, whose workers are used instead (`harness.studies.sweep.remote`).
+        watch: sees each job that has ended.
+        stop: asked several times a second; when it says True, jobs end with a checkpoint after their current batch.
+        warn: is told when the picture could not be drawn.
+
+    Raises:
+        RunError: another process works there.
+        ChipError: the cluster cannot be used, or failed.
+    """
+    with alone_in(sweep.path, f"sweep {sweep.path}"):
+        errors: dict[str, str] = {}
+        rows = {point.name: row for point in sweep.points if (row := sweep.row(point, errors)) is not None}
+        table = sweep.save(rows)
+        for jobs in (sweep.trainings(), sweep.deployments()):
+            ready = []
+            for job, point in jobs.items():
+                if job.origin in errors:
+                    errors[job.folder] = f"the conductances to deploy could not be trained: {errors[job.origin]}"
+                    rows[point.name] = sweep.row(point, errors) or {}
+                elif not job.complete(sweep.path) and not stop():
+                    ready.append(job)
+            table = sweep.save(rows)
+            with closing(_executed(ready, sweep.path, workers, scheduler, stop)) as ended:
+                for job, error in ended:
+                    if error is None and not job.complete(sweep.path):
+                        continue  # stopped
+                    errors |= {} if error is None else {job.folder: error}
+                    point = jobs[job]
+                    if not job.folder.startswith("origins/"):
+                        rows[point.name] = sweep.row(point, errors) or {}
+                        table = sweep.save(rows)
+                    watch(Ended(point, job.folder, error, _accuracies(sweep.path / job.folder)))
+        _draw(sweep, table, warn)
+    every = [*sweep.trainings(), *sweep.deployments()]
+    missing = sum(job.folder not in errors and not job.complete(sweep.path) for job in every)
+    return Outcome(table, missing, errors)
+
+
+def _draw(sweep: Sweep, table: pd.DataFrame, warn: Callable[[str], None]) -> None:
+    try:
+        from harness.pictures.sweeps import draw_sweep  # noqa: PLC0415 - matplotlib takes a second to import
+
+        losses = sweep.score != "accuracy"
+        picture = draw_sweep(table, sweep.keys, sweep.name, drawn=sweep.drawn, losses=losses, units=sweep.units)
+        write_atomic(sweep.path / "sweep.png", picture)
+    except (PictureError, OSError) as error:
+        warn(f"sweep {sweep.path} has no picture: {error}")
+
+
+def _executed(
+    jobs: Sequence[Job], path: Path, workers: int, scheduler: str | None, stop: Callable[[], bool]
+) -> Generator[tuple[Job, str | None]]:
+    if scheduler is None or not jobs:
+        return in_processes(jobs, path, workers, stop)
+    from harness.studies.sweep.remote import on_cluster  # noqa: PLC0415 - Dask is an extra
+
+    return on_cluster(jobs, path, scheduler, stop)
+
+
+def _accuracies(folder: Path) -> dict[str, float]:
+    there = (folder / DEPLOYED).exists()
+    found = {"deployed_accuracy": deployed(folder)["deployed_accuracy"]} if there else {}
+    if folder.exists() and (result := Run(folder).result) is not None:
+        found["tuned_accuracy" if there else "test_accuracy"] = result["test_accuracy"]
+    return found

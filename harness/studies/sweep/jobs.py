@@ -1,0 +1,120 @@
+"""What one worker of a sweep does at a time: train a point, or deploy conductances that were trained elsewhere."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.training.controller import evaluate
+from harness.errors import HarnessError, RunError
+from harness.experiment.experiment import Experiment
+from harness.files.writing import write_atomic
+from harness.experiment.manifest import check_settings
+from harness.measurement import Conductances
+from harness.experiment.memory import exhausted
+from harness.files.reading import read_json
+from harness.training.runs import Run, Start
+from harness.experiment.settings import Settings
+
+DEPLOYED = "deployed.json"
+"""Loss and accuracy on the held-out rows before any tuning; its presence says that they were evaluated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A run directory to be filled."""
+
+    folder: str
+    """Inside the sweep's directory, such as ``points/0-beta=1e-06-seed=0``."""
+    settings: Settings
+    origin: str | None = None
+    """Folder of the run whose conductances are deployed here; None trains from the experiment's own."""
+    tunes: bool = False
+    """Whether deployed conductances are then trained in place."""
+
+    def complete(self, directory: Path) -> bool:
+        """Whether there is nothing left to do in a sweep's directory.
+
+        Raises:
+            RunError: the run there is damaged, or was made with other settings.
+        """
+        folder = directory / self.folder
+        if not folder.exists() or (self.origin is not None and not (folder / DEPLOYED).exists()):
+            return False
+        check_settings(Run(folder), self.settings, before=True)
+        return (self.origin is not None and not self.tunes) or Run(folder).result is not None
+
+    def start(self, directory: Path) -> Conductances | None:
+        """Conductances to deploy, S; None for a training.
+
+        Raises:
+            RunError: the origin has no checkpoint.
+        """
+        if self.origin is None:
+            return None
+        position = Run(directory / self.origin).position()
+        if position is None:
+            raise RunError(f"run {directory / self.origin} has no checkpoint yet, and so nothing to deploy")
+        return position.conductances
+
+
+def perform(job: Job, folder: Path, start: Conductances | None, stop: Callable[[], bool]) -> str | None:
+    """Do a job, from the checkpoint in its folder if there is one; gives its error if it fails.
+
+    Args:
+        job: what to do.
+        folder: its run directory, which may not exist yet.
+        start: from `Job.start`.
+        stop: asked after every batch; training ends with a checkpoint when it says True.
+    """
+    subject = Experiment(job.settings)
+    try:
+        inside = None if start is None else _inside(subject, start)
+        run = _opened(subject, folder, inside, job.origin)
+        if inside is not None and not (folder / DEPLOYED).exists():
+            _deploy(subject, run, inside)
+        if start is None or job.tunes:
+            subject.train(run, stop=stop, pictures=False)
+    except HarnessError as error:
+        return str(error)
+    except MemoryError as error:
+        return exhausted(error)
+    return None
+
+
+def deployed(folder: Path) -> dict[str, Any]:
+    """What a run directory says of its deployment.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    found = read_json(folder / DEPLOYED, RunError)
+    for name in ("deployed_accuracy", "deployed_loss"):
+        if not isinstance(found.get(name), int | float) or isinstance(found[name], bool):
+            raise RunError(f"{folder / DEPLOYED} is damaged: {name!r} is no number; remove it and resume the sweep")
+    return found
+
+
+def _opened(subject: Experiment, folder: Path, start: Conductances | None, origin: str | None) -> Run:
+    """The run of a job, which begins with conductances that are deployed."""
+    if not folder.exists():
+        return subject.create_run(folder, None if start is None else Start(start, {"origin": {"run": origin}}))
+    run = Run(folder)
+    subject.check(run)
+    return run
+
+
+def _inside(subject: Experiment, start: Conductances) -> Conductances:
+    """The nearest that this chip's cells can hold."""
+    return tuple(np.clip(g, array.g_min, array.g_max) for g, array in zip(start, subject.circuit.arrays, strict=True))
+
+
+def _deploy(subject: Experiment, run: Run, conductances: Conductances) -> None:
+    with subject.open_chip() as chip:
+        chip.program(conductances)
+        found = evaluate(chip, subject.cost, subject.data.test)
+    reached = {"deployed_accuracy": found.accuracy, "deployed_loss": found.loss, "samples": len(found.outputs)}
+    write_atomic(run.path / DEPLOYED, (json.dumps(reached, indent=2) + "\n").encode())

@@ -1,0 +1,189 @@
+"""Points of a sweep: a grid, draws at random, seeds and chips, all of them validated before anything is trained."""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from harness.errors import ExperimentError
+from harness.experiment.experiment import Experiment
+from harness.experiment.memory import refuse_points
+from harness.experiment.settings import Settings
+
+_CHIP = "variation.seed"
+"""The key that says which chip it is."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row of a sweep."""
+
+    name: str
+    """Of its run directory."""
+    values: dict[str, Any]
+    """By swept key: a number in SI units, or text."""
+    settings: Settings
+    chip: int | None = None
+    """Which of several chips; None where there is one for each seed."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Bounds between which a key is drawn evenly, as ``--set`` takes values; whole numbers include both."""
+
+    low: str
+    high: str
+    log: bool = False
+    """Evenly in the logarithm."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Values drawn jointly for several keys; more draws of the same seed begin with the same values."""
+
+    ranges: Mapping[str, Range]
+    """By dotted key."""
+    count: int
+    seed: int = 0
+
+
+def grid(
+    experiment: str,
+    over: Mapping[str, Sequence[Any]],
+    *,
+    draws: Draws | None = None,
+    seeds: int | None = None,
+    chips: int | None = None,
+    strangers: bool = False,
+    overrides: Sequence[str] = (),
+) -> list[Point]:
+    """Every combination of values, draws, seeds and chips; the first key changes slowest, the chip fastest.
+
+    Args:
+        experiment: as `Experiment.load` takes it.
+        over: dotted keys and their values: texts as ``--set`` takes them, numbers, truth values or lists.
+        draws: the same ones at every combination of values.
+        seeds: every combination is trained with the seeds 0…seeds − 1; None keeps the experiment's own.
+        chips: so many chips for every combination and seed, numbered from 0; None keeps the experiment's own.
+        strangers: among the numbers of `chips`, that of the experiment's own chip is left out.
+        overrides: ``key=value`` texts for all points.
+
+    Raises:
+        ExperimentError: a key, value or bound is wrong, there is no point, or two points of a grid are the same.
+        DataError: a data set cannot be loaded.
+    """
+    counts = (draws.count if draws else None, seeds, chips, *map(len, over.values()))
+    refuse_points(math.prod(count for count in counts if count is not None))
+    axes = [[f"--over {key}={_text(value)}" for value in values] for key, values in over.items()]
+    first = [axis[0] for axis in axes if axis]
+    drawn = [()] if draws is None else _drawn(experiment, draws, overrides, first)
+    base = Experiment.load(experiment, overrides, swept=first).settings
+    copies = _copies(base, seeds, chips, strangers=strangers)
+    changes = [(*values, *draw, *copy) for values in product(*axes) for draw in drawn for copy in copies]
+    if not changes:
+        raise ExperimentError("a sweep without points; give every key at least one value, and at least one seed")
+    settings = [Experiment.load(experiment, overrides, swept=changed).settings for changed in changes]
+    if draws is None:
+        _refuse_twins(settings, changes)
+    for one in {str(each.data): Experiment(each) for each in settings}.values():
+        _ = one.data  # a missing file is told now, and not every worker downloads
+    columns = {key: column(settings, key) for key in (*over, *(draws.ranges if draws else ()))}
+    rows = [{key: values[k] for key, values in columns.items()} for k in range(len(settings))]
+    numbers = [None if chips is None else each.variation.seed for each in settings]
+    width = len(str(len(rows) - 1))
+    names = [
+        f"{k:0{width}}-{_name(row, each, chip)}"
+        for k, (row, each, chip) in enumerate(zip(rows, settings, numbers, strict=True))
+    ]
+    return list(map(Point, names, rows, settings, numbers))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _copies(base: Settings, seeds: int | None, chips: int | None, *, strangers: bool) -> list[tuple[str, ...]]:
+    """Changes for each seed and chip."""
+    trained = [()] if seeds is None else [(f"--seeds training.seed={seed}",) for seed in range(seeds)]
+    if chips is None:
+        return list(trained)
+    copies = []
+    for seed, change in enumerate(trained):
+        usual = base.training.seed if seeds is None else seed
+        own = usual if base.variation.seed is None else base.variation.seed
+        numbers = [number for number in range(chips + 1) if not strangers or number != own][:chips]
+        copies += [(*change, f"--chips {_CHIP}={number}") for number in numbers]
+    return copies
+
+
+def _refuse_twins(settings: Sequence[Settings], changes: Sequence[Sequence[str]]) -> None:
+    """A value given twice, or one that another key makes void."""
+    first: dict[str, int] = {}
+    for k, each in enumerate(settings):
+        if (twin := first.setdefault(each.to_toml(), k)) < k:
+            one, other = (", ".join(change.partition(" ")[2] for change in changes[n]) for n in (twin, k))
+            raise ExperimentError(f"{one!r} and {other!r} are the same experiment; leave one of them out")
+
+
+def _drawn(experiment: str, draws: Draws, overrides: Sequence[str], first: Sequence[str]) -> list[tuple[str, ...]]:
+    """Changes for each draw; `first` is a combination of the other values, beside which bounds are valid."""
+    if twice := draws.ranges.keys() & {change.partition(" ")[2].partition("=")[0] for change in first}:
+        raise ExperimentError(f"--random {min(twice)}: its values are given with --over already")
+    shares = np.random.default_rng(draws.seed).random((draws.count, len(draws.ranges)))
+    columns = []
+    for (key, bounds), share in zip(draws.ranges.items(), shares.T, strict=True):
+        low, high = (_bound(experiment, key, text, overrides, first) for text in (bounds.low, bounds.high))
+        about = f"--random {key}={bounds.low}..{bounds.high}"
+        if not low < high:
+            raise ExperimentError(f"{about}: the lower bound comes first and lies below the upper one")
+        if bounds.log and low <= 0:
+            raise ExperimentError(f"{about}:log: a logarithm needs bounds above 0; leave :log out, or raise the lower")
+        form = "[{}]" if bounds.low.startswith("[") else "{}"
+        values = _spread(share, low, high, log=bounds.log)
+        columns.append([f"--random {key}={form.format(value)}" for value in values])
+    return list(zip(*columns, strict=True))
+
+
+def _bound(experiment: str, key: str, text: str, overrides: Sequence[str], first: Sequence[str]) -> float:
+    """A number in SI units: an int where only whole numbers are allowed."""
+    settings = Experiment.load(experiment, overrides, swept=[*first, f"--random {key}={text}"]).settings
+    (value,) = column([settings], key)
+    if not isinstance(value, int | float):
+        raise ExperimentError(f"--random {key}={text}: {key} is no number; give its values with --over {key}=…")
+    return value
+
+
+def _spread(share: np.ndarray[Any, Any], low: float, high: float, *, log: bool) -> list[float]:
+    """Values at shares, 0…1, of a range."""
+    whole = isinstance(low, int) and isinstance(high, int)
+    ends = (low - 0.5, high + 0.5) if whole else (low, high)
+    if log:
+        found = np.exp(math.log(ends[0]) + share * math.log(ends[1] / ends[0]))
+    else:
+        found = ends[0] + share * (ends[1] - ends[0])
+    inside = np.clip(np.rint(found) if whole else found, low, high)
+    return [int(value) if whole else float(value) for value in inside]
+
+
+def column(settings: Sequence[Settings], key: str) -> list[Any]:
+    """The values of a dotted key in SI units: numbers (of lists, a single one) if all are, otherwise texts."""
+    contents: list[Any] = [each.model_dump(mode="json") for each in settings]
+    values = [reduce(lambda section, part: section and section.get(part), key.split("."), each) for each in contents]
+    alone = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in values]
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in alone):
+        return alone
+    return [v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
+
+
+def _name(values: Mapping[str, Any], settings: Settings, chip: int | None) -> str:
+    """Short, and of characters that no shell minds."""
+    shown = {key.rpartition(".")[2]: value for key, value in values.items()} | {"seed": settings.training.seed}
+    shown |= {} if chip is None else {"chip": chip}
+    text = "-".join(f"{key}={v:.6g}" if isinstance(v, float) else f"{key}={v}" for key, v in shown.items())
+    return re.sub(r"[^A-Za-z0-9.=-]+", "_", text)[:100]

@@ -1,0 +1,247 @@
+"""The training loop: free and nudged phases, gradient, update, write-back; it knows the `Chip` protocol only."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from harness.training import parts
+from harness.chip.base import Chip, Ledger
+from harness.datasets import Samples, Split
+from harness.learning.costs import Cost
+from harness.learning.updates.updates import Schedule, UpdateRule, UpdateState
+from harness.measurement import Array, Batch, Conductances, Drive, Reading
+from harness.training.runs import LEDGER, EpochRow, Position, Run, StepRow
+
+EVALUATION_BATCH = 256
+CHECKPOINT_SECONDS = 10.0
+_SAVING_SHARE = 30  # epochs of milliseconds are not all saved: a checkpoint takes at most a thirtieth of the time
+_ORDER, _STEP = 0, 1  # streams of random numbers: one for the order of an epoch, one for each step of it
+
+
+class Readings(Protocol):
+    """What every rule reads, whatever else it does."""
+
+    @property
+    def free(self) -> Reading:
+        """The free phase, before the update."""
+        ...
+
+
+class LearningRule(Protocol):
+    """How a batch becomes a gradient; it asks the chip through drives only and keeps no state."""
+
+    def measure(self, chip: Chip, batch: Batch, rng: np.random.Generator) -> Any:
+        """Whatever the rule asks of the chip for one batch: `Readings` of a kind of its own."""
+        ...
+
+    def gradient(self, readings: Any) -> Conductances:
+        """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and in which portions."""
+
+    epochs: int
+    batch: int
+    seed: int
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one training step did."""
+
+    loss: float
+    """Mean cost of the batch before the update, V²."""
+    accuracy: float
+    written: Conductances
+    """What the devices really did, S."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a data set's rows show of a chip."""
+
+    loss: float
+    """Mean cost, V²."""
+    accuracy: float
+    outputs: Array
+    """V, ``[samples, outputs]``."""
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """An event of `training`: one batch was learned."""
+
+    position: Position
+    row: StepRow
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An event of `training`: all samples were visited once more."""
+
+    position: Position
+    row: EpochRow
+
+
+def train_step(
+    chip: Chip,
+    rule: LearningRule,
+    update: UpdateRule,
+    cost: Cost,
+    state: UpdateState,
+    batch: Batch,
+    rng: np.random.Generator,
+) -> tuple[UpdateState, StepRecord]:
+    """Learn one batch."""
+    readings: Readings = rule.measure(chip, batch, rng)
+    gradient = rule.gradient(readings)
+    wanted, state = update.step(gradient, state)
+    written = chip.adjust(wanted)
+    outputs = readings.free.outputs
+    loss = float(cost.values(outputs, batch.targets).mean())
+    return state, StepRecord(loss=loss, accuracy=cost.score(outputs, batch.targets), written=written)
+
+
+def evaluate(chip: Chip, cost: Cost, samples: Samples) -> Evaluation:
+    """Free phases of every sample, without learning; noise is that of no step, the same at every evaluation."""
+    chip.occasion(())
+    starts = range(0, len(samples), EVALUATION_BATCH)
+    batches = (samples.batch(slice(start, start + EVALUATION_BATCH)) for start in starts)
+    outputs = np.concatenate([chip.measure([Drive(batch.inputs)])[0].outputs for batch in batches])
+    loss = float(cost.values(outputs, samples.targets).mean())
+    return Evaluation(loss, cost.score(outputs, samples.targets), outputs)
+
+
+def training(
+    chip: Chip, rule: LearningRule, update: UpdateRule, cost: Cost, data: Split, plan: Plan, start: Position
+) -> Iterator[StepDone | EpochDone]:
+    """Train from a position to the plan's end; every event carries the position that a later process can start from.
+
+    Each sample is visited once an epoch; the order of epoch e and the random numbers of each step depend on the seed,
+    e and the step alone.
+    """
+    chip.program(start.conductances)
+    position = start
+    batches = -(-len(data.train) // plan.batch)
+    for epoch in range(start.epoch, plan.epochs):
+        order = np.random.default_rng([plan.seed, _ORDER, epoch]).permutation(len(data.train))
+        for step in range(position.step, batches):
+            began, simulated, asked = time.perf_counter(), chip.simulator_seconds, chip.ledger
+            batch = data.train.batch(order[step * plan.batch : (step + 1) * plan.batch])
+            rng = np.random.default_rng([plan.seed, _STEP, epoch, step])
+            chip.occasion([epoch, step])
+            scaled = update.scaled(plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs))
+            state, record = train_step(chip, rule, scaled, cost, position.update, batch, rng)
+            position = Position(
+                chip.conductances,
+                state,
+                epoch,
+                step + 1,
+                position.loss + record.loss * len(batch),
+                position.right + record.accuracy * len(batch),
+                position.seconds + time.perf_counter() - began,
+                position.simulator_seconds + (chip.simulator_seconds or 0.0) - (simulated or 0.0),
+                **_asked(position, chip.ledger - asked),
+            )
+            yield StepDone(position, _step_row(position, record))
+        began, asked = time.perf_counter(), chip.ledger
+        test = evaluate(chip, cost, data.test)
+        spent, again = time.perf_counter() - began, (chip.ledger - asked).sparse_sweeps
+        position = replace(position, sparse_sweeps=position.sparse_sweeps + again)
+        row = _epoch_row(position, len(data.train), test, spent, simulated=chip.simulator_seconds is not None)
+        position = Position(position.conductances, position.update, epoch + 1)
+        yield EpochDone(position, row)
+
+
+def train(
+    chip: Chip,
+    rule: LearningRule,
+    update: UpdateRule,
+    cost: Cost,
+    data: Split,
+    plan: Plan,
+    run: Run,
+    *,
+    watch: Callable[[StepDone | EpochDone], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Train into a run directory, from its last checkpoint if it has one; True when the plan's end was reached.
+
+    The run's manifest says what trained it; what its ``experiment.toml`` does not describe is recorded as one's own.
+
+    Args:
+        chip: programmed with the starting conductances where there is no checkpoint.
+        rule: gives the gradient.
+        update: turns it into changes of conductance.
+        cost: what evaluation reports.
+        data: rows to train on and rows held out.
+        plan: epochs, batch size, seed.
+        run: where everything is recorded.
+        watch: sees every event.
+        stop: asked after every batch; training ends with a checkpoint when it says True.
+
+    Raises:
+        ChipError: the chip failed; the run keeps its last checkpoint.
+        RunError: the run was trained with another chip, rule, update, cost or plan, or on other data.
+    """
+    given = {"rule": rule, "update": update, "cost": cost, "plan": plan}
+    described = {name: parts.described(part) for name, part in given.items()}
+    parts.claim(run, {**described, "chip": parts.described_chip(chip), "data": data.sha256()})
+    start = run.position() or Position(chip.conductances, update.init(chip.conductances))
+    steps, epochs = run.tables()
+    saved = cost_of_saving = 0.0
+    for event in training(chip, rule, update, cost, data, plan, start):
+        if isinstance(event, StepDone):
+            steps.append(event.row)
+        else:
+            epochs.append(event.row)
+        stopped, ended = stop(), event.position.epoch == plan.epochs
+        patience = _SAVING_SHARE * cost_of_saving if isinstance(event, EpochDone) else CHECKPOINT_SECONDS
+        if stopped or ended or time.monotonic() - saved > patience:
+            began = time.monotonic()
+            run.save(event.position, steps, epochs, score=data.score)
+            saved = time.monotonic()
+            cost_of_saving = saved - began
+        watch(event)
+        if stopped and not ended:
+            return False
+    return True
+
+
+def _asked(position: Position, ledger: Ledger) -> dict[str, Any]:
+    """The epoch's ledger so far with a step's added."""
+    return {name: getattr(position, name) + value for name, value in vars(ledger).items()}
+
+
+def _step_row(position: Position, record: StepRecord) -> StepRow:
+    sizes = [np.abs(change) for change in record.written]
+    return StepRow(
+        epoch=position.epoch + 1,
+        step=position.step,
+        loss=record.loss,
+        accuracy=record.accuracy,
+        largest_change=float(max(size.max() for size in sizes)),
+        mean_change=float(sum(size.sum() for size in sizes) / sum(size.size for size in sizes)),
+    )
+
+
+def _epoch_row(position: Position, samples: int, test: Evaluation, evaluating: float, *, simulated: bool) -> EpochRow:
+    return EpochRow(
+        epoch=position.epoch + 1,
+        train_loss=position.loss / samples,
+        train_accuracy=position.right / samples,
+        test_loss=test.loss,
+        test_accuracy=test.accuracy,
+        seconds=position.seconds,
+        evaluation_seconds=evaluating,
+        samples_per_second=samples / position.seconds,
+        ngspice_share=position.simulator_seconds / position.seconds if simulated else None,
+        **{name: getattr(position, name) for name in LEDGER},
+    )

@@ -1,0 +1,199 @@
+"""What trained a run: its rule, update, cost, plan and chip as plain values that a manifest keeps.
+
+Two objects with the same description do the same. Parts that come with the package are described by their class and
+their numbers; what somebody wrote in Python also by a hash of its source. Large arrays stand as hashes.
+"""
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from enum import Enum
+from hashlib import sha256
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from harness.errors import RunError
+from harness.training.runs import MANIFEST, Run
+
+_PACKAGE = __name__.partition(".")[0]
+_DEEPEST = 4
+_LONGEST = 100
+"""Entries of a list that are kept; a longer one stands as a hash."""
+_BY_NAME = ("circuit", "chip", "datasets", "experiment", "learning.cells", "learning.cycles")
+"""Modules of objects that parts hold and that only their name describes: the run's netlist and data tell the rest."""
+_WORDS = "cure"
+"""Attribute with a sentence for people, which may be worded otherwise tomorrow."""
+_WRAPPED = "_chip"
+"""Attribute in which a chip keeps the chip that it wraps."""
+_SIMULATED = {
+    "NodalChip": "nodal",
+    "UnreducedNodalChip": "nodal",
+    "NgspiceChip": "ngspice",
+    "FullSweepChip": "ngspice",
+}
+
+
+def described(part: object) -> Any:
+    """A part as values that JSON takes."""
+    return _described(part, 0)
+
+
+def described_chip(chip: object) -> list[str]:
+    """The chip and what wraps it, from the outside: names of classes, and ``chip.kind`` of the innermost."""
+    kind = type(chip)
+    inner = getattr(chip, _WRAPPED, None)
+    name = str(kind.__qualname__) if _ours(kind) else _name(kind)
+    if inner is None:
+        return [_SIMULATED.get(name, name)]
+    return [name, *described_chip(inner)]
+
+
+def claim(run: Run, given: Mapping[str, Any]) -> None:
+    """Record what is about to train a run, or refuse what has not trained it before.
+
+    A run's manifest says from the beginning what its ``experiment.toml`` describes. A part that is another one is
+    recorded as one of one's own, as long as nothing has been trained.
+
+    Args:
+        run: about to be trained.
+        given: descriptions by name: chip, rule, update, cost, data, plan.
+
+    Raises:
+        RunError: the run has been trained with another part, or was begun for another one.
+    """
+    refuse_others(run, given)
+    manifest = run.manifest
+    if differing := _differing(manifest, given):
+        run.record({**manifest, "parts": {**manifest.get("parts", {}), **given}, "own": differing})
+
+
+def refuse_others(run: Run, given: Mapping[str, Any]) -> None:
+    """Refuse parts that a run which was trained, or begun with parts of one's own, was not made with.
+
+    Raises:
+        RunError: such a part, with both descriptions.
+    """
+    manifest, position = run.manifest, run.position()
+    begun = position is not None and (position.epoch or position.step)
+    if (begun or manifest.get("own")) and (differing := _differing(manifest, given)):
+        name, known = differing[0], manifest.get("parts", {})
+        then = title(known[name]) if name in known else "something that an older version did not record"
+        raise RunError(
+            f"run {run.path}: its {name} was {then}, and {title(given[name])} is given; give it the same again, in "
+            f"Python with Experiment.of_run(Run({str(run.path)!r}), {name}=…), or start a new run"
+        )
+
+
+def _differing(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Names of parts that are others than the manifest says.
+
+    Between versions, parts that come with the package may be described in other words.
+    """
+    known = manifest.get("parts", {})
+    other_version = manifest.get("versions", {}).get("harness") != metadata.version("harness")
+    found = []
+    for name, description in given.items():
+        foreign = is_own(description) or is_own(known.get(name))
+        if foreign if name not in known else known[name] != description and (foreign or not other_version):
+            found.append(name)
+    return found
+
+
+def own_parts(run: Run) -> dict[str, str]:
+    """What trained a run and is not described by its ``experiment.toml``: a title for each part, by its name."""
+    manifest = run.manifest
+    own, parts = manifest.get("own", []), manifest.get("parts", {})
+    if not (isinstance(own, list) and isinstance(parts, dict)):
+        raise RunError(f"{run.path / MANIFEST} is damaged: 'own' is no list, or 'parts' no table")
+    return {str(name): title(parts.get(str(name))) for name in own}
+
+
+def is_own(description: Any) -> bool:
+    """Whether a part that is described so did not come with the package."""
+    match description:
+        case {"kind": str(kind)}:
+            return not kind.startswith(f"{_PACKAGE}.")
+        case list():
+            return any("." in str(name) for name in description)
+    return False
+
+
+def title(description: Any) -> str:
+    """A few words for a person."""
+    match description:
+        case {"kind": str(kind), **rest}:
+            numbers = [f"{name} = {value!r}" for name, value in rest.items() if isinstance(value, int | float | str)]
+            return kind + (f" ({', '.join(numbers)})" if numbers else "")
+        case list():
+            return " around ".join(map(str, description))
+        case Mapping():
+            return ", ".join(f"{name} = {value!r}" for name, value in description.items())
+    return str(description)
+
+
+def _described(value: Any, depth: int) -> Any:
+    match value:
+        case Enum():
+            return value.value
+        case np.generic():
+            return _described(value.item(), depth)
+        case float() if not math.isfinite(value):
+            return str(value)
+        case None | bool() | int() | float() | str():
+            return value
+        case np.ndarray():
+            return {"shape": list(value.shape), "sha256": sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}
+        case list() | tuple() if len(value) > _LONGEST:
+            return {"length": len(value), "sha256": sha256(repr(value).encode()).hexdigest()}
+        case list() | tuple():
+            return [_described(part, depth + 1) for part in value]
+        case Mapping():
+            return {str(key): _described(part, depth + 1) for key, part in value.items()}
+        case functools.partial():
+            made = [_described(part, depth + 1) for part in (value.func, value.args, value.keywords)]
+            return {"kind": "functools.partial", "of": made}
+    return _function(value, depth) if inspect.isroutine(value) else _object(value, depth)
+
+
+def _function(function: Callable[..., Any], depth: int) -> dict[str, Any]:
+    kind = f"{function.__module__}.{function.__qualname__}"
+    told: dict[str, Any] = {"kind": kind} | _source(function)
+    cells = getattr(function, "__closure__", None) or ()
+    if cells and depth < _DEEPEST:
+        told["around"] = [_described(cell.cell_contents, depth + 1) for cell in cells]
+    return told
+
+
+def _object(value: object, depth: int) -> dict[str, Any]:
+    kind = type(value)
+    told: dict[str, Any] = {"kind": _name(kind)}
+    if _ours(kind):
+        if any(f"{kind.__module__}.".startswith(f"{_PACKAGE}.{module}.") for module in _BY_NAME):
+            return told
+    else:
+        told |= _source(kind)
+    if depth < _DEEPEST:
+        parts = getattr(value, "__dict__", {})
+        told |= {name.lstrip("_"): _described(part, depth + 1) for name, part in parts.items() if name != _WORDS}
+    return told
+
+
+def _ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == _PACKAGE
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _source(thing: Any) -> dict[str, str]:
+    """Of what somebody wrote in Python, where its text can be found."""
+    if (getattr(thing, "__module__", "") or "").partition(".")[0] == _PACKAGE:
+        return {}
+    try:
+        return {"source_sha256": sha256(inspect.getsource(thing).encode()).hexdigest()}
+    except (OSError, TypeError):
+        return {}
