@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.netlist.dialects import DIALECTS, Phase
 from harness.netlist.design.mapping import probe
-from harness.netlist.package.package import MAP, read_manifest
 from harness.netlist.design.parts import flat_net
+from harness.netlist.dialects import DIALECTS, Phase
+from harness.netlist.package.package import MAP, read_manifest
 
 _INCLUDE = re.compile(r"""\s*\.?include\s+["']?([^"'\s]+)["']?\s*""", re.IGNORECASE)
 

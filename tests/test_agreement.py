@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from harness.studies.check import TIGHT
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit
 from harness.measurement import Drive, Injection, Reading, Spring
+from harness.studies.check import TIGHT
 from tests.conftest import bearable, kendall, random_batch, scellier
 
 pytestmark = [pytest.mark.ngspice, pytest.mark.release]

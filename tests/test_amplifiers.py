@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.studies.check import TIGHT, check_circuit, kirchhoff_residual
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
@@ -22,11 +21,12 @@ from harness.circuit import (
     Transformer,
 )
 from harness.circuit.linearized import linearized
-from harness.circuit.variation.lines import AmplifierErrors, LineResistance
 from harness.circuit.scaling import energy_scales, is_reciprocal, node_scales
+from harness.circuit.variation.lines import AmplifierErrors, LineResistance
 from harness.errors import CircuitError
 from harness.learning import SquaredError
 from harness.measurement import Clamp, Drive, Injection, Reading, Spring
+from harness.studies.check import TIGHT, check_circuit, kirchhoff_residual
 from tests.conftest import DIODE, kendall, random_batch
 from tests.test_rules import inside
 from tests.test_stages import cascade

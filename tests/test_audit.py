@@ -8,20 +8,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harness.studies.audit import (
-    Bench,
-    Curve,
-    Doubt,
-    GradientError,
-    Subject,
-    Truth,
-    applicable_rules,
-    audit_gradients,
-    audit_rule,
-    coupled_limit,
-    probed_cells,
-)
-from harness.studies.check import inside
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import CellRange, Circuit
 from harness.cli.main import main
@@ -36,6 +22,20 @@ from harness.learning import (
     Variant,
 )
 from harness.measurement import Batch, Conductances
+from harness.studies.audit import (
+    Bench,
+    Curve,
+    Doubt,
+    GradientError,
+    Subject,
+    Truth,
+    applicable_rules,
+    audit_gradients,
+    audit_rule,
+    coupled_limit,
+    probed_cells,
+)
+from harness.studies.check import inside
 from tests.conftest import kendall, random_batch, scellier
 
 COST = SquaredError()

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harness.studies import benchmark as bench
-from harness.studies.benchmark import ScalingPoint
-from harness.chip.nodal import newton
 from harness.chip.ngspice.session import open_session
+from harness.chip.nodal import newton
 from harness.circuit import Reduction
 from harness.cli.main import main
 from harness.errors import SimulatorError
 from harness.measurement import Drive, Injection, Spring
 from harness.netlist.decks import resident
 from harness.netlist.tolerances import Tolerances
+from harness.studies import benchmark as bench
+from harness.studies.benchmark import ScalingPoint
 from tests.conftest import kendall, random_batch, scellier
 
 

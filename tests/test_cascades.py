@@ -23,8 +23,8 @@ from harness.circuit.networks.perceptron import Perceptron, realize
 from harness.cli.main import main
 from harness.devices import DiodeModel
 from harness.errors import CircuitError, ConvergenceError, DataError, ExperimentError
-from harness.experiment.experiment import Experiment
 from harness.exchange.perceptrons import agreement, import_perceptron, realization
+from harness.experiment.experiment import Experiment
 from harness.learning import HardwareLinearization, SquaredError
 from harness.measurement import Drive
 from tests.conftest import DIODE, kendall, random_batch

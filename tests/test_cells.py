@@ -23,19 +23,19 @@ from harness.cli.main import main
 from harness.devices.curves import SPECIMENS, Specimen
 from harness.devices.switching import READ_VOLTS
 from harness.errors import CircuitError, ExperimentError
-from harness.experiment.experiment import Experiment
 from harness.exchange.export import Choices, expected_volts, package_of
+from harness.exchange.simulators.raw import read_raw
+from harness.experiment.experiment import Experiment
 from harness.measurement import Array
 from harness.netlist.cells import FoundryCells, cell_style, packaged_tables
 from harness.netlist.cells.behavioural import state_of
 from harness.netlist.cells.foundry import Expression, FilamentLaw, read_table
+from harness.netlist.cells.memristor import MemristorModel
+from harness.netlist.cells.veriloga import FILE, OBJECT, source
 from harness.netlist.design.design import design_of
 from harness.netlist.deviation import deviation_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, SPECTRE, XYCE, Bench, CellStyle, Dialect, Phase
-from harness.netlist.cells.memristor import MemristorModel
 from harness.netlist.package.package import Origin, Package, write_package
-from harness.netlist.cells.veriloga import FILE, OBJECT, source
-from harness.exchange.simulators.raw import read_raw
 from tests.packages import deck_lines, probes
 
 RELATIVE = {"linear-ion-drift": 5e-6, "vteam": 1e-8, "yakopcic": 1e-7, "stanford": 3e-4, "data-driven": 2e-4}

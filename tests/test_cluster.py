@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from harness.chip.ngspice import cluster as cluster_module
-from harness.chip.ngspice.cluster import Cluster, Software
 from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.ngspice.cluster import Cluster, Software
 from harness.errors import ChipError, ConvergenceError, NgspiceMissing, SimulatorError
 from harness.measurement import Drive, Injection
 from harness.netlist.tolerances import Tolerances

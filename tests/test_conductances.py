@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from harness.circuit import Circuit, Edges, InputSource, Output
 from harness.cli.main import main
-from harness.exchange.conductances import export_table, read_table, table_bytes
 from harness.errors import DataError
+from harness.exchange.conductances import export_table, read_table, table_bytes
 from harness.experiment.experiment import Experiment
 from harness.measurement import Array
 from harness.training.runs import Run

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from harness.chip.imperfect.made import VariedChip
 from harness.chip.ngspice.chip import FullSweepChip
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
-from harness.chip.imperfect.made import VariedChip
 from harness.circuit import Circuit
 from harness.circuit.variation.lines import LineResistance
 from harness.circuit.variation.variation import ConductanceSpread, Variation

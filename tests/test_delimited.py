@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.files.delimited import TextTable, read_delimited
 from harness.errors import DataError, NetlistError
+from harness.files.delimited import TextTable, read_delimited
 
 TEXT = "name;größe\nä;1\nb;2\n"
 

@@ -17,15 +17,15 @@ from click.testing import CliRunner
 from harness.chip.ngspice.cluster import check_workers
 from harness.cli.main import main
 from harness.cli.sweep import read_ranges
-from harness.training.controller import evaluate
 from harness.errors import ChipError, ExperimentError, RunError
 from harness.experiment.experiment import Experiment
 from harness.pictures.sweeps import draw_sweep
-from harness.training.runs import Run
 from harness.studies.sweep import Sweep, remote, run
 from harness.studies.sweep.deployment import Deployment
 from harness.studies.sweep.jobs import Job, perform
 from harness.studies.sweep.points import Draws, Range, grid
+from harness.training.controller import evaluate
+from harness.training.runs import Run
 from tests.test_cluster import scheduler_at, worker_at
 from tests.test_sweep import PNG, command
 

@@ -16,8 +16,8 @@ from harness.devices.curves import potentiation_and_depression, switched
 from harness.devices.presets import POTENTIOMETERS, Preset
 from harness.errors import CircuitError, ExperimentError
 from harness.experiment.experiment import Experiment
-from harness.pictures.devices import CELLS
 from harness.experiment.settings import read_settings
+from harness.pictures.devices import CELLS
 
 LAW = ExponentialStep(3e-6, 4e-5, 40, 30, 2.4, 5.0)
 by_name = pytest.mark.parametrize("shown", SPECIMENS, ids=lambda shown: shown.name)

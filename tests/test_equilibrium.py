@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from harness.studies.check import finite_differences
 from harness.chip.ngspice.chip import NgspiceChip
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Crossbar, InputSource, Output
@@ -13,6 +12,7 @@ from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
 from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging
 from harness.learning.rules.generalized import Variant
 from harness.measurement import Batch, Conductances
+from harness.studies.check import finite_differences
 from tests.conftest import kendall, random_batch, scellier
 
 COSTS = [pytest.param(SquaredError(), id="squared-error"), pytest.param(SoftmaxCrossEntropy(0.7), id="cross-entropy")]

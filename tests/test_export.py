@@ -40,12 +40,12 @@ from harness.cli.main import main
 from harness.devices import CellLaw, Curve, DiodeModel
 from harness.errors import CircuitError
 from harness.exchange.export import Choices, expected_volts, package_of
+from harness.exchange.verify import verify
 from harness.measurement import Array
 from harness.netlist.design.design import design_of
-from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, RESISTORS, Bench, Dialect, Phase
 from harness.netlist.design.naming import RESERVED, Names, ohms, siemens_of
+from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, RESISTORS, Bench, Dialect, Phase
 from harness.netlist.package.package import Origin, Package, read_manifest, write_package
-from harness.exchange.verify import verify
 from tests.conftest import CELLS, DIODE, kendall, scellier
 from tests.packages import deck_lines, probes
 

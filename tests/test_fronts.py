@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from harness.studies.check import kirchhoff_residual
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Reduction
 from harness.circuit.reduction.multifrontal import Fronts, fronts_of, mesh_blocks
-from harness.circuit.variation.lines import LineResistance
 from harness.circuit.reduction.partition import eliminated
+from harness.circuit.variation.lines import LineResistance
 from harness.measurement import Drive
+from harness.studies.check import kirchhoff_residual
 from tests.conftest import kendall, random_batch
 
 

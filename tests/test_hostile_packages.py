@@ -18,13 +18,13 @@ from click.testing import CliRunner, Result
 from harness.circuit import Circuit, Crossbar, InputSource, Output, Resistor
 from harness.cli.main import main
 from harness.errors import CircuitError, NetlistError
-from harness.netlist.reading.conditions import read_conditions
+from harness.exchange.verify import verify
 from harness.netlist.dialects import NGSPICE, Dialect
 from harness.netlist.hierarchy import check_hierarchy
 from harness.netlist.package.package import is_package, read_manifest
+from harness.netlist.reading.conditions import read_conditions
 from harness.netlist.reading.reader import is_native, read_circuit
 from harness.netlist.reading.statements import Statement, read_statements
-from harness.exchange.verify import verify
 from tests.campaigns.mutation import damage
 from tests.conftest import kendall
 from tests.test_verify import SIMULATED, edited, export

@@ -12,13 +12,13 @@ from click.testing import CliRunner
 
 from harness import Experiment, Run
 from harness.cli.main import main
-from harness.training.controller import Plan, train
 from harness.datasets import Split
 from harness.errors import DataError, ExperimentError, RunError
+from harness.experiment.warm_start import warm_start
 from harness.learning import GeneralizedEquilibriumPropagation, SquaredError
 from harness.measurement import Injection
+from harness.training.controller import Plan, train
 from harness.training.runs import npz
-from harness.experiment.warm_start import warm_start
 
 TOML = """
 name = "small"

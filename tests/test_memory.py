@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harness.experiment import memory
 from harness.cli.main import main
 from harness.errors import ExperimentError
+from harness.experiment import memory
 from harness.experiment.experiment import Experiment
 from harness.experiment.memory import Part, available, gibibytes, refuse
 

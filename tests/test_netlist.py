@@ -15,9 +15,9 @@ from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Crossbar, InputSource, Output, Reduction
 from harness.errors import UnitError
 from harness.measurement import Drive, Injection, Spring
+from harness.netlist.decks.batch import conductance_lines, sweep_lines
 from harness.netlist.decks.full import circuit_lines, export_text, operating_point_lines
 from harness.netlist.tolerances import Tolerances
-from harness.netlist.decks.batch import conductance_lines, sweep_lines
 from tests.conftest import kendall, random_batch, scellier
 
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from harness.chip.nodal import newton
 from harness.chip.ngspice import worker
 from harness.chip.ngspice.worker import settle_in_ngspice
+from harness.chip.nodal import newton
 from harness.circuit import Junctions, Network, Phase, Reduction, Settling
 from harness.circuit.networks.layered import CellRange
 from harness.circuit.reduction.settling import unjoined

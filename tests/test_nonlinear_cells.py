@@ -8,13 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, root
 
-from harness.studies.check import TIGHT
-from harness.chip.nodal import unreduced
 from harness.chip.base import Chip
+from harness.chip.imperfect.made import VariedChip
 from harness.chip.ngspice.chip import FullNetlistChip, FullSweepChip, NgspiceChip
+from harness.chip.nodal import unreduced
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
-from harness.chip.imperfect.made import VariedChip
 from harness.circuit import (
     GROUND,
     Buffer,
@@ -32,10 +31,10 @@ from harness.circuit import (
     VoltageSource,
 )
 from harness.circuit.linearized import linearized
-from harness.circuit.variation.lines import LineResistance
 from harness.circuit.monotone.monotone import network_of
-from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.circuit.power import dissipated
+from harness.circuit.variation.lines import LineResistance
+from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.circuit.variation.variation import ConductanceSpread, Variation, vary
 from harness.devices import LINEAR_CELLS, CellLaw, Curve
 from harness.errors import ChipError, CircuitError, ConvergenceError, ExperimentError
@@ -44,6 +43,7 @@ from harness.learning import EquilibriumPropagation, SquaredError
 from harness.measurement import Array, Clamp, Drive, Injection, Reading, Spring
 from harness.netlist.decks.full import export_text
 from harness.netlist.tolerances import Tolerances
+from harness.studies.check import TIGHT
 from tests.conftest import DIODE, bearable, kendall, random_batch, scellier
 from tests.test_rules import graph
 from tests.test_stages import cascade

@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 
 from harness import Experiment, Run
 from harness.errors import PictureError
+from harness.experiment.settings import Settings
 from harness.pictures.circuits import draw_activations
 from harness.pictures.runs import draw_training
 from harness.pictures.style import as_bytes, literal, own_style
 from harness.pictures.sweeps import draw_sweep
 from harness.report import figures
 from harness.training.runs import EpochRow, StepRow
-from harness.experiment.settings import Settings
 
 SHORT = ["--chip", "nodal", "--set", "training.epochs=1"]
 PNG = b"\x89PNG"

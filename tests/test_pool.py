@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from harness import Experiment
-from harness.processes import pool as workers_module
 from harness.chip.ngspice.chip import NgspiceChip
 from harness.chip.ngspice.pool import WorkerPool
 from harness.chip.ngspice.worker import peak_megabytes
@@ -24,6 +23,7 @@ from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
 from harness.experiment.experiment import SimulatorChoice
 from harness.measurement import Drive, Injection, Reading
 from harness.netlist.tolerances import Tolerances
+from harness.processes import pool as workers_module
 from harness.processes.worker import portable
 from tests.conftest import kendall, random_batch, scellier
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from harness.chip.base import Ledger
-from harness.chip.nodal.chip import NodalChip
-from harness.chip.imperfect.programming import Mode, ProgrammedChip, Programming
 from harness.chip.imperfect.made import VariedChip
+from harness.chip.imperfect.programming import Mode, ProgrammedChip, Programming
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, equilibrium_network, rectified_cascade
 from harness.circuit.pairs import differential_pairs
 from harness.circuit.variation.variation import CellDefects, Variation

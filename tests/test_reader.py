@@ -34,11 +34,11 @@ from harness.circuit.variation.lines import LineResistance
 from harness.devices import CellLaw, Curve, DiodeModel
 from harness.errors import CircuitError, NetlistError
 from harness.measurement import Array
-from harness.netlist.reading import statements as statements_module
 from harness.netlist.design.design import design_of
-from harness.netlist.dialects import DIALECTS, Bench, Dialect
 from harness.netlist.design.naming import siemens_of
+from harness.netlist.dialects import DIALECTS, Bench, Dialect
 from harness.netlist.package.package import Origin, Package, write_package
+from harness.netlist.reading import statements as statements_module
 from harness.netlist.reading.reader import read_circuit
 from harness.netlist.reading.spectre import spice_of
 from harness.netlist.reading.statements import read_statements

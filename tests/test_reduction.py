@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.studies.check import TIGHT, kirchhoff_residual
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
@@ -23,6 +22,7 @@ from harness.circuit import (
 )
 from harness.errors import CircuitError
 from harness.measurement import Drive
+from harness.studies.check import TIGHT, kirchhoff_residual
 from tests.conftest import DIODE, kendall, random_batch, scellier
 
 

@@ -14,13 +14,13 @@ import pytest
 from pydantic import ValidationError
 
 from harness.experiment.chip_sections import ImperfectSettings, ProgrammingSettings, VariationSettings
+from harness.experiment.settings import Settings
 from harness.studies.regress.bands import Band
 from harness.studies.regress.goldens import read_goldens
 from harness.studies.regress.quantities import TRAINED
 from harness.studies.regress.running import measure
 from harness.studies.regress.suite import Case, Suite
 from harness.studies.regress.verdicts import Verdict, judge
-from harness.experiment.settings import Settings
 
 FOLDER = Path(__file__).parent / "regress"
 SIMULATED = "simulators.toml"

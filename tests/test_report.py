@@ -24,13 +24,13 @@ from harness.circuit import (
     Resistor,
     Transformer,
 )
-from harness.circuit.variation.lines import LineResistance
 from harness.circuit.power import dissipated
+from harness.circuit.variation.lines import LineResistance
 from harness.cli.main import main
 from harness.devices.diode import THERMAL_VOLTAGE
 from harness.errors import ExperimentError, NetlistError
-from harness.experiment.experiment import Experiment
 from harness.exchange.export import Choices, package_of
+from harness.experiment.experiment import Experiment
 from harness.measurement import Array, Drive
 from harness.netlist.dialects import DIALECTS
 from harness.netlist.package.package import write_package

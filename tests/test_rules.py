@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.studies.check import finite_differences
 from harness.chip.base import Ledger
 from harness.chip.imperfect.pins import ImperfectChip, PinErrors
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
@@ -35,6 +34,7 @@ from harness.learning import (
 from harness.learning.costs import Cost
 from harness.learning.updates.subsets import read_masks
 from harness.measurement import Access, Batch, Clamp, Conductances, Drive, Injection
+from harness.studies.check import finite_differences
 from tests.conftest import DIODE, MakeChip, kendall, random_batch, scellier
 
 COST = SquaredError()

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from harness import Experiment, Run
-from harness.training.controller import EpochDone, StepDone
 from harness.errors import RunError
 from harness.files.writing import write_atomic
 from harness.learning.updates.updates import UpdateState
+from harness.training.controller import EpochDone, StepDone
 from harness.training.runs import LEDGER, EpochRow, Position, StepRow, fresh_path, npz
 
 ROWS = [StepRow(1, 1, 0.5, 1.0, 1e-6, 1e-7), StepRow(2, 1, 0.4, 1.0, 1e-6, 1e-7), StepRow(2, 2, 0.3, 1.0, 1e-6, 1e-7)]

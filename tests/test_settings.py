@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError, ExperimentError
 from harness.experiment.experiment import Experiment, packaged_experiments
-from harness.learning.rules.equilibrium import Nudging
-from harness.learning.rules.generalized import Variant
 from harness.experiment.sections import AnalyticalSettings, CoupledSettings, DeepResistiveSettings, LayeredSettings
 from harness.experiment.settings import Settings, merged, read_settings
+from harness.learning.rules.equilibrium import Nudging
+from harness.learning.rules.generalized import Variant
 
 TEXT = """\
 name = "small"

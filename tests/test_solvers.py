@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from harness.studies.check import TIGHT
-from harness.chip.ngspice import session as sessions
 from harness.chip.base import SimulatedChip
+from harness.chip.ngspice import session as sessions
 from harness.chip.ngspice.chip import FullNetlistChip, FullSweepChip, NgspiceChip
-from harness.chip.nodal.chip import NodalChip
 from harness.chip.ngspice.session import KLU, SPARSE, Session, SweepDeck, open_session
+from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
-from harness.training.controller import EpochDone, training
 from harness.errors import ConvergenceError, SimulatorError
 from harness.experiment.experiment import Experiment
 from harness.measurement import Drive
+from harness.studies.check import TIGHT
+from harness.training.controller import EpochDone, training
 from harness.training.runs import Position
 from tests.conftest import kendall, random_batch
 from tests.test_nonlinear_cells import LINES, apart, curved, phases

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from harness.studies.check import check_circuit, kirchhoff_residual
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
@@ -33,6 +32,7 @@ from harness.learning import (
 )
 from harness.measurement import Drive, Spring
 from harness.netlist.tolerances import Tolerances
+from harness.studies.check import check_circuit, kirchhoff_residual
 from tests.conftest import DIODE, random_batch
 from tests.test_rules import assert_close, gradient_of, truth
 

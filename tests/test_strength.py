@@ -11,22 +11,22 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.chip.nodal import newton
 from harness.chip.ngspice.chip import FullNetlistChip, FullSweepChip, NgspiceChip
+from harness.chip.nodal import newton
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.circuit import Circuit, Reduction
 from harness.circuit.branches import Branches
-from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.circuit.reduction.settling import Network
+from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.cli.main import main
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.errors import ChipError, ConvergenceError, ExperimentError
 from harness.experiment.experiment import Experiment
+from harness.experiment.strength import SHARE, own_conductance
 from harness.learning import AnalyticalGradient, CoupledLearning, EquilibriumPropagation, Nudging, SquaredError, Variant
 from harness.measurement import Array, Drive, Injection, Reading, Spring
 from harness.training.runs import Run
-from harness.experiment.strength import SHARE, own_conductance
 from harness.units import show
 from tests.conftest import kendall, random_batch, scellier
 

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from scipy.linalg import expm
 
-from harness.chip.nodal.chip import NodalChip
 from harness.chip.ngspice.session import open_session
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
     BidirectionalAmplifier,
     Buffer,
@@ -30,8 +30,8 @@ from harness.cli.main import main
 from harness.devices import CellLaw, Curve
 from harness.errors import CircuitError
 from harness.measurement import Array, Batch, Clamp, Drive, Injection, Nudge, Spring
-from harness.netlist.tolerances import Tolerances
 from harness.netlist.decks.transient import Steps, step_lines
+from harness.netlist.tolerances import Tolerances
 from harness.studies.transient import CONVERTER, Converter, Parasitics, Settling, settling
 from tests.conftest import kendall, random_batch, scellier
 

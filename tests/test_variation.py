@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.studies.check import TIGHT, kirchhoff_residual
 from harness.chip.ngspice.chip import FullNetlistChip
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
@@ -25,8 +24,8 @@ from harness.circuit import (
     VoltageSource,
     check_bounds,
 )
-from harness.circuit.variation.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors
 from harness.circuit.scaling import energy_scales, is_reciprocal
+from harness.circuit.variation.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors
 from harness.circuit.variation.variation import (
     CellDefects,
     CellFaults,
@@ -43,6 +42,7 @@ from harness.errors import CircuitError
 from harness.learning import AnalyticalGradient, EquilibriumPropagation, HardwareLinearization, Nudging, SquaredError
 from harness.learning.rules.generalized import Variant
 from harness.measurement import Drive
+from harness.studies.check import TIGHT, kirchhoff_residual
 from tests.conftest import kendall, random_batch, scellier
 from tests.test_rules import assert_close, gradient_of, graph, inside, truth
 from tests.test_stages import cascade

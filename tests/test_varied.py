@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.chip.ngspice.chip import NgspiceChip
-from harness.chip.nodal.chip import NodalChip
-from harness.chip.ngspice.session import open_session
 from harness.chip.imperfect.made import VariedChip
+from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.ngspice.session import open_session
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Crossbar
 from harness.circuit.variation.lines import LineResistance, SourceErrors
 from harness.circuit.variation.temperature import Temperature

@@ -21,14 +21,14 @@ from harness.devices import CellLaw, Curve
 from harness.errors import NetlistError, NgspiceMissing, SimulatorError
 from harness.exchange.export import expected_volts
 from harness.exchange.lvs import KLayout, Netgen, Tool
-from harness.netlist.design.design import design_of
-from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, Bench, Dialect
-from harness.netlist.package.package import Origin, Package, read_manifest, write_package
 from harness.exchange.simulators import NGSPICE as SIMULATOR
 from harness.exchange.simulators import OTHERS
 from harness.exchange.simulators.programs import LTSPICE, SPECTRE, XYCE, ProgramSimulator
 from harness.exchange.simulators.raw import net_of, read_raw
 from harness.exchange.verify import Difference, record, verify
+from harness.netlist.design.design import design_of
+from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, Bench, Dialect
+from harness.netlist.package.package import Origin, Package, read_manifest, write_package
 from tests.conftest import CELLS, DIODE, kendall, scellier
 
 SIMULATED = [dialect for dialect in DIALECTS.values() if dialect.has_testbench]

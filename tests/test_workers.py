@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.processes import pool as workers_module
 from harness.errors import SimulatorError
-from harness.processes.worker import stopping
+from harness.processes import pool as workers_module
 from harness.processes.pool import Ended, Workers
+from harness.processes.worker import stopping
 from tests.calls import at_work, dies, fails, fails_to_begin, pid_of, until_stopped
 from tests.test_pool import all_gone, workers_of
 
@@ -270,7 +270,7 @@ def test_ctrl_c_ends_a_long_analysis_in_this_process(tmp_path: Path) -> None:
 import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 from harness.cli.main import main
-from harness.cli.interrupts import ended_by_interrupt
+from harness.processes.interrupts import ended_by_interrupt
 from harness.chip.ngspice.session import SweepDeck, open_session
 session = open_session()
 with ended_by_interrupt():

@@ -34,7 +34,7 @@ class Ledger:
     write_energy: float = 0.0
     """J of the write pulses; 0 where the device's are not known."""
     sparse_sweeps: int = 0
-    """Sweeps of ngspice in which KLU found no solution and that Sparse 1.3 did again (`harness.chip.ngspice.session`)."""
+    """ngspice's sweeps without a solution by KLU, which Sparse 1.3 did again (`harness.chip.ngspice.session`)."""
 
     def __add__(self, other: "Ledger") -> "Ledger":
         return Ledger(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))

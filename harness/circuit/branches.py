@@ -1,7 +1,7 @@
 """A circuit's equations without any reduction: linear ones, and branches whose currents are curved.
 
-Written down node by node, independently of `harness.circuit.reduction.equations`, so that each can witness the other. Voltages
-of nodes (ground last) and, below them, currents of transformers are
+Written down node by node, independently of `harness.circuit.reduction.equations`, so that each can witness the other.
+Voltages of nodes (ground last) and, below them, currents of transformers are
 
     v = rise · x + held,    into · (linear · v + incidence · i(drops · x + held drops)) = into · sources
 

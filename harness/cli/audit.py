@@ -10,8 +10,6 @@ import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
-from harness.studies.audit import Curve, Doubt, GradientError, Subject, audit_gradients
-from harness.studies.check import inside
 from harness.cli.options import (
     about,
     chip_option,
@@ -25,6 +23,8 @@ from harness.cli.options import (
 )
 from harness.cli.terminal import WIDE, drawn, exit_unless_drawn, print_json, warn, working
 from harness.experiment.experiment import Experiment
+from harness.studies.audit import Curve, Doubt, GradientError, Subject, audit_gradients
+from harness.studies.check import inside
 from harness.training.runs import Run
 
 _UNITS = {"β": "β (S)"}

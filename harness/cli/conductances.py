@@ -6,8 +6,8 @@ import click
 
 from harness.cli.options import RUNS, data_option, json_option, set_option, subject_of
 from harness.cli.terminal import OUT, print_json
-from harness.exchange.conductances import SUFFIXES, export_table, import_table
 from harness.errors import DataError, RunError
+from harness.exchange.conductances import SUFFIXES, export_table, import_table
 from harness.training.runs import fresh_path
 from harness.wording import command, counted
 

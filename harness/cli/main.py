@@ -13,15 +13,11 @@ from click.exceptions import Exit
 from rich.table import Table
 
 import harness
-from harness.studies import benchmark as measure
-from harness.studies import doctor as machine
-from harness.studies.check import check_circuit
 from harness.circuit.networks.perceptron import Perceptron
 from harness.cli.audit import audit
 from harness.cli.conductances import conductances
 from harness.cli.devices import devices, draw_device
 from harness.cli.export import export
-from harness.cli.interrupts import ended_by_interrupt, stop_on_signal
 from harness.cli.options import (
     RUNS,
     about,
@@ -64,13 +60,17 @@ from harness.cli.transient import transient
 from harness.cli.verify import verify
 from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
-from harness.experiment.experiment import Experiment, experiment_names, packaged_experiments
-from harness.files.writing import write_atomic
 from harness.exchange.perceptrons import import_perceptron
+from harness.experiment.experiment import Experiment, experiment_names, packaged_experiments
 from harness.experiment.memory import exhausted
+from harness.experiment.warm_start import warm_start
+from harness.files.writing import write_atomic
+from harness.processes.interrupts import ended_by_interrupt, stop_on_signal
+from harness.studies import benchmark as measure
+from harness.studies import doctor as machine
+from harness.studies.check import check_circuit
 from harness.training.predictions import PARTS
 from harness.training.runs import Run, Start, fresh_path
-from harness.experiment.warm_start import warm_start
 from harness.wording import command, counted, nearest, printable
 
 

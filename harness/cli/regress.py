@@ -15,11 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
-from harness.cli.interrupts import stop_on_signal
 from harness.cli.options import data_option, json_option, simulators_for
 from harness.cli.terminal import ERR, OUT, WIDE, print_json, warn
 from harness.experiment.experiment import Experiment
 from harness.files.writing import write_atomic
+from harness.processes.interrupts import stop_on_signal
 from harness.studies.regress.bands import shown
 from harness.studies.regress.goldens import Golden, read_goldens
 from harness.studies.regress.junit import junit

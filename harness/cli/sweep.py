@@ -12,8 +12,6 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from harness.studies import sweep as sweeps
-from harness.cli.interrupts import stop_on_signal
 from harness.cli.options import (
     RUNS,
     chip_option,
@@ -26,10 +24,12 @@ from harness.cli.options import (
 from harness.cli.terminal import ERR, OUT, WIDE, print_json, scored, warn
 from harness.errors import ExperimentError
 from harness.experiment.memory import refuse_workers
-from harness.training.runs import fresh_path
+from harness.processes.interrupts import stop_on_signal
+from harness.studies import sweep as sweeps
 from harness.studies.sweep.deployment import Deployment, is_run
 from harness.studies.sweep.points import Draws, Range, grid
 from harness.studies.sweep.remote import check_cluster
+from harness.training.runs import fresh_path
 from harness.units import show
 from harness.wording import command, counted
 

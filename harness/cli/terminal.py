@@ -20,13 +20,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from harness.errors import PictureError
+from harness.exchange.perceptrons import Agreement
+from harness.experiment.experiment import Experiment, SimulatorChoice
+from harness.files.writing import write_atomic
 from harness.studies.benchmark import Comparison, ScalingPoint, exponent
 from harness.studies.check import Check
 from harness.training.controller import EpochDone, StepDone
-from harness.errors import PictureError
-from harness.experiment.experiment import Experiment, SimulatorChoice
-from harness.files.writing import write_atomic
-from harness.exchange.perceptrons import Agreement
 from harness.training.predictions import PARTS
 from harness.training.runs import Run
 from harness.wording import command, counted, plain, printable

@@ -25,8 +25,18 @@ from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.learning import EquilibriumPropagation
 from harness.measurement import Array, Batch, Injection, Nudge, Spring
+from harness.studies.transient import (
+    CONVERTER,
+    FRACTIONS,
+    ROWS,
+    Converter,
+    Parasitics,
+    PhaseResponse,
+    Rate,
+    Settling,
+    settling,
+)
 from harness.training.runs import Run
-from harness.studies.transient import CONVERTER, FRACTIONS, ROWS, Converter, Parasitics, PhaseResponse, Rate, Settling, settling
 from harness.units import show
 from harness.wording import counted
 

@@ -12,8 +12,8 @@ from harness.datasets.labels import codes_of, labels_of, odd_labels
 from harness.datasets.missing import Cells, Gaps, without_missing
 from harness.datasets.numbers import NoNumberError, decimal_mark, number_in, numbers
 from harness.datasets.tables import Origin, Table
-from harness.files.delimited import SEPARATORS, TextTable, read_delimited
 from harness.errors import DataError
+from harness.files.delimited import SEPARATORS, TextTable, read_delimited
 from harness.measurement import Array
 from harness.wording import counted, did_you_mean, listed
 

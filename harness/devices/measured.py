@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares
 
-from harness.files.delimited import read_delimited
 from harness.devices.pulses import ExponentialStep, PulseCurves
 from harness.errors import DataError, UnitError
+from harness.files.delimited import read_delimited
 from harness.measurement import Array
 from harness.units import parse, show, unit_of_heading
 from harness.wording import counted

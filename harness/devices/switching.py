@@ -2,9 +2,9 @@
 
 A model has a current i(v, x), a rate dx/dt (v, x), and one state x in 0…1 that conducts best at 1. Published models
 keep a width, a gap or a resistance as their state; here it is normalized, so that a model's state, an array of cells
-and a node of a netlist (`harness.netlist.cells.memristor`) have the same scale. The last 0.1 % of the range before either
-bound slows linearly to a stop: it replaces the hard clip of the papers, which no implicit integrator can solve, and it
-is the same here and in the netlist.
+and a node of a netlist (`harness.netlist.cells.memristor`) have the same scale. The last 0.1 % of the range before
+either bound slows linearly to a stop: it replaces the hard clip of the papers, which no implicit integrator can solve,
+and it is the same here and in the netlist.
 
 Currents flow from p to n at positive v = v(p) − v(n). Which sign of voltage makes x grow is the model's own:
 `LinearIonDrift`, `Yakopcic` and `StanfordGap` at positive volts, `Vteam` and `DataDriven` at negative ones.

@@ -21,9 +21,9 @@ import numpy as np
 from harness.circuit import Circuit, Crossbar, TrainableArray
 from harness.errors import DataError, UnitError
 from harness.experiment.experiment import Experiment
+from harness.files.reading import TABLE_LIMIT, Arrays, read_arrays, read_bytes, read_text
 from harness.files.writing import write_atomic
 from harness.measurement import Array, Conductances
-from harness.files.reading import TABLE_LIMIT, Arrays, read_arrays, read_bytes, read_text
 from harness.training.runs import Run, Start, npz
 from harness.units import parse, show, unit_of_heading
 from harness.wording import counted, did_you_mean

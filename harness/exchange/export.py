@@ -7,14 +7,17 @@ from importlib import metadata
 
 import numpy as np
 
-from harness.experiment.assembly import build_variation
 from harness.chip.base import Chip
+from harness.chip.imperfect.made import VariedChip
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
-from harness.chip.imperfect.made import VariedChip
 from harness.circuit import Circuit
 from harness.circuit.variation.nonlinearity import nonlinear_arrays
 from harness.errors import CircuitError, ExperimentError, SimulatorError
+from harness.exchange.simulators.base import sampled
+from harness.exchange.simulators.child import Limits, in_child
+from harness.exchange.simulators.ngspice import transient
+from harness.experiment.assembly import build_variation
 from harness.experiment.experiment import Experiment
 from harness.measurement import Array, Drive, Spring
 from harness.netlist.design.design import TILE, Tile, design_of
@@ -23,9 +26,6 @@ from harness.netlist.dialects import NGSPICE, RESISTORS, Bench, CellStyle, Diale
 from harness.netlist.package.package import Origin, Package
 from harness.netlist.tolerances import Conditions, Tolerances
 from harness.training.runs import Run
-from harness.exchange.simulators.base import sampled
-from harness.exchange.simulators.child import Limits, in_child
-from harness.exchange.simulators.ngspice import transient
 
 _IN_TIME = Tolerances(1e-6, 1e-9, 1e-12)
 """Of testbenches whose cells move in time: tighter ones multiply the steps and change voltages by less than 1e-5."""

@@ -7,8 +7,8 @@ voltage within `LIMIT` of ``expected.csv``, in both phases, with the same predic
 within `LIMIT` of each other tie. ngspice reads the hierarchical netlist and the flat one. Simulators work in processes
 of their own, so that no package ends this one. CDL has
 nothing to simulate, and a package no second record of its conductances: there, equal means that flat and hierarchical
-netlists are the same, also to the layout tools that are there (`harness.exchange.lvs`). Files that the manifest does not list
-are named, no more.
+netlists are the same, also to the layout tools that are there (`harness.exchange.lvs`). Files that the manifest does
+not list are named, no more.
 """
 
 import json
@@ -25,20 +25,20 @@ import numpy as np
 from harness.circuit import GROUND
 from harness.devices.diode import TEMPERATURE
 from harness.errors import NetlistError, NgspiceMissing, SimulatorError
-from harness.files.writing import remove_partial, write_atomic
 from harness.exchange.lvs import TOOLS
+from harness.exchange.simulators import NGSPICE, OTHERS, Deck, Simulator
+from harness.files.writing import remove_partial, write_atomic
 from harness.measurement import Array
-from harness.netlist.reading.consistency import disagreement, mistimed
-from harness.netlist.reading.conditions import read_conditions
+from harness.netlist.design.parts import flat_net
 from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect, Phase
 from harness.netlist.hierarchy import check_hierarchy
-from harness.netlist.reading.mapped import read_map
 from harness.netlist.package.package import MANIFEST, MAP, read_manifest
-from harness.netlist.design.parts import flat_net
+from harness.netlist.reading.conditions import read_conditions
+from harness.netlist.reading.consistency import disagreement, mistimed
 from harness.netlist.reading.expected import Inventory, Promise, inventory, read_promise
+from harness.netlist.reading.mapped import read_map
 from harness.netlist.reading.reader import is_native
 from harness.netlist.reading.statements import read_statements, text_of
-from harness.exchange.simulators import NGSPICE, OTHERS, Deck, Simulator
 
 _NET = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*")
 LIMIT = 1e-6

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.chip.nodal.chip import NodalChip
 from harness.chip.imperfect.programming import Mode, Programming
-from harness.experiment.chip_sections import ProgrammingSettings
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import (
     CellRange,
     Circuit,
@@ -27,7 +26,6 @@ from harness.circuit.variation.lines import AmplifierErrors, Leakage, LineResist
 from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.circuit.variation.temperature import Temperature
 from harness.circuit.variation.variation import CellDefects, ConductanceSpread, DiodeMismatch, Variation
-from harness.training.controller import LearningRule
 from harness.datasets import BUILT_IN, IMAGE_SETS, CsvFile, Split, load_images, read_csv, split
 from harness.devices import DiodeModel
 from harness.devices.measured import fit
@@ -35,23 +33,7 @@ from harness.devices.presets import preset
 from harness.devices.pulses import ExponentialStep, LinearStep, SoftBounds, curvature_of_label
 from harness.devices.writing import Device, device_of, measured_device
 from harness.errors import ExperimentError
-from harness.learning import (
-    AnalyticalGradient,
-    CoupledLearning,
-    EquilibriumPropagation,
-    FiniteDifferences,
-    HardwareLinearization,
-    Largest,
-    SimultaneousPerturbation,
-    SubsetUpdate,
-    cells_of,
-    random_cells,
-)
-from harness.learning.updates.accumulation import AccumulatedUpdate
-from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
-from harness.learning.updates.subsets import Choice, read_masks
-from harness.learning.updates.updates import SGD, Adam, Momentum, UpdateRule
-from harness.measurement import Access
+from harness.experiment.chip_sections import ProgrammingSettings
 from harness.experiment.sections import (
     AdamSettings,
     AnalyticalSettings,
@@ -72,6 +54,24 @@ from harness.experiment.sections import (
 )
 from harness.experiment.settings import Settings
 from harness.experiment.strength import Strength
+from harness.learning import (
+    AnalyticalGradient,
+    CoupledLearning,
+    EquilibriumPropagation,
+    FiniteDifferences,
+    HardwareLinearization,
+    Largest,
+    SimultaneousPerturbation,
+    SubsetUpdate,
+    cells_of,
+    random_cells,
+)
+from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
+from harness.learning.updates.accumulation import AccumulatedUpdate
+from harness.learning.updates.subsets import Choice, read_masks
+from harness.learning.updates.updates import SGD, Adam, Momentum, UpdateRule
+from harness.measurement import Access
+from harness.training.controller import LearningRule
 
 _INITIAL, _SUBSET, _GRAPH = 2, 3, 4
 """Streams of random numbers for initial conductances, chosen cells and edges (0 and 1 are the controller's)."""

@@ -11,13 +11,13 @@ from pydantic import Field, model_validator
 
 from harness.circuit.variation.lines import Law
 from harness.errors import CircuitError
+from harness.experiment.sections import Amperes, Number, Ohms, Seconds, Section, Siemens, Volts, Whole
 from harness.measurement import Access
 from harness.validation import MismatchError
-from harness.experiment.sections import Amperes, Number, Ohms, Seconds, Section, Siemens, Volts, Whole
 
 
 class VariationSettings(Section):
-    """``[variation]``: how the circuit that was made differs from the one that was drawn (`harness.circuit.variation.variation`).
+    """``[variation]``: how the circuit as made differs from the drawn one (`harness.circuit.variation.variation`).
 
     Learning knows the drawn one: it programs the drawn circuit's conductances and reads its nodes. Fractions are
     relative standard deviations from device to device.

@@ -14,9 +14,24 @@ from warnings import warn as python_warning
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from harness.training import controller
+from harness.chip.base import Chip
+from harness.chip.imperfect.made import VariedChip
+from harness.chip.imperfect.pins import ImperfectChip, PinErrors
+from harness.chip.imperfect.programming import ProgrammedChip, alike_cells, clipped_cells, coarse_pulses
+from harness.chip.ngspice.chip import FullSweepChip, NgspiceChip
+from harness.chip.ngspice.cluster import Cluster
+from harness.chip.ngspice.pool import WorkerPool
+from harness.chip.ngspice.worker import OneSimulator, Simulators
+from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.unreduced import UnreducedNodalChip
+from harness.circuit import (
+    Circuit,
+)
+from harness.circuit.variation.nonlinearity import nonlinear_arrays
+from harness.circuit.variation.variation import Variation
+from harness.datasets import Split
+from harness.errors import CircuitError, ExperimentError, HarnessError, RunError, SpringError
 from harness.experiment import manifest
-from harness.training import parts
 from harness.experiment.assembly import (
     build_circuit,
     build_cost,
@@ -27,38 +42,22 @@ from harness.experiment.assembly import (
     load_data,
     on_device,
 )
-from harness.chip.base import Chip
-from harness.chip.ngspice.cluster import Cluster
-from harness.chip.imperfect.pins import ImperfectChip, PinErrors
-from harness.chip.ngspice.chip import FullSweepChip, NgspiceChip
-from harness.chip.nodal.chip import NodalChip
-from harness.chip.ngspice.pool import WorkerPool
-from harness.chip.imperfect.programming import ProgrammedChip, alike_cells, clipped_cells, coarse_pulses
-from harness.chip.nodal.unreduced import UnreducedNodalChip
-from harness.chip.imperfect.made import VariedChip
-from harness.chip.ngspice.worker import OneSimulator, Simulators
-from harness.circuit import (
-    Circuit,
-)
-from harness.circuit.variation.nonlinearity import nonlinear_arrays
-from harness.circuit.variation.variation import Variation
-from harness.training.controller import EpochDone, Evaluation, LearningRule, Plan, StepDone
-from harness.datasets import Split
-from harness.errors import CircuitError, ExperimentError, HarnessError, RunError, SpringError
+from harness.experiment.memory import refuse_experiment
+from harness.experiment.new_data import settings_and_rows
+from harness.experiment.sections import EquilibriumSettings, GraphSettings
+from harness.experiment.settings import Settings, merged, read_settings
+from harness.experiment.strength import ROWS, Springs, Strength, strength_of
+from harness.files.reading import read_text
 from harness.files.writing import write_atomic
 from harness.learning.costs import Cost
 from harness.learning.updates.updates import Schedule, UpdateRule
 from harness.measurement import Access, Drive
-from harness.experiment.memory import refuse_experiment
 from harness.netlist.decks.full import export_text
 from harness.netlist.tolerances import Tolerances
-from harness.experiment.new_data import settings_and_rows
+from harness.training import controller, parts
+from harness.training.controller import EpochDone, Evaluation, LearningRule, Plan, StepDone
 from harness.training.predictions import predictions, value_errors
-from harness.files.reading import read_text
 from harness.training.runs import LEDGER, Position, Run, Start
-from harness.experiment.sections import EquilibriumSettings, GraphSettings
-from harness.experiment.settings import Settings, merged, read_settings
-from harness.experiment.strength import ROWS, Springs, Strength, strength_of
 from harness.units import show
 from harness.wording import command, did_you_mean
 
@@ -665,7 +664,7 @@ def packaged_experiments() -> dict[str, str]:
 
 def experiment_names() -> list[str]:
     """Names of the experiments that come with the package."""
-    files = (resources.files("harness") / "experiments").iterdir()
+    files = (resources.files("harness.experiment") / "packaged").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
@@ -674,4 +673,4 @@ def _description(name: str) -> str:
 
 
 def _packaged(name: str) -> str:
-    return (resources.files("harness") / "experiments" / f"{name}.toml").read_text(encoding="utf-8")
+    return (resources.files("harness.experiment") / "packaged" / f"{name}.toml").read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
 """What a run records of itself in ``manifest.json``, and whether it still holds.
 
 The manifest keeps the settings that the run was made with, hashes of its data and of the other files that it read, and
-the parts that trained it (`harness.training.parts`). An experiment.toml that was edited afterwards, or data that have changed,
-are found by comparison and refused: what the run reached was not reached with them.
+the parts that trained it (`harness.training.parts`). An experiment.toml that was edited afterwards, or data that have
+changed, are found by comparison and refused: what the run reached was not reached with them.
 """
 
 import platform
@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationErro
 from harness.chip.ngspice.session import open_session
 from harness.datasets import Encoding, Scaling, Split
 from harness.errors import RunError
+from harness.experiment.settings import Settings, differences, leaves, read_settings
 from harness.files.reading import TABLE_LIMIT, read_bytes, read_text
 from harness.training.runs import MANIFEST, Run
-from harness.experiment.settings import Settings, differences, leaves, read_settings
 from harness.wording import command
 
 _FILES = ("network.file", "subset.file", "programming.file")

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.experiment import manifest
-from harness.experiment.assembly import csv_file
 from harness.datasets import Encoding, Split, new_rows
 from harness.errors import DataError, RunError
+from harness.experiment import manifest
+from harness.experiment.assembly import csv_file
+from harness.experiment.settings import Settings
 from harness.training.parts import own_parts
 from harness.training.runs import MANIFEST, Run
-from harness.experiment.settings import Settings
 
 _HOW = ("label", "labels", "missing", "separator", "decimal", "encoding")
 """Keys of ``[data]`` that say how a file is written and no more; another file may need others."""

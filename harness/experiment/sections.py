@@ -10,8 +10,8 @@ from harness.circuit.networks.graphs import EdgeDiode
 from harness.learning.rules.analytical import Form
 from harness.learning.rules.equilibrium import Nudging
 from harness.learning.rules.generalized import Variant
-from harness.validation import MismatchError, Unit
 from harness.units import show
+from harness.validation import MismatchError, Unit
 from harness.wording import counted
 
 Volts = Annotated[float, Unit("V")]

@@ -10,10 +10,8 @@ import tomli_w
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from harness.experiment.chip_sections import ChipSettings, ImperfectSettings, ProgrammingSettings, VariationSettings
 from harness.errors import ExperimentError
-from harness.validation import MismatchError, Names, explain, line_of, said, unit_of
-from harness.files.reading import check_values, parse_toml
+from harness.experiment.chip_sections import ChipSettings, ImperfectSettings, ProgrammingSettings, VariationSettings
 from harness.experiment.sections import (
     DataSettings,
     NetworkSettings,
@@ -23,6 +21,8 @@ from harness.experiment.sections import (
     TrainingSettings,
     UpdateSettings,
 )
+from harness.files.reading import check_values, parse_toml
+from harness.validation import MismatchError, Names, explain, line_of, said, unit_of
 from harness.wording import counted
 
 _SHOWN = 200

@@ -13,11 +13,11 @@ import numpy as np
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Reduction
 from harness.errors import ExperimentError
+from harness.experiment.sections import EquilibriumSettings, LinearizationSettings
+from harness.experiment.settings import Settings
 from harness.learning import Nudging, Variant
 from harness.measurement import Batch, Conductances, Drive, Injection
 from harness.training.runs import Run
-from harness.experiment.sections import EquilibriumSettings, LinearizationSettings
-from harness.experiment.settings import Settings
 from harness.units import show
 from harness.wording import command
 

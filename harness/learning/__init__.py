@@ -1,7 +1,7 @@
 """Costs, learning rules and update rules: they know voltages and topology, never a simulator."""
 
-from harness.learning.rules.analytical import AnalyticalGradient, Form
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError, accuracy
+from harness.learning.rules.analytical import AnalyticalGradient, Form
 from harness.learning.rules.coupled import CoupledLearning
 from harness.learning.rules.differences import FiniteDifferences, SimultaneousPerturbation
 from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging

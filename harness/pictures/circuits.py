@@ -54,8 +54,9 @@ def draw_circuit(circuit: Circuit, *, title: str, format: Form = "png") -> bytes
     """A circuit with its programmed conductances, as the bytes of a PNG or SVG file.
 
     Where all arrays are crossbars, they are drawn as heat maps in a row, with what lies between them in words. Any
-    other circuit is drawn as a graph: in rows and columns where its nodes are those of `harness.circuit.networks.graphs.grid`
-    or `periodic_grid` (whose wrapped edges are stubs at both ends), and with names of nodes up to 60 of them.
+    other circuit is drawn as a graph: in rows and columns where its nodes are those of
+    `harness.circuit.networks.graphs.grid` or `periodic_grid` (whose wrapped edges are stubs at both ends), and with
+    names of nodes up to 60 of them.
 
     Raises:
         CircuitError: there is nothing to draw.

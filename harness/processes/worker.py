@@ -1,4 +1,4 @@
-"""The other side of `harness.processes.pool`: a process that does one call after another for the process that started it."""
+"""The worker's side of `harness.processes.pool`: it does one call after another for the process that started it."""
 
 import os
 import pickle

@@ -9,19 +9,19 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from harness.experiment.chip_sections import ImperfectSettings, VariationSettings
 from harness.circuit import Circuit
 from harness.errors import ExperimentError
+from harness.experiment.chip_sections import ImperfectSettings, VariationSettings
 from harness.experiment.experiment import Experiment
-from harness.measurement import Batch
-from harness.validation import Unit
-from harness.report.inventory import CellCount, cell_count
-from harness.report.survey import Survey, survey
-from harness.training.runs import EpochRow, Run, StepRow
 from harness.experiment.sections import Section
 from harness.experiment.settings import Settings
+from harness.measurement import Batch
+from harness.report.inventory import CellCount, cell_count
+from harness.report.survey import Survey, survey
 from harness.studies.transient import Settling
+from harness.training.runs import EpochRow, Run, StepRow
 from harness.units import show
+from harness.validation import Unit
 from harness.wording import counted
 
 MOST_ROWS = 1000

@@ -16,8 +16,8 @@ from harness.pictures.style import as_bytes, own_style
 from harness.report.inventory import span
 from harness.report.survey import Lines, NodeGroup, Survey
 from harness.report.svg import FAINT, INK, SERIES, inlined
-from harness.training.runs import EpochRow, StepRow
 from harness.studies.transient import Settling
+from harness.training.runs import EpochRow, StepRow
 from harness.units import show
 
 _SIZE = (5.8, 3.5)  # inches at 72 points: as wide as a column of the page

@@ -1,8 +1,8 @@
 """What a circuit does over a set of samples: voltages, line currents and power, solved by the nodal chip.
 
-Lines are those of `harness.circuit.variation.lines`: a word line is driven at its first cell, a bit line is read behind its last
-one. The current at that end is the sum of all cell currents of the line; where cells of both signs meet, more than that
-may flow somewhere along it.
+Lines are those of `harness.circuit.variation.lines`: a word line is driven at its first cell, a bit line is read behind
+its last one. The current at that end is the sum of all cell currents of the line; where cells of both signs meet, more
+than that may flow somewhere along it.
 """
 
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ from harness.circuit import (
     TrainableArray,
     VoltageSource,
 )
-from harness.circuit.variation.nonlinearity import nonlinear_arrays
 from harness.circuit.power import dissipated
+from harness.circuit.variation.nonlinearity import nonlinear_arrays
 from harness.measurement import Array, Drive, Index
 
 _AT_ONCE = 4_000_000  # cell currents in memory

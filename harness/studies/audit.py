@@ -12,19 +12,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness import learning
-from harness.studies.check import finite_differences
 from harness.chip.base import Chip
 from harness.chip.ngspice.chip import NgspiceChip
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit.circuit import Circuit
 from harness.circuit.scaling import is_reciprocal
-from harness.training.controller import LearningRule
 from harness.errors import ChipError, CircuitError
 from harness.learning import CoupledLearning, EquilibriumPropagation, Nudging, Variant
 from harness.learning.rules.cells import Cells
 from harness.learning.rules.generalized import NudgedReadings
 from harness.measurement import Array, Batch, Conductances, Drive, Index, Injection
 from harness.netlist.tolerances import Tolerances
+from harness.studies.check import finite_differences
+from harness.training.controller import LearningRule
 from harness.units import show
 
 _PRECISE = 1e-11  # V: Newton tolerance of the nodal chips

@@ -12,15 +12,15 @@ import numpy as np
 
 from harness.chip.base import Chip
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
-from harness.chip.nodal.chip import NodalChip
 from harness.chip.ngspice.session import open_session
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Reduction, Settling
-from harness.training.controller import train_step
 from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment, SimulatorChoice
+from harness.experiment.sections import GraphSettings
 from harness.measurement import Batch, Clamp, Conductances, Drive, Reading
 from harness.netlist.decks import resident
-from harness.experiment.sections import GraphSettings
+from harness.training.controller import train_step
 
 SIZES = (*((1, hidden) for hidden in (50, 100, 200, 400, 800)), *((n, h) for n in (2, 3) for h in (50, 100, 150)))
 """(hidden layers, nodes of each) that `scaling` measures for a picture."""

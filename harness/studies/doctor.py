@@ -11,16 +11,16 @@ import numpy as np
 from scipy.special import lambertw
 
 import harness
-from harness.studies.check import TIGHT, Check
 from harness.chip.base import Chip
 from harness.chip.ngspice.chip import NgspiceChip
-from harness.chip.nodal.chip import NodalChip
 from harness.chip.ngspice.session import open_session
+from harness.chip.nodal.chip import NodalChip
 from harness.circuit import GROUND, Circuit, Crossbar, Diode, InputSource, Output
 from harness.devices import DiodeModel
 from harness.devices.diode import THERMAL_VOLTAGE
 from harness.errors import NgspiceMissing
 from harness.measurement import Drive
+from harness.studies.check import TIGHT, Check
 
 _VOLTS = 1.0
 _CONDUCTANCE = 1e-3

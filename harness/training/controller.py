@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from harness.training import parts
 from harness.chip.base import Chip, Ledger
 from harness.datasets import Samples, Split
 from harness.learning.costs import Cost
 from harness.learning.updates.updates import Schedule, UpdateRule, UpdateState
 from harness.measurement import Array, Batch, Conductances, Drive, Reading
+from harness.training import parts
 from harness.training.runs import LEDGER, EpochRow, Position, Run, StepRow
 
 EVALUATION_BATCH = 256

@@ -7,6 +7,7 @@ their numbers; what somebody wrote in Python also by a hash of its source. Large
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from hashlib import sha256
@@ -19,10 +20,12 @@ from harness.errors import RunError
 from harness.training.runs import MANIFEST, Run
 
 _PACKAGE = __name__.partition(".")[0]
+_MODULES = re.compile(r"^(?:[a-z_]+\.)+(?=\w)")
+"""The modules before the name of a class or function."""
 _DEEPEST = 4
 _LONGEST = 100
 """Entries of a list that are kept; a longer one stands as a hash."""
-_BY_NAME = ("circuit", "chip", "datasets", "experiment", "learning.cells", "learning.cycles")
+_BY_NAME = ("circuit", "chip", "datasets", "experiment", "learning.rules.cells", "learning.rules.cycles")
 """Modules of objects that parts hold and that only their name describes: the run's netlist and data tell the rest."""
 _WORDS = "cure"
 """Attribute with a sentence for people, which may be worded otherwise tomorrow."""
@@ -92,7 +95,7 @@ def _differing(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> list[st
 
     Between versions, parts that come with the package may be described in other words.
     """
-    known = manifest.get("parts", {})
+    known = _without_rooms(manifest.get("parts", {}))
     other_version = manifest.get("versions", {}).get("harness") != metadata.version("harness")
     found = []
     for name, description in given.items():
@@ -159,8 +162,7 @@ def _described(value: Any, depth: int) -> Any:
 
 
 def _function(function: Callable[..., Any], depth: int) -> dict[str, Any]:
-    kind = f"{function.__module__}.{function.__qualname__}"
-    told: dict[str, Any] = {"kind": kind} | _source(function)
+    told: dict[str, Any] = {"kind": _name(function)} | _source(function)
     cells = getattr(function, "__closure__", None) or ()
     if cells and depth < _DEEPEST:
         told["around"] = [_described(cell.cell_contents, depth + 1) for cell in cells]
@@ -181,17 +183,31 @@ def _object(value: object, depth: int) -> dict[str, Any]:
     return told
 
 
-def _ours(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == _PACKAGE
+def _ours(thing: Any) -> bool:
+    return (getattr(thing, "__module__", "") or "").partition(".")[0] == _PACKAGE
 
 
-def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+def _name(thing: Any) -> str:
+    """Where a class or function of somebody's own is found; those of the package keep their name when they move."""
+    return f"{_PACKAGE if _ours(thing) else thing.__module__}.{thing.__qualname__}"
+
+
+def _without_rooms(description: Any) -> Any:
+    """A description in which older runs named the modules of the package, too."""
+    match description:
+        case {"kind": str(kind), **rest} if kind.startswith(f"{_PACKAGE}."):
+            inner = {name: _without_rooms(value) for name, value in rest.items()}
+            return {"kind": f"{_PACKAGE}.{_MODULES.sub('', kind)}", **inner}
+        case Mapping():
+            return {str(name): _without_rooms(value) for name, value in description.items()}
+        case list():
+            return [_without_rooms(value) for value in description]
+    return description
 
 
 def _source(thing: Any) -> dict[str, str]:
     """Of what somebody wrote in Python, where its text can be found."""
-    if (getattr(thing, "__module__", "") or "").partition(".")[0] == _PACKAGE:
+    if _ours(thing):
         return {}
     try:
         return {"source_sha256": sha256(inspect.getsource(thing).encode()).hexdigest()}

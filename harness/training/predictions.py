@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.training.controller import Evaluation
 from harness.datasets import Samples, Split
 from harness.measurement import Array
+from harness.training.controller import Evaluation
 
 PARTS = {"train": "training", "test": "held out", "new": "new data"}
 """Names of a data set's parts in results, and what people call them."""

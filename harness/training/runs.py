@@ -30,11 +30,11 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import RunError
+from harness.files.locking import alone_in
+from harness.files.reading import TABLE_LIMIT, Arrays, read_arrays, read_json, read_text
 from harness.files.writing import whole_folder, write_atomic
 from harness.learning.updates.updates import UpdateState
-from harness.files.locking import alone_in
 from harness.measurement import Conductances
-from harness.files.reading import TABLE_LIMIT, Arrays, read_arrays, read_json, read_text
 
 
 @dataclass(frozen=True)

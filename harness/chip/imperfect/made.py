@@ -1,9 +1,9 @@
 """A chip whose circuit is not the one that was drawn: learning sees the ideal circuit, the simulator the real one.
 
-What was drawn and what was made differ by a `harness.circuit.variation.variation.Variation`: cells that differ, stick or are
-open, lines with resistance, diodes, sources and amplifiers with errors. This chip is programmed in the drawn circuit's
-conductances and read at its nodes; inside it is a chip of the circuit as it was made. So a rule that asks for the
-voltage over a cell gets that between the ends of its lines, which is what read-out hardware sees.
+What was drawn and what was made differ by a `harness.circuit.variation.variation.Variation`: cells that differ, stick
+or are open, lines with resistance, diodes, sources and amplifiers with errors. This chip is programmed in the drawn
+circuit's conductances and read at its nodes; inside it is a chip of the circuit as it was made. So a rule that asks for
+the voltage over a cell gets that between the ends of its lines, which is what read-out hardware sees.
 """
 
 from collections.abc import Callable, Sequence

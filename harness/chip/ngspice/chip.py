@@ -15,9 +15,9 @@ from harness.circuit.branches import Branches
 from harness.circuit.linearized import linearized
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array, Clamp, Drive, Reading
+from harness.netlist.decks import batch as sweep
 from harness.netlist.decks import full
 from harness.netlist.decks import full_batch as full_sweep
-from harness.netlist.decks import batch as sweep
 from harness.netlist.tolerances import Tolerances
 
 CHUNK = 32

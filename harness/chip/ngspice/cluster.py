@@ -1,8 +1,8 @@
 """Many ngspices on many machines: the workers of a Dask cluster, be they started by hand, by Slurm or in a cloud.
 
-Dask is imported only where it is used: here, and for the points of sweeps in `harness.studies.sweep.remote`. Everything that a
-task needs goes with it as an argument: what a worker holds is lost when it is killed. Tasks and answers are pickled
-here, so that Dask has only bytes to carry.
+Dask is imported only where it is used: here, and for the points of sweeps in `harness.studies.sweep.remote`. Everything
+that a task needs goes with it as an argument: what a worker holds is lost when it is killed. Tasks and answers are
+pickled here, so that Dask has only bytes to carry.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """The one ngspice of this process, behind PySpice's binding; the only module that imports PySpice.
 
 libngspice keeps its state in globals, so a process has one session however often it is asked for, and does one thing
-at a time in it, whichever thread asks (`harness.chip.ngspice.isolation`). Every run loads a deck, sweeps one source, reads the
-vectors, checks them, and leaves nothing behind: with the plots destroyed and the circuit removed, memory stays flat
-over any number of decks.
+at a time in it, whichever thread asks (`harness.chip.ngspice.isolation`). Every run loads a deck, sweeps one source,
+reads the vectors, checks them, and leaves nothing behind: with the plots destroyed and the circuit removed, memory
+stays flat over any number of decks.
 """
 
 import ctypes
@@ -355,7 +355,7 @@ def _absolute(library: str) -> str:
 
 
 def _load_binding(library: str) -> tuple[Any, Any]:
-    """Return PySpice's binding and its FFI, kept quiet: its lines are judged by `harness.chip.ngspice.messages` instead."""
+    """Return PySpice's binding and its FFI, kept quiet: `harness.chip.ngspice.messages` judges its lines instead."""
     numeric = locale.setlocale(locale.LC_NUMERIC)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PySpice 1.5 predates Python 3.12's warnings about escapes

@@ -13,8 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.chip.nodal import newton
 from harness.chip.ngspice.session import SweepDeck, Unsettled, open_session
+from harness.chip.nodal import newton
 from harness.circuit import Settling
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.errors import ChipError, ConvergenceError
@@ -135,7 +135,7 @@ def peak_megabytes() -> float:
 
 
 def _estimate(settling: Settling) -> Array | None:
-    """Where the phases will settle (V, ``[batch, phases, n]``), for ngspice to start from (`harness.netlist.decks.batch`).
+    """Estimate where the phases will settle (V, ``[batch, phases, n]``); a batch deck starts ngspice from there.
 
     None where ngspice does as well without (in small networks, and where hardly a junction conducts), and where
     Newton's method fails.

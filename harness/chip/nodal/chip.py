@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from harness.chip.nodal import newton
 from harness.chip.base import SimulatedChip, refuse_unstable
+from harness.chip.nodal import newton
 from harness.circuit import Circuit, Reduction
 from harness.measurement import Drive, Reading
 

@@ -18,8 +18,8 @@ from harness.circuit.dynamics import Dynamics
 from harness.circuit.thevenin import Gathered, gathered
 from harness.errors import ChipError
 from harness.measurement import Array, Batch, Drive, Injection, Nudge, Spring
-from harness.netlist.tolerances import Tolerances
 from harness.netlist.decks.transient import Steps, ramp, step_lines
+from harness.netlist.tolerances import Tolerances
 from harness.units import show
 from harness.wording import counted
 

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.circuit.monotone.monotone import MonotoneNetwork, cocoercivity, contracting_step, equilibrated, require_monotone
+from harness.circuit.monotone.monotone import (
+    MonotoneNetwork,
+    cocoercivity,
+    contracting_step,
+    equilibrated,
+    require_monotone,
+)
 from harness.errors import CircuitError, ConvergenceError
 from harness.measurement import Array
 

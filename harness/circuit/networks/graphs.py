@@ -2,7 +2,8 @@
 
 Any node may be an input, an output, a ground or a rail, as in the graphs that Stern et al. 2021 (PRX 11, 021045) and
 Lin et al. 2026 (arXiv 2602.03546) train and in the boards of Dillavou et al. (2022, Phys. Rev. Applied 18, 014040;
-2024, PNAS 121, e2319718121). `harness.circuit.networks.families` makes edges, `harness.circuit.networks.free` the circuit.
+2024, PNAS 121, e2319718121). `harness.circuit.networks.families` makes edges, `harness.circuit.networks.free` the
+circuit.
 
 Nodes go by names of the user's own, such as ``0`` or ``A``, and ``ground`` is circuit ground; in the circuit, where
 ``0`` means ground, node ``A`` is called ``nA`` (`graph_node`).
@@ -17,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from harness.circuit.elements import GROUND
-from harness.files.delimited import read_delimited
 from harness.errors import CircuitError, UnitError
+from harness.files.delimited import read_delimited
 from harness.units import parse
 
 GROUND_WORD = "ground"

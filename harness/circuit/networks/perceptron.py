@@ -16,8 +16,8 @@ import numpy as np
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import Crossbar, VoltageSource
 from harness.errors import CircuitError, DataError
-from harness.measurement import Array, Conductances
 from harness.files.reading import read_arrays
+from harness.measurement import Array, Conductances
 
 _LARGEST = 1e6
 """The largest weight or bias of a layer, at most; its inverse at least: trained ones are about 1."""

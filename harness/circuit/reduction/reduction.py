@@ -21,12 +21,12 @@ from harness.circuit.circuit import Circuit
 from harness.circuit.elements import CurrentSource, Diode, Gyrator, Resistor, Transformer
 from harness.circuit.reduction.elimination import Elimination, Factors, eliminate
 from harness.circuit.reduction.equations import System
-from harness.circuit.reduction.multifrontal import Fronts, fronts_of
 from harness.circuit.reduction.linear import output_resistance
-from harness.circuit.variation.nonlinearity import refuse_nonlinear
+from harness.circuit.reduction.multifrontal import Fronts, fronts_of
 from harness.circuit.reduction.partition import eliminated
-from harness.circuit.scaling import Scaling, scaling_of
 from harness.circuit.reduction.settling import Junctions, Network, Phase, Settling, unjoined
+from harness.circuit.scaling import Scaling, scaling_of
+from harness.circuit.variation.nonlinearity import refuse_nonlinear
 from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
 from harness.errors import CircuitError
 from harness.measurement import Array, Clamp, Drive, Index, Injection, Reading, Spring

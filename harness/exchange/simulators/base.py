@@ -15,13 +15,13 @@ from typing import Protocol
 import numpy as np
 
 from harness.errors import SimulatorError
+from harness.exchange.simulators.child import BRIEF, Limits
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect, Phase
-from harness.netlist.tolerances import Conditions
 from harness.netlist.reading.statements import ABOUT_ANALYSES, Statement
-from harness.exchange.simulators.child import BRIEF, Limits
-from harness.units import show
+from harness.netlist.tolerances import Conditions
 from harness.processes.pool import cause_of_death
+from harness.units import show
 
 _MOST_SAID = 1_000_000  # bytes of its output that are kept
 _READ_BY_SHELLS = ("BASH_ENV", "ENV")  # files that shells run first; some simulators are started by a shell script

@@ -14,8 +14,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 from harness.errors import SimulatorError
-from harness.units import show
 from harness.processes.pool import Ended, Workers
+from harness.units import show
 
 T = TypeVar("T")
 _SECONDS = 60.0

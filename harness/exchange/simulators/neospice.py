@@ -7,11 +7,11 @@ from importlib import metadata, util
 import numpy as np
 
 from harness.errors import SimulatorError
+from harness.exchange.simulators.base import Deck, sampled
+from harness.exchange.simulators.child import in_child
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
 from harness.netlist.tolerances import Conditions, options_of
-from harness.exchange.simulators.base import Deck, sampled
-from harness.exchange.simulators.child import in_child
 
 _MOST_LINES = 30_000
 """8,000 take 2 s, 160,000 more than 3 minutes."""

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from harness.chip.ngspice.session import find_library, open_session
 from harness.errors import NgspiceMissing
+from harness.exchange.simulators.base import Deck, sampled
+from harness.exchange.simulators.child import BRIEF, in_child
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
 from harness.netlist.tolerances import Conditions, options_of
-from harness.exchange.simulators.base import Deck, sampled
-from harness.exchange.simulators.child import BRIEF, in_child
 
 _AT_ONCE = 20
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import SimulatorError
+from harness.exchange.simulators.base import Deck, Program, ask, run, sampled
+from harness.exchange.simulators.raw import read_raw
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
 from harness.netlist.reading.statements import text_of
-from harness.exchange.simulators.base import Deck, Program, ask, run, sampled
-from harness.exchange.simulators.raw import read_raw
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import SimulatorError
-from harness.measurement import Array
 from harness.files.reading import read_bytes
+from harness.measurement import Array
 
 _SIZE_LIMIT = 4_000_000_000
 _DIGITS = 12  # of a number of points

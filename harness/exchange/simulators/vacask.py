@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import SimulatorError
+from harness.exchange.simulators.base import Deck, Program, run, sampled
+from harness.exchange.simulators.raw import read_raw
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
 from harness.netlist.reading.statements import text_of
-from harness.exchange.simulators.base import Deck, Program, run, sampled
-from harness.exchange.simulators.raw import read_raw
 from harness.units import spice_number
 
 _LANGUAGES = {"ngspice": "ngspice", "xyce": "xyce", "ltspice": "pspice", "hspice": "hspice", "spectre": "spectre"}

@@ -7,10 +7,10 @@ cell k (node form)
     Lᵀ λ = ∂C/∂v,    ∂C/∂g_k = −(b_kᵀ v)(b_kᵀ λ),
 
 for which one factorisation serves the whole batch, in circuits with buffers and gyrators too. The cycle form
-(`harness.learning.rules.cycles`) is the same gradient written with the projector onto the network's cycles. Both are exact
-for linear networks. A network with diodes is linear about its operating point: diodes count with their small-signal
-conductances, and the inner voltages that these depend on are read from the chip or, where it gives access to its
-outputs only, predicted by a digital twin.
+(`harness.learning.rules.cycles`) is the same gradient written with the projector onto the network's cycles. Both are
+exact for linear networks. A network with diodes is linear about its operating point: diodes count with their
+small-signal conductances, and the inner voltages that these depend on are read from the chip or, where it gives access
+to its outputs only, predicted by a digital twin.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +22,8 @@ import numpy as np
 
 from harness.circuit import Circuit, Diode, Reduction
 from harness.circuit.reduction.linear import settle_linear
-from harness.learning.rules.cells import Cells
 from harness.learning.costs import Cost
+from harness.learning.rules.cells import Cells
 from harness.learning.rules.cycles import Cycles
 from harness.learning.rules.generalized import Measurable
 from harness.measurement import Array, Batch, Conductances, Drive, Injection, Reading

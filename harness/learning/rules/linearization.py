@@ -21,8 +21,8 @@ import numpy as np
 from harness.circuit import Circuit
 from harness.circuit.scaling import is_reciprocal
 from harness.errors import ExperimentError
-from harness.learning.rules.cells import Cells
 from harness.learning.costs import Cost
+from harness.learning.rules.cells import Cells
 from harness.learning.rules.generalized import Measurable
 from harness.learning.rules.sources import rail_gradient
 from harness.measurement import Batch, Conductances, Drive, Injection, Reading

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from harness.circuit import Circuit
 from harness.errors import ExperimentError
+from harness.files.reading import read_arrays
 from harness.learning.updates.updates import UpdateRule, UpdateState
 from harness.measurement import Array, Conductances
-from harness.files.reading import read_arrays
 from harness.wording import did_you_mean
 
 Masks = tuple[npt.NDArray[np.bool_], ...]

@@ -4,12 +4,12 @@ from importlib import resources
 from pathlib import Path
 
 from harness.errors import CircuitError
+from harness.files.reading import read_text
 from harness.netlist.cells.behavioural import BehaviouralCells
 from harness.netlist.cells.foundry import FoundryCells, read_table
-from harness.netlist.dialects import RESISTORS, CellStyle, Dialect
 from harness.netlist.cells.memristor import MemristorModel
 from harness.netlist.cells.veriloga import VerilogACells
-from harness.files.reading import read_text
+from harness.netlist.dialects import RESISTORS, CellStyle, Dialect
 from harness.wording import did_you_mean
 
 __all__ = ["BehaviouralCells", "FoundryCells", "VerilogACells", "cell_style", "packaged_tables"]

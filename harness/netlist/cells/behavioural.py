@@ -13,10 +13,10 @@ from harness.devices.switching import READ_VOLTS
 from harness.errors import CircuitError
 from harness.measurement import Array
 from harness.netlist.cells.limits import Limits
-from harness.netlist.dialects import Dialect
 from harness.netlist.cells.memristor import MemristorModel, subcircuit
 from harness.netlist.design.naming import JOINT
 from harness.netlist.design.parts import Design, Memristor
+from harness.netlist.dialects import Dialect
 from harness.units import show
 
 

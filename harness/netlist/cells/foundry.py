@@ -25,13 +25,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from harness.circuit import Circuit, Crossbar, Edges, Element
 from harness.devices import CellLaw, Curve
 from harness.errors import CircuitError, ExperimentError
+from harness.files.reading import parse_toml
 from harness.netlist.cells.limits import Limits
-from harness.netlist.dialects import Dialect
 from harness.netlist.design.naming import JOINT
 from harness.netlist.design.parts import Design, Memristor
-from harness.validation import MismatchError, Names, Unit, explain, line_of
-from harness.files.reading import parse_toml
+from harness.netlist.dialects import Dialect
 from harness.units import parse, show
+from harness.validation import MismatchError, Names, Unit, explain, line_of
 
 _WORD = re.compile(r"(?:(.+)\*)?\s*(g|r|state)\s*")
 _INSTANCE = re.compile(r"[xrn][a-z0-9_]*\{cell\}")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from harness.circuit import Circuit
 from harness.devices.switching import EDGE
 from harness.errors import CircuitError
-from harness.netlist.dialects.base import Dialect
 from harness.netlist.design.naming import JOINT
 from harness.netlist.design.parts import Design, Memristor
+from harness.netlist.dialects.base import Dialect
 from harness.units import spice_number
 
 MODULE = "memristor_cell"

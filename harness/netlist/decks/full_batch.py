@@ -11,9 +11,9 @@ import numpy as np
 from harness.circuit import Circuit, InputSource, Output
 from harness.circuit.circuit import RESERVED
 from harness.measurement import Array, Clamp, Drive, Injection, Spring
+from harness.netlist.decks.batch import STEP
 from harness.netlist.decks.full import SWEPT, driven_lines, saved
 from harness.netlist.tolerances import Tolerances, options
-from harness.netlist.decks.batch import STEP
 from harness.units import spice_number
 
 _POINT, _NUDGE = f"{RESERVED}point", f"{RESERVED}nudge"

@@ -1,13 +1,14 @@
 """The reduced network as a deck that stays loaded: its sources are altered for every phase of every sample.
 
-This is how such circuits are usually driven. `harness bench` times it against the sweep (`harness.netlist.decks.batch`).
+This is how such circuits are usually driven. `harness bench` times it against the sweep
+(`harness.netlist.decks.batch`).
 """
 
 from collections.abc import Iterator
 
 from harness.circuit import Settling
-from harness.netlist.tolerances import Tolerances, options
 from harness.netlist.decks.batch import conductance_lines, diode_lines, node_name
+from harness.netlist.tolerances import Tolerances, options
 from harness.units import spice_number
 
 _OPEN = 1e30

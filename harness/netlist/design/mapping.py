@@ -6,9 +6,9 @@ from typing import Any
 
 from harness.circuit import CurrentSource, Diode, Element, VoltageSource
 from harness.devices import DiodeModel
+from harness.netlist.design.parts import Design, Memristor, Path
 from harness.netlist.dialects.base import NETWORK, CellStyle, Dialect, opened
 from harness.netlist.dialects.spice import parameter_of
-from harness.netlist.design.parts import Design, Memristor, Path
 
 
 def map_of(design: Design, dialect: Dialect, cells: CellStyle) -> dict[str, Any]:

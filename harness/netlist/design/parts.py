@@ -2,8 +2,9 @@
 
 Crossbars are cut into tiles with word and bit lines as ports, diodes at one node are a neuron, amplifiers and other
 stages are cells of their own. Independent sources stay outside: what they hold or feed is a port of the top cell, and
-ground is its port ``vss``. All names are those of the netlist (`harness.netlist.design.naming`); where the circuit's own
-names went is in `Design.nodes` and `Design.elements`. `harness.netlist.design.design.design_of` makes a design of a circuit.
+ground is its port ``vss``. All names are those of the netlist (`harness.netlist.design.naming`); where the circuit's
+own names went is in `Design.nodes` and `Design.elements`. `harness.netlist.design.design.design_of` makes a design of a
+circuit.
 """
 
 from collections.abc import Callable, Iterator

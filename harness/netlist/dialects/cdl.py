@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.devices import CellLaw
-from harness.netlist.dialects.base import Bench, CellStyle, Phase, wrapped
 from harness.netlist.design.naming import ohms
 from harness.netlist.design.parts import (
     Call,
@@ -18,6 +17,7 @@ from harness.netlist.design.parts import (
     Memristor,
     Primitive,
 )
+from harness.netlist.dialects.base import Bench, CellStyle, Phase, wrapped
 from harness.units import spice_number
 
 

@@ -5,14 +5,6 @@ from dataclasses import dataclass
 
 from harness.devices import CellLaw
 from harness.devices.diode import GMIN, TEMPERATURE
-from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Phase, seconds, wrapped
-from harness.netlist.dialects.spice import (
-    formula,
-    grounded,
-    named,
-    parameter_of,
-    source_parameters,
-)
 from harness.netlist.design.naming import JOINT, ohms
 from harness.netlist.design.parts import (
     Call,
@@ -26,6 +18,14 @@ from harness.netlist.design.parts import (
     Primitive,
     Vccs,
     Vcvs,
+)
+from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Phase, seconds, wrapped
+from harness.netlist.dialects.spice import (
+    formula,
+    grounded,
+    named,
+    parameter_of,
+    source_parameters,
 )
 from harness.units import spice_number
 

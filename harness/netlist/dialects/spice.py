@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.devices import CellLaw, Curve, DiodeModel
-from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Phase, opened, wrapped
 from harness.netlist.design.naming import JOINT, VSS, ohms
 from harness.netlist.design.parts import (
     Call,
@@ -19,6 +18,7 @@ from harness.netlist.design.parts import (
     Vccs,
     Vcvs,
 )
+from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Phase, opened, wrapped
 from harness.netlist.tolerances import Tolerances
 from harness.units import spice_number
 

@@ -3,9 +3,9 @@
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from harness.netlist.dialects.base import NETWORK, RESISTORS, opened
 from harness.netlist.design.naming import JOINT, code
 from harness.netlist.design.parts import Role
+from harness.netlist.dialects.base import NETWORK, RESISTORS, opened
 from harness.units import show, spice_number
 
 if TYPE_CHECKING:

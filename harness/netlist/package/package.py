@@ -25,18 +25,18 @@ from typing import Any
 
 from harness.devices.diode import TEMPERATURE
 from harness.errors import CircuitError
+from harness.files.reading import read_json
 from harness.files.writing import whole_folder
 from harness.measurement import Array
 from harness.netlist.design.design import TILE, Tile
+from harness.netlist.design.mapping import map_of, probe
+from harness.netlist.design.naming import plain
+from harness.netlist.design.parts import Design
 from harness.netlist.deviation import Deviation
 from harness.netlist.dialects import DIALECTS, RESISTORS, Bench, CellStyle, Dialect, Phase
 from harness.netlist.dialects.base import fitted, flattened
 from harness.netlist.package.guide import guide
-from harness.netlist.design.mapping import map_of, probe
-from harness.netlist.design.naming import plain
-from harness.netlist.design.parts import Design
 from harness.netlist.reading.statements import ABOUT_ANALYSES, is_own, statements_of
-from harness.files.reading import read_json
 
 MANIFEST = "manifest.json"
 EXPECTED = "expected.csv"

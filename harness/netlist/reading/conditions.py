@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from harness.errors import NetlistError, UnitError
 from harness.netlist.dialects import Dialect
-from harness.netlist.tolerances import CONDITIONS, TIGHT, Conditions
 from harness.netlist.reading.statements import Statement
+from harness.netlist.tolerances import CONDITIONS, TIGHT, Conditions
 
 
 def read_conditions(file: str, statements: Iterable[Statement], dialect: Dialect) -> Conditions:

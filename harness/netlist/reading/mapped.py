@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import NetlistError
+from harness.files.reading import parse_json
 from harness.netlist.package.package import MAP
 from harness.netlist.reading.statements import text_of
-from harness.files.reading import parse_json
 
 _TABLES: dict[str, tuple[type, str]] = {
     "circuit": (str, "a name"),

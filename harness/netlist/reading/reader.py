@@ -38,14 +38,14 @@ from harness.devices import CellLaw, Curve, DiodeModel
 from harness.errors import CircuitError, NetlistError
 from harness.measurement import Array
 from harness.netlist.design.design import design_of
+from harness.netlist.design.mapping import map_of
+from harness.netlist.design.naming import siemens_of
+from harness.netlist.design.parts import Design, flat_instance
 from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect
 from harness.netlist.dialects.base import fitted, flattened
 from harness.netlist.dialects.spice import source_parameters
-from harness.netlist.reading.mapped import compare_map, read_map
-from harness.netlist.design.mapping import map_of
-from harness.netlist.design.naming import siemens_of
 from harness.netlist.package.package import MAP, read_manifest
-from harness.netlist.design.parts import Design, flat_instance
+from harness.netlist.reading.mapped import compare_map, read_map
 from harness.netlist.reading.statements import Statement, read_statements, statements_of
 
 _KINDS: dict[str, type[Element]] = {

@@ -14,8 +14,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from harness.errors import NetlistError
-from harness.netlist.reading.spectre import spice_of
 from harness.files.reading import read_bytes
+from harness.netlist.reading.spectre import spice_of
 
 FILE_LIMIT = 256_000_000
 """Bytes of a file."""

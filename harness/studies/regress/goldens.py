@@ -17,8 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.chip.ngspice.session import open_session
 from harness.errors import ExperimentError
-from harness.files.writing import write_atomic
 from harness.files.reading import read_json
+from harness.files.writing import write_atomic
 
 _FORMAT = 1
 

@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from harness.training import controller
 from harness.chip.base import Chip
 from harness.chip.nodal.chip import NodalChip
-from harness.experiment.chip_sections import ChipSettings
-from harness.training.controller import EpochDone, StepDone
 from harness.errors import ChipError
+from harness.experiment.chip_sections import ChipSettings
 from harness.experiment.experiment import Experiment
+from harness.experiment.settings import Settings
 from harness.learning import AnalyticalGradient
 from harness.measurement import Array, Conductances, Drive
+from harness.training import controller
+from harness.training.controller import EpochDone, StepDone
 from harness.training.runs import HEADINGS, LEDGER, Position
-from harness.experiment.settings import Settings
 
 _PRECISE = 1e-11  # V: Newton tolerance of the ideal chip
 _SHOWN = 10_000  # training rows that are evaluated at most, as a finished run does

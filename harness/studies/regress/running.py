@@ -10,12 +10,12 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.experiment.experiment import Experiment
-from harness.measurement import Conductances
 from harness.experiment.memory import exhausted
+from harness.measurement import Conductances
+from harness.processes.pool import Workers
 from harness.studies.regress.quantities import QUANTITIES, Measurement, Preparation, Stopped
 from harness.studies.regress.suite import Case
 from harness.studies.regress.verdicts import Found
-from harness.processes.pool import Workers
 
 _Given = tuple[Conductances | None, Conductances | None]
 """What the preparations for practice and for deployment gave."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment
-from harness.training.runs import Run
 from harness.studies.sweep.points import Point, grid
+from harness.training.runs import Run
 
 
 @dataclass(frozen=True)

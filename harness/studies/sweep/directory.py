@@ -30,15 +30,15 @@ import pandas as pd
 
 from harness.errors import PictureError, RunError
 from harness.experiment.experiment import Experiment
-from harness.files.writing import whole_folder, write_atomic
+from harness.experiment.settings import Settings, merged
 from harness.files.locking import alone_in
 from harness.files.reading import TABLE_LIMIT, parse_json, read_text
-from harness.training.runs import LEDGER, EpochRow, Run
-from harness.experiment.settings import Settings, merged
+from harness.files.writing import whole_folder, write_atomic
 from harness.studies.sweep.deployment import Deployment
 from harness.studies.sweep.executors import in_processes
 from harness.studies.sweep.jobs import DEPLOYED, Job, deployed
 from harness.studies.sweep.points import Draws, Point, column
+from harness.training.runs import LEDGER, EpochRow, Run
 
 TRAINED = ("test_accuracy", "train_accuracy", "test_loss", "seconds", *LEDGER)
 """Columns that come from training at a point."""

@@ -5,9 +5,9 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from harness.studies.sweep.jobs import Job, perform
-from harness.processes.worker import stopping
 from harness.processes.pool import Workers
+from harness.processes.worker import stopping
+from harness.studies.sweep.jobs import Job, perform
 
 REPEATS = 3
 """How often a job is done again whose worker has died."""

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from harness.training.controller import evaluate
 from harness.errors import HarnessError, RunError
 from harness.experiment.experiment import Experiment
-from harness.files.writing import write_atomic
 from harness.experiment.manifest import check_settings
-from harness.measurement import Conductances
 from harness.experiment.memory import exhausted
-from harness.files.reading import read_json
-from harness.training.runs import Run, Start
 from harness.experiment.settings import Settings
+from harness.files.reading import read_json
+from harness.files.writing import write_atomic
+from harness.measurement import Conductances
+from harness.training.controller import evaluate
+from harness.training.runs import Run, Start
 
 DEPLOYED = "deployed.json"
 """Loss and accuracy on the held-out rows before any tuning; its presence says that they were evaluated."""
