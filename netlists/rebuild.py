@@ -8,7 +8,8 @@ from pathlib import Path
 from harness import Experiment, __version__
 from harness.exchange.export import Choices, package_of
 from harness.netlist.dialects import DIALECTS, NGSPICE, Dialect
-from harness.netlist.package.package import Package, write_package
+from harness.netlist.package.package import Package
+from harness.netlist.package.writing import write_package
 
 HERE = Path(__file__).parent
 

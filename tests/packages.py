@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.netlist.design.mapping import probe
 from harness.netlist.design.parts import flat_net
 from harness.netlist.dialects import DIALECTS, Phase
-from harness.netlist.package.package import MAP, read_manifest
+from harness.netlist.package.manifest import MAP, read_manifest
 
 _INCLUDE = re.compile(r"""\s*\.?include\s+["']?([^"'\s]+)["']?\s*""", re.IGNORECASE)
 

@@ -35,7 +35,8 @@ from harness.netlist.cells.veriloga import FILE, OBJECT, source
 from harness.netlist.design.design import design_of
 from harness.netlist.deviation import deviation_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, SPECTRE, XYCE, Bench, CellStyle, Dialect, Phase
-from harness.netlist.package.package import Origin, Package, write_package
+from harness.netlist.package.package import Origin, Package
+from harness.netlist.package.writing import files_of, write_package
 from tests.packages import deck_lines, probes
 
 RELATIVE = {"linear-ion-drift": 5e-6, "vteam": 1e-8, "yakopcic": 1e-7, "stanford": 3e-4, "data-driven": 2e-4}
@@ -94,7 +95,7 @@ def simulated(session: Session, written: Package, folder: Path, extra: Sequence[
 
 
 def network(written: Package) -> str:
-    return next(text for name, text in written.files() if name.startswith("network."))
+    return next(text for name, text in files_of(written) if name.startswith("network."))
 
 
 @pytest.mark.parametrize("shown", MODELS)
@@ -130,7 +131,7 @@ def test_a_conductance_out_of_a_models_range_is_refused_or_clipped() -> None:
     text = network(clipped)
     assert "x0_0 w0 b0 memristor__data_driven start=1.0" in text
     assert "x1_1 w1 b1 memristor__data_driven start=0.0" in text
-    readme = dict(clipped.files())["README.md"].replace("\n", " ")
+    readme = dict(files_of(clipped))["README.md"].replace("\n", " ")
     assert "2 of 4 cells were outside" in readme
     assert "`expected.csv` is what ngspice gives for the testbenches" in readme
 
@@ -138,7 +139,7 @@ def test_a_conductance_out_of_a_models_range_is_refused_or_clipped() -> None:
 @pytest.mark.parametrize("dialect", [d for d in DIALECTS.values() if d is not NGSPICE], ids=lambda d: d.name)
 def test_memristors_with_state_are_for_ngspice_only(dialect: Dialect) -> None:
     with pytest.raises(CircuitError, match=f"written for ngspice, not for {dialect.title}; take other --cells"):
-        list(package(inside(1e-5, 1e-4), cell_style("behavioural", dialect, "yakopcic"), dialect).files())
+        list(files_of(package(inside(1e-5, 1e-4), cell_style("behavioural", dialect, "yakopcic"), dialect)))
 
 
 SKY130 = cell_style("sky130", NGSPICE)
@@ -206,7 +207,7 @@ def test_a_package_of_foundry_cells_conducts_as_trained_at_its_read_voltage(tmp_
 def test_a_foundry_cell_is_written_as_each_dialect_calls_cells(dialect: Dialect, line: str) -> None:
     written = package(divider([[40e-6, 0.0]], 1e-5), SKY130, dialect)
     assert any(found.startswith(line) for found in network(written).splitlines()), network(written)
-    cells = json.loads(dict(written.files())["map.json"])["cells"]
+    cells = json.loads(dict(files_of(written))["map.json"])["cells"]
     assert cells == {"xw_0_0.xreram_0_0": ["w", 0, 0]}
 
 
@@ -231,7 +232,7 @@ area = 2
 def test_a_foundry_cell_is_not_hidden_by_a_subcircuit_of_the_network() -> None:
     style = FoundryCells(read_table(TABLE.replace("my_rram", "Divider"), "t"))
     with pytest.raises(CircuitError, match="cells Divider: the network has a subcircuit of that name"):
-        dict(package(divider([[4e-5]], 1e-5), style).files())
+        dict(files_of(package(divider([[4e-5]], 1e-5), style)))
 
 
 def test_a_table_of_ones_own_maps_terminals_and_parameters(tmp_path: Path) -> None:
@@ -446,7 +447,7 @@ def test_a_package_in_verilog_a_gives_the_resistors_voltages_in_ngspice(tmp_path
 )
 def test_verilog_a_is_loaded_as_each_simulator_does(dialect: str, loading: str, line: str) -> None:
     chosen = DIALECTS[dialect]
-    files = dict(package(divider([[4e-5, 0.0]], 1e-5), cell_style("verilog-a", chosen), chosen).files())
+    files = dict(files_of(package(divider([[4e-5, 0.0]], 1e-5), cell_style("verilog-a", chosen), chosen)))
     assert loading in files[f"models.{chosen.suffix}"].splitlines()
     assert line in files[f"network.{chosen.suffix}"].splitlines()
     manifest = json.loads(files["manifest.json"])
@@ -461,7 +462,7 @@ def test_verilog_a_is_loaded_as_each_simulator_does(dialect: str, loading: str, 
 def test_verilog_a_is_refused_where_nothing_loads_it(dialect: str) -> None:
     chosen = DIALECTS[dialect]
     with pytest.raises(CircuitError, match=f"cells verilog-a: {chosen.title} does not load Verilog-A"):
-        list(package(inside(1e-6, 1e-4), cell_style("verilog-a", chosen), chosen).files())
+        list(files_of(package(inside(1e-6, 1e-4), cell_style("verilog-a", chosen), chosen)))
 
 
 @pytest.mark.parametrize(

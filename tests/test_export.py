@@ -45,7 +45,9 @@ from harness.measurement import Array
 from harness.netlist.design.design import design_of
 from harness.netlist.design.naming import RESERVED, Names, ohms, siemens_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, RESISTORS, Bench, Dialect, Phase
-from harness.netlist.package.package import Origin, Package, read_manifest, write_package
+from harness.netlist.package.manifest import read_manifest
+from harness.netlist.package.package import Origin, Package
+from harness.netlist.package.writing import files_of, write_package
 from tests.conftest import CELLS, DIODE, kendall, scellier
 from tests.packages import deck_lines, probes
 
@@ -258,7 +260,7 @@ def test_curved_cells_are_sources_but_in_cdl_where_a_comment_says_so(dialect: Di
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 def test_lines_are_ascii_short_and_begin_with_a_comment(dialect: Dialect) -> None:
-    for name, text in package(kendall([30], channels=30), dialect, (16, 16)).files():
+    for name, text in files_of(package(kendall([30], channels=30), dialect, (16, 16))):
         if name.endswith(dialect.suffix):
             assert text.isascii()
             assert text.startswith(dialect.comment("layered: "))
@@ -312,7 +314,7 @@ def test_an_experiment_may_be_called_like_a_primitive_or_a_model(name: str, tmp_
     applied = bench(circuit)
     expected = expected_volts(circuit, applied)
     written = Package(design_of(circuit, name=name), DIALECTS["spectre"], applied, expected, ORIGIN)
-    text = dict(written.files())["network.scs"] + dict(written.files())["models.scs"]
+    text = dict(files_of(written))["network.scs"] + dict(files_of(written))["models.scs"]
     masters = re.findall(r"^(?:subckt|model) (\S+)", text, re.MULTILINE)
     assert len(set(masters)) == len(masters)
     assert not RESERVED & set(masters)
@@ -322,7 +324,7 @@ def test_an_experiment_may_be_called_like_a_primitive_or_a_model(name: str, tmp_
 
 def test_names_in_a_packages_readme_are_code(tmp_path: Path) -> None:
     origin = Origin("a", "trained in `x` <b>![](http://x)", rows=(0, 1))
-    readme = dict(replace(package(tile_of_two()), origin=origin).files())["README.md"]
+    readme = dict(files_of(replace(package(tile_of_two()), origin=origin)))["README.md"]
     assert "Experiment `a`, `trained in x <b>![](http://x)`; the circuit as it was drawn." in readme
 
 
@@ -354,7 +356,7 @@ def placed(lines: list[str]) -> dict[str, tuple[str, str, float]]:
 def test_the_map_leads_to_every_cell_with_its_lines_and_its_conductance(tile: tuple[int, int]) -> None:
     circuit = kendall([5, 4])
     written = package(circuit, tile=tile)
-    files = dict(written.files())
+    files = dict(files_of(written))
     found = placed(list(NGSPICE.network(written.design, RESISTORS)))
     cells = json.loads(files["map.json"])["cells"]
     assert set(cells) == set(found)
@@ -526,7 +528,7 @@ def test_as_made_at_another_temperature_says_what_diodes_are_for() -> None:
     experiment = Experiment.load("xor", ("variation.temperature=77",))
     said = "diodes are written as they are at 77 C, for a simulator at 27 C"
     for as_made in (True, False):
-        files = dict(package_of(experiment, None, Choices(as_made=as_made)).files())
+        files = dict(files_of(package_of(experiment, None, Choices(as_made=as_made))))
         assert (f"* {said}" in files["models.cir"].splitlines()) == (said in files["README.md"]) == as_made
         noted = f"{said}, and so are resistances: at another temp the change would count twice"
         plain = "expected.csv is for temp = 27 C; at another one diodes change and resistances do not"
@@ -584,7 +586,7 @@ def test_reference_packages_are_what_make_netlists_builds() -> None:
     built = dict(reference().packages())
     assert set(built) == {file.name for file in (ROOT / "netlists").iterdir() if file.is_dir()} - {"__pycache__"}
     for folder, content in built.items():
-        files = dict(content.files())
+        files = dict(files_of(content))
         kept = {file.name: file.read_text() for file in (ROOT / "netlists" / folder).iterdir()}
         assert set(files) == set(kept)
         for name in set(files) - {"expected.csv", "manifest.json"}:

@@ -21,7 +21,7 @@ from harness.errors import CircuitError, NetlistError
 from harness.exchange.verify import verify
 from harness.netlist.dialects import NGSPICE, Dialect
 from harness.netlist.hierarchy import check_hierarchy
-from harness.netlist.package.package import is_package, read_manifest
+from harness.netlist.package.manifest import is_package, read_manifest
 from harness.netlist.reading.conditions import read_conditions
 from harness.netlist.reading.reader import is_native, read_circuit
 from harness.netlist.reading.statements import Statement, read_statements

@@ -37,7 +37,8 @@ from harness.measurement import Array
 from harness.netlist.design.design import design_of
 from harness.netlist.design.naming import siemens_of
 from harness.netlist.dialects import DIALECTS, Bench, Dialect
-from harness.netlist.package.package import Origin, Package, write_package
+from harness.netlist.package.package import Origin, Package
+from harness.netlist.package.writing import write_package
 from harness.netlist.reading import statements as statements_module
 from harness.netlist.reading.reader import read_circuit
 from harness.netlist.reading.spectre import spice_of

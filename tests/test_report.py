@@ -33,7 +33,7 @@ from harness.exchange.export import Choices, package_of
 from harness.experiment.experiment import Experiment
 from harness.measurement import Array, Drive
 from harness.netlist.dialects import DIALECTS
-from harness.netlist.package.package import write_package
+from harness.netlist.package.writing import write_package
 from harness.report.cells import draw_cells
 from harness.report.contents import Contents, Kind, Limits, gather
 from harness.report.figures import heat_map, shrunk

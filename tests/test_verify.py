@@ -28,7 +28,9 @@ from harness.exchange.simulators.raw import net_of, read_raw
 from harness.exchange.verify import Difference, record, verify
 from harness.netlist.design.design import design_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, Bench, Dialect
-from harness.netlist.package.package import Origin, Package, read_manifest, write_package
+from harness.netlist.package.manifest import read_manifest
+from harness.netlist.package.package import Origin, Package
+from harness.netlist.package.writing import write_package
 from tests.conftest import CELLS, DIODE, kendall, scellier
 
 SIMULATED = [dialect for dialect in DIALECTS.values() if dialect.has_testbench]

@@ -183,3 +183,21 @@ def _check_ports(circuit: Circuit) -> None:
     if len(channels) < circuit.channels:
         missing = next(k for k in range(circuit.channels) if k not in channels)
         raise CircuitError(f"circuit {circuit.name}: no input source listens to channel {missing}")
+
+
+def nonlinear_arrays(circuit: Circuit) -> list[TrainableArray]:
+    """The arrays whose cells are no conductances."""
+    return [array for array in circuit.arrays if not array.law.linear]
+
+
+def refuse_nonlinear(circuit: Circuit) -> None:
+    """For what knows how to treat linear cells only.
+
+    Raises:
+        CircuitError: names an array with other ones, and what can settle them.
+    """
+    for array in nonlinear_arrays(circuit):
+        raise CircuitError(
+            f"{array.title}: its cells are {array.law.curve}, and only linear ones can be reduced; settle circuit "
+            f"{circuit.name} with harness.chip.nodal.unreduced or FullSweepChip of harness.chip.ngspice.chip"
+        )

@@ -11,7 +11,7 @@ from harness.cli.terminal import ERR, OUT, print_json, working
 from harness.exchange.export import ROWS, Choices, package_of
 from harness.netlist.cells import cell_style, packaged_tables
 from harness.netlist.dialects import DIALECTS
-from harness.netlist.package.package import check_free, write_package
+from harness.netlist.package.writing import check_free, write_package
 from harness.units import show
 from harness.wording import counted
 

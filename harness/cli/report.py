@@ -24,7 +24,7 @@ from harness.cli.transient import line_option, node_option, settling_of
 from harness.errors import ChipError, CircuitError
 from harness.files.writing import write_atomic
 from harness.measurement import Batch
-from harness.netlist.package.package import is_package
+from harness.netlist.package.manifest import is_package
 from harness.studies.transient import ROWS, Parasitics, Settling, settling
 from harness.units import show
 

@@ -116,7 +116,7 @@ def transient(
         )
 
     def draw() -> bytes:
-        from harness.pictures.transients import draw_settling  # noqa: PLC0415 - matplotlib takes a second to import
+        from harness.studies.transient_pictures import draw_settling  # noqa: PLC0415 - matplotlib takes a second to import
 
         return draw_settling(found, experiment.settings.name)
 

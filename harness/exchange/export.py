@@ -12,7 +12,7 @@ from harness.chip.imperfect.made import VariedChip
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.circuit import Circuit
-from harness.circuit.variation.nonlinearity import nonlinear_arrays
+from harness.circuit.circuit import nonlinear_arrays
 from harness.errors import CircuitError, ExperimentError, SimulatorError
 from harness.exchange.simulators.base import sampled
 from harness.exchange.simulators.child import Limits, in_child

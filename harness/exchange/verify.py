@@ -32,7 +32,7 @@ from harness.measurement import Array
 from harness.netlist.design.parts import flat_net
 from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect, Phase
 from harness.netlist.hierarchy import check_hierarchy
-from harness.netlist.package.package import MANIFEST, MAP, read_manifest
+from harness.netlist.package.manifest import MANIFEST, MAP, read_manifest
 from harness.netlist.reading.conditions import read_conditions
 from harness.netlist.reading.consistency import disagreement, mistimed
 from harness.netlist.reading.expected import Inventory, Promise, inventory, read_promise

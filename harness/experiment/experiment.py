@@ -27,7 +27,7 @@ from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.circuit import (
     Circuit,
 )
-from harness.circuit.variation.nonlinearity import nonlinear_arrays
+from harness.circuit.circuit import nonlinear_arrays
 from harness.circuit.variation.variation import Variation
 from harness.datasets import Split
 from harness.errors import CircuitError, ExperimentError, HarnessError, RunError, SpringError

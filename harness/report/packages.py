@@ -8,7 +8,7 @@ from harness.circuit import Circuit, InputSource
 from harness.errors import NetlistError
 from harness.measurement import Array
 from harness.netlist.dialects import Phase
-from harness.netlist.package.package import EXPECTED, read_manifest
+from harness.netlist.package.manifest import EXPECTED, read_manifest
 from harness.netlist.reading.expected import read_promise
 from harness.netlist.reading.mapped import read_map
 from harness.netlist.reading.reader import read_circuit

@@ -24,8 +24,8 @@ from harness.circuit import (
     TrainableArray,
     VoltageSource,
 )
+from harness.circuit.circuit import nonlinear_arrays
 from harness.circuit.power import dissipated
-from harness.circuit.variation.nonlinearity import nonlinear_arrays
 from harness.measurement import Array, Drive, Index
 
 _AT_ONCE = 4_000_000  # cell currents in memory

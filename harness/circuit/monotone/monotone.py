@@ -23,7 +23,7 @@ from scipy.linalg import LinAlgError, LinAlgWarning, solve
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import cg
 
-from harness.circuit.circuit import Circuit
+from harness.circuit.circuit import Circuit, refuse_nonlinear
 from harness.circuit.elements import (
     GROUND,
     BidirectionalAmplifier,
@@ -38,7 +38,6 @@ from harness.circuit.elements import (
     Transformer,
     VoltageSource,
 )
-from harness.circuit.variation.nonlinearity import refuse_nonlinear
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
 from harness.wording import counted

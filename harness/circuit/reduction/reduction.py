@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.circuit.circuit import Circuit
+from harness.circuit.circuit import Circuit, refuse_nonlinear
 from harness.circuit.elements import CurrentSource, Diode, Gyrator, Resistor, Transformer
 from harness.circuit.reduction.elimination import Elimination, Factors, eliminate
 from harness.circuit.reduction.equations import System
@@ -26,7 +26,6 @@ from harness.circuit.reduction.multifrontal import Fronts, fronts_of
 from harness.circuit.reduction.partition import eliminated
 from harness.circuit.reduction.settling import Junctions, Network, Phase, Settling, unjoined
 from harness.circuit.scaling import Scaling, scaling_of
-from harness.circuit.variation.nonlinearity import refuse_nonlinear
 from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
 from harness.errors import CircuitError
 from harness.measurement import Array, Clamp, Drive, Index, Injection, Reading, Spring

@@ -48,21 +48,3 @@ class CellNonlinearity:
             return replace(element, law=law) if isinstance(element, TrainableArray) else element
 
         return replace(circuit, elements=tuple(map(curved, circuit.elements)))
-
-
-def nonlinear_arrays(circuit: Circuit) -> list[TrainableArray]:
-    """The arrays whose cells are no conductances."""
-    return [array for array in circuit.arrays if not array.law.linear]
-
-
-def refuse_nonlinear(circuit: Circuit) -> None:
-    """For what knows how to treat linear cells only.
-
-    Raises:
-        CircuitError: names an array with other ones, and what can settle them.
-    """
-    for array in nonlinear_arrays(circuit):
-        raise CircuitError(
-            f"{array.title}: its cells are {array.law.curve}, and only linear ones can be reduced; settle circuit "
-            f"{circuit.name} with harness.chip.nodal.unreduced or FullSweepChip of harness.chip.ngspice.chip"
-        )

@@ -15,7 +15,7 @@ from harness.errors import NetlistError
 from harness.files.reading import read_bytes
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect, Phase
-from harness.netlist.package.package import EXPECTED, MANIFEST, MAP
+from harness.netlist.package.manifest import EXPECTED, MANIFEST, MAP
 from harness.netlist.reading.statements import FILE_LIMIT, is_own, text_of
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.\-]{1,200}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.errors import NetlistError
 from harness.files.reading import parse_json
-from harness.netlist.package.package import MAP
+from harness.netlist.package.manifest import MAP
 from harness.netlist.reading.statements import text_of
 
 _TABLES: dict[str, tuple[type, str]] = {

@@ -44,7 +44,7 @@ from harness.netlist.design.parts import Design, flat_instance
 from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect
 from harness.netlist.dialects.base import fitted, flattened
 from harness.netlist.dialects.spice import source_parameters
-from harness.netlist.package.package import MAP, read_manifest
+from harness.netlist.package.manifest import MAP, read_manifest
 from harness.netlist.reading.mapped import compare_map, read_map
 from harness.netlist.reading.statements import Statement, read_statements, statements_of
 
