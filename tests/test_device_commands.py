@@ -153,7 +153,7 @@ def test_the_printed_section_trains_iris(tmp_path: Path, monkeypatch: pytest.Mon
     pulses(tmp_path / "pulses.csv")
     printed = run("devices", "import", "pulses.csv").stdout
     section = printed[printed.index("[programming]") : printed.index("Its cells then reach from 5")]
-    text = (files("harness") / "experiments" / "iris.toml").read_text() + "\n" + section
+    text = (files("harness.experiment") / "packaged" / "iris.toml").read_text() + "\n" + section
     (tmp_path / "mine.toml").write_text(text)
     subject = Experiment.load("mine.toml", ["chip.kind=nodal", "training.epochs=12"])
     assert not subject.warnings()
@@ -199,7 +199,7 @@ def test_cells_that_all_start_at_a_bound_are_warned_of_without_pulses_too() -> N
     ],
 )
 def test_a_range_that_a_device_does_not_have_is_refused(section: str, message: str) -> None:
-    text = (files("harness") / "experiments" / "xor.toml").read_text() + f"\n[programming]\n{section}\n"
+    text = (files("harness.experiment") / "packaged" / "xor.toml").read_text() + f"\n[programming]\n{section}\n"
     with pytest.raises(ExperimentError, match=message):
         read_settings(text, "mine")
 
@@ -237,7 +237,7 @@ def test_measured_pulses_are_fitted_drawn_and_ready_to_paste(measured: Path, mon
     assert found["rms_error_S"] == pytest.approx(found["rms_error"] * (found["g_max"] - found["g_min"]))
     assert found["cycle_to_cycle"] == pytest.approx(0.005 * np.sqrt(2), rel=0.3)
     assert Path(found["picture"]).read_bytes().startswith(b"\x89PNG")
-    pasted = (files("harness") / "experiments" / "xor.toml").read_text() + "\n" + found["section"]
+    pasted = (files("harness.experiment") / "packaged" / "xor.toml").read_text() + "\n" + found["section"]
     settings = read_settings(pasted, "pasted")
     assert settings.programming is not None
     assert str(settings.programming.file).endswith("my cell.csv")

@@ -304,7 +304,7 @@ def test_doctor_sees_options_that_nobody_asked_for(option: str, seen: bool, tmp_
         (tmp_path / name).write_text(f"* stray\noption {option}\n")
     code = f"""
 from pathlib import Path
-from harness.chip import isolation
+from harness.chip.ngspice import isolation
 isolation._STARTUP = Path({str(tmp_path)!r})
 from harness.studies.doctor import examine
 print([check.name for check in examine()[1] if not check.passed])

@@ -96,7 +96,7 @@ def test_a_worker_that_makes_no_progress_is_lost_and_one_at_work_is_not(
 def test_time_in_which_the_parent_is_stopped_too_does_not_count() -> None:
     """As after Ctrl-Z and fg."""
     code = """
-from harness import workers as module
+from harness.processes import pool as module
 from tests.calls import at_work
 module._STOPPED = 1.0
 two = module.Workers(2)
@@ -192,7 +192,8 @@ SCRIPT = """
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]
 from pathlib import Path
-from harness import Experiment, sweep
+from harness import Experiment
+from harness.studies import sweep
 from harness.studies.regress.running import measure
 from harness.studies.regress.suite import Suite
 from harness.studies.sweep.points import grid
