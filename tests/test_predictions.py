@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import main
+from harness.learning.costs import explained
 
 TEXT = """
 name = "mine"
@@ -96,3 +97,20 @@ def test_a_packaged_set_is_predicted_by_sample(tmp_path: Path, monkeypatch: pyte
     _, said = evaluated(json.loads(shown.stdout)["run"])
     assert list(said["sample"]) == [1, 2, 3, 4] * 2
     assert list(said["class"][:4]) == ["equal", "different", "different", "equal"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "outputs", "wanted"),
+    [
+        ([[1.0], [1.0 + 1e-160]], [[0.0], [0.0]], 0.0),  # alike to the last digit: about 0 V
+        ([[0.0], [1e-160]], [[1.0], [1.0]], -1e6),
+        ([[0.0], [0.0]], [[1.0], [1.0]], -1e6),
+        ([[0.0], [0.0]], [[0.0], [0.0]], 1.0),
+        ([[0.0], [2.0]], [[1.0], [1.0]], 0.0),
+        ([[0.0], [2.0]], [[0.0], [2.0]], 1.0),
+    ],
+)
+def test_r2_of_targets_that_are_almost_alike_is_bounded(
+    targets: list[list[float]], outputs: list[list[float]], wanted: float
+) -> None:
+    assert explained(np.array(outputs), np.array(targets)) == wanted

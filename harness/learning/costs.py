@@ -93,12 +93,18 @@ def accuracy(outputs: Array, targets: Array) -> float:
     return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())
 
 
+_LEAST = -1e6
+"""R², at least."""
+
+
 def explained(outputs: Array, targets: Array) -> float:
     """R² over all outputs: 1 − Σ (y − v)² / Σ (y − ȳ)², with ȳ each output's mean, or 0 V where targets are all alike.
 
-    Where they are all 0 V, too, it is as far below 0 as a finite number can be, unless the outputs are 0 V.
+    It is at least −1e6: where targets are almost alike, as they may be in a batch of two, it says nothing below that,
+    and means over batches would be theirs alone.
     """
     centre = targets.mean(axis=0) if (targets != targets[0]).any() else np.zeros(targets.shape[1])
-    spread = float(((targets - centre) ** 2).sum())
-    missed, limits = float(((targets - outputs) ** 2).sum()), np.finfo(float)
-    return max(1 - missed / max(spread, limits.tiny), -float(limits.max))
+    spread, missed = float(((targets - centre) ** 2).sum()), float(((targets - outputs) ** 2).sum())
+    if missed >= (1 - _LEAST) * spread:
+        return _LEAST if missed else 1.0
+    return 1 - missed / spread
