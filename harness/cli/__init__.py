@@ -1,1 +1,1 @@
-"""The command line. Each file holds one command, which parses, calls and prints."""
+"""The command line: longer commands have a file each, the others stand in `main`."""

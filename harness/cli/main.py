@@ -1,4 +1,7 @@
-"""The command line: parse, call, print. Results go to stdout, progress and logs to stderr."""
+"""The command line and its shorter commands: parse, call, print.
+
+Results go to stdout, progress and logs to stderr.
+"""
 
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
-"""Settings made into data, circuit, cost, learning rule and update.
+"""The parts that settings describe: data, circuit, cost, learning rule, update, and how cells are written.
 
-With `harness.experiment.experiment` the only place that names concrete classes.
+`harness.experiment.experiment` makes the chip.
 """
 
 from dataclasses import fields, replace

@@ -1,4 +1,4 @@
-"""The sections of an experiment file as validated settings; every key is documented here."""
+"""Sections of an experiment file as validated settings, with their keys; `chip_sections` has those about the chip."""
 
 import codecs
 from pathlib import Path

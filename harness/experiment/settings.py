@@ -1,4 +1,4 @@
-"""Experiment files: TOML in, validated settings out; units are parsed here and nowhere else."""
+"""Experiment files: TOML becomes validated settings, in SI units."""
 
 import os
 import tomllib

@@ -1,6 +1,7 @@
 """What a run records of itself: edited runs, changed data and parts of one's own are found."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -109,6 +110,14 @@ def test_every_command_refuses_an_edited_run_and_writes_nothing(folder: Path, co
 def test_every_command_refuses_changed_data(folder: Path, command: str) -> None:
     write_rows(folder / "rows.csv", seed=1)
     assert "its data are not those that it was made with" in complaint(*READING[command])
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "experiment.toml", "checkpoint.npz", "steps.csv"])
+def test_a_pipe_in_place_of_a_file_of_a_run_is_a_sentence(folder: Path, name: str) -> None:
+    """Reading it would wait for a writer without end."""
+    (folder / "run" / name).unlink()
+    os.mkfifo(folder / "run" / name)
+    assert f"{name}: it is a named pipe, not a plain file" in complaint("train", "--resume", "run")
 
 
 @pytest.mark.parametrize(
