@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -42,3 +43,29 @@ def test_nothing_that_differs_between_releases_is_left_out_as_the_same() -> None
     left_out = [(ROOT / place.with_name(f"test_{place.name}.py")).read_text() for place in places]
     assert left_out
     assert not any("mark.release" in text for text in left_out)
+
+
+@pytest.mark.parametrize(
+    ("fresh", "tests", "code"),
+    [(0, 0, 0), (75, 0, 0), (0, 2, 2), (3, 0, 3)],
+    ids=["well", "no-system", "test", "fresh"],
+)
+def test_ci_ends_as_what_it_runs_ends(tmp_path: Path, fresh: int, tests: int, code: int) -> None:
+    programs = tmp_path / "programs"
+    for folder in (tmp_path / ".ci", programs):
+        folder.mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
+    stubs = {
+        tmp_path / ".ci" / "fresh": f"echo fresh; exit {fresh}",
+        programs / "make": f'echo "make $1"; [ "$1" = lint ] || exit {tests}',
+        programs / "dpkg": "exit 0",  # nothing is to be installed
+    }
+    for file, text in stubs.items():
+        file.write_text(f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
+    done = subprocess.run(
+        [tmp_path / ".ci" / "run"], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert ("make test" in done.stdout) == (fresh in (0, 75))
