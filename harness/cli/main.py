@@ -64,7 +64,8 @@ from harness.cli.verify import verify
 from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.exchange.perceptrons import import_perceptron
-from harness.experiment.experiment import Experiment, experiment_names, packaged_experiments
+from harness.experiment.experiment import Experiment
+from harness.experiment.library import experiment_names, packaged_experiments
 from harness.experiment.memory import exhausted
 from harness.experiment.warm_start import warm_start
 from harness.files.writing import write_atomic

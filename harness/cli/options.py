@@ -11,7 +11,8 @@ import click
 from harness.cli.terminal import ERR
 from harness.datasets.images import VARIABLE
 from harness.errors import UnitError
-from harness.experiment.experiment import Experiment, SimulatorChoice
+from harness.experiment.chips import SimulatorChoice
+from harness.experiment.experiment import Experiment
 from harness.experiment.memory import refuse_workers
 from harness.training.parts import own_parts
 from harness.training.runs import MANIFEST, Run

@@ -7,7 +7,8 @@ import numpy as np
 
 from harness.circuit.networks.perceptron import Perceptron, Realized, realize
 from harness.errors import ExperimentError
-from harness.experiment.experiment import HERE, Experiment, SimulatorChoice
+from harness.experiment.chips import HERE, SimulatorChoice
+from harness.experiment.experiment import Experiment
 from harness.experiment.sections import CascadeSettings
 from harness.measurement import Drive
 from harness.training.runs import Run, Start, refuse_existing

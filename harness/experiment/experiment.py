@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from warnings import warn as python_warning
@@ -15,22 +14,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from harness.chip.base import Chip
-from harness.chip.imperfect.made import VariedChip
-from harness.chip.imperfect.pins import ImperfectChip, PinErrors
-from harness.chip.imperfect.programming import ProgrammedChip, alike_cells, clipped_cells, coarse_pulses
-from harness.chip.ngspice.chip import FullSweepChip, NgspiceChip
-from harness.chip.ngspice.cluster import Cluster
-from harness.chip.ngspice.pool import WorkerPool
-from harness.chip.ngspice.worker import OneSimulator, Simulators
-from harness.chip.nodal.chip import NodalChip
-from harness.chip.nodal.unreduced import UnreducedNodalChip
-from harness.circuit import (
-    Circuit,
-)
-from harness.circuit.circuit import nonlinear_arrays
-from harness.circuit.variation.variation import Variation
+from harness.chip.imperfect.programming import alike_cells, clipped_cells, coarse_pulses
+from harness.circuit import Circuit
 from harness.datasets import Split
-from harness.errors import CircuitError, ExperimentError, HarnessError, RunError, SpringError
+from harness.errors import ExperimentError, HarnessError, RunError, SpringError
 from harness.experiment import manifest
 from harness.experiment.assembly import (
     build_circuit,
@@ -42,6 +29,8 @@ from harness.experiment.assembly import (
     load_data,
     on_device,
 )
+from harness.experiment.chips import HERE, SimulatorChoice, build_chip, chip_kinds, tolerances_of
+from harness.experiment.library import experiment_names, packaged_text
 from harness.experiment.memory import refuse_experiment
 from harness.experiment.new_data import settings_and_rows
 from harness.experiment.sections import EquilibriumSettings, GraphSettings
@@ -51,7 +40,7 @@ from harness.files.reading import read_text
 from harness.files.writing import write_atomic
 from harness.learning.costs import Cost
 from harness.learning.updates.updates import Schedule, UpdateRule
-from harness.measurement import Access, Drive
+from harness.measurement import Drive
 from harness.netlist.decks.full import export_text
 from harness.netlist.tolerances import Tolerances
 from harness.training import controller, parts
@@ -74,39 +63,6 @@ _MADE = "_parts_made"
 
 
 @dataclass(frozen=True)
-class SimulatorChoice:
-    """How many ngspices settle the chunks of a batch, and where; no result depends on it."""
-
-    workers: int = 1
-    """Processes on this machine; 1 is this process itself."""
-    scheduler: str | None = None
-    """Address of a Dask cluster, whose workers are used instead."""
-
-    def check(self) -> None:
-        """Reach the cluster once, so that nothing is begun which it could not do.
-
-        Raises:
-            ChipError: it cannot be used.
-        """
-        if self.scheduler is not None:
-            self.open(Tolerances()).close()
-
-    def open(self, tolerances: Tolerances) -> Simulators:
-        """Processes and connections; the chip closes them.
-
-        Raises:
-            ChipError: the cluster cannot be used, or libngspice cannot be loaded.
-        """
-        if self.scheduler is not None:
-            return Cluster(tolerances, self.scheduler)
-        return OneSimulator(tolerances) if self.workers == 1 else WorkerPool(tolerances, self.workers)
-
-
-HERE = SimulatorChoice()
-"""The ngspice of this process."""
-
-
-@dataclass(frozen=True)
 class Experiment:
     """Everything of an experiment that does not depend on a run; its parts are built when they are first asked for."""
 
@@ -125,7 +81,7 @@ class Experiment:
             ExperimentError: there is no such experiment, or a key or value in it is wrong.
         """
         if name in experiment_names():
-            return cls(read_settings(_packaged(name), f"experiment {name}", overrides, swept=swept))
+            return cls(read_settings(packaged_text(name), f"experiment {name}", overrides, swept=swept))
         _check_place(name)
         return cls.from_file(Path(name), overrides, swept=swept)
 
@@ -314,57 +270,11 @@ class Experiment:
     @property
     def tolerances(self) -> Tolerances:
         """ngspice's convergence bounds."""
-        chip = self.settings.chip
-        return Tolerances(chip.reltol, chip.vntol, chip.abstol)
+        return tolerances_of(self.settings.chip)
 
     def new_chip(self, simulators: SimulatorChoice = HERE) -> Chip:
-        """A chip with the initial conductances; `simulators` matter to ngspice only.
-
-        Raises:
-            NgspiceMissing: the experiment wants ngspice and the machine has none.
-            ChipError: the chosen cluster cannot be used.
-        """
-        errors, variation = PinErrors(**self.settings.imperfect.model_dump()), build_variation(self.settings)
-        access, seed = self.settings.chip.access, self.settings.specimen
-        chip: Chip
-        if variation.absent:
-            chip = self._simulated_chip(self.circuit, simulators, access)
-        else:
-            chip = self._varied_chip(variation, simulators)
-        if not errors.ideal:
-            chip = ImperfectChip(chip, errors, seed=seed)
-        programming = build_programming(self.fitted)
-        return chip if programming is None else ProgrammedChip(chip, programming, seed=seed)
-
-    @property
-    def chip_kinds(self) -> list[str]:
-        """The chip of `new_chip` as `harness.training.parts.described_chip` tells it, without making one."""
-        wrapped = {
-            ProgrammedChip: self.settings.programming is not None,
-            ImperfectChip: not PinErrors(**self.settings.imperfect.model_dump()).ideal,
-            VariedChip: not build_variation(self.settings).absent,
-        }
-        return [*(kind.__qualname__ for kind, there in wrapped.items() if there), self.settings.chip.kind]
-
-    def _varied_chip(self, variation: Variation, simulators: SimulatorChoice) -> Chip:
-        seed, access = self.settings.specimen, self.settings.chip.access
-        try:
-            return VariedChip(
-                self.circuit, variation, seed, lambda made: self._simulated_chip(made, simulators), access=access
-            )
-        except CircuitError as error:
-            cure = "lower the strengths of [variation], or draw another chip with variation.seed"
-            raise ExperimentError(f"chip {seed} of [variation] cannot be made: {error}; {cure}") from error
-
-    def _simulated_chip(self, circuit: Circuit, simulators: SimulatorChoice, access: Access = Access.NODES) -> Chip:
-        chip = self.settings.chip
-        shared: dict[str, Any] = {"access": access, "settling_time": chip.settling_time}
-        curved = bool(nonlinear_arrays(circuit))  # which no reduction takes
-        if chip.kind == "nodal":
-            return UnreducedNodalChip(circuit, **shared) if curved else NodalChip(circuit, **shared)
-        if curved:
-            return FullSweepChip(circuit, tolerances=self.tolerances, chunk=chip.chunk, **shared)
-        return NgspiceChip(circuit, simulators=simulators.open(self.tolerances), chunk=chip.chunk, **shared)
+        """A chip with the initial conductances; see `harness.experiment.chips.build_chip`."""
+        return build_chip(self.fitted, self.circuit, simulators)
 
     @contextmanager
     def open_chip(self, simulators: SimulatorChoice = HERE) -> Iterator[Chip]:
@@ -404,7 +314,7 @@ class Experiment:
     def _described(self) -> dict[str, Any]:
         """What will train a run, in the words of its manifest."""
         described = {name: parts.described(getattr(self, name)) for name in ("rule", "update", "cost", "plan")}
-        return described | {"chip": self.chip_kinds, "data": self.data.sha256()}
+        return described | {"chip": chip_kinds(self.settings), "data": self.data.sha256()}
 
     def changes_since(self, run: Run) -> list[str]:
         """Versions, and the linear solver, that differ from those that a run began with: its bits may differ too.
@@ -655,22 +565,3 @@ def _check_place(name: str) -> None:
         own = "" if name.endswith(".toml") else " (a file of one's own ends in .toml)"
         meant = did_you_mean(name.removesuffix(".toml"), experiment_names(), or_list=True)
         raise ExperimentError(f"there is no experiment {name!r}{meant}{own}")
-
-
-def packaged_experiments() -> dict[str, str]:
-    """The experiments that come with the package: name and description, by name."""
-    return {name: _description(name) for name in experiment_names()}
-
-
-def experiment_names() -> list[str]:
-    """Names of the experiments that come with the package."""
-    files = (resources.files("harness.experiment") / "packaged").iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
-
-
-def _description(name: str) -> str:
-    return read_settings(_packaged(name), f"experiment {name}").description
-
-
-def _packaged(name: str) -> str:
-    return (resources.files("harness.experiment") / "packaged" / f"{name}.toml").read_text(encoding="utf-8")

@@ -16,7 +16,8 @@ from harness.chip.ngspice.session import open_session
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Reduction, Settling
 from harness.errors import ExperimentError
-from harness.experiment.experiment import Experiment, SimulatorChoice
+from harness.experiment.chips import SimulatorChoice
+from harness.experiment.experiment import Experiment
 from harness.experiment.sections import GraphSettings
 from harness.measurement import Batch, Clamp, Conductances, Drive, Reading
 from harness.netlist.decks import resident

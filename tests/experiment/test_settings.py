@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DataError, ExperimentError
-from harness.experiment.experiment import Experiment, packaged_experiments
+from harness.experiment.experiment import Experiment
+from harness.experiment.library import packaged_experiments
 from harness.experiment.sections import AnalyticalSettings, CoupledSettings, DeepResistiveSettings, LayeredSettings
 from harness.experiment.settings import Settings, merged, read_settings
 from harness.learning.rules.equilibrium import Nudging
