@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, GetCoreSchemaHandler
+from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
@@ -46,6 +46,12 @@ class MismatchError(ValueError):
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
         self.key = key
+
+
+def first_finding(error: ValidationError) -> str:
+    """Where pydantic found the first thing wrong in a file that commands write, and what, in a few words."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].replace('Input should', 'must')}"
 
 
 def explain(problem: ErrorDetails, root: type[BaseModel], where: Callable[[Names], str]) -> str:

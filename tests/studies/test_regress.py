@@ -593,10 +593,24 @@ def test_options_that_make_no_sense_are_refused(suite: Path, words: list[str], m
     assert message in " ".join(regress("chip.toml", *words, code=2).output.split())
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"format": 2, "cases": {}}', '{"format": 1, "cases": {"a": {}}}', "[1]"])
+INFINITE = {"values": {"phases": "1e999"}, "settings": {}, "versions": {}, "date": "", "reason": ""}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({"format": 1, "cases": {"a": INFINITE}}),
+        "",
+        "{",
+        '{"format": 2, "cases": {}}',
+        '{"format": 1, "cases": {"a": {}}}',
+        "[1]",
+    ],
+)
 def test_damaged_goldens_are_refused(suite: Path, content: str) -> None:
     Path("chip.golden.json").write_text(content)
     told = regress("chip.toml", code=2).stderr
+    assert len(told.splitlines()) == 1
     assert re.search(
         "chip.golden.json( is damaged, or of another version|: not valid JSON|: it holds no JSON obj)", told
     )

@@ -11,16 +11,21 @@ from dataclasses import dataclass
 from datetime import date as calendar
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AllowInfNan, Strict, TypeAdapter, ValidationError
 
 from harness.chip.ngspice.session import open_session
 from harness.errors import ExperimentError
 from harness.files.reading import read_json
 from harness.files.writing import write_atomic
+from harness.validation import first_finding
 
 _FORMAT = 1
+
+
+Finite = Annotated[float, Strict(), AllowInfNan(False)]
+"""A number of a golden; a text such as "1e999" is none."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,14 @@ class Earlier:
 
     date: str
     reason: str
-    values: dict[str, float]
+    values: dict[str, Finite]
 
 
 @dataclass(frozen=True)
 class Golden:
     """What a case should come to."""
 
-    values: dict[str, float]
+    values: dict[str, Finite]
     """By quantity, SI units."""
     settings: dict[str, Any]
     """`harness.studies.regress.suite.Case.identity` at that time."""
@@ -87,8 +92,9 @@ def read_goldens(path: Path) -> dict[str, Golden]:
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}, this version reads {_FORMAT}")
         return _GOLDENS.validate_python(content["cases"])
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise ExperimentError(f"{path} is damaged, or of another version, and cannot be read ({error})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        why = first_finding(error) if isinstance(error, ValidationError) else str(error)
+        raise ExperimentError(f"{path} is damaged, or of another version, and cannot be read ({why})") from error
 
 
 def write_goldens(path: Path, goldens: Mapping[str, Golden]) -> None:

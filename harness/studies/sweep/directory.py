@@ -27,6 +27,7 @@ from typing import Any
 from warnings import warn as python_warning
 
 import pandas as pd
+from pydantic import ValidationError
 
 from harness.errors import PictureError, RunError
 from harness.experiment.experiment import Experiment
@@ -39,6 +40,7 @@ from harness.studies.sweep.executors import in_processes
 from harness.studies.sweep.jobs import DEPLOYED, Job, deployed
 from harness.studies.sweep.points import Draws, Point, column
 from harness.training.runs import LEDGER, EpochRow, Run
+from harness.validation import first_finding
 
 TRAINED = ("test_accuracy", "train_accuracy", "test_loss", "seconds", *LEDGER)
 """Columns that come from training at a point."""
@@ -73,7 +75,8 @@ class Sweep:
             self.name, self.keys = self.points[0].settings.name, list(self.points[0].values)
             _check_values(self.points, self.keys)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise RunError(f"{file} is damaged, or of another version, and cannot be read ({error})") from error
+            why = first_finding(error) if isinstance(error, ValidationError) else str(error)
+            raise RunError(f"{file} is damaged, or of another version, and cannot be read ({why})") from error
         self.path = path
         self.units = {key: Settings.unit_of(key) for key in self.keys}
         self.copies = [name for name, found in (("seed", True), ("chip", self.points[0].chip is not None)) if found]
