@@ -1,6 +1,8 @@
 """The rooms of the house: who may import whom, and that importing does no work."""
 
 import ast
+import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +138,21 @@ assert ".end" in experiment.netlist(experiment.circuit)
 def test_importing_the_package_loads_no_library() -> None:
     code = "import sys, harness; assert not {'numpy', 'scipy', 'PySpice', 'matplotlib'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_texts_refer_to_is_there() -> None:
+    """Modules and their names between backticks, in docstrings and in README."""
+    texts = [*HARNESS.rglob("*.py"), HARNESS.parent / "README.md"]
+    named = {name for path in texts for name in re.findall(r"`(harness(?:\.\w+)+)`", path.read_text(encoding="utf-8"))}
+    assert len(named) > 50
+
+    def there(name: str) -> bool:
+        try:
+            return pkgutil.resolve_name(name) is not None
+        except (ImportError, AttributeError):
+            return False
+
+    assert sorted(name for name in named if not there(name)) == []
 
 
 def test_no_module_is_a_drawer() -> None:

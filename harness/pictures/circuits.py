@@ -55,7 +55,7 @@ def draw_circuit(circuit: Circuit, *, title: str, format: Form = "png") -> bytes
 
     Where all arrays are crossbars, they are drawn as heat maps in a row, with what lies between them in words. Any
     other circuit is drawn as a graph: in rows and columns where its nodes are those of
-    `harness.circuit.networks.graphs.grid` or `periodic_grid` (whose wrapped edges are stubs at both ends), and with
+    `harness.circuit.networks.families.grid` or `periodic_grid` (whose wrapped edges are stubs at both ends), and with
     names of nodes up to 60 of them.
 
     Raises:
@@ -129,7 +129,7 @@ def _graph(circuit: Circuit) -> Figure:
 
 
 def _links(circuit: Circuit) -> Iterator[_Link]:
-    """Trainable conductances, then what `harness.circuit.networks.graphs.free_graph` has not put in series with one."""
+    """Trainable conductances, then what `harness.circuit.networks.free.free_graph` has not put in series with one."""
     kinds = Resistor | Diode | CurrentSource | BidirectionalAmplifier
     fixed: dict[str, Element] = {element.name: element for element in circuit.elements if isinstance(element, kinds)}
     names = (*circuit.nodes, GROUND)
