@@ -20,6 +20,7 @@ from harness.errors import RunError
 from harness.experiment.settings import Settings, differences, leaves, read_settings
 from harness.files.reading import TABLE_LIMIT, read_bytes, read_text
 from harness.training.runs import MANIFEST, Run
+from harness.validation import first_finding
 from harness.wording import command
 
 _FILES = ("network.file", "subset.file", "programming.file")
@@ -351,9 +352,8 @@ def _made(run: Run, then: Recorded) -> Settings:
     try:
         return Settings.model_validate(then.settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, ("settings", *first["loc"])))
-        raise RunError(f"{run.path / MANIFEST} is damaged, or of another version: {key}: {first['msg']}") from error
+        why = f"settings.{first_finding(error)}"
+        raise RunError(f"{run.path / MANIFEST} is damaged, or of another version: {why}") from error
 
 
 def _check_files(run: Run, then: Recorded, settings: Settings) -> None:
