@@ -7,7 +7,7 @@ import pytest
 
 from harness.devices.measured import fit, measured_response, read_curves
 from harness.devices.memristors import Vteam
-from harness.devices.presets import POTENTIOMETERS, PRESETS, DeviceType, Preset, ad5272, mcp4251, preset
+from harness.devices.presets import POTENTIOMETERS, PRESETS, DeviceType, Potentiometer, Preset, preset
 from harness.devices.pulses import (
     ExponentialStep,
     LinearStep,
@@ -41,7 +41,7 @@ RESPONSES: tuple[PulseResponse, ...] = (
         (lambda: pulse_table(Vteam(), WritePulse(0.4, 1e-12), WritePulse(-0.4, 1e-12), 11), r"moves no conductance up"),
         (lambda: curvature_of_label(9.5), r"label 9\.5 must lie in ±9"),
         (lambda: RESPONSES[0].pulse(np.ones(1), np.ones(1)), r"pulses of type float64"),  # type: ignore[arg-type]
-        (lambda: ad5272(10e3), r"AD5272: 10 kΩ is not made; there are 20 kΩ, 50 kΩ, 100 kΩ"),
+        (lambda: preset("AD5272-10"), r"no device preset 'AD5272-10'; did you mean 'AD5272-100'\?"),
         (lambda: preset("unobtainium"), r"no device preset 'unobtainium'; there are Ag:a-Si"),
         (lambda: preset("taox-hfox"), r"no device preset 'taox-hfox'; did you mean 'TaOx/HfOx'\?"),
         (lambda: preset("Li ECRAM").response(), r"gives no conductances; give g_min and g_max in S"),
@@ -184,11 +184,13 @@ def test_conductances_are_those_of_the_published_resistances() -> None:
 
 
 def test_potentiometers_have_the_positions_of_their_data_sheets() -> None:
-    law = ad5272(20e3).response()
+    law = preset("AD5272-20").response()
     assert law.up.size == 1024
     assert law.bounds == pytest.approx((1 / (35 + 20e3 * 1023 / 1024), 1 / 35))
     assert 1 / law.down[513] - 1 / law.down[512] == pytest.approx(19.53, abs=0.01)
-    pot = mcp4251(10e3).response(first=1)
+    device = preset("MCP4251-10")
+    assert isinstance(device, Potentiometer)
+    pot = device.response(first=1)
     assert pot.up.size == 256
     g = np.array([1 / (75 + 10e3 / 2)])
     np.testing.assert_allclose(1 / pot.pulse(g, -1) - 1 / g, 10e3 / 256, rtol=1e-9)
