@@ -1,4 +1,4 @@
-"""How the current of a trainable cell follows the voltage over it."""
+"""The current of a trainable cell as a function of the voltage over it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,7 +27,7 @@ class Curve(StrEnum):
 
 @dataclass(frozen=True)
 class CellLaw:
-    """i = g f(v) for every cell of an array.
+    """The law i = g f(v) of every cell of an array.
 
     Raises:
         CircuitError: a curve that is not linear has V₀ outside 1 mV…1 MV, or a linear one has any.
@@ -46,16 +46,16 @@ class CellLaw:
 
     @property
     def linear(self) -> bool:
-        """Whether the cell is a conductance."""
+        """The cell is a conductance."""
         return self.curve is Curve.LINEAR
 
     @property
     def limit(self) -> float:
-        """V beyond which currents are no numbers any more; `current_and_slope` lets iterations pass there, no more."""
+        """The voltage in V beyond which currents overflow; iterations may pass there, solutions may not."""
         return _LARGEST_EXPONENT * self.volts if self.curve is Curve.SINH else np.inf
 
     def current_and_slope(self, volts: Array) -> tuple[Array, Array]:
-        """f (A/S) and its slope f' at `volts` (V), in the same shape; times g they are current and conductance."""
+        """Return f (A/S) and its slope f' at `volts` (V), in the same shape; times g, a current and a conductance."""
         match self.curve:
             case Curve.LINEAR:
                 return volts, np.ones_like(volts)

@@ -1,4 +1,4 @@
-"""What a device does, as curves to look at: its current under a sine, its conductance under trains of pulses."""
+"""Curves that show a device: its current under a sine, and its conductance under trains of pulses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,13 +28,6 @@ class Loop:
     """A, ``[points]``."""
     states: Array
     """x, ``[points]``."""
-
-    @property
-    def area(self) -> float:
-        """V A inside the loop's two lobes, at positive and at negative volts, whichever way they turn."""
-        steps, middle = np.diff(self.volts), (self.amperes[1:] + self.amperes[:-1]) / 2
-        positive = self.volts[1:] + self.volts[:-1] > 0
-        return float(abs((steps * middle)[positive].sum()) + abs((steps * middle)[~positive].sum()))
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ SPECIMENS = (
 
 
 def specimen(name: str) -> Specimen:
-    """The memristor model of that name, whatever its case.
+    """Return the memristor model of that name, whatever its case.
 
     Raises:
         CircuitError: there is none; suggests the nearest and says which there are.
@@ -78,7 +71,7 @@ def specimen(name: str) -> Specimen:
 
 
 def hysteresis(model: Memristor, amplitude: float, hertz: float, start: float, points: int = 400) -> Loop:
-    """The last of `PERIODS` periods of ``amplitude · sin(2π hertz t)`` (V), begun at the state `start`.
+    """Return the last of `PERIODS` periods of ``amplitude · sin(2π hertz t)`` (V), begun at the state `start`.
 
     Raises:
         CircuitError: an amplitude or a frequency that is not above 0, or the integration failed.
@@ -99,7 +92,7 @@ def hysteresis(model: Memristor, amplitude: float, hertz: float, start: float, p
 
 
 def switched(shown: Specimen) -> tuple[Array, Array]:
-    """Conductances (S) before and after each of a specimen's pulses up, and then down, ``[pulses + 1]`` each."""
+    """Return conductances (S) before and after each pulse up, and then each pulse down, ``[pulses + 1]`` each."""
     up = pulse_curve(shown.model, shown.start, (shown.up.volts,) * shown.pulses, shown.up.seconds)
     down = pulse_curve(shown.model, float(up[-1]), (shown.down.volts,) * shown.pulses, shown.down.seconds)
     return shown.model.conductance(up), shown.model.conductance(down)
@@ -108,7 +101,7 @@ def switched(shown: Specimen) -> tuple[Array, Array]:
 def potentiation_and_depression(
     response: PulseResponse, pulses: Sequence[int], cells: int = 1, every: int = 1
 ) -> tuple[Array, Array]:
-    """Conductances (S) of so many cells from g_min upwards and from g_max downwards, ``[1 + pulses // every, cells]``.
+    """Return conductances (S) of cells pulsed up from g_min and down from g_max, ``[1 + pulses // every, cells]``.
 
     Args:
         response: of the cells; a `Spread` over ``(cells,)`` for scatter.

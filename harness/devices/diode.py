@@ -51,7 +51,7 @@ class DiodeModel:
 
 
 def current_and_slope(volts: Array, saturation: Array, scale: Array) -> tuple[Array, Array]:
-    """Current (A) and small-signal conductance (S) of junctions at `volts`, all arrays broadcast together.
+    """Return current (A) and small-signal conductance (S) of junctions at `volts`; all arrays broadcast together.
 
     Args:
         volts: junction voltage, V, ``[..., diodes]``.

@@ -1,4 +1,4 @@
-"""The exponential update law fitted to measured pulse curves from a CSV file.
+"""A fit of the exponential update law to measured pulse curves from a CSV file.
 
 Columns ``pulse`` (a rising count), ``conductance`` (S, a number or a text such as ``12.5 µS``; or numbers in the unit
 that a heading such as ``conductance (uS)`` names) and ``direction`` (``up`` or ``down``, ``SET`` or ``RESET``), one row
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares
 
-from harness.devices.pulses import ExponentialStep, PulseCurves
+from harness.devices.pulses import ExponentialStep
 from harness.errors import DataError, UnitError
 from harness.files.delimited import read_delimited
 from harness.measurement import Array
@@ -94,23 +94,8 @@ def fit(path: Path, noise: float = 0.1) -> PulseFit:
     return PulseFit(response, float(np.sqrt(np.mean(best.fun**2))) / height, _scatter(curves, best.fun) / height)
 
 
-def measured_response(path: Path, noise: float = 0.0) -> PulseCurves:
-    """The first measured curve of each direction as a table, without a fit; levels must rise and fall strictly.
-
-    Raises:
-        DataError: see `read_curves`; or a direction is missing.
-        CircuitError: two levels are out of order.
-    """
-    curves = read_curves(path, noise)
-    up = next((curve.conductances for curve in curves if curve.up), None)
-    down = next((curve.conductances for curve in curves if not curve.up), None)
-    if up is None or down is None:
-        raise DataError(f"{path}: column direction: one direction is missing; measure both")
-    return PulseCurves(up, down)
-
-
 def _predicted(curves: tuple[Curve, ...], most: tuple[float, ...], unknowns: Array) -> Array:
-    """Conductances in units of the measured span above its lowest level, all curves in a row."""
+    """Return conductances in units of the measured span above its lowest level, all curves in a row."""
     bottom, height, curvature_up, curvature_down = unknowns
     parts = []
     for curve in curves:
@@ -151,7 +136,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _headings(path: Path, titles: Sequence[str]) -> tuple[str, list[str]]:
-    """The unit that the heading of the conductances names, or nothing, and the columns without it."""
+    """Return the unit in the heading of the conductances (or an empty text), and the columns without it."""
     units = {title: unit for title in titles if (unit := unit_of_heading(title))}
     for title, unit in units.items():
         try:

@@ -8,13 +8,13 @@ from enum import StrEnum
 
 import numpy as np
 
-from harness.devices.switching import bounded, check_positive, check_resistances, kept_inside, read_conductance
+from harness.devices.switching import Memristor, bounded, check_positive, check_resistances, kept_inside
 from harness.errors import CircuitError
 from harness.measurement import Array
 
 
 class Window(StrEnum):
-    """What slows the boundary of `LinearIonDrift` at the electrodes."""
+    """Window functions, which slow the boundary of `LinearIonDrift` near the electrodes."""
 
     NONE = "none"
     JOGLEKAR = "joglekar"
@@ -26,8 +26,8 @@ class Window(StrEnum):
 
 
 @dataclass(frozen=True)
-class LinearIonDrift:
-    """R = R_on x + R_off (1 − x), dx/dt = µ R_on / D² · i · f(x) (Strukov et al. 2008, Nature 453, 80, equations 5, 6).
+class LinearIonDrift(Memristor):
+    """The law R = R_on x + R_off (1 − x), dx/dt = µ R_on / D² · i · f(x) (Strukov et al. 2008, Nature 453, 80).
 
     The defaults are the paper's figure 2: R_off/R_on = 160, D = 10 nm, µ = 1e-10 cm²/(V s); R_on = 100 Ω is the usual
     choice of its users.
@@ -50,8 +50,7 @@ class LinearIonDrift:
 
     def __post_init__(self) -> None:
         check_resistances("linear ion drift", self.on_resistance, self.off_resistance)
-        check_positive("linear ion drift: thickness", self.thickness, "m")
-        check_positive("linear ion drift: mobility", self.mobility, "m²/(V s)")
+        check_positive("linear ion drift", self, thickness="m", mobility="m²/(V s)")
         if not 0.5 <= self.window_power <= 100:
             raise CircuitError(f"linear ion drift: window power {self.window_power:g} must lie in 0.5…100")
 
@@ -70,10 +69,6 @@ class LinearIonDrift:
         current = self.current(volts, state)
         return kept_inside(self.drift * current * self._slowed(current, bounded(state)), state)
 
-    def conductance(self, state: Array | float) -> Array:
-        """See `Memristor`."""
-        return read_conductance(self, state)
-
     def _slowed(self, current: Array, x: Array) -> Array:
         if self.window is Window.JOGLEKAR:
             return 1 - np.abs(2 * x - 1) ** (2 * self.window_power)
@@ -85,8 +80,8 @@ class LinearIonDrift:
 
 
 @dataclass(frozen=True)
-class Yakopcic:
-    """i = a x sinh(b v), dx/dt = g(v) f(x) with thresholds in g and a slower motion near the bounds in f; η = 1.
+class Yakopcic(Memristor):
+    """The law i = a x sinh(b v), dx/dt = g(v) f(x), with thresholds in g and slower motion near the bounds in f; η = 1.
 
     Yakopcic et al. 2011, IEEE Electron Device Lett. 32(10), 1436; 2013, IEEE Trans. CAD 32(8), 1201. The defaults are
     those of the authors' SPICE model, which Xyce's tests of its memristor level 3 repeat.
@@ -119,14 +114,8 @@ class Yakopcic:
     """α_n."""
 
     def __post_init__(self) -> None:
-        for name, value, unit in (
-            ("positive amplitude", self.positive_amplitude, "A"),
-            ("negative amplitude", self.negative_amplitude, "A"),
-            ("curvature", self.curvature, "1/V"),
-            ("positive speed", self.positive_speed, "1/s"),
-            ("negative speed", self.negative_speed, "1/s"),
-        ):
-            check_positive(f"Yakopcic: {name}", value, unit)
+        check_positive("Yakopcic", self, positive_amplitude="A", negative_amplitude="A", curvature="1/V")
+        check_positive("Yakopcic", self, positive_speed="1/s", negative_speed="1/s")
         for name, value in (("positive knee", self.positive_knee), ("negative knee", self.negative_knee)):
             if not 0 < value < 1:
                 raise CircuitError(f"Yakopcic: {name} {value:g} must lie between 0 and 1")
@@ -156,13 +145,9 @@ class Yakopcic:
         down_slowed = np.exp(-self.negative_decay * under) * (1 - under / (1 - self.negative_knee))
         return kept_inside(up * up_slowed - down * down_slowed, state)
 
-    def conductance(self, state: Array | float) -> Array:
-        """See `Memristor`."""
-        return read_conductance(self, state)
-
 
 @dataclass(frozen=True)
-class Vteam:
+class Vteam(Memristor):
     """A width w that moves beyond thresholds, R linear in it, no window; x = (w_off − w) / (w_off − w_on).
 
     dw/dt = k_off (v/v_off − 1)^α_off above v_off, k_on (v/v_on − 1)^α_on below v_on, else 0: positive volts switch off
@@ -193,14 +178,7 @@ class Vteam:
 
     def __post_init__(self) -> None:
         check_resistances("VTEAM", self.on_resistance, self.off_resistance)
-        for name, value, unit in (
-            ("length", self.length, "m"),
-            ("on speed", self.on_speed, "m/s"),
-            ("off speed", self.off_speed, "m/s"),
-            ("on threshold", self.on_threshold, "V"),
-            ("off threshold", self.off_threshold, "V"),
-        ):
-            check_positive(f"VTEAM: {name}", value, unit)
+        check_positive("VTEAM", self, length="m", on_speed="m/s", off_speed="m/s", on_threshold="V", off_threshold="V")
         for name, power in (("on power", self.on_power), ("off power", self.off_power)):
             if not 1 <= power <= 20:
                 raise CircuitError(f"VTEAM: {name} {power:g} must lie in 1…20")
@@ -216,7 +194,3 @@ class Vteam:
         on = self.on_speed / self.length * np.maximum(-v / self.on_threshold - 1, 0.0) ** self.on_power
         off = self.off_speed / self.length * np.maximum(v / self.off_threshold - 1, 0.0) ** self.off_power
         return kept_inside(on - off, state)
-
-    def conductance(self, state: Array | float) -> Array:
-        """See `Memristor`."""
-        return read_conductance(self, state)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from harness.devices.switching import bounded, check_positive, check_resistances, kept_inside, read_conductance
+from harness.devices.switching import Memristor, bounded, check_positive, check_resistances, kept_inside
 from harness.errors import CircuitError
 from harness.measurement import Array
 from harness.units import show
@@ -22,8 +22,8 @@ ONSET = 0.01
 
 
 @dataclass(frozen=True)
-class StanfordGap:
-    """i = I_0 exp(−g/g_0) sinh(v/V_0) over a gap g (Jiang et al. 2014, SISPAD, 41; Verilog-A doi:10.4231/D37H1DN48).
+class StanfordGap(Memristor):
+    """The law i = I_0 exp(−g/g_0) sinh(v/V_0) of a gap g (Jiang et al. 2014, SISPAD, 41; doi:10.4231/D37H1DN48).
 
     dg/dt = −ν_0 exp(−E_a/kT) sinh(γ a_0 q v / (L k T)), γ = γ_0 − β (g/1 nm)^α, T = T_0 + |v i| R_th, where the field
     γ |v| / L reaches F_min; here the motion starts over 1 % above F_min instead of at once. No fluctuation of the gap.
@@ -65,25 +65,14 @@ class StanfordGap:
     """m."""
 
     def __post_init__(self) -> None:
-        for name, value, unit in (
-            ("amplitude", self.amplitude, "A"),
-            ("gap scale", self.gap_scale, "m"),
-            ("volt scale", self.volt_scale, "V"),
-            ("speed", self.speed, "m/s"),
-            ("activation", self.activation, "eV"),
-            ("hop", self.hop, "m"),
-            ("thickness", self.thickness, "m"),
-            ("enhancement", self.enhancement, ""),
-            ("minimum field", self.minimum_field, "V/m"),
-            ("ambient", self.ambient, "K"),
-        ):
-            check_positive(f"Stanford gap: {name}", value, unit)
+        check_positive("Stanford gap", self, amplitude="A", gap_scale="m", volt_scale="V", speed="m/s", activation="eV")
+        check_positive("Stanford gap", self, hop="m", thickness="m", enhancement="", minimum_field="V/m", ambient="K")
         if not 0 < self.gap_min < self.gap_max < np.inf:
             gaps = f"{show(self.gap_min, 'm')} and {show(self.gap_max, 'm')}"
             raise CircuitError(f"Stanford gap: gaps {gaps} must be above 0 m, the smaller one first")
 
     def gap(self, state: Array | float) -> Array:
-        """g in m."""
+        """Return the gap g in m."""
         return self.gap_max - (self.gap_max - self.gap_min) * bounded(state)
 
     def current(self, volts: Array | float, state: Array | float) -> Array:
@@ -100,13 +89,9 @@ class StanfordGap:
         speed = self.speed / (self.gap_max - self.gap_min) * np.exp(-self.activation / thermal)
         return kept_inside(speed * started * np.sinh(gamma * self.hop / self.thickness * v / thermal), state)
 
-    def conductance(self, state: Array | float) -> Array:
-        """See `Memristor`."""
-        return read_conductance(self, state)
-
 
 @dataclass(frozen=True)
-class DataDriven:
+class DataDriven(Memristor):
     """A TiOx device as measured: a resistance between bounds that depend on the voltage, i = a sinh(b v) / R.
 
     dR/dt = A_p (exp(t_p v) − 1) (exp(k_p (r_p(v) − R)) − 1) at positive volts, up to r_p, and
@@ -157,25 +142,15 @@ class DataDriven:
 
     def __post_init__(self) -> None:
         check_resistances("data-driven", self.on_resistance, self.off_resistance)
-        for name, value, unit in (
-            ("amplitude", self.amplitude, "V"),
-            ("curvature", self.curvature, "1/V"),
-            ("off speed", self.off_speed, "Ω/s"),
-            ("on speed", self.on_speed, "Ω/s"),
-            ("off exponent", self.off_exponent, "1/V"),
-            ("on exponent", self.on_exponent, "1/V"),
-            ("off steepness", self.off_steepness, "1/Ω"),
-            ("on steepness", self.on_steepness, "1/Ω"),
-            ("off bound", self.off_bound, "Ω"),
-            ("on bound", self.on_bound, "Ω"),
-        ):
-            check_positive(f"data-driven: {name}", value, unit)
+        check_positive("data-driven", self, amplitude="V", curvature="1/V", off_speed="Ω/s", on_speed="Ω/s")
+        check_positive("data-driven", self, off_exponent="1/V", on_exponent="1/V", off_bound="Ω", on_bound="Ω")
+        check_positive("data-driven", self, off_steepness="1/Ω", on_steepness="1/Ω")
         for name, slope in (("off bound", self.off_bound_slope), ("on bound", self.on_bound_slope)):
             if not 0 <= slope < np.inf:
                 raise CircuitError(f"data-driven: slope of the {name} {slope:g} Ω/V must be finite and not below 0 Ω/V")
 
     def resistance(self, state: Array | float) -> Array:
-        """R in Ω."""
+        """Return R in Ω."""
         return self.off_resistance - (self.off_resistance - self.on_resistance) * bounded(state)
 
     def current(self, volts: Array | float, state: Array | float) -> Array:
@@ -190,7 +165,3 @@ class DataDriven:
         off = self.off_speed * np.expm1(self.off_exponent * np.maximum(v, 0.0)) * np.expm1(self.off_steepness * below)
         on = self.on_speed * np.expm1(self.on_exponent * np.maximum(-v, 0.0)) * np.expm1(self.on_steepness * above)
         return kept_inside((on - off) / (self.off_resistance - self.on_resistance), state)
-
-    def conductance(self, state: Array | float) -> Array:
-        """See `Memristor`."""
-        return read_conductance(self, state)

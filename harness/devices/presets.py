@@ -116,10 +116,10 @@ class Potentiometer:
 
 def _preset(row: dict[str, Any]) -> Preset:
     """Return the device of a table of ``presets.toml``."""
-    converted = _from_linear_step(**row.pop("linear_step")) if "linear_step" in row else {}
-    pulses = {way: WritePulse(**row.pop(way)) for way in ("up", "down") if way in row}
-    kind, unverified = DeviceType(row.pop("device_type")), tuple(row.pop("unverified", ()))
-    return Preset(device_type=kind, unverified=unverified, **row, **converted, **pulses)
+    row |= _from_linear_step(**row.pop("linear_step")) if "linear_step" in row else {}
+    row |= {way: WritePulse(**row[way]) for way in ("up", "down") if way in row}
+    row |= {"device_type": DeviceType(row["device_type"]), "unverified": tuple(row.get("unverified", ()))}
+    return Preset(**row)
 
 
 def _from_linear_step(
@@ -159,8 +159,9 @@ def preset(name: str) -> Preset | Potentiometer:
     Raises:
         CircuitError: no device has the name; suggests the nearest one and lists all.
     """
-    for device in (*PRESETS, *POTENTIOMETERS):
+    devices: tuple[Preset | Potentiometer, ...] = (*PRESETS, *POTENTIOMETERS)
+    for device in devices:
         if device.name.casefold() == name.strip().casefold():
             return device
-    known = [device.name for device in (*PRESETS, *POTENTIOMETERS)]
+    known = [device.name for device in devices]
     raise CircuitError(f"no device preset {name!r}{did_you_mean(name, known, or_list=True)}")

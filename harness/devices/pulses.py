@@ -1,4 +1,4 @@
-"""What write pulses do to arrays of cells, fast: one `PulseResponse` for a kind of cell, any number of cells at once.
+"""Laws that say how write pulses change the conductances of whole arrays of cells at once.
 
 `LinearStep`, `SoftBounds` and `ExponentialStep` are laws in closed form, `PulseCurves` follows measured or stepped
 levels, `PulseTable` tabulates a memristor model, and `Spread` adds device-to-device and cycle-to-cycle variation.
@@ -32,7 +32,7 @@ class PulseResponse(Protocol):
         ...
 
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:
-        """The conductances (S, same shape) after so many pulses; a cell without one keeps its value to the bit.
+        """Return the conductances (S, same shape) after `pulses`; a cell without a pulse keeps its value to the bit.
 
         Raises:
             CircuitError: pulses that are neither truth values nor whole numbers.
@@ -116,7 +116,7 @@ class SoftBounds:
 
 @dataclass(frozen=True)
 class ExponentialStep:
-    """NeuroSim's update: the whole range in P pulses along (1 − e^(−νp/P)) / (1 − e^−ν), from any g on that curve.
+    """NeuroSim's law: the whole range in P pulses along (1 − e^(−νp/P)) / (1 − e^−ν), from any g on that curve.
 
     The curve of MLP+NeuroSim (Chen, Peng & Yu 2017, IEDM, 6.1) with ν = P/A; 0 is a straight line. ν is above 0
     where steps shrink on the way, below 0 where they grow, in either direction. This is not aihwkit's ExpStep, whose
@@ -215,7 +215,7 @@ class WritePulse:
 
 @dataclass(frozen=True, eq=False)
 class PulseTable:
-    """g → g after one pulse, straight between tabulated points; get it from `pulse_table`."""
+    """A table of g before and after one pulse, straight between its points; made by `pulse_table`."""
 
     before: Array
     """S, rising, ``[points]``."""
@@ -250,12 +250,13 @@ def pulse_table(model: Memristor, up: WritePulse, down: WritePulse, points: int 
         raise CircuitError(f"pulse table: {points} points are fewer than 2")
     states = np.linspace(0.0, 1.0, points)
     before = model.conductance(states)
-    after = {name: model.conductance(after_pulse(model, p.volts, p.seconds, states)) for name, p in _both(up, down)}
+    after = []
     for name, sense, pulse in (("up", 1, up), ("down", -1, down)):
-        if not (sense * (after[name] - before)).max() > 0:
+        after.append(model.conductance(after_pulse(model, pulse.volts, pulse.seconds, states)))
+        if not (sense * (after[-1] - before)).max() > 0:
             what = f"{show(pulse.volts, 'V')} for {show(pulse.seconds, 's')}"
             raise CircuitError(f"pulse table: the pulse {name} ({what}) moves no conductance {name}; turn its sign")
-    return PulseTable(before, np.maximum(after["up"], before), np.minimum(after["down"], before))
+    return PulseTable(before, np.maximum(after[0], before), np.minimum(after[1], before))
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,7 +302,7 @@ class Spread:
         return g.reshape(conductance.shape)
 
     def _train(self, g: Array, count: npt.NDArray[np.int64], sense: int, cells: npt.NDArray[np.intp]) -> Array:
-        """`g` (S, ``[cell]``) after pulses of one direction, one by one; counts fall along the cells."""
+        """Return `g` (S, ``[cell]``) after pulses of one direction, one by one; counts fall along the cells."""
         low, high = self.bounds
         factors = None if self.factors is None else self.factors.ravel()[cells]
         for done in range(int(count.max(initial=0))):
@@ -338,7 +339,7 @@ def spread(
 
 
 def curvature_of_label(label: float) -> float:
-    """`ExponentialStep`'s ν from NeuroSim's nonlinearity label, sign kept.
+    """Return the ν of `ExponentialStep` for NeuroSim's nonlinearity label, of the same sign.
 
     NeuroSim tabulates A/P over labels 0.01…9 in steps of 0.01 (``getParamA``). Its label is 1000/99 of the curve's
     largest distance from the straight line, which this inverts: within 1e-4 of six entries of that table, up to 3.19.
@@ -355,7 +356,7 @@ def curvature_of_label(label: float) -> float:
 
 
 def label_of_curvature(curvature: float) -> float:
-    """The inverse of `curvature_of_label`."""
+    """Return NeuroSim's nonlinearity label of ν, the inverse of `curvature_of_label`."""
     nu = abs(curvature)
     if nu < 1e-4:  # the distance is ν/8 to second order, and the formula below would cancel
         return float(_LABEL * curvature / 8)
@@ -365,7 +366,7 @@ def label_of_curvature(curvature: float) -> float:
 
 
 def signed(pulses: Pulses) -> npt.NDArray[np.int64]:
-    """Signed counts from truth values or whole numbers.
+    """Return signed counts from truth values or whole numbers.
 
     Raises:
         CircuitError: anything else.
@@ -379,7 +380,7 @@ def signed(pulses: Pulses) -> npt.NDArray[np.int64]:
 
 
 def _along(way: Array, share: Array, curvature: Array) -> Array:
-    """The way (0…1) after another share n/P of the pulses, beyond 1 where the curve goes on."""
+    """Return the way (0…1) after a further share n/P of the pulses; it goes beyond 1 where the curve goes on."""
     straight = np.abs(curvature) < 1e-12
     grown = np.expm1(np.clip(-curvature * share, -_STEEPEST, _STEEPEST))
     ahead = np.where(straight, share, grown / np.expm1(np.where(straight, 1.0, -curvature)))
@@ -387,13 +388,9 @@ def _along(way: Array, share: Array, curvature: Array) -> Array:
 
 
 def _walk(levels: Array, conductance: Array, steps: npt.NDArray[np.int64]) -> Array:
-    """So many levels further along a rising curve, from the place between two levels where g is."""
+    """Return the level `steps` levels further along a rising curve than g, which may lie between two levels."""
     numbers = np.arange(levels.size, dtype=float)
     return np.interp(np.interp(conductance, levels, numbers) + steps, numbers, levels)
-
-
-def _both(up: WritePulse, down: WritePulse) -> tuple[tuple[str, WritePulse], tuple[str, WritePulse]]:
-    return ("up", up), ("down", down)
 
 
 def _check_bounds(what: str, low: float, high: float) -> None:

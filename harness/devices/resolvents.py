@@ -16,9 +16,9 @@ import numpy as np
 from scipy.special import wrightomega
 
 from harness.devices.diode import THERMAL_VOLTAGE, DiodeModel
+from harness.devices.switching import check_positive
 from harness.errors import CircuitError
 from harness.measurement import Array
-from harness.units import show
 
 _LARGEST_EXPONENT = 600.0
 """Currents of absurd voltages stay finite."""
@@ -41,20 +41,19 @@ class Junction:
     """s = N V_T in V."""
 
     def __post_init__(self) -> None:
-        _check_positive("junction: saturation current", self.saturation_current, "A")
-        _check_positive("junction: scale", self.scale, "V")
+        check_positive("junction", self, saturation_current="A", scale="V")
 
     @staticmethod
     def of(model: DiodeModel) -> "Junction":
-        """The junction of a diode model, at the temperature of every deck."""
+        """Return the junction of a diode model at the temperature of every deck."""
         return Junction(model.saturation_current, model.emission * THERMAL_VOLTAGE)
 
     def current(self, volts: Array) -> Array:
-        """A at `volts` (V), same shape."""
+        """Return A at `volts` (V), in the same shape."""
         return self.saturation_current * np.expm1(np.minimum(volts / self.scale, _LARGEST_EXPONENT))
 
     def activation(self, volts: Array, resistance: float | Array) -> Array:
-        """See the module; w + λI_s − s W₀((λI_s / s) exp((w + λI_s) / s)), with ω(x) = W₀(eˣ) instead of eˣ.
+        """Return w + λI_s − s W₀((λI_s / s) exp((w + λI_s) / s)), computed with ω(x) = W₀(eˣ), which does not overflow.
 
         A large ω would cancel with w; there the same root is s (ln ω − ln(λI_s / s)).
         """
@@ -86,18 +85,17 @@ class AntiparallelPair:
     """V; not below `low`."""
 
     def __post_init__(self) -> None:
-        _check_positive("antiparallel pair: saturation current", self.saturation_current, "A")
-        _check_positive("antiparallel pair: scale", self.scale, "V")
+        check_positive("antiparallel pair", self, saturation_current="A", scale="V")
         _check_order("antiparallel pair", self.low, self.high)
 
     def current(self, volts: Array) -> Array:
-        """A at `volts` (V), same shape."""
+        """Return A at `volts` (V), in the same shape."""
         up = np.exp(np.minimum((volts - self.high) / self.scale, _LARGEST_EXPONENT))
         down = np.exp(np.minimum((self.low - volts) / self.scale, _LARGEST_EXPONENT))
         return self.saturation_current * (up - down)
 
     def activation(self, volts: Array, resistance: float | Array) -> Array:
-        """See the module; by Newton's method, which cannot leave the bracket it starts from."""
+        """Solve by Newton's method, which cannot leave the bracket it starts from."""
         middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
         strength = np.log(_checked(resistance)) + np.log(2 * self.saturation_current / self.scale) - half / self.scale
         target = (volts - middle) / self.scale
@@ -105,7 +103,7 @@ class AntiparallelPair:
 
 
 def _sinh_root(target: Array, logarithm: Array) -> Array:
-    """The x ≥ 0 of x + a sinh x = target ≥ 0, for a given by its `logarithm`.
+    """Return the x ≥ 0 of x + a sinh x = target ≥ 0, for an `a` given by its `logarithm`.
 
     The left side is convex, so that Newton's method falls monotonically from min(target, asinh(target / a)), which is
     no smaller than the root; 0 bounds it from below.
@@ -145,7 +143,7 @@ class ZenerShelf:
             raise CircuitError(f"shelf: resistance {self.on_resistance:g} Ω must be finite and not below 0 Ω")
 
     def activation(self, volts: Array, resistance: float | Array) -> Array:
-        """See the module; in closed form."""
+        """Return the closed form of the clipped line."""
         inside = np.clip(volts, self.low, self.high)
         return inside + (volts - inside) * (self.on_resistance / (self.on_resistance + _checked(resistance)))
 
@@ -164,16 +162,16 @@ class SquareLaw:
     """V_t in V."""
 
     def __post_init__(self) -> None:
-        _check_positive("square law: transconductance", self.transconductance, "A/V²")
+        check_positive("square law", self, transconductance="A/V²")
         if not np.isfinite(self.threshold):
             raise CircuitError(f"square law: threshold {self.threshold} V is not finite")
 
     def current(self, volts: Array) -> Array:
-        """A at `volts` (V), same shape."""
+        """Return A at `volts` (V), in the same shape."""
         return self.transconductance / 2 * np.maximum(volts - self.threshold, 0.0) ** 2
 
     def activation(self, volts: Array, resistance: float | Array) -> Array:
-        """See the module; V_t + 2 x / (1 + √(1 + 2 λ k x)) for x = w − V_t above 0."""
+        """Return V_t + 2 x / (1 + √(1 + 2 λ k x)) for x = w − V_t above 0, else w."""
         over = np.maximum(volts - self.threshold, 0.0)
         root = np.sqrt(1 + 2 * _checked(resistance) * self.transconductance * over)
         return np.minimum(volts, self.threshold) + 2 * over / (1 + root)
@@ -185,11 +183,6 @@ def _checked(resistance: float | Array) -> Array:
         wrong = float(ohms[~(np.isfinite(ohms) & (ohms > 0))].flat[0])
         raise CircuitError(f"resolvent: the resistance in front of the device, {wrong:g} Ω, must be finite and above 0")
     return ohms
-
-
-def _check_positive(what: str, value: float, unit: str) -> None:
-    if not 0 < value < np.inf:
-        raise CircuitError(f"{what} {show(value, unit)} must be finite and above 0 {unit}")
 
 
 def _check_order(what: str, low: float, high: float) -> None:

@@ -1,4 +1,4 @@
-"""What every memristor model can say, and what pulses do to it.
+"""The interface of memristor models, and the states that pulses lead to.
 
 A model has a current i(v, x), a rate dx/dt (v, x), and one state x in 0…1 that conducts best at 1. Published models
 keep a width, a gap or a resistance as their state; here it is normalized, so that a model's state, an array of cells
@@ -34,28 +34,23 @@ _NUDGE = 1e-7
 
 
 class Memristor(Protocol):
-    """What every model can say; arguments broadcast together."""
+    """A memristor model; the arguments of its methods broadcast together."""
 
     def current(self, volts: Array | float, state: Array | float) -> Array:
-        """A at `volts` (V); a state outside 0…1 counts as the bound."""
+        """Return A at `volts` (V); a state outside 0…1 counts as the bound."""
         ...
 
     def rate(self, volts: Array | float, state: Array | float) -> Array:
-        """dx/dt in 1/s at `volts` (V)."""
+        """Return dx/dt in 1/s at `volts` (V)."""
         ...
 
     def conductance(self, state: Array | float) -> Array:
-        """S at `READ_VOLTS`."""
-        ...
-
-
-def read_conductance(model: Memristor, state: Array | float) -> Array:
-    """S at `READ_VOLTS`, same shape as `state`."""
-    return np.asarray(model.current(READ_VOLTS, state) / READ_VOLTS)
+        """Return the conductance at `READ_VOLTS` in S, in the shape of `state`."""
+        return np.asarray(self.current(READ_VOLTS, state) / READ_VOLTS)
 
 
 def after_pulse(model: Memristor, volts: float, seconds: float, state: Array) -> Array:
-    """The states after a rectangular pulse, same shape, to about 1e-7 of the range.
+    """Return the states after a rectangular pulse, in the same shape, to about 1e-7 of the range.
 
     Rosenbrock's method of order 4 with an estimate of order 3 and Shampine's parameters (1982, ACM Trans. Math. Softw.
     8(2), 93): implicit, for the stop at a bound is stiff, and with steps of every cell's own, for cells reach it at
@@ -86,7 +81,7 @@ def after_pulse(model: Memristor, volts: float, seconds: float, state: Array) ->
 
 
 def _rosenbrock(slope: Callable[[Array], Array], x: Array, step: Array) -> tuple[Array, Array]:
-    """One step of every cell, and an estimate of its error."""
+    """Take one step of every cell, and estimate its error."""
     nudge = np.where(x < 0.5, _NUDGE, -_NUDGE)
     first = slope(x)
     inverse = 1 / (2 / step - (slope(x + nudge) - first) / nudge)
@@ -99,7 +94,7 @@ def _rosenbrock(slope: Callable[[Array], Array], x: Array, step: Array) -> tuple
 
 
 def pulse_curve(model: Memristor, start: float, pulses: Sequence[float], seconds: float) -> Array:
-    """States before and after each of a train of pulses (V, each `seconds` long), ``[pulses + 1]``.
+    """Return the states before and after each of a train of pulses (V, each `seconds` long), ``[pulses + 1]``.
 
     Raises:
         CircuitError: see `after_pulse`.
@@ -111,21 +106,23 @@ def pulse_curve(model: Memristor, start: float, pulses: Sequence[float], seconds
 
 
 def bounded(state: Array | float) -> Array:
-    """The state, a bound where it lies outside 0…1."""
+    """Return the state, clipped to 0…1."""
     return np.clip(np.asarray(state, float), 0.0, 1.0)
 
 
 def kept_inside(rate: Array, state: Array | float) -> Array:
-    """The rate, slowed to 0 over `EDGE` before the bound that it moves to."""
+    """Return the rate, slowed to 0 over `EDGE` before the bound that it moves to."""
     x = np.asarray(state, float)
     room = np.where(rate > 0, 1 - x, x)
     return rate * np.clip(room / EDGE, 0.0, 1.0)
 
 
-def check_positive(what: str, value: float, unit: str) -> None:
-    """Raise a `CircuitError` for a value that is not finite and above 0."""
-    if not 0 < value < np.inf:
-        raise CircuitError(f"{what} {show(value, unit)} must be finite and above 0 {unit}".rstrip())
+def check_positive(title: str, model: object, **units: str) -> None:
+    """Raise a `CircuitError` for the first field, named with its unit, that is not finite and above 0."""
+    for field, unit in units.items():
+        if not 0 < (value := getattr(model, field)) < np.inf:
+            name = field.replace("_", " ")
+            raise CircuitError(f"{title}: {name} {show(value, unit)} must be finite and above 0 {unit}".rstrip())
 
 
 def check_resistances(what: str, on: float, off: float) -> None:

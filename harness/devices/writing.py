@@ -21,7 +21,7 @@ Law = LinearStep | SoftBounds | ExponentialStep | PulseCurves
 
 @dataclass(frozen=True, eq=False)
 class Device:
-    """A kind of cell.
+    """A kind of cell that is written by pulses.
 
     Raises:
         CircuitError: an on/off ratio that is not above 1, or pulses that do nothing in the middle of the range.
@@ -50,11 +50,11 @@ class Device:
             )
 
     def over(self, g_min: float, g_max: float) -> Law:
-        """The law of cells of a network with the range g_min…g_max (S): from g_max / ratio, where that is higher."""
+        """Return the law of a network's cells between g_min (or g_max / ratio, where that is higher) and g_max (S)."""
         return placed(self.law, g_min if self.ratio is None else max(g_min, g_max / self.ratio), g_max)
 
     def joules(self, pulses: npt.NDArray[np.int64], conductances: Array) -> float:
-        """J of signed numbers of pulses at conductances (S, same shape)."""
+        """Return the energy in J of signed numbers of pulses at conductances (S, same shape)."""
         if self.energy is not None:
             return self.energy * float(np.abs(pulses).sum())
         total = 0.0
@@ -65,7 +65,7 @@ class Device:
 
 
 def device_of(source: Preset | Potentiometer) -> Device:
-    """A published device; scatter that was not published counts as none.
+    """Return a published device; scatter that was not published counts as none.
 
     The ratio is that of the published conductances, or of a potentiometer's first and last position.
     """
@@ -88,12 +88,12 @@ def device_of(source: Preset | Potentiometer) -> Device:
 
 
 def measured_device(name: str, found: PulseFit) -> Device:
-    """A device of one's own, from `harness.devices.measured.fit`."""
+    """Return a device of one's own from what `harness.devices.measured.fit` found."""
     return Device(name, found.response, _ratio(*found.response.bounds), found.cycle_to_cycle)
 
 
 def placed(law: Law, g_min: float, g_max: float) -> Law:
-    """The same law stretched over another range (S).
+    """Return the same law stretched over another range (S).
 
     Raises:
         CircuitError: bounds out of order.
@@ -111,14 +111,14 @@ def placed(law: Law, g_min: float, g_max: float) -> Law:
 
 
 def middle_steps(law: Law) -> tuple[float, float]:
-    """S of one pulse up and of one down (a magnitude) in the middle of the range."""
+    """Return the steps in S of one pulse up and of one down (a magnitude) in the middle of the range."""
     middle = np.array([sum(law.bounds) / 2])
     up, down = (float(abs(law.pulse(middle, sense) - middle)[0]) for sense in (1, -1))
     return up, down
 
 
 def pulses_needed(law: Law, start: Array, goal: Array) -> Array:
-    """Signed pulses from `start` to `goal` (S, same shape, inside the bounds), with fractions; infinite for never."""
+    """Return signed pulses (fractions too) from `start` to `goal` (S, same shape, inside the bounds); inf for never."""
     rising = goal > start
     match law:
         case LinearStep():
@@ -142,7 +142,7 @@ def pulses_needed(law: Law, start: Array, goal: Array) -> Array:
 
 
 def _share(behind: Array, ahead: Array, curvature: Array) -> Array:
-    """The share n/P of pulses that takes a cell `behind` on its way (0…1) so much further on an exponential curve."""
+    """Return the share n/P of pulses that moves a cell from `behind` (0…1) by `ahead` on an exponential curve."""
     straight = np.abs(curvature) < 1e-12
     bent = np.expm1(-curvature)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.devices.measured import fit, measured_response, read_curves
+from harness.devices.measured import fit, read_curves
 from harness.devices.memristors import Vteam
 from harness.devices.presets import POTENTIOMETERS, PRESETS, DeviceType, Potentiometer, Preset, preset
 from harness.devices.pulses import (
@@ -229,7 +229,8 @@ def test_a_fit_of_noisy_curves_reports_the_noise(tmp_path: Path) -> None:
 
 def test_measured_curves_are_followed_level_by_level(tmp_path: Path) -> None:
     law = ExponentialStep(3e-6, 4e-5, 10, 10, 2.4, 5.0)
-    table = measured_response(written(tmp_path / "a.csv", law))
+    up, down = read_curves(written(tmp_path / "a.csv", law, cycles=1))
+    table = PulseCurves(up.conductances, down.conductances)
     g = np.array([3e-6, 1e-5, 3e-5])
     np.testing.assert_allclose(table.pulse(np.array([3e-6]), 4), law.pulse(np.array([3e-6]), 4), rtol=1e-6)
     np.testing.assert_allclose(table.pulse(g, 1), law.pulse(g, 1), rtol=0.02)
