@@ -69,7 +69,7 @@ class Chip(Protocol):
         """Time spent inside a simulator's analyses so far, s; None where there is no simulator."""
         ...
 
-    def occasion(self, numbers: Sequence[int]) -> None:
+    def set_step_key(self, numbers: Sequence[int]) -> None:
         """Say which step of which epoch begins, so that a chip's random imperfections can be repeated."""
         ...
 
@@ -128,8 +128,8 @@ class SimulatedChip(ABC):
     def simulator_seconds(self) -> float | None:  # noqa: D102 - said once, on the protocol
         return None
 
-    def occasion(self, numbers: Sequence[int]) -> None:  # noqa: ARG002
-        """See `Chip.occasion`; nothing is random here."""
+    def set_step_key(self, numbers: Sequence[int]) -> None:  # noqa: ARG002
+        """See `Chip.set_step_key`; nothing is random here."""
         return
 
     def program(self, conductances: Sequence[Array]) -> None:  # noqa: D102
@@ -174,7 +174,7 @@ class SimulatedChip(ABC):
 
 
 def stream(seed: int, key: int, numbers: Sequence[int] = ()) -> np.random.Generator:
-    """Random numbers that nothing else draws: those of another key, of an occasion, or of the training, are others."""
+    """Random numbers that nothing else draws: those of another key, of a step, or of the training, are others."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key, *numbers)))
 
 

@@ -27,7 +27,7 @@ from harness.circuit.networks.layered import (
     rectified_cascade,
 )
 from harness.circuit.reduction.reduction import ReducedCircuit, Reduction
-from harness.circuit.reduction.settling import Junctions, Network, Phase, Settling
+from harness.circuit.reduction.settling import Junctions, Network, Phase, SettlingJob
 
 __all__ = [
     "GROUND",
@@ -49,7 +49,7 @@ __all__ = [
     "ReducedCircuit",
     "Reduction",
     "Resistor",
-    "Settling",
+    "SettlingJob",
     "TrainableArray",
     "Transformer",
     "VoltageSource",

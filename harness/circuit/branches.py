@@ -1,4 +1,4 @@
-"""A circuit's equations without any reduction: linear ones, and branches whose currents are curved.
+"""A circuit's equations without any reduction: linear ones, and branches whose currents are nonlinear.
 
 Written down node by node, independently of `harness.circuit.reduction.equations`, so that each can witness the other.
 Voltages of nodes (ground last) and, below them, currents of transformers are
@@ -39,7 +39,7 @@ class Branches:
         self.rise, self.into = self._frames()
         """V/V, ``[rows, n]``, and 1/scale of each free node in its variable's equation, ``[n, rows]``."""
         self.cells = [(k, array.law) for k, array in enumerate(circuit.arrays) if not array.law.linear]
-        """Curved arrays: their numbers and laws."""
+        """Nonlinear arrays: their numbers and laws."""
         diodes = [e for e in circuit.elements if isinstance(e, Diode)]
         self.saturation = np.array([d.model.saturation_current for d in diodes])[:, None]
         self.scale = np.array([d.model.emission for d in diodes])[:, None] * THERMAL_VOLTAGE
@@ -55,7 +55,7 @@ class Branches:
         moving = np.diff(self.drops.indptr) > 0
         limits = [np.zeros(0), *(np.full(circuit.arrays[k].conductances.size, law.limit) for k, law in self.cells)]
         self.limits = np.where(moving[: sum(map(len, limits))], np.concatenate(limits), np.inf)[:, None]
-        """V up to which the law of a curved cell holds, where a free node touches it, ``[cells, 1]``."""
+        """V up to which the law of a nonlinear cell holds, where a free node touches it, ``[cells, 1]``."""
         self.incidence = (self.into[:, self.first] - self.into[:, self.second]).tocsr()
         """Where the currents of branches enter the equations, ``[n, branches]``."""
         self.plus = circuit.at([o.plus for o in circuit.outputs])
@@ -86,8 +86,8 @@ class Branches:
         ]
         rows, columns, values = _joined([self._fixed, *linear])
         matrix = coo_matrix((values, (rows, columns)), shape=(self.rise.shape[0],) * 2).tocsr()
-        curved = [np.zeros(0), *(conductances[k].ravel() for k, _ in self.cells)]
-        return Equations(self, matrix, self._sources(), np.concatenate(curved)[:, None])
+        nonlinear = [np.zeros(0), *(conductances[k].ravel() for k, _ in self.cells)]
+        return Equations(self, matrix, self._sources(), np.concatenate(nonlinear)[:, None])
 
     def _ends(self, array: TrainableArray) -> tuple[Index, Index]:
         """Nodes at both ends of every cell, in the order of ``conductances.ravel()``."""
@@ -155,20 +155,21 @@ class Equations:
     sources: Array
     """A into every node, ``[rows]``."""
     siemens: Array
-    """S of every curved cell, ``[cells, 1]``."""
+    """S of every nonlinear cell, ``[cells, 1]``."""
 
     def output_conductance(self) -> float:
         """The smallest conductance (S) that any combination of outputs sees while all diodes block.
 
-        Curved cells conduct least where no voltage is over them, which is what they are taken at. One over the norm of
-        D G⁻¹ P, D the outputs' drops and P where currents into them go; infinite where no output can move.
+        Nonlinear cells conduct least where no voltage is over them, which is what they are taken at. The result is one
+        over the norm of D G⁻¹ P, D the outputs' drops and P where currents into them go; it is infinite where no output
+        can move.
         """
         b = self.branches
         if not b.size:
             return np.inf
-        curved = np.zeros(len(b.first))
-        curved[: len(self.siemens)] = self.siemens[:, 0]
-        matrix = b.into @ self.linear @ b.rise + b.incidence @ diags(curved) @ b.drops
+        nonlinear = np.zeros(len(b.first))
+        nonlinear[: len(self.siemens)] = self.siemens[:, 0]
+        matrix = b.into @ self.linear @ b.rise + b.incidence @ diags(nonlinear) @ b.drops
         push, drop = b.into[:, b.plus] - b.into[:, b.minus], b.rise[b.plus] - b.rise[b.minus]
         grounded = (matrix + GMIN * identity(b.size)).tocsc()  # a node that only diodes hold
         ohms = drop @ splu(grounded).solve(push.toarray())

@@ -199,6 +199,6 @@ def refuse_nonlinear(circuit: Circuit) -> None:
     for array in nonlinear_arrays(circuit):
         raise CircuitError(
             f"{array.title}: its cells are {array.law.curve}, and only linear ones can be reduced; settle circuit "
-            f"{circuit.name} in UnreducedNodalChip or FullSweepChip"
+            f"{circuit.name} in UnreducedNodalChip or FullBatchChip"
             " (harness.chip.nodal.unreduced, harness.chip.ngspice.chip)"
         )

@@ -1,6 +1,6 @@
 """A circuit with capacitances at its free nodes: how slow it is about an operating point, and where power goes in time.
 
-C du/dt + G u + currents of diodes and curved cells = currents of sources, over the free variables of
+C du/dt + G u + currents of diodes and nonlinear cells = currents of sources, over the free variables of
 `harness.circuit.scaling`: capacitances to ground lie on the diagonal. Stages (amplifiers, buffers) are ideal here.
 """
 
@@ -126,7 +126,7 @@ class Dynamics:
 
     def _powers(self, volts: Array, currents: Array, switched: Array, nudge: Nudge | None) -> tuple[Array, Array]:
         state = np.column_stack([volts, np.zeros(len(volts)), currents]).T
-        leaving = self._equations.linear @ state + self._incidence @ self._curved(state)
+        leaving = self._equations.linear @ state + self._incidence @ self._nonlinear(state)
         drops = self._pins.T @ state
         pushed, given = _pushed(nudge, drops, switched)
         missing = leaving - self._equations.sources[:, None] - self._pins @ pushed
@@ -143,8 +143,8 @@ class Dynamics:
         drawn = scaling.scale[free][:, None] * total - missing[free]
         return np.asarray(np.sum(state[free] * drawn, axis=0))
 
-    def _curved(self, state: Array) -> Array:
-        """A in diodes and curved cells, ``[branches, points]``."""
+    def _nonlinear(self, state: Array) -> Array:
+        """A in diodes and nonlinear cells, ``[branches, points]``."""
         over = state[self._branches.first] - state[self._branches.second]
         return self._equations.tangents(over, over[len(over) - len(self._branches.scale) :])[0]
 

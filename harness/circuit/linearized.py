@@ -1,4 +1,4 @@
-"""A circuit as small signals see it: what is curved becomes a conductance, sources stand still (Chaffey 2025, §5)."""
+"""A circuit as small signals see it: nonlinear elements become conductances, sources stand still (Chaffey 2025, §5)."""
 
 from dataclasses import replace
 

@@ -22,7 +22,7 @@ def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Ar
     for array, g in zip(circuit.arrays, conductances, strict=True):
         first, second = array.ends(circuit.grounded_index)
         if not array.law.linear:
-            watts += [_in_curved(array.law, row[first] - row[second], g) for row in volts]
+            watts += [_in_nonlinear(array.law, row[first] - row[second], g) for row in volts]
         elif g.ndim == 2:
             watts += _in_crossbar(volts[:, first[:, 0]], volts[:, second[0]], g)
         else:
@@ -37,7 +37,7 @@ def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Ar
     return watts + (current * over).sum(axis=1)
 
 
-def _in_curved(law: CellLaw, over: Array, g: Array) -> float:
+def _in_nonlinear(law: CellLaw, over: Array, g: Array) -> float:
     return float(np.sum(g * law.current_and_slope(over)[0] * over))
 
 

@@ -60,7 +60,7 @@ class Scaling:
     """True where a buffer holds the node at a multiple of an unknown: currents into it are the buffer's."""
     uneven: str
     """Which amplifier closes a loop of what gain other than 1; empty where s is the same all over every part."""
-    _gatherings: dict[bytes, csr_matrix] = field(default_factory=dict)
+    _channel_gains: dict[bytes, csr_matrix] = field(default_factory=dict)
 
     @property
     def free(self) -> npt.NDArray[np.bool_]:
@@ -72,14 +72,14 @@ class Scaling:
         """True where the voltage is a multiple of an unknown."""
         return self.variable >= 0
 
-    def gathering(self, held: Index, channels: int) -> csr_matrix:
+    def channel_gains(self, held: Index, channels: int) -> csr_matrix:
         """What each channel drives of some held nodes: V per V, ``[channels, held]``."""
         key = held.tobytes()
-        if key not in self._gatherings:
+        if key not in self._channel_gains:
             driven = np.flatnonzero(self.channel[held] >= 0)
             entries = self.gain[held[driven]], (self.channel[held[driven]], driven)
-            self._gatherings[key] = csr_matrix(entries, shape=(channels, len(held)))
-        return self._gatherings[key]
+            self._channel_gains[key] = csr_matrix(entries, shape=(channels, len(held)))
+        return self._channel_gains[key]
 
     @property
     def reciprocal(self) -> bool:

@@ -1,4 +1,4 @@
-"""What leads from ideal sources to a node, gathered into one source behind one conductance (Thévenin's theorem).
+"""Everything that leads from ideal sources to a node, as one source behind one conductance (Thévenin's theorem).
 
 No node with a voltage of its own disappears, so that the circuit is the same in time too, whatever capacitances its
 free nodes have: a crossbar of 157,000 cells behind its inputs becomes 100 resistors. Amplifiers stay, since they may be
@@ -17,7 +17,7 @@ from harness.measurement import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class TheveninEquivalents:
     """A circuit with fewer elements whose free nodes and stages behave as before, and what its inputs have to be."""
 
     circuit: Circuit
@@ -32,7 +32,7 @@ class Gathered:
         return np.asarray(full @ self.gain + self.constant)
 
 
-def gathered(circuit: Circuit) -> Gathered:
+def thevenin_equivalents(circuit: Circuit) -> TheveninEquivalents:
     """The same circuit without linear crossbar cells at lines that ideal sources hold."""
     sources = _Sources(circuit)
     total = dict.fromkeys(circuit.nodes, 0.0)
@@ -57,7 +57,7 @@ def gathered(circuit: Circuit) -> Gathered:
             elements.append(Resistor(f"{name}_cells", f"{name}_node", node, siemens))
             columns.append(drive[node] / siemens)
     gains = np.array(columns).reshape(-1, circuit.channels + 1).T
-    return Gathered(Circuit(circuit.name, (*pins, *elements), circuit.outputs), gains[:-1], gains[-1])
+    return TheveninEquivalents(Circuit(circuit.name, (*pins, *elements), circuit.outputs), gains[:-1], gains[-1])
 
 
 class _Sources:
@@ -107,7 +107,7 @@ def _rest(
 def _unused(circuit: Circuit) -> str:
     """How no name of the circuit begins."""
     taken = [*circuit.nodes, *(e.name for e in (*circuit.elements, *circuit.outputs))]
-    prefix = "gathered"
+    prefix = "thevenin"
     while any(name.casefold().startswith(prefix) for name in taken):
         prefix += "x"
     return prefix

@@ -25,7 +25,7 @@ from harness.errors import ChipError, CircuitError
 from harness.files.writing import write_atomic
 from harness.measurement import Batch
 from harness.netlist.package.manifest import is_package
-from harness.studies.transient import ROWS, Parasitics, Settling, settling
+from harness.studies.transient import ROWS, Parasitics, SettlingResult, settling
 from harness.units import show
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _told(source: str, overrides: Sequence[str], limits: "Limits", parasitics: P
     return told if parasitics is None else replace(told, settling=_settling(simulate, parasitics))
 
 
-def _settling(simulate: Callable[..., Settling], parasitics: Parasitics) -> Settling | str:
+def _settling(simulate: Callable[..., SettlingResult], parasitics: Parasitics) -> SettlingResult | str:
     """Step responses of the first rows, or why there are none."""
     try:
         return simulate(parasitics=parasitics)

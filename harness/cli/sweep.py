@@ -172,7 +172,9 @@ def _create(
         deployment = Deployment.of(source, seeds=seeds, overrides=given, tune=tune or 0, train=also_train)
     drawn = Draws(read_ranges(ranges), draws, draw_seed or 0) if draws else None
     start = str(Path(source) / "experiment.toml") if taken else source
-    points = grid(start, read_over(over), draws=drawn, seeds=seeds, chips=chips, strangers=deploy, overrides=given)
+    points = grid(
+        start, read_over(over), draws=drawn, seeds=seeds, chips=chips, exclude_training_chip=deploy, overrides=given
+    )
     path = folder or fresh_path(RUNS, f"{points[0].settings.name}-sweep")
     return sweeps.Sweep.create(path, points, draws=drawn, deployment=deployment)
 

@@ -33,7 +33,7 @@ from harness.studies.transient import (
     Parasitics,
     PhaseResponse,
     Rate,
-    Settling,
+    SettlingResult,
     settling,
 )
 from harness.training.runs import Run
@@ -143,7 +143,7 @@ def settling_of(
     converter: Converter | None = None,
     *,
     tell: Callable[[str], None] = lambda _: None,
-) -> Settling:
+) -> SettlingResult:
     """Step responses of a run's network, or of an experiment's initial one.
 
     Args:
@@ -190,7 +190,7 @@ def _nudge(experiment: Experiment, free: Array, targets: Array) -> Nudge:
     return Spring(beta, targets)
 
 
-def _print(found: Settling) -> None:
+def _print(found: SettlingResult) -> None:
     titles = ("sample", "phase", "read", "step", *(f"to {name}" for name in (*FRACTIONS, CONVERTER)), "energy", "then")
     table = Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
     for phase in found.phases:
@@ -225,7 +225,7 @@ def _print(found: Settling) -> None:
         )
 
 
-def _held(found: Settling) -> float:
+def _held(found: SettlingResult) -> float:
     samples = len({phase.sample for phase in found.phases})
     return sum(phase.held for phase in found.phases) / samples
 

@@ -132,7 +132,7 @@ def made_circuit(subject: Experiment, drawn: Circuit) -> Circuit:
         CircuitError: a pass of the variation refuses the circuit.
     """
     variation = build_variation(subject.settings)
-    return drawn if variation.absent else VariedChip(drawn, variation, subject.settings.specimen, _chip).made
+    return drawn if variation.absent else VariedChip(drawn, variation, subject.settings.chip_seed, _chip).made
 
 
 def bench_of(subject: Experiment, rows: Sequence[int]) -> Bench:

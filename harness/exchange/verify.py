@@ -1,4 +1,4 @@
-"""`harness verify`: a package simulated again, by ngspice and by whatever else is there, and compared with its promise.
+"""`harness verify`: a package simulated again, by ngspice and whatever else is there, against its expected results.
 
 Equal means: no file that the manifest lists was changed since the export or is missing; both netlists, read back
 statement by statement, agree with ``map.json`` and with each other bit for bit; testbenches measure samples when they
@@ -34,8 +34,8 @@ from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect, Phase
 from harness.netlist.hierarchy import check_hierarchy
 from harness.netlist.package.manifest import MANIFEST, MAP, read_manifest
 from harness.netlist.reading.conditions import read_conditions
-from harness.netlist.reading.consistency import disagreement, mistimed
-from harness.netlist.reading.expected import Inventory, Promise, inventory, read_promise
+from harness.netlist.reading.consistency import inconsistency, mistimed
+from harness.netlist.reading.expected import ExpectedResults, Inventory, inventory, read_expected
 from harness.netlist.reading.mapped import read_map
 from harness.netlist.reading.reader import is_native
 from harness.netlist.reading.statements import read_statements, text_of
@@ -174,10 +174,10 @@ def _simulated(
             "install it with 'sudo apt-get install libngspice0'"
         )
     mapped = read_map(folder)
-    promise = read_promise(folder, manifest, mapped)
-    own = _own(disagreement(folder, dialect) or mistimed(folder, dialect, promise.times))
+    results = read_expected(folder, manifest, mapped)
+    own = _own(inconsistency(folder, dialect) or mistimed(folder, dialect, results.times))
     witnesses = [
-        _witness(NGSPICE, version, promise, _decks(folder, dialect, promise, mapped, flat=flat), flat=flat)
+        _witness(NGSPICE, version, results, _decks(folder, dialect, results, mapped, flat=flat), flat=flat)
         for flat in (False, True)
     ]
     absent = []
@@ -187,8 +187,8 @@ def _simulated(
         if (found := simulator.version()) is None:
             absent.append(f"{simulator.name} (searched {simulator.searched})")
             continue
-        decks = _decks(folder, dialect, promise, mapped, flat=False)
-        witnesses.append(_witness(simulator, found, promise, decks, flat=False))
+        decks = _decks(folder, dialect, results, mapped, flat=False)
+        witnesses.append(_witness(simulator, found, results, decks, flat=False))
     return (*witnesses, own), tuple(absent)
 
 
@@ -198,19 +198,19 @@ def _own(differs: str) -> Witness:
 
 
 def _decks(
-    folder: Path, dialect: Dialect, promise: Promise, mapped: Mapping[str, Any], *, flat: bool
+    folder: Path, dialect: Dialect, results: ExpectedResults, mapped: Mapping[str, Any], *, flat: bool
 ) -> Iterator[Deck]:
     stands_for = {f"network.{dialect.suffix}": f"flat.{dialect.suffix}"} if flat else {}
-    nets = tuple(_net(node, mapped, flat=flat) for node in promise.nodes)
+    nets = tuple(_net(node, mapped, flat=flat) for node in results.nodes)
     for phase in Phase:
         file = f"testbench_{phase}.{dialect.suffix}"
         statements = tuple(read_statements(folder, file, native=is_native(dialect), stands_for=stands_for))
         check_hierarchy(statements)
-        yield Deck(folder, dialect, phase, statements, nets, promise.times, read_conditions(file, statements, dialect))
+        yield Deck(folder, dialect, phase, statements, nets, results.times, read_conditions(file, statements, dialect))
 
 
 def _net(node: str, mapped: Mapping[str, Any], *, flat: bool) -> str:
-    """What results call the voltage of a node of the circuit.
+    """What expected results call the voltage of a node of the circuit.
 
     Raises:
         NetlistError: the map does not have it, or calls it by what is no name.
@@ -226,7 +226,9 @@ def _net(node: str, mapped: Mapping[str, Any], *, flat: bool) -> str:
     return found
 
 
-def _witness(simulator: Simulator, version: str, promise: Promise, decks: Iterator[Deck], *, flat: bool) -> Witness:
+def _witness(
+    simulator: Simulator, version: str, results: ExpectedResults, decks: Iterator[Deck], *, flat: bool
+) -> Witness:
     netlist = "flat" if flat else "network"
     found, heat = [], ""
     for deck in decks:
@@ -237,43 +239,43 @@ def _witness(simulator: Simulator, version: str, promise: Promise, decks: Iterat
         except SimulatorError as problem:
             refused = False if simulator is NGSPICE else None
             return Witness(simulator.name, version, netlist, equal=refused, reason=_told(problem))
-    worst = max((_worst(promise, phase, volts) for phase, volts in found), key=_apart)
+    worst = max((_worst(results, phase, volts) for phase, volts in found), key=_apart)
     if worst.found_v is None:
         return Witness(simulator.name, version, netlist, equal=False, reason=str(worst), worst=worst)
     free = next(volts for phase, volts in found if phase is Phase.FREE)
-    other = [sample for sample, same in zip(promise.samples, _same_predictions(promise, free), strict=True) if not same]
+    other = [sample for sample, same in zip(results.samples, _same_predictions(results, free), strict=True) if not same]
     error = _apart(worst)
     reason = f"{worst}{heat}" if error > LIMIT else f"predictions differ, first of row {other[0]}" if other else ""
     return Witness(simulator.name, version, netlist, error, not other, not reason, reason, worst)
 
 
-def _worst(promise: Promise, phase: Phase, volts: Array) -> Difference:
+def _worst(results: ExpectedResults, phase: Phase, volts: Array) -> Difference:
     """Where volts (``[samples, nodes]``) are farthest from the expected ones; what is no number is farthest."""
-    errors = np.abs(volts - promise.volts[phase])
+    errors = np.abs(volts - results.volts[phase])
     sample, node = np.unravel_index(int(np.where(np.isfinite(errors), errors, np.inf).argmax()), errors.shape)
-    found, expected = float(volts[sample, node]), float(promise.volts[phase][sample, node])
+    found, expected = float(volts[sample, node]), float(results.volts[phase][sample, node])
     shown = found if math.isfinite(found) else None
-    return Difference(int(promise.samples[sample]), str(phase), promise.nodes[node], shown, expected)
+    return Difference(int(results.samples[sample]), str(phase), results.nodes[node], shown, expected)
 
 
 def _told(problem: SimulatorError) -> str:
     return " / ".join(line.strip() for line in str(problem).splitlines()[:3])[:300]
 
 
-def _same_predictions(promise: Promise, volts: Array) -> list[bool]:
+def _same_predictions(results: ExpectedResults, volts: Array) -> list[bool]:
     """Whether each sample's prediction is the expected one: the largest output, or whether the only one is above 0 V.
 
     Outputs (or the only one and 0 V) that are expected within `LIMIT` of each other tie: either is right.
     """
-    found, expected = (_outputs(promise, v) for v in (volts, promise.volts[Phase.FREE]))
+    found, expected = (_outputs(results, v) for v in (volts, results.volts[Phase.FREE]))
     chosen = np.take_along_axis(expected, found.argmax(axis=1)[:, None], axis=1)[:, 0]
     return [bool(same) for same in chosen >= expected.max(axis=1) - LIMIT]
 
 
-def _outputs(promise: Promise, volts: Array) -> Array:
+def _outputs(results: ExpectedResults, volts: Array) -> Array:
     """V of what a prediction chooses between, ``[samples, choices]``: the outputs, or 0 V and the only output."""
-    column = {node: volts[:, k] for k, node in enumerate(promise.nodes)} | {GROUND: np.zeros(len(volts))}
-    outputs = [column[plus] - column[minus] for plus, minus in promise.outputs]
+    column = {node: volts[:, k] for k, node in enumerate(results.nodes)} | {GROUND: np.zeros(len(volts))}
+    outputs = [column[plus] - column[minus] for plus, minus in results.outputs]
     return np.column_stack(outputs if len(outputs) > 1 else [column[GROUND], *outputs])
 
 
@@ -281,7 +283,7 @@ def _laid_out(folder: Path, dialect: Dialect) -> tuple[tuple[Witness, ...], tupl
     """CDL: flat against hierarchical."""
     for stem in ("network", "flat"):
         check_hierarchy(read_statements(folder, f"{stem}.{dialect.suffix}"))
-    own = _own(disagreement(folder, dialect))
+    own = _own(inconsistency(folder, dialect))
     network, one_cell = (text_of(folder, f"{stem}.{dialect.suffix}") for stem in ("network", "flat"))
     witnesses, absent = [own], []
     for tool in TOOLS:

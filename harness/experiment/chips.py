@@ -6,7 +6,7 @@ from harness.chip.base import Chip
 from harness.chip.imperfect.made import VariedChip
 from harness.chip.imperfect.pins import ImperfectChip, PinErrors
 from harness.chip.imperfect.programming import ProgrammedChip
-from harness.chip.ngspice.chip import FullSweepChip, NgspiceChip
+from harness.chip.ngspice.chip import FullBatchChip, NgspiceChip
 from harness.chip.ngspice.cluster import Cluster
 from harness.chip.ngspice.pool import WorkerPool
 from harness.chip.ngspice.worker import OneSimulator, Simulators
@@ -76,8 +76,8 @@ def build_chip(settings: Settings, circuit: Circuit, simulators: SimulatorChoice
     errors, programming = PinErrors(**settings.imperfect.model_dump()), build_programming(settings)
     chip = _made(settings, circuit, simulators)
     if not errors.ideal:
-        chip = ImperfectChip(chip, errors, seed=settings.specimen)
-    return chip if programming is None else ProgrammedChip(chip, programming, seed=settings.specimen)
+        chip = ImperfectChip(chip, errors, seed=settings.chip_seed)
+    return chip if programming is None else ProgrammedChip(chip, programming, seed=settings.chip_seed)
 
 
 def chip_kinds(settings: Settings) -> list[str]:
@@ -92,7 +92,7 @@ def chip_kinds(settings: Settings) -> list[str]:
 
 def _made(settings: Settings, circuit: Circuit, simulators: SimulatorChoice) -> Chip:
     """The circuit as it was made, in what simulates it; a wrapper around that decides what may be read."""
-    variation, seed, access = build_variation(settings), settings.specimen, settings.chip.access
+    variation, seed, access = build_variation(settings), settings.chip_seed, settings.chip.access
     if variation.absent:
         return _simulated(settings.chip, circuit, simulators, access)
     try:
@@ -107,12 +107,12 @@ def _made(settings: Settings, circuit: Circuit, simulators: SimulatorChoice) -> 
 def _simulated(
     chip: ChipSettings, circuit: Circuit, simulators: SimulatorChoice, access: Access = Access.NODES
 ) -> Chip:
-    curved, time = bool(nonlinear_arrays(circuit)), chip.settling_time  # no reduction takes curved cells
+    nonlinear, time = bool(nonlinear_arrays(circuit)), chip.settling_time  # no reduction takes nonlinear cells
     if chip.kind == "nodal":
-        kind = UnreducedNodalChip if curved else NodalChip
+        kind = UnreducedNodalChip if nonlinear else NodalChip
         return kind(circuit, access=access, settling_time=time)
     tolerances = tolerances_of(chip)
-    if curved:
-        return FullSweepChip(circuit, tolerances=tolerances, chunk=chip.chunk, access=access, settling_time=time)
+    if nonlinear:
+        return FullBatchChip(circuit, tolerances=tolerances, chunk=chip.chunk, access=access, settling_time=time)
     opened = simulators.open(tolerances)
     return NgspiceChip(circuit, simulators=opened, chunk=chip.chunk, access=access, settling_time=time)

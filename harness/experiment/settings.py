@@ -69,7 +69,7 @@ class Settings(Section):
         return self.training.seed if self.network.seed is None else self.network.seed
 
     @property
-    def specimen(self) -> int:
+    def chip_seed(self) -> int:
         """Seed of what differs from chip to chip and from device to device."""
         return self.training.seed if self.variation.seed is None else self.variation.seed
 
@@ -86,7 +86,7 @@ class Settings(Section):
     @property
     def seeds(self) -> dict[str, int]:
         """Seeds that sections have of their own or take from training.seed, by section."""
-        return {"data": self.split_seed, "network": self.network_seed, "variation": self.specimen}
+        return {"data": self.split_seed, "network": self.network_seed, "variation": self.chip_seed}
 
     def to_toml(self) -> str:
         """The settings with every default in place, as a file that reads back to the same settings."""

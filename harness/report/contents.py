@@ -18,7 +18,7 @@ from harness.experiment.settings import Settings
 from harness.measurement import Batch
 from harness.report.inventory import CellCount, cell_count
 from harness.report.survey import Survey, survey
-from harness.studies.transient import Settling
+from harness.studies.transient import SettlingResult
 from harness.training.runs import EpochRow, Run, StepRow
 from harness.units import show
 from harness.validation import Unit
@@ -95,7 +95,7 @@ class Contents:
     epochs: list[EpochRow]
     versions: dict[str, tuple[str, str]]
     """Then (in training) and now (for this page), ``""`` where unknown."""
-    settling: Settling | str | None
+    settling: SettlingResult | str | None
     """Step responses, or why there are none; None where nobody asked for them."""
     more: tuple[Finding, ...] = ()
     """Findings from elsewhere."""

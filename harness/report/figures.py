@@ -16,7 +16,7 @@ from harness.pictures.style import as_bytes, own_style
 from harness.report.inventory import span
 from harness.report.survey import Lines, NodeGroup, Survey
 from harness.report.svg import FAINT, INK, SERIES, inlined
-from harness.studies.transient import Settling
+from harness.studies.transient import SettlingResult
 from harness.training.runs import EpochRow, StepRow
 from harness.units import show
 
@@ -209,7 +209,7 @@ def training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], score: str) -
         return [loss, _svg(figure, "accuracy", f"{score} while training", told)]
 
 
-def settling_curves(found: Settling) -> list[str]:
+def settling_curves(found: SettlingResult) -> list[str]:
     """Outputs of the first sample in time, and how far all nodes of every sample are from where each phase ends."""
     first = found.waveforms[0]
     with _figure("response", (5.8, 3.4)) as figure:

@@ -9,7 +9,7 @@ from harness.errors import NetlistError
 from harness.measurement import Array
 from harness.netlist.dialects import Phase
 from harness.netlist.package.manifest import EXPECTED, read_manifest
-from harness.netlist.reading.expected import read_promise
+from harness.netlist.reading.expected import read_expected
 from harness.netlist.reading.mapped import read_map
 from harness.netlist.reading.reader import read_circuit
 from harness.report.contents import Contents, Finding, Kind, Limits, versions_of
@@ -30,8 +30,8 @@ def gather_package(folder: Path, limits: Limits) -> tuple[Contents, Array]:
     circuit = read_circuit(folder)
     if not (folder / EXPECTED).exists():
         raise NetlistError(f"package {folder}: it has no {EXPECTED} to take samples from; report the run instead")
-    promise = read_promise(folder, manifest, read_map(folder))
-    expected = [dict(zip(promise.nodes, row, strict=True)) for row in promise.volts[Phase.FREE].tolist()]
+    package = read_expected(folder, manifest, read_map(folder))
+    expected = [dict(zip(package.nodes, row, strict=True)) for row in package.volts[Phase.FREE].tolist()]
     inputs = _inputs(circuit, expected, folder)
     found = survey(circuit, inputs)
     count = len(expected)
@@ -51,7 +51,7 @@ def gather_package(folder: Path, limits: Limits) -> tuple[Contents, Array]:
         epochs=[],
         versions=versions_of(manifest["versions"]),
         settling=None,
-        more=(_agreement(found, expected), _verified(manifest.get("verified"))),
+        more=(_against_expected(found, expected), _verified(manifest.get("verified"))),
     )
     return report, inputs
 
@@ -67,7 +67,7 @@ def _inputs(circuit: Circuit, expected: list[dict[str, float]], folder: Path) ->
     return inputs
 
 
-def _agreement(found: Survey, expected: list[dict[str, float]]) -> Finding:
+def _against_expected(found: Survey, expected: list[dict[str, float]]) -> Finding:
     """How far the netlist's voltages are from those that the package promises."""
     worst, where = 0.0, ""
     for group in found.groups:

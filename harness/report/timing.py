@@ -2,11 +2,11 @@
 
 from harness.report import figures
 from harness.report.html import Markup, element, joined, picture, table
-from harness.studies.transient import Settling
+from harness.studies.transient import SettlingResult
 from harness.units import show
 
 
-def timing(settling: Settling | str | None) -> Markup:
+def timing(settling: SettlingResult | str | None) -> Markup:
     """Settling times, rates and energies; or why there are none."""
     if settling is None:
         return element(

@@ -14,7 +14,7 @@ from harness.chip.base import Chip
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.ngspice.session import open_session
 from harness.chip.nodal.chip import NodalChip
-from harness.circuit import Circuit, Reduction, Settling
+from harness.circuit import Circuit, Reduction, SettlingJob
 from harness.errors import ExperimentError
 from harness.experiment.chips import SimulatorChoice
 from harness.experiment.experiment import Experiment
@@ -267,7 +267,7 @@ class _Recorder(NodalChip):
         return super().measure(drives)
 
 
-def _settling(experiment: Experiment, conductances: Conductances, samples: int) -> tuple[Settling, int]:
+def _settling(experiment: Experiment, conductances: Conductances, samples: int) -> tuple[SettlingJob, int]:
     """The phases that the rule asks for, for the first samples of an epoch, and their number.
 
     Clamped and small-signal phases, which need a deck of another kind, only count in the number.

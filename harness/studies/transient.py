@@ -143,7 +143,7 @@ class Waveform:
 
 
 @dataclass(frozen=True)
-class Settling:
+class SettlingResult:
     """Step responses of some samples; `to_json` has everything but the waveforms."""
 
     circuit: str
@@ -196,7 +196,7 @@ def settling(
     converter: Converter = Converter(),
     numbers: Sequence[int] | None = None,
     tell: Callable[[str], None] = lambda _: None,
-) -> Settling:
+) -> SettlingResult:
     """Simulate a circuit with its programmed conductances in time, sample by sample.
 
     Args:
@@ -229,7 +229,7 @@ def settling(
     own = max(phase.time_constant for phase in phases)
     free = farads[bench.dynamics.free]
     held = float(farads.sum() - free.sum())
-    return Settling(
+    return SettlingResult(
         circuit.name, parasitics, converter.bits, limit, step, len(free), float(free.sum()), held, stages, lag,
         lag / (lag + own), tuple(phases), _rates(phases), bench.session.analysis_seconds - before, tuple(waveforms),
     )  # fmt: skip

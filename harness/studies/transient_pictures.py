@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.pictures.style import as_bytes, own_style
-from harness.studies.transient import CONVERTER, Settling, Waveform
+from harness.studies.transient import CONVERTER, SettlingResult, Waveform
 
 _SHOWN = 8  # outputs of a sample
 
 
 @own_style()
-def draw_settling(found: Settling, title: str) -> bytes:
+def draw_settling(found: SettlingResult, title: str) -> bytes:
     """A PNG: outputs of the first sample in time, and how far every sample's nodes are from where each phase ends."""
     figure = Figure(figsize=(12, 4.5), layout="constrained")
     outputs, errors = figure.subplots(1, 2)

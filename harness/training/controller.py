@@ -111,7 +111,7 @@ def train_step(
 
 def evaluate(chip: Chip, cost: Cost, samples: Samples) -> Evaluation:
     """Free phases of every sample, without learning; noise is that of no step, the same at every evaluation."""
-    chip.occasion(())
+    chip.set_step_key(())
     starts = range(0, len(samples), EVALUATION_BATCH)
     batches = (samples.batch(slice(start, start + EVALUATION_BATCH)) for start in starts)
     outputs = np.concatenate([chip.measure([Drive(batch.inputs)])[0].outputs for batch in batches])
@@ -136,7 +136,7 @@ def training(
             began, simulated, asked = time.perf_counter(), chip.simulator_seconds, chip.ledger
             batch = data.train.batch(order[step * plan.batch : (step + 1) * plan.batch])
             rng = np.random.default_rng([plan.seed, _STEP, epoch, step])
-            chip.occasion([epoch, step])
+            chip.set_step_key([epoch, step])
             scaled = update.scaled(plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs))
             state, record = train_step(chip, rule, scaled, cost, position.update, batch, rng)
             position = Position(

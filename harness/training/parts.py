@@ -35,7 +35,7 @@ _SIMULATED = {
     "NodalChip": "nodal",
     "UnreducedNodalChip": "nodal",
     "NgspiceChip": "ngspice",
-    "FullSweepChip": "ngspice",
+    "FullBatchChip": "ngspice",
 }
 
 

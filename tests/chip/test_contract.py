@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.chip.imperfect.made import VariedChip
-from harness.chip.ngspice.chip import FullSweepChip
+from harness.chip.ngspice.chip import FullBatchChip
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.circuit import Circuit
@@ -27,7 +27,7 @@ def varied_chip(circuit: Circuit) -> VariedChip:
     params=[
         *SOLVERS,
         pytest.param(UnreducedNodalChip, id="unreduced"),
-        pytest.param(FullSweepChip, id="full-sweep", marks=pytest.mark.ngspice),
+        pytest.param(FullBatchChip, id="full-sweep", marks=pytest.mark.ngspice),
         pytest.param(varied_chip, id="varied"),
     ]
 )

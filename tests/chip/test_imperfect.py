@@ -74,7 +74,7 @@ def test_levels_are_kept_and_small_updates_are_right_in_the_mean() -> None:
     start = wrapped.conductances[0]
     middle = [np.full(g.shape, array.g_min + 16 * step) for g in wrapped.conductances]
     for k in range(400):
-        wrapped.occasion([0, k])
+        wrapped.set_step_key([0, k])
         wrapped.program(middle)
         written = wrapped.adjust([np.full(g.shape, 0.1 * step) for g in middle])
         total += written[0].mean()
@@ -165,10 +165,10 @@ def test_senseless_strengths_are_refused(strengths: dict[str, float], message: s
         PinErrors(**strengths)  # type: ignore[arg-type]
 
 
-def test_occasions_and_the_training_draw_from_different_streams() -> None:
+def test_steps_and_the_training_draw_from_different_streams() -> None:
     def noise(*numbers: int) -> bytes:
         wrapped, _, free, _ = chip_with(read_noise=0.01)
-        wrapped.occasion(numbers)
+        wrapped.set_step_key(numbers)
         return wrapped.measure([free])[0].outputs.tobytes()
 
     assert len({noise(), noise(0), noise(0, 0), noise(0, 1), noise(1, 0)}) == 5

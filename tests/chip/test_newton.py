@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from harness.chip.ngspice import worker
 from harness.chip.ngspice.worker import settle_in_ngspice
 from harness.chip.nodal import newton
-from harness.circuit import Junctions, Network, Phase, Reduction, Settling
+from harness.circuit import Junctions, Network, Phase, Reduction, SettlingJob
 from harness.circuit.networks.layered import CellRange
 from harness.circuit.reduction.settling import unjoined
 from harness.devices import DiodeModel
@@ -28,12 +28,12 @@ def network(conductance: Array, ends: list[tuple[int, int, float, float]], pairs
     return Network(conductance, diodes, plus, minus, unjoined(conductance, diodes, (plus, minus)))
 
 
-def undriven(network: Network, current: Array, rails: Array) -> Settling:
+def undriven(network: Network, current: Array, rails: Array) -> SettlingJob:
     """One free phase."""
-    return Settling(network, (Phase("free", current, rails, np.zeros((len(current), len(network.plus))), 0.0),))
+    return SettlingJob(network, (Phase("free", current, rails, np.zeros((len(current), len(network.plus))), 0.0),))
 
 
-def left_over(settling: Settling, solved: Array) -> float:
+def left_over(settling: SettlingJob, solved: Array) -> float:
     """Largest violation of Kirchhoff's current law in any phase, as a share of the largest current."""
     net, worst = settling.network, 0.0
     for k, phase in enumerate(settling.phases):
@@ -94,7 +94,7 @@ def test_diodes_between_unknowns_and_crossed_rails_obey_kirchhoffs_law(seed: int
     rails = np.tile([1.0, -1.0], (5, 1))
     free = Phase("free", current, rails, np.zeros((5, 2)), 0.0)
     nudged = Phase("nudged", current, rails, rng.normal(size=(5, 2)), 0.2)
-    settling = Settling(net, (free, nudged))
+    settling = SettlingJob(net, (free, nudged))
     assert left_over(settling, newton.settle(settling, 1e-9)) < 1e-10
 
 
@@ -145,7 +145,7 @@ def test_an_estimate_halves_the_iterations(monkeypatch: pytest.MonkeyPatch) -> N
     assert helped < 0.45 * settle_in_ngspice(settling, Tolerances()).iterations
 
 
-def settling_of(circuit, samples: int, beta: float = 0.05) -> Settling:  # type: ignore[no-untyped-def]
+def settling_of(circuit, samples: int, beta: float = 0.05) -> SettlingJob:  # type: ignore[no-untyped-def]
     batch = random_batch(circuit, samples)
     drives = [Drive(batch.inputs), Drive(batch.inputs, Spring(beta, batch.targets), "nudged")]
     return Reduction(circuit).reduce(circuit.conductances).settling(drives)

@@ -10,7 +10,7 @@ from scipy.optimize import brentq, root
 
 from harness.chip.base import Chip
 from harness.chip.imperfect.made import VariedChip
-from harness.chip.ngspice.chip import FullNetlistChip, FullSweepChip, NgspiceChip
+from harness.chip.ngspice.chip import FullBatchChip, FullNetlistChip, NgspiceChip
 from harness.chip.nodal import unreduced
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
@@ -57,7 +57,7 @@ CURVES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def curved(circuit: Circuit, law: CellNonlinearity = SINH, lines: LineResistance | None = None) -> Circuit:
+def nonlinear(circuit: Circuit, law: CellNonlinearity = SINH, lines: LineResistance | None = None) -> Circuit:
     return law.apply(lines.apply(circuit) if lines else circuit)
 
 
@@ -194,7 +194,7 @@ def test_kirchhoffs_law_holds_at_every_free_node(
     lines: LineResistance | None, dense: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unreduced, "_DENSE", dense)
-    circuit = curved(scellier([4, 3]), SINH, lines)
+    circuit = nonlinear(scellier([4, 3]), SINH, lines)
     (reading,) = UnreducedNodalChip(circuit).measure([Drive(random_batch(circuit).inputs)])
     for row in reading.nodes:
         flowing = list(currents(circuit, dict(zip(circuit.nodes, row.tolist(), strict=True)) | {GROUND: 0.0}))
@@ -225,8 +225,8 @@ def test_linear_cells_give_what_the_reduced_circuit_gives(
         assert apart(full.measure(signals), reduced.measure(signals)) <= 1e-9
 
 
-CURVED = [
-    pytest.param(curved(circuit, law, lines), id=f"{circuit.name}-{law.law.curve}-{'lines' if lines else 'ideal'}")
+NONLINEAR = [
+    pytest.param(nonlinear(circuit, law, lines), id=f"{circuit.name}-{law.law.curve}-{'lines' if lines else 'ideal'}")
     for circuit in (kendall([4]), scellier([4, 3]), graph(diodes=True), every_element())
     for law in (SINH, CUBIC)
     for lines in (None, LINES)
@@ -236,20 +236,20 @@ CURVED = [
 
 @pytest.mark.ngspice
 @pytest.mark.release
-@pytest.mark.parametrize("circuit", CURVED)
+@pytest.mark.parametrize("circuit", NONLINEAR)
 def test_ngspice_and_the_unreduced_chip_agree(circuit: Circuit) -> None:
     drives = phases(circuit)
     ours = UnreducedNodalChip(circuit).measure(drives)
-    assert apart(FullSweepChip(circuit, tolerances=TIGHT, chunk=2).measure(drives), ours) <= 1e-8
+    assert apart(FullBatchChip(circuit, tolerances=TIGHT, chunk=2).measure(drives), ours) <= 1e-8
     assert apart(FullNetlistChip(circuit, tolerances=TIGHT).measure(drives), ours) <= 1e-8
-    assert apart(FullSweepChip(circuit).measure(drives), ours) <= 1e-5
+    assert apart(FullBatchChip(circuit).measure(drives), ours) <= 1e-5
     signals = small_signals(circuit, ours[0])
     expected = UnreducedNodalChip(circuit).measure(signals)
-    assert apart(FullSweepChip(circuit, tolerances=TIGHT).measure(signals), expected) <= 1e-8
+    assert apart(FullBatchChip(circuit, tolerances=TIGHT).measure(signals), expected) <= 1e-8
 
 
 @DENSE_OR_SPARSE
-@pytest.mark.parametrize("circuit", CURVED)
+@pytest.mark.parametrize("circuit", NONLINEAR)
 def test_small_signals_are_the_slope_of_large_ones(
     circuit: Circuit, dense: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,7 +266,7 @@ def test_small_signals_are_the_slope_of_large_ones(
     np.testing.assert_allclose(seen.nodes[0], moved.nodes[1], atol=1e-9)
 
 
-@pytest.mark.parametrize("circuit", CURVED)
+@pytest.mark.parametrize("circuit", NONLINEAR)
 def test_the_adjoint_is_the_transposed_response(circuit: Circuit) -> None:
     """How output a answers a current at output b is how, in the adjoint network, b answers one at a."""
     chip, inputs = UnreducedNodalChip(circuit), random_batch(circuit, 1).inputs
@@ -299,19 +299,19 @@ def test_a_large_voltage_of_the_curve_tends_to_linear_cells(kind: str, volts: fl
 
 def test_lines_carry_the_curve_and_vanish_with_their_resistance() -> None:
     base, law = kendall([4]), SINH.law
-    assert {array.law for array in curved(base, SINH, LINES).arrays} == {law}
+    assert {array.law for array in nonlinear(base, SINH, LINES).arrays} == {law}
     assert {array.law for array in LINES.apply(SINH.apply(base)).arrays} == {law}
     drives = phases(base)
     ideal, thin = (
-        UnreducedNodalChip(curved(base, SINH, lines)).measure(drives) for lines in (None, LineResistance(1e-6, 1e-6))
+        UnreducedNodalChip(nonlinear(base, SINH, lines)).measure(drives) for lines in (None, LineResistance(1e-6, 1e-6))
     )
-    shared = [curved(base, SINH, LINES).node_index[node] for node in base.nodes]
+    shared = [nonlinear(base, SINH, LINES).node_index[node] for node in base.nodes]
     for a, b in zip(ideal, thin, strict=True):
         np.testing.assert_allclose(b.nodes[:, shared], a.nodes, atol=1e-4)
 
 
 def test_programmed_conductances_are_what_settles() -> None:
-    circuit = curved(kendall([4]))
+    circuit = nonlinear(kendall([4]))
     changed = [np.clip(1.3 * g, c.g_min, c.g_max) for g, c in zip(circuit.conductances, circuit.arrays, strict=True)]
     chip, drives = UnreducedNodalChip(circuit), phases(circuit)
     before = chip.measure(drives)
@@ -339,13 +339,13 @@ def test_the_curve_is_a_variation_that_draws_nothing() -> None:
 def test_what_needs_linear_cells_says_so(make: Callable[[Circuit], object]) -> None:
     message = "crossbar w1: its cells are sinh, and only linear ones can be reduced; settle circuit .* in Unreduced"
     with pytest.raises(CircuitError, match=message):
-        make(curved(kendall([4])))
+        make(nonlinear(kendall([4])))
 
 
 @pytest.mark.ngspice
 def test_the_reduced_ngspice_chip_says_so_too() -> None:
-    with pytest.raises(CircuitError, match=r"in UnreducedNodalChip or FullSweepChip \(harness.chip.nodal.unreduced, "):
-        NgspiceChip(curved(kendall([4])))
+    with pytest.raises(CircuitError, match=r"in UnreducedNodalChip or FullBatchChip \(harness.chip.nodal.unreduced, "):
+        NgspiceChip(nonlinear(kendall([4])))
 
 
 def test_what_cannot_settle_names_sample_and_phase(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,7 +391,7 @@ def test_newtons_method_settles_whatever_is_thrown_at_it(seed: int, volts: float
     assert np.abs(readings[0].nodes).max() <= 4**2 * max(gain * 4, 5)
 
 
-def test_power_of_curved_cells_is_current_times_voltage() -> None:
+def test_power_of_nonlinear_cells_is_current_times_voltage() -> None:
     circuit = one_cell(SINH.law)
     (reading,) = UnreducedNodalChip(circuit).measure([Drive(np.array([[1.0], [-2.0]]))])
     out = reading.outputs[:, 0]
@@ -421,7 +421,7 @@ def descent(chip: Chip, circuit: Circuit, steps: int = 25) -> list[float]:
     return losses
 
 
-def test_a_rule_that_knows_linear_cells_trains_curved_ones() -> None:
+def test_a_rule_that_knows_linear_cells_trains_nonlinear_ones() -> None:
     ideal = kendall([8], input_gain=2.0)
     losses = descent(UnreducedNodalChip(CellNonlinearity(sinh=1.0).apply(ideal)), ideal)
     assert losses[-1] < 0.8 * losses[0]
@@ -439,7 +439,7 @@ def test_experiments_take_a_chip_that_knows_the_curve() -> None:
 
 
 @pytest.mark.ngspice
-def test_an_experiment_with_curved_cells_settles_alike_in_both_simulators() -> None:
+def test_an_experiment_with_nonlinear_cells_settles_alike_in_both_simulators() -> None:
     readings = []
     for kind in ("ngspice", "nodal"):
         experiment = Experiment.load("iris", [f"chip.kind={kind}", CURVED_IRIS[0]])

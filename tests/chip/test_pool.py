@@ -18,7 +18,7 @@ from harness import Experiment
 from harness.chip.ngspice.chip import NgspiceChip
 from harness.chip.ngspice.pool import WorkerPool
 from harness.chip.ngspice.worker import peak_megabytes
-from harness.circuit import Reduction, Settling
+from harness.circuit import Reduction, SettlingJob
 from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
 from harness.experiment.chips import SimulatorChoice
 from harness.measurement import Drive, Injection, Reading
@@ -55,7 +55,7 @@ def bits(readings: tuple[Reading, ...]) -> list[bytes]:
     return [reading.nodes.tobytes() for reading in readings]
 
 
-def settling() -> Settling:
+def settling() -> SettlingJob:
     return Reduction(CIRCUIT).reduce(CIRCUIT.conductances).settling(DRIVES)
 
 

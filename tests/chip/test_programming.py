@@ -32,7 +32,7 @@ LAWS: list[Law] = [
 ]
 SPAN = CELLS.g_max - CELLS.g_min
 LINEAR = Device("linear", LinearStep(0.0, 1.0, 0.01, 0.01))
-CURVED = Device("curved", ExponentialStep(0.0, 1.0, 50, 40, 3.0, 2.0))
+NONLINEAR = Device("nonlinear", ExponentialStep(0.0, 1.0, 50, 40, 3.0, 2.0))
 NODAL = ["chip.kind=nodal", "training.epochs=2"]
 SMALL = [*NODAL, "training.batch=21", "network.hidden=[4]"]
 
@@ -116,8 +116,8 @@ def test_fine_linear_steps_write_what_is_wanted(mode: Mode) -> None:
 
 
 def test_open_loop_sends_the_pulses_of_the_mean_law() -> None:
-    chip = chip_with(CURVED, start=0.4, max_pulses=6)
-    law = CURVED.over(CELLS.g_min, CELLS.g_max)
+    chip = chip_with(NONLINEAR, start=0.4, max_pulses=6)
+    law = NONLINEAR.over(CELLS.g_min, CELLS.g_max)
     before, wanted = chip.conductances, drawn(chip, 0.1)
     written = chip.adjust(wanted)
     pulses = 0
@@ -134,7 +134,7 @@ def test_open_loop_sends_the_pulses_of_the_mean_law() -> None:
     assert chip.ledger.conductances_written == sum(np.count_nonzero(w) for w in written)
 
 
-def test_devices_differ_for_good_and_pulses_scatter_at_every_occasion() -> None:
+def test_devices_differ_for_good_and_pulses_scatter_at_every_step() -> None:
     spread = replace(LINEAR, device_to_device=0.2)
     chip, circuit = chip_with(spread, circuit=kendall([40], channels=20)), kendall([40], channels=20)
     first = flat(chip.adjust(everywhere(chip, 0.1)))
@@ -146,7 +146,7 @@ def test_devices_differ_for_good_and_pulses_scatter_at_every_occasion() -> None:
     seen = []
     for step in (1, 2, 1):
         noisy.program(chip_with(circuit=circuit).conductances)
-        noisy.occasion([0, step])
+        noisy.set_step_key([0, step])
         seen.append(flat(noisy.adjust(everywhere(noisy, 0.16))))
     np.testing.assert_array_equal(seen[0], seen[2])
     assert not np.array_equal(seen[0], seen[1])
@@ -168,7 +168,7 @@ def test_stochastic_pulses_are_right_in_the_mean() -> None:
     start, rounds = chip.conductances, 400
     for step in range(rounds):
         chip.program(start)
-        chip.occasion([0, step])
+        chip.set_step_key([0, step])
         written = flat(chip.adjust([0.0023 * SPAN * (1 - 2 * (k % 2)) * np.ones(g.shape) for k, g in enumerate(start)]))
         steps = written / (0.01 * SPAN)
         np.testing.assert_allclose(steps, np.rint(steps), atol=1e-9)
@@ -180,7 +180,7 @@ def test_stochastic_pulses_are_right_in_the_mean() -> None:
 
 
 def test_verify_reaches_the_tolerance_and_counts_its_reads() -> None:
-    device = replace(CURVED, cycle_to_cycle=0.01, device_to_device=0.3)
+    device = replace(NONLINEAR, cycle_to_cycle=0.01, device_to_device=0.3)
     chip = chip_with(device, mode=Mode.VERIFY, tolerance=0.02, max_pulses=200)
     before, wanted = chip.conductances, drawn(chip, 0.1)
     wanted[0][0, :] = 0.0

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from harness.chip.ngspice.chip import NgspiceChip
-from harness.chip.ngspice.session import SweepDeck, Unsettled, find_library, open_session
+from harness.chip.ngspice.session import BatchDeck, Unsettled, find_library, open_session
 from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
 from harness.measurement import Drive
-from harness.netlist.decks import batch as sweep
+from harness.netlist.decks import batch as batch_deck
 from tests.conftest import kendall, random_batch
 
 pytestmark = [pytest.mark.ngspice, pytest.mark.release]
@@ -21,18 +21,18 @@ pytestmark = [pytest.mark.ngspice, pytest.mark.release]
 HEAD = ("* test", ".options reltol=1e-6", "vpoint p 0 0", "rpoint p 0 1")
 
 
-def deck(*lines: str, points: int = 3, vectors: tuple[str, ...] = ("v(a)",)) -> SweepDeck:
-    return SweepDeck((*HEAD, *lines, ".end"), "vpoint", points, vectors)
+def deck(*lines: str, points: int = 3, vectors: tuple[str, ...] = ("v(a)",)) -> BatchDeck:
+    return BatchDeck((*HEAD, *lines, ".end"), "vpoint", points, vectors)
 
 
 def test_a_sweep_returns_its_points_in_order() -> None:
-    values = open_session().sweep(deck("e1 a 0 p 0 2", "r1 a b 1", "r2 b 0 3", vectors=("v(a)", "v(b)")))
+    values = open_session().run_batch(deck("e1 a 0 p 0 2", "r1 a b 1", "r2 b 0 3", vectors=("v(a)", "v(b)")))
     np.testing.assert_allclose(values, [[0, 0], [2, 1.5], [4, 3]], atol=1e-12)
 
 
 def test_a_deck_that_is_not_understood_is_refused_with_ngspices_words_and_kept() -> None:
     with pytest.raises(SimulatorError, match="ngspice refused a deck") as caught:
-        open_session().sweep(deck("d1 a 0 nomodel", "r1 a 0 1"))
+        open_session().run_batch(deck("d1 a 0 nomodel", "r1 a 0 1"))
     assert any("modelname" in line for line in caught.value.log)
     assert caught.value.deck is not None
     assert "d1 a 0 nomodel" in caught.value.deck.read_text()
@@ -42,22 +42,22 @@ def test_a_deck_that_is_not_understood_is_refused_with_ngspices_words_and_kept()
 def test_a_refusal_leaves_nothing_that_a_later_sweep_could_read() -> None:
     session = open_session()
     good = deck("e1 a 0 p 0 2", "r1 a 0 1")
-    session.sweep(good)
+    session.run_batch(good)
     with pytest.raises(SimulatorError) as caught:
-        session.sweep(deck("q1 a"))
+        session.run_batch(deck("q1 a"))
     caught.value.deck.unlink()  # type: ignore[union-attr]
-    np.testing.assert_allclose(session.sweep(good)[:, 0], [0, 2, 4])
+    np.testing.assert_allclose(session.run_batch(good)[:, 0], [0, 2, 4])
 
 
 def test_a_vector_that_is_not_there_is_an_error() -> None:
     with pytest.raises(SimulatorError, match=r"ngspice returned no vector v\(nowhere\)") as caught:
-        open_session().sweep(deck("r1 a p 1", "r2 a 0 1", vectors=("v(nowhere)",)))
+        open_session().run_batch(deck("r1 a p 1", "r2 a 0 1", vectors=("v(nowhere)",)))
     caught.value.deck.unlink()  # type: ignore[union-attr]
 
 
 def test_a_singular_circuit_says_at_which_point() -> None:
     with pytest.raises(Unsettled) as caught:
-        open_session().sweep(deck("r1 a p 1", "r2 a 0 1", "v1 a 0 1", "v2 a 0 2"))
+        open_session().run_batch(deck("r1 a p 1", "r2 a 0 1", "v1 a 0 1", "v2 a 0 2"))
     assert caught.value.point == 0
     caught.value.deck.unlink()
 
@@ -65,7 +65,7 @@ def test_a_singular_circuit_says_at_which_point() -> None:
 def test_a_point_that_only_a_ramp_in_time_reached_is_no_result() -> None:
     """A floating pair: ngspice ends with 'Transient op finished successfully' and a full set of points."""
     with pytest.raises(SimulatorError, match=r"reached a point by other means[\s\S]*singular matrix") as caught:
-        open_session().sweep(deck("r1 a p 1", "r2 q z 10", "r3 q z 5"))
+        open_session().run_batch(deck("r1 a p 1", "r2 q z 10", "r3 q z 5"))
     caught.value.deck.unlink()  # type: ignore[union-attr]
 
 
@@ -73,14 +73,14 @@ def test_a_sample_that_does_not_settle_is_named_with_its_phase_and_deck(monkeypa
     """A kilo-ampere that turns against whatever voltage it makes, switched on in the nudged phase of sample 1."""
     circuit = kendall([3])
     batch = random_batch(circuit)
-    genuine = sweep.sweep_lines
+    genuine = batch_deck.batch_lines
 
     def sabotaged(*args: object, **options: object) -> list[str]:
         lines = genuine(*args, **options)  # type: ignore[arg-type]
         trap = "btrap n0 0 i=(v(idx)>2500) ? ((v(n0)>0.1) ? 1e3 : -1e3) : 0"
         return [*lines[:-1], trap, ".end"]
 
-    monkeypatch.setattr(sweep, "sweep_lines", sabotaged)
+    monkeypatch.setattr(batch_deck, "batch_lines", sabotaged)
     drives = [Drive(batch.inputs), Drive(batch.inputs, phase="nudged")]
     with pytest.raises(ConvergenceError, match=r"sample 1, nudged phase: ngspice found no operating point") as caught:
         NgspiceChip(circuit).measure(drives)

@@ -10,8 +10,8 @@ from scipy.optimize import brentq
 
 from harness.chip.base import SimulatedChip
 from harness.chip.ngspice import session as sessions
-from harness.chip.ngspice.chip import FullNetlistChip, FullSweepChip, NgspiceChip
-from harness.chip.ngspice.session import KLU, SPARSE, Session, SweepDeck, open_session
+from harness.chip.ngspice.chip import FullBatchChip, FullNetlistChip, NgspiceChip
+from harness.chip.ngspice.session import KLU, SPARSE, BatchDeck, Session, open_session
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.errors import ConvergenceError, SimulatorError
@@ -20,7 +20,7 @@ from harness.measurement import Drive
 from harness.studies.check import TIGHT
 from harness.training.controller import EpochDone, training
 from harness.training.runs import Position
-from tests.chip.test_nonlinear_cells import LINES, apart, curved, phases
+from tests.chip.test_nonlinear_cells import LINES, apart, nonlinear, phases
 from tests.conftest import kendall, random_batch
 
 pytestmark = [pytest.mark.ngspice, pytest.mark.release]
@@ -76,7 +76,7 @@ def test_every_analysis_is_done_with_that_solver(session: Session, analysis: str
     try:
         match analysis:
             case "sweep":
-                session.sweep(SweepDeck(ONE_RESISTOR, "v1", 2, ("v(b)",)))
+                session.run_batch(BatchDeck(ONE_RESISTOR, "v1", 2, ("v(b)",)))
             case "operate":
                 session.operate(ONE_RESISTOR, ("v(b)",), [[]])
             case _:
@@ -104,7 +104,7 @@ def test_a_run_that_goes_on_with_another_solver_says_so(tmp_path: Path, session:
 
 
 @pytest.mark.usefixtures("poor")
-@pytest.mark.parametrize("kind", [NgspiceChip, FullNetlistChip, FullSweepChip])
+@pytest.mark.parametrize("kind", [NgspiceChip, FullNetlistChip, FullBatchChip])
 def test_what_one_solver_does_not_settle_the_other_does(
     kind: type[SimulatedChip], session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,12 +121,12 @@ def test_what_one_solver_does_not_settle_the_other_does(
 
 @pytest.mark.usefixtures("poor")
 def test_which_solver_computes_depends_on_the_deck_alone(session: Session) -> None:
-    trapped = SweepDeck(ONE_RESISTOR, "v1", 2, ("v(b)",))
-    released = SweepDeck((*ONE_RESISTOR[:-1], RELEASED, ".end"), "v1", 2, ("v(b)",))
+    trapped = BatchDeck(ONE_RESISTOR, "v1", 2, ("v(b)",))
+    released = BatchDeck((*ONE_RESISTOR[:-1], RELEASED, ".end"), "v1", 2, ("v(b)",))
     apart, done = [], []
     for deck in (released, trapped, released, trapped, trapped):
         before = session.sparse_runs
-        apart.append(session.sweep(deck))
+        apart.append(session.run_batch(deck))
         done.append(session.sparse_runs - before)
     assert done == [0, 1, 0, 1, 1]
     assert np.array_equal(apart[1], apart[4])
@@ -156,7 +156,7 @@ def test_operating_points_and_transients_are_done_again_too(session: Session) ->
 @pytest.mark.usefixtures("poor")
 def test_a_deck_that_is_refused_is_not_tried_again(session: Session) -> None:
     with pytest.raises(SimulatorError, match="ngspice refused a deck") as caught:
-        session.sweep(SweepDeck((*ONE_RESISTOR[:-1], "d1 a 0 nomodel", ".end"), "v1", 2, ("v(b)",)))
+        session.run_batch(BatchDeck((*ONE_RESISTOR[:-1], "d1 a 0 nomodel", ".end"), "v1", 2, ("v(b)",)))
     assert TRAP in caught.value.deck.read_text()  # type: ignore[union-attr]
     caught.value.deck.unlink()  # type: ignore[union-attr]
 
@@ -179,12 +179,12 @@ def test_the_usual_pivots_of_klu_are_not_enough_for_cells_with_a_curve_and_ours_
 ) -> None:
     if session.linear_solver != KLU:
         pytest.skip(f"ngspice {session.version_text} has no KLU")
-    circuit = curved(kendall([4]), lines=LINES)
+    circuit = nonlinear(kendall([4]), lines=LINES)
     drives = phases(circuit)
     expected = UnreducedNodalChip(circuit).measure(drives)
     for option, enough in ((sessions._OPTIONS[KLU], True), (".options klu", False)):
         monkeypatch.setitem(sessions._OPTIONS, KLU, option)
-        chip = FullSweepChip(circuit, tolerances=TIGHT, chunk=2)
+        chip = FullBatchChip(circuit, tolerances=TIGHT, chunk=2)
         assert apart(chip.measure(drives), expected) < 1e-8
         assert (chip.ledger.sparse_sweeps == 0) == enough
 
@@ -192,5 +192,5 @@ def test_the_usual_pivots_of_klu_are_not_enough_for_cells_with_a_curve_and_ours_
 def test_an_iteration_beyond_the_range_of_a_formula_is_no_refusal() -> None:
     """Newton's method overshoots to where sinh is infinite, and gmin stepping comes back."""
     deck = ("* steep", "v1 a 0 5", "r1 a b 100k", "b1 b 0 i=3e-8*sinh(v(b)/3m)", "v2 c 0 0", "r2 c 0 1", ".end")
-    (found,) = open_session().sweep(SweepDeck(deck, "v2", 1, ("v(b)",)))
+    (found,) = open_session().run_batch(BatchDeck(deck, "v2", 1, ("v(b)",)))
     assert found[0] == pytest.approx(brentq(lambda v: (5 - v) * 1e-5 - 3e-8 * np.sinh(v / 3e-3), 0, 0.1), rel=1e-4)

@@ -11,14 +11,14 @@ import pytest
 pytestmark = [pytest.mark.ngspice, pytest.mark.release]
 
 SWEEP = """
-from harness.chip.ngspice.session import SweepDeck, open_session
+from harness.chip.ngspice.session import BatchDeck, open_session
 LINES = (
     "* a diode and 1 GOhm", ".options reltol=1e-6 vntol=1e-9 abstol=1e-15", "vpoint p 0 0", "rpoint p 0 1e9",
     ".model dm D(Is=1e-6 N=2)", "e1 s 0 p 0 1.5", "r1 s a 1e3", "d1 a 0 dm", "r2 s b 1e9", "r3 b 0 1e9", ".end",
 )
-DECK = SweepDeck(LINES, "vpoint", 3, ("v(a)", "v(b)"))
+DECK = BatchDeck(LINES, "vpoint", 3, ("v(a)", "v(b)"))
 def swept():
-    return open_session().sweep(DECK).tobytes().hex()
+    return open_session().run_batch(DECK).tobytes().hex()
 """
 PYSPICE = """
 from PySpice.Spice.NgSpice.Shared import NgSpiceShared

@@ -238,7 +238,7 @@ samples tran stop=2e-06 step=5e-07 maxstep=5e-07 strobeperiod=1e-06 strobedelay=
     )
 
 
-CURVED = {
+NONLINEAR = {
     "ngspice": "b0_0 w0 b0 i=0.5*2.0*sinh(0.5*v(w0,b0))",
     "xyce": "b0_0 w0 b0 i={0.5*2.0*sinh(0.5*v(w0,b0))}",
     "ltspice": "b0_0 w0 b0 i=0.5*2.0*sinh(0.5*v(w0,b0))",
@@ -249,11 +249,11 @@ CURVED = {
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
-def test_curved_cells_are_sources_but_in_cdl_where_a_comment_says_so(dialect: Dialect) -> None:
+def test_nonlinear_cells_are_sources_but_in_cdl_where_a_comment_says_so(dialect: Dialect) -> None:
     drawn = tile_of_two()
-    curved = [replace(e, law=CellLaw(Curve.SINH, 2.0)) if isinstance(e, Crossbar) else e for e in drawn.elements]
-    lines = list(dialect.network(design_of(replace(drawn, elements=tuple(curved))), RESISTORS))
-    assert CURVED[dialect.name] in lines
+    nonlinear = [replace(e, law=CellLaw(Curve.SINH, 2.0)) if isinstance(e, Crossbar) else e for e in drawn.elements]
+    lines = list(dialect.network(design_of(replace(drawn, elements=tuple(nonlinear))), RESISTORS))
+    assert NONLINEAR[dialect.name] in lines
     said = "* cells of w are sinh with v0=2.0: values are for small signals"
     assert (said in lines) == (dialect is CDL)
 
@@ -445,7 +445,7 @@ def resistive_lines() -> Circuit:
     return LineResistance(1e-3, 2e-3).apply(kendall([4]))
 
 
-def curved() -> Circuit:
+def nonlinear() -> Circuit:
     law, drawn = CellLaw(Curve.CUBIC, 0.7), kendall([4])
     elements = tuple(replace(e, law=law) if isinstance(e, Crossbar) else e for e in drawn.elements)
     return replace(drawn, elements=elements)
@@ -460,7 +460,7 @@ CIRCUITS = {
     "cascade": (cascade(), NGSPICE, (4, 4)),
     "equilibrium": (equilibrium(), NGSPICE, (4, 4)),
     "resistive-lines": (resistive_lines(), NGSPICE, (4, 4)),
-    "curved": (curved(), NGSPICE, (4, 4)),
+    "nonlinear": (nonlinear(), NGSPICE, (4, 4)),
     "more-ports-than-ngspice-takes": (kendall([5, 4]), NARROW, (128, 5)),
     "meshes-with-too-many-ports": (resistive_lines(), NARROW, (4, 4)),
 }

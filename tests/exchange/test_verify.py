@@ -107,7 +107,7 @@ def test_cascades_meshes_and_lines(dialect: Dialect, tmp_path: Path) -> None:
 @pytest.mark.release
 @EVERY
 @pytest.mark.parametrize("curve", [Curve.SINH, Curve.CUBIC])
-def test_curved_cells(dialect: Dialect, curve: Curve, tmp_path: Path) -> None:
+def test_nonlinear_cells(dialect: Dialect, curve: Curve, tmp_path: Path) -> None:
     law = CellLaw(curve, 0.7)
     straight = kendall([1], channels=1, outputs=1)
     elements = (replace(e, law=law) if isinstance(e, Crossbar) else e for e in straight.elements)

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.chip.ngspice.chip import FullNetlistChip, FullSweepChip, NgspiceChip
+from harness.chip.ngspice.chip import FullBatchChip, FullNetlistChip, NgspiceChip
 from harness.chip.nodal import newton
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
@@ -91,7 +91,7 @@ def test_beyond_it_roots_of_kirchhoffs_equations_are_saddles() -> None:
 CHIPS = [
     NodalChip,
     UnreducedNodalChip,
-    *(pytest.param(c, marks=pytest.mark.ngspice) for c in (NgspiceChip, FullNetlistChip, FullSweepChip)),
+    *(pytest.param(c, marks=pytest.mark.ngspice) for c in (NgspiceChip, FullNetlistChip, FullBatchChip)),
 ]
 
 

@@ -312,7 +312,7 @@ def measured(written: Package, folder: Path, extra: Sequence[str] = ()) -> float
 
 
 @pytest.mark.ngspice
-def test_a_foundry_cells_package_expects_what_its_curved_cells_give(tmp_path: Path) -> None:
+def test_a_foundry_cells_package_expects_what_its_nonlinear_cells_give(tmp_path: Path) -> None:
     written = package_of(TRAINED, None, Choices(rows=(0, 3), cells=replace(SKY130, clip=True)))
     assert measured(written, tmp_path / "p", PUBLISHED) < 1e-9
     found = written.deviation

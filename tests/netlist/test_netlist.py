@@ -15,7 +15,7 @@ from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Crossbar, InputSource, Output, Reduction
 from harness.errors import UnitError
 from harness.measurement import Drive, Injection, Spring
-from harness.netlist.decks.batch import conductance_lines, sweep_lines
+from harness.netlist.decks.batch import batch_lines, conductance_lines
 from harness.netlist.decks.full import circuit_lines, export_text, operating_point_lines
 from harness.netlist.tolerances import Tolerances
 from tests.conftest import kendall, random_batch, scellier
@@ -52,7 +52,7 @@ def test_golden_sweep_of_two_samples_free_and_nudged() -> None:
     circuit = circuit.with_conductances([np.array([[0.5], [0.25]]), np.array([[0.25, 0.5]])])
     drives = [Drive(inputs), Drive(inputs, Spring(0.125, targets), "nudged")]
     reduced = Reduction(circuit).reduce(circuit.conductances)
-    assert sweep_lines(reduced.settling(drives), Tolerances()) == [
+    assert batch_lines(reduced.settling(drives), Tolerances()) == [
         "* reduced network: one point per sample and phase",
         ".options reltol=1e-06 vntol=1e-09 abstol=1e-12 gmin=1e-12 temp=27.0 tnom=27.0",
         ".model dm0 d(is=1e-06 n=2.0)",

@@ -272,12 +272,12 @@ import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 from harness.cli.main import main
 from harness.processes.interrupts import ended_by_interrupt
-from harness.chip.ngspice.session import SweepDeck, open_session
+from harness.chip.ngspice.session import BatchDeck, open_session
 session = open_session()
 with ended_by_interrupt():
     print("begins", flush=True)
     lines = ["* long", "vpoint p 0 0", "rpoint p 0 1", ".end"]
-    session.sweep(SweepDeck(tuple(lines), "vpoint", 30_000_000, ("v(p)",)))
+    session.run_batch(BatchDeck(tuple(lines), "vpoint", 30_000_000, ("v(p)",)))
 """
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

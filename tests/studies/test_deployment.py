@@ -100,7 +100,7 @@ def test_bounds_are_read(text: str, found: Range) -> None:
 def test_what_is_deployed_is_evaluated_in_the_chip_of_its_point(tmp_path: Path) -> None:
     """Against the same by hand: conductances of the origin, in a chip that differs."""
     spreads = {"variation.spread": [0.0, 0.4]}
-    points = grid("xor", spreads, chips=2, strangers=True, overrides=OVERRIDES)
+    points = grid("xor", spreads, chips=2, exclude_training_chip=True, overrides=OVERRIDES)
     assert [p.chip for p in points] == [1, 2, 1, 2]  # the origin's own is 0, as its seed
     opened = Sweep.create(tmp_path / "sweep", points, deployment=Deployment.of("xor", overrides=OVERRIDES, tune=2))
     table = run(opened).table

@@ -25,14 +25,14 @@ from harness.circuit import (
     VoltageSource,
 )
 from harness.circuit.dynamics import Dynamics, capacitances
-from harness.circuit.thevenin import gathered
+from harness.circuit.thevenin import thevenin_equivalents
 from harness.cli.main import main
 from harness.devices import CellLaw, Curve
 from harness.errors import CircuitError
 from harness.measurement import Array, Batch, Clamp, Drive, Injection, Nudge, Spring
 from harness.netlist.decks.transient import Steps, step_lines
 from harness.netlist.tolerances import Tolerances
-from harness.studies.transient import CONVERTER, Converter, Parasitics, Settling, settling
+from harness.studies.transient import CONVERTER, Converter, Parasitics, SettlingResult, settling
 from tests.conftest import kendall, random_batch, scellier
 
 NGSPICE = pytest.mark.ngspice
@@ -94,7 +94,7 @@ def odd() -> Circuit:
     return Circuit("odd", elements, (Output("y", "n8", "n10"),))
 
 
-def responses(circuit: Circuit, samples: int = 2, nudge: object = spring, **changes: object) -> Settling:
+def responses(circuit: Circuit, samples: int = 2, nudge: object = spring, **changes: object) -> SettlingResult:
     return settling(circuit, random_batch(circuit, samples), PARASITICS, nudge=nudge, **changes)  # type: ignore[arg-type]
 
 
@@ -157,7 +157,7 @@ def test_phases_end_at_operating_points_and_energy_balances(circuit: Circuit, nu
 
 
 @NGSPICE
-def test_curved_cells_settle_too() -> None:
+def test_nonlinear_cells_settle_too() -> None:
     plain, law = kendall([3]), CellLaw(Curve.SINH, 0.5)
     bent = tuple(replace(e, law=law) if isinstance(e, Crossbar) else e for e in plain.elements)
     circuit = replace(plain, elements=bent)
@@ -195,7 +195,7 @@ def test_an_amplifier_of_finite_bandwidth_is_one_more_pole() -> None:
 
 @NGSPICE
 def test_powers_are_those_of_ngspice_own_source_currents_in_the_full_netlist() -> None:
-    """Without gathering: every cell, every source; amplifiers from their senses."""
+    """Without Thévenin equivalents: every cell, every source; amplifiers from their senses."""
     circuit, x = kendall([3]), np.array([0.7, -0.4, 1.1])
     farads = capacitances(circuit, 100e-12, 1e-12)
     dynamics = Dynamics(circuit, farads)
@@ -222,15 +222,15 @@ def test_powers_are_those_of_ngspice_own_source_currents_in_the_full_netlist() -
     assert apart.max() < 1e-6 * np.abs(own).max()
 
 
-def test_gathering_changes_nothing_and_removes_what_sources_feed() -> None:
+def test_thevenin_equivalents_change_nothing_and_removes_what_sources_feed() -> None:
     for circuit in (kendall([4, 3]), scellier([4, 3]), odd(), square()):
-        found, batch = gathered(circuit), random_batch(circuit)
+        found, batch = thevenin_equivalents(circuit), random_batch(circuit)
         (full,) = NodalChip(circuit, tolerance=1e-12).measure([Drive(batch.inputs)])
         (small,) = NodalChip(found.circuit, tolerance=1e-12).measure([Drive(found.inputs(batch.inputs))])
         assert np.abs(full.outputs - small.outputs).max() < 1e-11
         assert set(circuit.nodes) - set(found.circuit.nodes) <= circuit.held_nodes
     big = kendall([4])
-    cells = sum(array.conductances.size for array in gathered(big).circuit.arrays)
+    cells = sum(array.conductances.size for array in thevenin_equivalents(big).circuit.arrays)
     assert cells == 4 * len(big.arrays[1].bits)  # of 4 hidden nodes; the inputs' and the rails' are gone
 
 

@@ -61,8 +61,8 @@ class VariedChip(SimulatedChip):
     def simulator_seconds(self) -> float | None:  # noqa: D102
         return self._chip.simulator_seconds
 
-    def occasion(self, numbers: Sequence[int]) -> None:  # noqa: D102
-        self._chip.occasion(numbers)
+    def set_step_key(self, numbers: Sequence[int]) -> None:  # noqa: D102
+        self._chip.set_step_key(numbers)
 
     def program(self, conductances: Sequence[Array]) -> None:
         """See `Chip.program`; faulty cells make of it what they can."""

@@ -1,7 +1,7 @@
 """A chip with imperfect pins: converters, noise, twin networks that differ, and cells that are hard to write.
 
 What lies inside the circuit is a matter of `harness.circuit`; this wrapper touches only what goes in and comes out.
-Every source of randomness has a stream of its own, which starts anew at each occasion that the controller names, so
+Every source of randomness has a stream of its own, which starts anew at each step whose key the controller sets, so
 that a resumed training draws what an uninterrupted one drew. A strength of 0, or None, is the ideal chip bit for bit.
 """
 
@@ -101,7 +101,7 @@ class ImperfectChip:
         held = set(chip.circuit.held_nodes)
         self._free = np.array([k for k, node in enumerate(chip.circuit.nodes) if node not in held], dtype=np.intp)
         self._settled: list[tuple[Reading, Reading]] = []
-        self.occasion(())
+        self.set_step_key(())
         self.program(chip.conductances)
 
     @property
@@ -120,8 +120,8 @@ class ImperfectChip:
     def simulator_seconds(self) -> float | None:  # noqa: D102
         return self._chip.simulator_seconds
 
-    def occasion(self, numbers: Sequence[int]) -> None:  # noqa: D102
-        self._chip.occasion(numbers)
+    def set_step_key(self, numbers: Sequence[int]) -> None:  # noqa: D102
+        self._chip.set_step_key(numbers)
         keys = enumerate(_STREAMS, start=_FIRST_STREAM)
         self._rng = {name: stream(self._seed, key, numbers) for key, name in keys}
 

@@ -83,7 +83,7 @@ class ProgrammedChip:
     """A `Chip` that is written by pulses.
 
     Pulses, reads to verify and the energy of pulses go into its ledger. Devices differ as the seed says, and pulses
-    scatter from streams that start anew at every occasion.
+    scatter from streams that start anew at every step.
 
     Args:
         chip: the one that is written.
@@ -100,7 +100,7 @@ class ProgrammedChip:
         devices = stream(seed, _DEVICES)
         self._chip, self._seed, self._spent = chip, seed, Ledger()
         self._cells = [_Cells(a, programming, p, devices) for a, p in zip(arrays, partners, strict=True)]
-        self.occasion(())
+        self.set_step_key(())
         self.program(chip.conductances)
 
     @property
@@ -119,8 +119,8 @@ class ProgrammedChip:
     def simulator_seconds(self) -> float | None:  # noqa: D102
         return self._chip.simulator_seconds
 
-    def occasion(self, numbers: Sequence[int]) -> None:  # noqa: D102
-        self._chip.occasion(numbers)
+    def set_step_key(self, numbers: Sequence[int]) -> None:  # noqa: D102
+        self._chip.set_step_key(numbers)
         self._cycles, self._rounding = (stream(self._seed, k, numbers) for k in (_CYCLES, _ROUNDING))
 
     def program(self, conductances: Sequence[Array]) -> None:

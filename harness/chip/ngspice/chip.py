@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 
 from harness.chip.base import Ledger, SimulatedChip, refuse_unstable
-from harness.chip.ngspice.session import Session, SweepDeck, Unsettled, open_session
+from harness.chip.ngspice.session import BatchDeck, Session, Unsettled, open_session
 from harness.chip.ngspice.worker import OneSimulator, Settled, Simulators
 from harness.circuit import Circuit, ReducedCircuit, Reduction
 from harness.circuit.branches import Branches
 from harness.circuit.linearized import linearized
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array, Clamp, Drive, Reading
-from harness.netlist.decks import batch as sweep
-from harness.netlist.decks import full
-from harness.netlist.decks import full_batch as full_sweep
+from harness.netlist.decks import batch, full, full_batch
 from harness.netlist.tolerances import Tolerances
 
 CHUNK = 32
@@ -144,7 +142,7 @@ class FullNetlistChip(SimulatedChip):
             shown = circuit if drive.about is None else linearized(circuit, drive.about.all_nodes[sample])
             lines = full.operating_point_lines(shown, drive, sample, self._tolerances)
             try:
-                nodes[sample] = self._swept(SweepDeck(tuple(lines), full.SWEPT, 1, self._vectors))[0]
+                nodes[sample] = self._swept(BatchDeck(tuple(lines), full.SWEPT, 1, self._vectors))[0]
             except Unsettled as stop:
                 raise ConvergenceError(
                     f"ngspice found no operating point with {self._session.solvers}",
@@ -155,8 +153,8 @@ class FullNetlistChip(SimulatedChip):
                 ) from stop
         return self._read(nodes)
 
-    def _swept(self, deck: SweepDeck) -> Array:
-        found = self._session.measured_sweep(deck)
+    def _swept(self, deck: BatchDeck) -> Array:
+        found = self._session.measured_batch(deck)
         self.ledger += Ledger(sparse_sweeps=int(found.again))
         return found.volts
 
@@ -167,7 +165,7 @@ class FullNetlistChip(SimulatedChip):
         return Reading(np.column_stack(drops), nodes)
 
 
-class FullSweepChip(FullNetlistChip):
+class FullBatchChip(FullNetlistChip):
     """A `Chip` that ngspice solves without any reduction, chunks of a batch with all their phases each in one sweep.
 
     For circuits that cannot be reduced (cells with a curve), many times faster than one netlist per phase; small-signal
@@ -201,9 +199,9 @@ class FullSweepChip(FullNetlistChip):
 
     def _sweep_chunk(self, circuit: Circuit, drives: Sequence[Drive], chunk: slice) -> Array:
         """V of every node, ``[points, nodes]``."""
-        lines = full_sweep.full_sweep_lines(circuit, drives, chunk, self._tolerances)
+        lines = full_batch.full_batch_lines(circuit, drives, chunk, self._tolerances)
         points = len(drives) * (chunk.stop - chunk.start)
-        deck = SweepDeck(tuple(lines), full.SWEPT, points, self._vectors, sweep.STEP)
+        deck = BatchDeck(tuple(lines), full.SWEPT, points, self._vectors, batch.STEP)
         try:
             return self._swept(deck)
         except Unsettled as stop:

@@ -21,7 +21,7 @@ from typing import Any
 from harness.chip.ngspice.session import open_session
 from harness.chip.ngspice.tasks import Answer, Task, all_settled, perform
 from harness.chip.ngspice.worker import Settled
-from harness.circuit import Settling
+from harness.circuit import SettlingJob
 from harness.errors import ChipError, ConvergenceError, HarnessError, NgspiceMissing, SimulatorError
 from harness.netlist.tolerances import Tolerances
 
@@ -81,7 +81,7 @@ class Cluster:
             self.close()
             raise
 
-    def settle(self, settlings: Sequence[Settling]) -> list[Settled]:
+    def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:
         """See `Simulators.settle`.
 
         Raises:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from harness.chip.ngspice.session import open_session
 from harness.chip.ngspice.tasks import Answer, Task, all_settled, perform
 from harness.chip.ngspice.worker import Settled
-from harness.circuit import Settling
+from harness.circuit import SettlingJob
 from harness.errors import SimulatorError
 from harness.netlist.tolerances import Tolerances
 from harness.processes.pool import Workers
@@ -30,7 +30,7 @@ class WorkerPool:
         self._tolerances = tolerances
         self._processes = Workers(workers, prepare)
 
-    def settle(self, settlings: Sequence[Settling]) -> list[Settled]:
+    def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:
         """See `Simulators.settle`. The pool stays usable after an error.
 
         Raises:

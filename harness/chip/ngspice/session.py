@@ -59,7 +59,7 @@ def _in_thread(method: "Callable[Concatenate[Session, P], R]") -> "Callable[Conc
 
 
 @dataclass(frozen=True)
-class SweepDeck:
+class BatchDeck:
     """A netlist whose source is swept over so many points from 0 V on; `vectors` are read at every point."""
 
     lines: tuple[str, ...]
@@ -85,7 +85,7 @@ class _UnsolvedError(SimulatorError):
 
 
 @dataclass(frozen=True, eq=False)
-class Swept:
+class BatchResult:
     """What a sweep found, and what that took."""
 
     volts: Array
@@ -133,12 +133,12 @@ class Session:
         """The solvers that an analysis tries, in words."""
         return SPARSE if self.linear_solver == SPARSE else f"{self.linear_solver} or {SPARSE}"
 
-    def sweep(self, deck: SweepDeck) -> Array:
-        """Run a deck; returns V, ``[points, vectors]``. Raises what `measured_sweep` raises."""
-        return self.measured_sweep(deck).volts
+    def run_batch(self, deck: BatchDeck) -> Array:
+        """Run a deck; returns V, ``[points, vectors]``. Raises what `measured_batch` raises."""
+        return self.measured_batch(deck).volts
 
     @_in_thread
-    def measured_sweep(self, deck: SweepDeck) -> Swept:
+    def measured_batch(self, deck: BatchDeck) -> BatchResult:
         """Run a deck.
 
         Raises:
@@ -146,8 +146,8 @@ class Session:
             SimulatorError: ngspice refused the deck, or its answer is incomplete or not finite.
         """
         before = self.sparse_runs
-        swept = self._analysed(deck.lines, partial(self._sweep, deck))
-        return replace(swept, again=self.sparse_runs > before)
+        result = self._analysed(deck.lines, partial(self._run, deck))
+        return replace(result, again=self.sparse_runs > before)
 
     @_in_thread
     def operate(self, lines: Sequence[str], vectors: Sequence[str], alterations: Iterable[Sequence[str]]) -> Array:
@@ -230,7 +230,7 @@ class Session:
             kind = _UnsolvedError if verdict is Verdict.UNSETTLED else SimulatorError
             raise kind(f"ngspice failed {where}", log=telling(said), deck=_save(lines))
 
-    def _sweep(self, deck: SweepDeck, lines: Sequence[str]) -> Swept:
+    def _run(self, deck: BatchDeck, lines: Sequence[str]) -> BatchResult:
         started = time.perf_counter()
         self._command(f"dc {deck.source} 0 {deck.step * (deck.points - 1)} {deck.step}")
         seconds = time.perf_counter() - started
@@ -245,7 +245,7 @@ class Session:
             raise _UnsolvedError("ngspice reached a point by other means", log=telling(said), deck=_save(lines))
         iterations = self._total_iterations()
         volts = np.ascontiguousarray(self._vectors(deck.vectors, deck.points, "dc", lines).T)
-        return Swept(volts, seconds, iterations)
+        return BatchResult(volts, seconds, iterations)
 
     def _load(self, lines: Sequence[str]) -> None:
         """Hand over the lines as C strings in one block: allocating thousands of them costs as much as parsing them."""
@@ -272,7 +272,7 @@ class Session:
         found = re.search(r"Total iterations = (\d+)", "\n".join(self._binding._stdout))
         return int(found.group(1)) if found else 0
 
-    def _points_done(self, deck: SweepDeck) -> int:
+    def _points_done(self, deck: BatchDeck) -> int:
         return self._length(deck.vectors[0])
 
     def _length(self, name: str) -> int:

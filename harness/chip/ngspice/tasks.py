@@ -7,7 +7,7 @@ from functools import cache
 from threadpoolctl import ThreadpoolController
 
 from harness.chip.ngspice.worker import Settled, settle_in_ngspice
-from harness.circuit import Settling
+from harness.circuit import SettlingJob
 from harness.netlist.tolerances import Tolerances
 from harness.processes.worker import portable
 
@@ -18,7 +18,7 @@ class Task:
 
     number: int
     """Of the settling in the call it belongs to."""
-    settling: Settling
+    settling: SettlingJob
     tolerances: Tolerances
 
 

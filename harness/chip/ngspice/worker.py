@@ -13,13 +13,13 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.chip.ngspice.session import SweepDeck, Unsettled, open_session
+from harness.chip.ngspice.session import BatchDeck, Unsettled, open_session
 from harness.chip.nodal import newton
-from harness.circuit import Settling
+from harness.circuit import SettlingJob
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array
-from harness.netlist.decks import batch as sweep
+from harness.netlist.decks import batch
 from harness.netlist.tolerances import Tolerances
 
 _ESTIMATE = 1e-4  # V, of the last Newton step; quadratic convergence makes a far smaller error of it
@@ -51,7 +51,7 @@ class Simulators(Protocol):
         """How many settle at the same time."""
         ...
 
-    def settle(self, settlings: Sequence[Settling]) -> list[Settled]:
+    def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:
         """Settle each, in any order; results come in the order given.
 
         Raises:
@@ -78,14 +78,14 @@ class OneSimulator:
         self._tolerances = tolerances
         open_session()
 
-    def settle(self, settlings: Sequence[Settling]) -> list[Settled]:  # noqa: D102 - said once, on the protocol
+    def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:  # noqa: D102 - said once, on the protocol
         return [settle_in_ngspice(settling, self._tolerances, k) for k, settling in enumerate(settlings)]
 
     def close(self) -> None:  # noqa: D102 - the session belongs to the process
         pass
 
 
-def settle_in_ngspice(settling: Settling, tolerances: Tolerances, number: int = 0) -> Settled:
+def settle_in_ngspice(settling: SettlingJob, tolerances: Tolerances, number: int = 0) -> Settled:
     """Settle every phase of every sample in one sweep.
 
     Args:
@@ -100,12 +100,12 @@ def settle_in_ngspice(settling: Settling, tolerances: Tolerances, number: int = 
     """
     session = open_session()
     estimate = _estimate(settling)
-    lines = sweep.sweep_lines(settling, tolerances, estimate=estimate)
+    lines = batch.batch_lines(settling, tolerances, estimate=estimate)
     held = int(estimate is not None)
     samples, size, points = len(settling), settling.network.size, len(settling.phases) + held
-    vectors = tuple(f"v({sweep.node_name(k)})" for k in range(size))
+    vectors = tuple(f"v({batch.node_name(k)})" for k in range(size))
     try:
-        found = session.measured_sweep(SweepDeck(tuple(lines), sweep.SOURCE, samples * points, vectors, sweep.STEP))
+        found = session.measured_batch(BatchDeck(tuple(lines), batch.SOURCE, samples * points, vectors, batch.STEP))
     except Unsettled as stop:
         sample, point = divmod(stop.point, points)
         raise ConvergenceError(
@@ -134,7 +134,7 @@ def peak_megabytes() -> float:
     return 1e-6 * unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _estimate(settling: Settling) -> Array | None:
+def _estimate(settling: SettlingJob) -> Array | None:
     """Estimate where the phases will settle (V, ``[batch, phases, n]``); a batch deck starts ngspice from there.
 
     None where ngspice does as well without (in small networks, and where hardly a junction conducts), and where
@@ -153,7 +153,7 @@ def _estimate(settling: Settling) -> Array | None:
     return found
 
 
-def _share_conducting(settling: Settling, solved: Array) -> float:
+def _share_conducting(settling: SettlingJob, solved: Array) -> float:
     """Share of the samples in which some junction conducts more than everything else at one of its nodes."""
     network, diodes = settling.network, settling.network.diodes
     terminals = np.concatenate([solved, settling.phases[0].rails], axis=1)

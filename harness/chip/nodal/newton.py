@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
-from harness.circuit import Network, Phase, Settling
+from harness.circuit import Network, Phase, SettlingJob
 from harness.circuit.reduction.linear import clamped_solution, held_drops, incidence, settle_linear, sprung
 from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
 from harness.errors import ChipError, ConvergenceError
@@ -26,7 +26,7 @@ _LEAST_EXPONENT = -600.0
 _TRUSTED = 0.1  # of N V_T: a step this small predicts the eliminated unknowns
 
 
-def settle(settling: Settling, tolerance: float) -> Array:
+def settle(settling: SettlingJob, tolerance: float) -> Array:
     """The unknowns in every phase, V, ``[batch, phases, n]``; each phase starts from the one before it.
 
     Args:
@@ -41,9 +41,9 @@ def settle(settling: Settling, tolerance: float) -> Array:
     network = settling.network
     solved = np.empty((len(settling), len(settling.phases), network.size))
     solvers: list[_Solver] = []
-    curved = [k for k, phase in enumerate(settling.phases) if phase.slopes is None]
+    nonlinear = [k for k, phase in enumerate(settling.phases) if phase.slopes is None]
     for k, phase in enumerate(settling.phases):
-        if k in curved:
+        if k in nonlinear:
             solvers.append(_Solver(network, phase, solvers[-1] if solvers else None))
         else:
             with _named(phase):
@@ -53,9 +53,9 @@ def settle(settling: Settling, tolerance: float) -> Array:
     for first in range(0, len(settling), block):
         samples = np.arange(first, min(first + block, len(settling)))
         start = np.zeros((len(samples), network.size))
-        for k, solver in zip(curved, solvers, strict=True):
+        for k, solver in zip(nonlinear, solvers, strict=True):
             with _named(settling.phases[k]):
-                start = solver.settle(samples, start, tolerance, cold=k == curved[0])
+                start = solver.settle(samples, start, tolerance, cold=k == nonlinear[0])
             solved[samples, k] = start
     return solved
 

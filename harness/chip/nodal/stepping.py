@@ -1,8 +1,9 @@
 """Step responses in ngspice: one transient analysis of a sample, through its free and its nudged phase.
 
 At t = 0 the circuit has settled with all inputs at 0 V; they step to the sample, and when that has settled the nudge is
-switched on. The netlist is the full one, but for cells at lines that sources hold, which are gathered: no node that has
-a capacitance is eliminated. A phase is given 16 of its slowest time constants, and twice as long until it has settled.
+switched on. The netlist is the full one, but for cells at lines that sources hold, which become Thévenin equivalents:
+no node that has a capacitance is eliminated. A phase is given 16 of its slowest time constants, and twice as long until
+it has settled.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.circuit import Circuit
 from harness.circuit.circuit import RESERVED
 from harness.circuit.dynamics import Dynamics
-from harness.circuit.thevenin import Gathered, gathered
+from harness.circuit.thevenin import TheveninEquivalents, thevenin_equivalents
 from harness.errors import ChipError
 from harness.measurement import Array, Batch, Drive, Injection, Nudge, Spring
 from harness.netlist.decks.transient import Steps, ramp, step_lines
@@ -90,7 +91,7 @@ class StepBench:
         self.session: Session = open_session()
         self._farads = farads
         self.dynamics = Dynamics(circuit, farads)
-        self._gathered: Gathered = gathered(circuit)
+        self._equivalents: TheveninEquivalents = thevenin_equivalents(circuit)
         self._pins = [(circuit.node_index[o.plus], circuit.node_index.get(o.minus, -1)) for o in circuit.outputs]
         chip = UnreducedNodalChip(circuit, tolerance=1e-10)
         still, free = chip.measure([Drive(np.zeros_like(batch.inputs)), Drive(batch.inputs)])
@@ -103,9 +104,9 @@ class StepBench:
 
     def about(self, row: int) -> str:
         """What is to be simulated."""
-        cells = sum(array.conductances.size for array in self._gathered.circuit.arrays)
+        cells = sum(array.conductances.size for array in self._equivalents.circuit.arrays)
         slowest = max(self._constants[row])
-        nodes = counted(len(self._gathered.circuit.nodes), "node")
+        nodes = counted(len(self._equivalents.circuit.nodes), "node")
         return f"{nodes}, {counted(cells, 'cell')}, slowest time constant {show(slowest, 's')}"
 
     def run(self, row: int, number: int) -> StepRun:
@@ -151,7 +152,7 @@ class StepBench:
         return bool(self.distance(run.volts[part.rows][-1:], part)[0] <= max(_ARRIVED * ahead, FLOOR / 10))
 
     def _steps(self, row: int, edge: float, nudged: float) -> Steps:
-        before, after = (self._gathered.inputs(x) for x in (0 * self.batch.inputs[row], self.batch.inputs[row]))
+        before, after = (self._equivalents.inputs(x) for x in (0 * self.batch.inputs[row], self.batch.inputs[row]))
         return Steps(before, after, edge, nudged, self._nudge_of(row), self._lag)
 
     def _nudge_of(self, row: int) -> Nudge | None:
@@ -168,7 +169,7 @@ class StepBench:
         wanted = [f"v({name})" for name in names]
         farads = {circuit.nodes[k]: float(self._farads[k]) for k in dynamics.free}
         senses = [f"v{RESERVED}{name.lower()}" for name in dynamics.transformers]
-        lines = step_lines(self._gathered.circuit, farads, steps, _TIGHT, senses=senses)
+        lines = step_lines(self._equivalents.circuit, farads, steps, _TIGHT, senses=senses)
         wanted += [f"{name}#branch" for name in senses]
         stop = float(spans.sum())
         time, found = self.session.transient(lines, wanted, float(spans.min()) / _POINTS, stop)

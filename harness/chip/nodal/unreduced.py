@@ -1,7 +1,7 @@
 """The unreduced nodal chip: every cell, line and diode of the full circuit, solved by Newton's method.
 
 It settles what cannot be reduced, cells whose current is not proportional to their voltage, and witnesses what can.
-Curved cells are taken at the voltage that they have: towards the zero of a sum of sinh, which is a sinh itself, no
+Nonlinear cells are taken at the voltage that they have: towards the zero of a sum of sinh, which is a sinh itself, no
 step is longer than V₀. Junctions are taken at a voltage that rises as SPICE lets it rise. Steps that do not shrink
 after many iterations are damped.
 
@@ -37,7 +37,7 @@ _STALE = 1e-3  # of the tolerance, for a step of an old factorisation
 
 
 class UnreducedNodalChip(SimulatedChip):
-    """A `Chip` of any circuit, curved cells included; no simulator needed.
+    """A `Chip` of any circuit, nonlinear cells included; no simulator needed.
 
     `tolerance` (V) bounds the last Newton step; the error that is left is of the order of its square over N V_T or V₀.
     Other arguments are those of `SimulatedChip`.
@@ -116,7 +116,7 @@ class _Solver:
         self._base, self._spring = np.zeros(len(keys)), np.zeros(len(keys))
         np.add.at(self._base, np.searchsorted(keys, fixed), matrix.data)
         np.add.at(self._spring, np.searchsorted(keys, springs), outputs.data)
-        self._curved = np.searchsorted(keys, self.branches.places)
+        self._nonlinear = np.searchsorted(keys, self.branches.places)
         self.output_conductance = cache(equations.output_conductance)
         """S; see there."""
         self._jacobian: Jacobian = Sparse(size, keys)
@@ -226,7 +226,7 @@ class _Solver:
     def _entries(self, slopes: Array, phase: _Phase) -> Array:
         """Of the Jacobian, ``[entries, samples]``."""
         values = np.repeat((self._base + phase.spring * self._spring)[:, None], slopes.shape[1], axis=1)
-        values[self._curved] += self.branches.weights @ slopes
+        values[self._nonlinear] += self.branches.weights @ slopes
         return values
 
 

@@ -41,7 +41,7 @@ class System:
             self._add_held(bits[~b], words[w], cells[np.ix_(w, ~b)].T)
         between = cells[np.ix_(w, b)]
         rows, columns = self._scaling.variable[words[w]], self._scaling.variable[bits[b]]
-        self.diagonal += self._gathered(rows, between.sum(axis=1)) + self._gathered(columns, between.sum(axis=0))
+        self.diagonal += self._summed(rows, between.sum(axis=1)) + self._summed(columns, between.sum(axis=0))
         self._link(np.repeat(words[w], len(columns)), np.tile(bits[b], len(rows)), between.ravel())
 
     def add_edges(self, first: Index, second: Index, conductance: Array) -> None:
@@ -49,11 +49,11 @@ class System:
         scaling, free = self._scaling, self._scaling.free
         between = free[first] & free[second]
         rows, columns = scaling.variable[first[between]], scaling.variable[second[between]]
-        self.diagonal += self._gathered(rows, conductance[between]) + self._gathered(columns, conductance[between])
+        self.diagonal += self._summed(rows, conductance[between]) + self._summed(columns, conductance[between])
         self._link(first[between], second[between], conductance[between])
         for nodes, held in ((first, second), (second, first)):
             chosen = np.flatnonzero(free[nodes] & ~free[held])
-            self.diagonal += self._gathered(scaling.variable[nodes[chosen]], conductance[chosen])
+            self.diagonal += self._summed(scaling.variable[nodes[chosen]], conductance[chosen])
             self._add_own(nodes[chosen], conductance[chosen])
             self._add_transfer(nodes[chosen], held[chosen], -conductance[chosen])
 
@@ -95,14 +95,14 @@ class System:
             self._links.append((rows, columns, conductance))
         if self._shifted:
             flowing = conductance * (scaling.constant[first] - scaling.constant[second])
-            self.current -= self._gathered(rows, flowing / scaling.scale[first])
-            self.current += self._gathered(columns, flowing / scaling.scale[second])
+            self.current -= self._summed(rows, flowing / scaling.scale[first])
+            self.current += self._summed(columns, flowing / scaling.scale[second])
 
     def _add_own(self, nodes: Index, conductance: Array) -> None:
         """Currents that the constant voltages of free nodes drive out of them through conductances (S, ``[nodes]``)."""
         if self._shifted:
             flowing = conductance * self._scaling.constant[nodes] / self._scaling.scale[nodes]
-            self.current -= self._gathered(self._scaling.variable[nodes], flowing)
+            self.current -= self._summed(self._scaling.variable[nodes], flowing)
 
     def _add_transfer(self, nodes: Index, others: Index, conductance: Array) -> None:
         """Currents conductance · v(other) (S) out of free nodes, ``[transfers]``; other rows are nobody's equation."""
@@ -112,7 +112,7 @@ class System:
         moving = scaling.unknown[others]
         entries = at[moving], scaling.variable[others[moving]], drawn[moving] * scaling.scale[others[moving]]
         self._directed.append(entries)
-        self.current -= self._gathered(at, scaling.constant[others] * drawn)
+        self.current -= self._summed(at, scaling.constant[others] * drawn)
         follows = np.flatnonzero(~moving & (scaling.channel[others] >= 0))
         gained = -scaling.gain[others[follows]] * drawn[follows]
         self._add_gains(at[follows], scaling.channel[others[follows]], gained)
@@ -121,16 +121,16 @@ class System:
         """Cells (S, ``[held, node]``) from held or copied nodes to free ones: own conductances and currents."""
         scaling, at = self._scaling, self._scaling.variable[nodes]
         total = cells.sum(axis=0)
-        self.diagonal += self._gathered(at, total)
+        self.diagonal += self._summed(at, total)
         self._add_own(nodes, total)
         steady = np.flatnonzero(scaling.constant[held])
-        self.current += self._gathered(at, scaling.constant[held[steady]] @ cells[steady] / scaling.scale[nodes])
+        self.current += self._summed(at, scaling.constant[held[steady]] @ cells[steady] / scaling.scale[nodes])
         if (copied := scaling.copied[held]).any():
             rows, columns = np.tile(at, copied.sum()), np.repeat(scaling.variable[held[copied]], len(at))
             ratios = scaling.scale[held[copied]][:, None] / scaling.scale[nodes]
             self._directed.append((rows, columns, (-cells[copied] * ratios).ravel()))
             held, cells = held[~copied], cells[~copied]
-        gained = np.asarray(scaling.gathering(held, self._channels) @ cells, float) / scaling.scale[nodes]
+        gained = np.asarray(scaling.channel_gains(held, self._channels) @ cells, float) / scaling.scale[nodes]
         self._gains.append((at, gained))
 
     def _add_gains(self, variables: Index, channels: Index, gains: Array) -> None:
@@ -151,7 +151,7 @@ class System:
                 total = total + gains @ csr_matrix(entries, shape=(len(at), len(variables)))
         return total if isinstance(total, csr_matrix) else np.asarray(total, float)
 
-    def _gathered(self, variables: Index, values: Array) -> Array:
+    def _summed(self, variables: Index, values: Array) -> Array:
         return np.bincount(variables, values, self.size).astype(float)
 
     def dense(self) -> Array:

@@ -24,7 +24,7 @@ from harness.circuit.reduction.equations import System
 from harness.circuit.reduction.linear import output_resistance
 from harness.circuit.reduction.multifrontal import Fronts, fronts_of
 from harness.circuit.reduction.partition import eliminated
-from harness.circuit.reduction.settling import Junctions, Network, Phase, Settling, unjoined
+from harness.circuit.reduction.settling import Junctions, Network, Phase, SettlingJob, unjoined
 from harness.circuit.scaling import Scaling, scaling_of
 from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
 from harness.errors import CircuitError
@@ -65,7 +65,7 @@ class ReducedCircuit:
         largest = float(np.linalg.norm(ohms, 2))
         return 1 / largest if largest > 0 else np.inf
 
-    def settling(self, drives: Sequence[Drive]) -> Settling:
+    def settling(self, drives: Sequence[Drive]) -> SettlingJob:
         """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays.
 
         Adjoint drives, whose network is the transposed one, must be among themselves.
@@ -82,8 +82,8 @@ class ReducedCircuit:
             currents, rails = shared[id(inputs)] if drive.about is None else still
             phases.append(Phase(drive.phase, currents, rails, *self._nudge(drive), slopes))
         if drives[0].adjoint:
-            return Settling(replace(self.network, conductance=self.network.conductance.T), tuple(phases))
-        return Settling(self.network, tuple(phases))
+            return SettlingJob(replace(self.network, conductance=self.network.conductance.T), tuple(phases))
+        return SettlingJob(self.network, tuple(phases))
 
     def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """What every drive makes visible, from the solved unknowns (V, ``[batch, drives, n]``)."""

@@ -81,7 +81,7 @@ class Phase:
 
 
 @dataclass(frozen=True, eq=False)
-class Settling:
+class SettlingJob:
     """One network and the phases it shall settle in; all phases have the same samples."""
 
     network: Network
@@ -90,7 +90,7 @@ class Settling:
     def __len__(self) -> int:
         return len(self.phases[0].currents)
 
-    def rows(self, chosen: slice) -> "Settling":
+    def rows(self, chosen: slice) -> "SettlingJob":
         """The settling of some samples."""
         return replace(self, phases=tuple(phase.rows(chosen) for phase in self.phases))
 

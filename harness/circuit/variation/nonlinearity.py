@@ -44,7 +44,7 @@ class CellNonlinearity:
         if law.linear:
             return circuit
 
-        def curved(element: Element) -> Element:
+        def nonlinear(element: Element) -> Element:
             return replace(element, law=law) if isinstance(element, TrainableArray) else element
 
-        return replace(circuit, elements=tuple(map(curved, circuit.elements)))
+        return replace(circuit, elements=tuple(map(nonlinear, circuit.elements)))

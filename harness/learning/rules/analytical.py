@@ -79,8 +79,8 @@ class AnalyticalGradient:
     ) -> None:
         self._cost, self._reduction, self._cells = cost, Reduction(circuit), Cells(circuit)
         self._cycles = Cycles(circuit) if form is Form.CYCLE else None
-        self._curved = any(isinstance(element, Diode) for element in circuit.elements)
-        self._twin = twin() if twin and self._curved else None
+        self._nonlinear = any(isinstance(element, Diode) for element in circuit.elements)
+        self._twin = twin() if twin and self._nonlinear else None
 
     def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> KnownReadings:  # noqa: ARG002
         """Settle the free phase, and find the operating point."""
@@ -99,7 +99,7 @@ class AnalyticalGradient:
 
     def _operating_point(self, chip: Measurable, batch: Batch, free: Reading) -> Array:
         """V of every node, ``[batch, nodes]``."""
-        if not self._curved:
+        if not self._nonlinear:
             return self._solved(chip.conductances, Drive(batch.inputs))
         if self._twin is None:
             return free.nodes

@@ -23,7 +23,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from harness.circuit import Junctions, Network, Phase, Settling
+from harness.circuit import Junctions, Network, Phase, SettlingJob
 from harness.measurement import Array
 from harness.netlist.tolerances import Tolerances, options
 from harness.units import spice_number
@@ -39,7 +39,7 @@ _CACHED = 40_000  # matrix elements of some 50 bytes that a core's cache holds
 _FINE = 1e-7  # unit of the tables that hold: an estimate needs no more
 
 
-def sweep_lines(settling: Settling, tolerances: Tolerances, *, estimate: Array | None = None) -> list[str]:
+def batch_lines(settling: SettlingJob, tolerances: Tolerances, *, estimate: Array | None = None) -> list[str]:
     """The deck's lines; unknown k of the network is called ``n<k>``.
 
     Args:

@@ -19,7 +19,7 @@ from harness.units import spice_number
 _POINT, _NUDGE = f"{RESERVED}point", f"{RESERVED}nudge"
 
 
-def full_sweep_lines(circuit: Circuit, drives: Sequence[Drive], samples: slice, tolerances: Tolerances) -> list[str]:
+def full_batch_lines(circuit: Circuit, drives: Sequence[Drive], samples: slice, tolerances: Tolerances) -> list[str]:
     """A deck whose source `SWEPT` counts samples and, within each, phases, in steps of `STEP` V.
 
     Args:

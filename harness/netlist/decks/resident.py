@@ -6,7 +6,7 @@ This is how such circuits are usually driven. `harness bench` times it against t
 
 from collections.abc import Iterator
 
-from harness.circuit import Settling
+from harness.circuit import SettlingJob
 from harness.netlist.decks.batch import conductance_lines, diode_lines, node_name
 from harness.netlist.tolerances import Tolerances, options
 from harness.units import spice_number
@@ -15,7 +15,7 @@ _OPEN = 1e30
 """Ω of a spring that is switched off."""
 
 
-def resident_lines(settling: Settling, tolerances: Tolerances) -> list[str]:
+def resident_lines(settling: SettlingJob, tolerances: Tolerances) -> list[str]:
     """The deck with all sources at zero."""
     network = settling.network
     rails = [f"rail{k}" for k in range(settling.phases[0].rails.shape[1])]
@@ -34,7 +34,7 @@ def resident_lines(settling: Settling, tolerances: Tolerances) -> list[str]:
     ]
 
 
-def alterations(settling: Settling) -> Iterator[list[str]]:
+def alterations(settling: SettlingJob) -> Iterator[list[str]]:
     """For every sample and, within it, every phase: the commands that set what has changed since the last."""
     before: dict[str, float] = {}
     for sample in range(len(settling)):
@@ -48,6 +48,6 @@ def alterations(settling: Settling) -> Iterator[list[str]]:
             before |= wanted
 
 
-def vectors(settling: Settling) -> tuple[str, ...]:
+def vectors(settling: SettlingJob) -> tuple[str, ...]:
     """What to read: every unknown."""
     return tuple(f"v({node_name(k)})" for k in range(settling.network.size))

@@ -49,7 +49,7 @@ def design_of(circuit: Circuit, tile: Tile = TILE, name: str | None = None) -> D
     """The hierarchy of a circuit.
 
     Args:
-        circuit: any that can be built; curved cells too.
+        circuit: any that can be built; nonlinear cells too.
         tile: most word lines and most bit lines of a tile.
         name: of the top cell, with which names of all cells begin; default that of the circuit.
 

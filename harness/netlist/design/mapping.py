@@ -43,7 +43,7 @@ def map_of(design: Design, dialect: Dialect, cells: CellStyle) -> dict[str, Any]
 
 
 def _instance(cell: Memristor, design: Design, dialect: Dialect, cells: CellStyle) -> str:
-    """What a cell is called; curved ones as their line is, for their letter depends on the dialect."""
+    """What a cell is called; nonlinear ones as their line is, for their letter depends on the dialect."""
     if design.arrays[cell.array].law.linear:
         return cells.instance(cell)
     return next(cells.lines(cell, design, dialect)).split()[0]

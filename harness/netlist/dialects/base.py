@@ -134,7 +134,7 @@ class Dialect(Protocol):
         """A resistor of that conductance, above 0 S."""
         ...
 
-    def curved(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:
+    def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:
         """A cell whose current is not proportional to its voltage; `name` begins without a letter."""
         ...
 
@@ -217,7 +217,7 @@ class CellStyle(Protocol):
 
 @dataclass(frozen=True)
 class ResistorCells:
-    """Cells as resistors at their programmed conductance, or as sources where their law is curved; no open cells."""
+    """Cells as resistors at their programmed conductance, or as sources where their law is nonlinear; no open cells."""
 
     name: str = "resistor"
     shows_open: bool = False
@@ -249,7 +249,7 @@ class ResistorCells:
         if law.linear:
             yield dialect.resistor(f"r{cell.name}", cell.a, cell.b, cell.siemens)
         else:
-            yield from dialect.curved(cell.name, cell.a, cell.b, cell.siemens, law)
+            yield from dialect.nonlinear_cell(cell.name, cell.a, cell.b, cell.siemens, law)
 
 
 RESISTORS = ResistorCells()

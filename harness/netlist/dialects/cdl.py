@@ -42,7 +42,7 @@ class Cdl:
     def resistor(self, name: str, a: str, b: str, siemens: float) -> str:  # noqa: D102
         return f"{name} {a} {b} {ohms(siemens)}"
 
-    def curved(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: ARG002
+    def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: ARG002
         """A resistor at the conductance for small signals; the cell's head says how the device curves."""
         return [self.resistor(f"r{name}", a, b, siemens)]
 

@@ -55,7 +55,7 @@ class Spectre:
     def resistor(self, name: str, a: str, b: str, siemens: float) -> str:  # noqa: D102
         return f"{name} ({a} {b}) resistor r={ohms(siemens)}"
 
-    def curved(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: D102
+    def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: D102
         return [f"b{name} ({a} {b}) bsource i={formula(a, b, siemens, law)}"]
 
     def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:  # noqa: D102

@@ -67,7 +67,7 @@ class Spice:
     def resistor(self, name: str, a: str, b: str, siemens: float) -> str:  # noqa: D102
         return f"{name} {a} {b} {ohms(siemens)}"
 
-    def curved(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: D102
+    def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: D102
         return [self.grammar.behavioural(name, a, b, formula(a, b, siemens, law))]
 
     def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:  # noqa: D102
@@ -155,7 +155,7 @@ class Spice:
 
 
 def formula(a: str, b: str, siemens: float, law: CellLaw, over: str = "v({a},{b})") -> str:
-    """The current of a curved cell from `a` to `b`."""
+    """The current of a nonlinear cell from `a` to `b`."""
     drop = over.format(a=a, b=b)
     if law.curve is Curve.SINH:
         return f"{siemens!r}*{law.volts!r}*sinh({1 / law.volts!r}*{drop})"

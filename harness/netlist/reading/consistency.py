@@ -21,7 +21,7 @@ _NEAR = 1e-9
 """Relative, of times."""
 
 
-def disagreement(folder: Path, dialect: Dialect) -> str:
+def inconsistency(folder: Path, dialect: Dialect) -> str:
     """Say in what both netlists, read statement by statement, and the map differ; nothing if they agree.
 
     Conductances that differ are counted, and the pair that is farthest apart is named. What cannot be read counts as

@@ -1,4 +1,4 @@
-"""What a package promises: the files that its manifest lists, and the voltages of its ``expected.csv``."""
+"""Expected results of a package: the files that its manifest lists, and the voltages of its ``expected.csv``."""
 
 import hashlib
 import math
@@ -36,7 +36,7 @@ class Inventory:
 
 
 @dataclass(frozen=True, eq=False)
-class Promise:
+class ExpectedResults:
     """A package's ``expected.csv``, its samples and outputs."""
 
     samples: tuple[str, ...]
@@ -93,8 +93,8 @@ def _hash(folder: Path, file: str) -> str:
     return hashlib.sha256(read_bytes(folder / file, NetlistError, most=FILE_LIMIT)).hexdigest()
 
 
-def read_promise(folder: Path, manifest: Mapping[str, Any], mapped: Mapping[str, Any]) -> Promise:
-    """What a package promises to its manifest's samples.
+def read_expected(folder: Path, manifest: Mapping[str, Any], mapped: Mapping[str, Any]) -> ExpectedResults:
+    """Return the voltages that a package expects for its manifest's samples.
 
     Raises:
         NetlistError: ``expected.csv`` is no table of a number for every sample, phase and node, or does not fit the
@@ -110,7 +110,7 @@ def read_promise(folder: Path, manifest: Mapping[str, Any], mapped: Mapping[str,
                 f"in {MANIFEST} in both phases"
             )
     volts = {p: np.array([[found[s, str(p), node] for node in nodes] for s in samples]) for p in Phase}
-    return Promise(samples, nodes, volts, tuple(_outputs(mapped, nodes)), times)
+    return ExpectedResults(samples, nodes, volts, tuple(_outputs(mapped, nodes)), times)
 
 
 def _samples(manifest: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float, ...]]:

@@ -64,7 +64,7 @@ _KINDS: dict[str, type[Element]] = {
 _SPARSEST = 100
 """Cells of arrays for each one that is not open, beyond the first `_OPEN_CELLS`."""
 _OPEN_CELLS = 1_000_000
-_CURVED = re.compile(r"[bg]\S* \S+ \S+ (?:i=|cur=)['{]?(?:([0-9.e+\-]+)\*|v\(\S+?\)\*\(([0-9.e+\-]+)\+).*")
+_NONLINEAR = re.compile(r"[bg]\S* \S+ \S+ (?:i=|cur=)['{]?(?:([0-9.e+\-]+)\*|v\(\S+?\)\*\(([0-9.e+\-]+)\+).*")
 
 
 def read_circuit(folder: Path, *, flat: bool = False) -> Circuit:
@@ -148,7 +148,7 @@ def _conductances(statements: list[Statement], mapped: Mapping[str, Any]) -> _Fo
             case "r":
                 siemens[cell, words[0]] = _siemens(statement, words[3])
             case "b" | "g":
-                if found := _CURVED.fullmatch(statement.text):
+                if found := _NONLINEAR.fullmatch(statement.text):
                     siemens[cell, words[0]] = _number(statement, found.group(1) or found.group(2))
             case "x":
                 calls[cell, words[0]] = words[-1]

@@ -60,7 +60,7 @@ def grid(
     draws: Draws | None = None,
     seeds: int | None = None,
     chips: int | None = None,
-    strangers: bool = False,
+    exclude_training_chip: bool = False,
     overrides: Sequence[str] = (),
 ) -> list[Point]:
     """Every combination of values, draws, seeds and chips; the first key changes slowest, the chip fastest.
@@ -71,7 +71,7 @@ def grid(
         draws: the same ones at every combination of values.
         seeds: every combination is trained with the seeds 0…seeds − 1; None keeps the experiment's own.
         chips: so many chips for every combination and seed, numbered from 0; None keeps the experiment's own.
-        strangers: among the numbers of `chips`, that of the experiment's own chip is left out.
+        exclude_training_chip: among the numbers of `chips`, that of the experiment's own chip is left out.
         overrides: ``key=value`` texts for all points.
 
     Raises:
@@ -84,7 +84,7 @@ def grid(
     first = [axis[0] for axis in axes if axis]
     drawn = [()] if draws is None else _drawn(experiment, draws, overrides, first)
     base = Experiment.load(experiment, overrides, swept=first).settings
-    copies = _copies(base, seeds, chips, strangers=strangers)
+    copies = _copies(base, seeds, chips, exclude_training_chip=exclude_training_chip)
     changes = [(*values, *draw, *copy) for values in product(*axes) for draw in drawn for copy in copies]
     if not changes:
         raise ExperimentError("a sweep without points; give every key at least one value, and at least one seed")
@@ -108,7 +108,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _copies(base: Settings, seeds: int | None, chips: int | None, *, strangers: bool) -> list[tuple[str, ...]]:
+def _copies(
+    base: Settings, seeds: int | None, chips: int | None, *, exclude_training_chip: bool
+) -> list[tuple[str, ...]]:
     """Changes for each seed and chip."""
     trained = [()] if seeds is None else [(f"--seeds training.seed={seed}",) for seed in range(seeds)]
     if chips is None:
@@ -117,7 +119,7 @@ def _copies(base: Settings, seeds: int | None, chips: int | None, *, strangers: 
     for seed, change in enumerate(trained):
         usual = base.training.seed if seeds is None else seed
         own = usual if base.variation.seed is None else base.variation.seed
-        numbers = [number for number in range(chips + 1) if not strangers or number != own][:chips]
+        numbers = [number for number in range(chips + 1) if not exclude_training_chip or number != own][:chips]
         copies += [(*change, f"--chips {_CHIP}={number}") for number in numbers]
     return copies
 
