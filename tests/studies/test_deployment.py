@@ -2,9 +2,12 @@
 
 import json
 import math
+import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -149,6 +152,27 @@ def test_one_command_draws_trained_deployed_and_tuned(tmp_path: Path) -> None:
     assert len({row["deployed_loss"] for row in rows}) == 3
     assert {row["run"].partition("/")[0] for row in rows} == {"deployed"}
     assert command("--resume", "taken", "--json", cwd=tmp_path).stdout.count("deployed_loss") == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda file: file.symlink_to("nothing"), "result.json: there is no such file"),
+        (lambda file: file.symlink_to("/dev/zero"), "result.json: it is a device, not a plain file"),
+        (os.mkfifo, "result.json: it is a named pipe, not a plain file"),
+        (Path.mkdir, "result.json: it is a folder, not a plain file"),
+    ],
+)
+def test_a_run_is_deployed_only_when_its_files_are_plain(
+    tmp_path: Path, make: Callable[[Path], object], message: str
+) -> None:
+    run = Experiment.load("xor", ["chip.kind=nodal"]).create_run(tmp_path / "run").path
+    make(run / "result.json")
+    points = grid("xor", {NOISE: ["0.1"]}, overrides=["chip.kind=nodal"])
+    deployment = replace(Deployment.of("xor", overrides=["chip.kind=nodal"]), run=run)
+    with pytest.raises(RunError, match=message):
+        Sweep.create(tmp_path / "out", points, deployment=deployment)
+    assert list(tmp_path.iterdir()) == [run]
 
 
 def test_a_stopped_deployment_goes_on(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ of the origin on its own chip.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
@@ -33,7 +32,7 @@ from harness.errors import PictureError, RunError
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import Settings, merged
 from harness.files.locking import alone_in
-from harness.files.reading import TABLE_LIMIT, parse_json, read_text
+from harness.files.reading import TABLE_LIMIT, parse_json, read_bytes, read_text
 from harness.files.writing import whole_folder, write_atomic
 from harness.studies.sweep.deployment import Deployment
 from harness.studies.sweep.executors import in_processes
@@ -120,9 +119,7 @@ class Sweep:
         try:
             with whole_folder(path) as made:
                 if deployment is not None and deployment.run is not None:
-                    (made / "origins").mkdir()
-                    origin = made / "origins" / deployment.origins[0].name
-                    shutil.copytree(deployment.run, origin, ignore=shutil.ignore_patterns(".*"))
+                    _copy_run(deployment.run, made / "origins" / deployment.origins[0].name)
                 write_atomic(made / SWEEP, _json(content))
         except FileExistsError as error:
             raise RunError(exists) from error
@@ -209,6 +206,18 @@ class Sweep:
 def _json(content: dict[str, Any]) -> bytes:
     """UTF-8; a path that is not becomes an escape of JSON's, which reads back as the same path."""
     return json.dumps(content, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def _copy_run(run: Path, to: Path) -> None:
+    """Copy the plain files of a run; names that begin with a dot are left out.
+
+    Raises:
+        RunError: something in the run is no plain file, such as a pipe or a link to nothing.
+    """
+    to.mkdir(parents=True)
+    for file in sorted(run.iterdir()):
+        if not file.name.startswith("."):
+            write_atomic(to / file.name, read_bytes(file, RunError, most=TABLE_LIMIT))
 
 
 def _written(point: Point) -> dict[str, Any]:
