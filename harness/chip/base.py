@@ -52,26 +52,21 @@ class Chip(Protocol):
     @property
     def circuit(self) -> Circuit:
         """The topology and its limits (the conductances in it are those of the start)."""
-        ...
 
     @property
     def conductances(self) -> Conductances:
         """What is programmed now: S, one array per trainable array of the circuit."""
-        ...
 
     @property
     def ledger(self) -> Ledger:
         """What was asked of it so far."""
-        ...
 
     @property
     def simulator_seconds(self) -> float | None:
         """Time spent inside a simulator's analyses so far, s; None where there is no simulator."""
-        ...
 
     def set_step_key(self, numbers: Sequence[int]) -> None:
         """Say which step of which epoch begins, so that a chip's random imperfections can be repeated."""
-        ...
 
     def program(self, conductances: Sequence[Array]) -> None:
         """Set every conductance (S).
@@ -79,7 +74,6 @@ class Chip(Protocol):
         Raises:
             CircuitError: a value is outside its array's range; nothing is changed then.
         """
-        ...
 
     def adjust(self, wanted: Sequence[Array]) -> Conductances:
         """Change conductances by `wanted` (S) as far as their range allows; returns what was really written (S).
@@ -87,7 +81,6 @@ class Chip(Protocol):
         Raises:
             ChipError: a wanted change is not finite.
         """
-        ...
 
     def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Let the network settle under each drive, and read it. All drives have the same number of samples.
@@ -98,11 +91,9 @@ class Chip(Protocol):
             ConvergenceError: a sample did not settle; names sample and phase.
             ChipError: the drive does not fit the circuit, or the simulator failed.
         """
-        ...
 
     def close(self) -> None:
         """Release what the chip holds; it cannot be used afterwards."""
-        ...
 
 
 class SimulatedChip(ABC):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from typing_extensions import override
 
 from harness.devices.switching import Memristor, bounded, check_positive, check_resistances, kept_inside
 from harness.errors import CircuitError
@@ -59,13 +60,13 @@ class LinearIonDrift(Memristor):
         """µ R_on / D² in 1/(A s)."""
         return self.mobility * self.on_resistance / self.thickness**2
 
+    @override
     def current(self, volts: Array | float, state: Array | float) -> Array:
-        """See `Memristor`."""
         x = bounded(state)
         return np.asarray(volts) / (self.off_resistance + (self.on_resistance - self.off_resistance) * x)
 
+    @override
     def rate(self, volts: Array | float, state: Array | float) -> Array:
-        """See `Memristor`."""
         current = self.current(volts, state)
         return kept_inside(self.drift * current * self._slowed(current, bounded(state)), state)
 
@@ -128,14 +129,14 @@ class Yakopcic(Memristor):
             if not 0 <= value < np.inf:
                 raise CircuitError(f"Yakopcic: {name} {value:g} must be finite and not below 0")
 
+    @override
     def current(self, volts: Array | float, state: Array | float) -> Array:
-        """See `Memristor`."""
         v = np.asarray(volts, float)
         amplitude = np.where(v >= 0, self.positive_amplitude, self.negative_amplitude)
         return amplitude * bounded(state) * np.sinh(self.curvature * v)
 
+    @override
     def rate(self, volts: Array | float, state: Array | float) -> Array:
-        """See `Memristor`."""
         v, x = np.asarray(volts, float), bounded(state)
         up = self.positive_speed * (np.exp(np.maximum(v, self.positive_threshold)) - np.exp(self.positive_threshold))
         down = self.negative_speed * (np.exp(np.maximum(-v, self.negative_threshold)) - np.exp(self.negative_threshold))
@@ -183,13 +184,13 @@ class Vteam(Memristor):
             if not 1 <= power <= 20:
                 raise CircuitError(f"VTEAM: {name} {power:g} must lie in 1…20")
 
+    @override
     def current(self, volts: Array | float, state: Array | float) -> Array:
-        """See `Memristor`."""
         x = bounded(state)
         return np.asarray(volts) / (self.off_resistance + (self.on_resistance - self.off_resistance) * x)
 
+    @override
     def rate(self, volts: Array | float, state: Array | float) -> Array:
-        """See `Memristor`."""
         v = np.asarray(volts, float)
         on = self.on_speed / self.length * np.maximum(-v / self.on_threshold - 1, 0.0) ** self.on_power
         off = self.off_speed / self.length * np.maximum(v / self.off_threshold - 1, 0.0) ** self.off_power

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from harness.devices.switching import Memristor, bounded, check_positive, check_resistances, kept_inside
 from harness.errors import CircuitError
@@ -75,12 +76,12 @@ class StanfordGap(Memristor):
         """Return the gap g in m."""
         return self.gap_max - (self.gap_max - self.gap_min) * bounded(state)
 
+    @override
     def current(self, volts: Array | float, state: Array | float) -> Array:
-        """See `Memristor`."""
         return self.amplitude * np.exp(-self.gap(state) / self.gap_scale) * np.sinh(np.asarray(volts) / self.volt_scale)
 
+    @override
     def rate(self, volts: Array | float, state: Array | float) -> Array:
-        """See `Memristor`."""
         v, gap = np.asarray(volts, float), self.gap(state)
         gamma = self.enhancement - self.enhancement_loss * (gap / 1e-9) ** self.enhancement_power
         kelvin = self.ambient + np.abs(v * self.current(v, state)) * self.thermal_resistance
@@ -153,12 +154,12 @@ class DataDriven(Memristor):
         """Return R in Ω."""
         return self.off_resistance - (self.off_resistance - self.on_resistance) * bounded(state)
 
+    @override
     def current(self, volts: Array | float, state: Array | float) -> Array:
-        """See `Memristor`."""
         return self.amplitude * np.sinh(self.curvature * np.asarray(volts, float)) / self.resistance(state)
 
+    @override
     def rate(self, volts: Array | float, state: Array | float) -> Array:
-        """See `Memristor`."""
         v, ohms = np.asarray(volts, float), self.resistance(state)
         below = np.maximum(self.off_bound + self.off_bound_slope * v - ohms, 0.0)
         above = np.maximum(ohms - self.on_bound - self.on_bound_slope * v, 0.0)

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
+from typing_extensions import override
 
 from harness.devices.switching import Memristor, after_pulse
 from harness.errors import CircuitError
@@ -29,7 +30,6 @@ class PulseResponse(Protocol):
     @property
     def bounds(self) -> tuple[float, float]:
         """g_min and g_max in S."""
-        ...
 
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:
         """Return the conductances (S, same shape) after `pulses`; a cell without a pulse keeps its value to the bit.
@@ -37,11 +37,10 @@ class PulseResponse(Protocol):
         Raises:
             CircuitError: pulses that are neither truth values nor whole numbers.
         """
-        ...
 
 
 @dataclass(frozen=True)
-class LinearStep:
+class LinearStep(PulseResponse):
     """Equal steps up to hard bounds (aihwkit's ConstantStep).
 
     Raises:
@@ -64,19 +63,19 @@ class LinearStep:
                 raise CircuitError(f"linear step: step {name} {show(step, 'S')} must be finite and above 0 S")
 
     @property
+    @override
     def bounds(self) -> tuple[float, float]:
-        """See `PulseResponse`."""
         return self.g_min, self.g_max
 
+    @override
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:
-        """See `PulseResponse`."""
         count = signed(pulses)
         moved = conductance + np.where(count > 0, self.step_up, self.step_down) * count
         return np.where(count == 0, conductance, np.clip(moved, self.g_min, self.g_max))
 
 
 @dataclass(frozen=True)
-class SoftBounds:
+class SoftBounds(PulseResponse):
     """Every pulse takes a fixed fraction of the way left: Δg = +s (g_max − g) or −s (g − g_min).
 
     It is aihwkit's SoftBounds, and `ExponentialStep` with a curvature so high that the bound is never quite reached.
@@ -101,12 +100,12 @@ class SoftBounds:
                 raise CircuitError(f"soft bounds: fraction {name} {fraction:g} must be above 0 and at most 1")
 
     @property
+    @override
     def bounds(self) -> tuple[float, float]:
-        """See `PulseResponse`."""
         return self.g_min, self.g_max
 
+    @override
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:
-        """See `PulseResponse`."""
         count = signed(pulses)
         left = (1 - np.where(count > 0, self.fraction_up, self.fraction_down)) ** np.abs(count)
         goal = np.where(count > 0, self.g_max, self.g_min)
@@ -115,7 +114,7 @@ class SoftBounds:
 
 
 @dataclass(frozen=True)
-class ExponentialStep:
+class ExponentialStep(PulseResponse):
     """NeuroSim's law: the whole range in P pulses along (1 − e^(−νp/P)) / (1 − e^−ν), from any g on that curve.
 
     The curve of MLP+NeuroSim (Chen, Peng & Yu 2017, IEDM, 6.1) with ν = P/A; 0 is a straight line. ν is above 0
@@ -149,10 +148,11 @@ class ExponentialStep:
                 raise CircuitError(f"exponential step: curvature {name} {curvature:g} must lie in ±{_STEEPEST:g}")
 
     @property
+    @override
     def bounds(self) -> tuple[float, float]:
-        """See `PulseResponse`."""
         return self.g_min, self.g_max
 
+    @override
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:
         """See `PulseResponse`; any number of pulses at once, exactly."""
         count = signed(pulses)
@@ -166,7 +166,7 @@ class ExponentialStep:
 
 
 @dataclass(frozen=True, eq=False)
-class PulseCurves:
+class PulseCurves(PulseResponse):
     """Levels passed pulse by pulse, straight between them: measured curves, or the positions of a potentiometer.
 
     Raises:
@@ -188,10 +188,12 @@ class PulseCurves:
                 raise CircuitError(f"pulse curve {name}: levels {where} and {where + 1}, {levels}, are out of order")
 
     @property
+    @override
     def bounds(self) -> tuple[float, float]:
         """See `PulseResponse`; of both curves together."""
         return float(min(self.up[0], self.down[-1])), float(max(self.up[-1], self.down[0]))
 
+    @override
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:
         """See `PulseResponse`; a cell beyond the end of a curve stays where it is."""
         count = signed(pulses)
@@ -214,7 +216,7 @@ class WritePulse:
 
 
 @dataclass(frozen=True, eq=False)
-class PulseTable:
+class PulseTable(PulseResponse):
     """A table of g before and after one pulse, straight between its points; made by `pulse_table`."""
 
     before: Array
@@ -225,10 +227,11 @@ class PulseTable:
     """S, ``[points]``."""
 
     @property
+    @override
     def bounds(self) -> tuple[float, float]:
-        """See `PulseResponse`."""
         return float(self.before[0]), float(self.before[-1])
 
+    @override
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:
         """See `PulseResponse`; pulse after pulse."""
         count = np.broadcast_to(signed(pulses), np.broadcast_shapes(np.shape(pulses), conductance.shape))
@@ -260,7 +263,7 @@ def pulse_table(model: Memristor, up: WritePulse, down: WritePulse, points: int 
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
+class Spread(PulseResponse):
     """A response whose devices differ and whose pulses scatter; with both strengths 0 it is the response, to the bit.
 
     Every device multiplies its mean steps by its own factor 1 + σ N(0, 1), not below 0, drawn once; every pulse adds
@@ -276,10 +279,11 @@ class Spread:
     """One a device, in the shape of the array; None where devices do not differ."""
 
     @property
+    @override
     def bounds(self) -> tuple[float, float]:
-        """See `PulseResponse`."""
         return self.response.bounds
 
+    @override
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:
         """See `PulseResponse`.
 

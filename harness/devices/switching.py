@@ -38,11 +38,9 @@ class Memristor(Protocol):
 
     def current(self, volts: Array | float, state: Array | float) -> Array:
         """Return A at `volts` (V); a state outside 0…1 counts as the bound."""
-        ...
 
     def rate(self, volts: Array | float, state: Array | float) -> Array:
         """Return dx/dt in 1/s at `volts` (V)."""
-        ...
 
     def conductance(self, state: Array | float) -> Array:
         """Return the conductance at `READ_VOLTS` in S, in the shape of `state`."""

@@ -10,6 +10,8 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Protocol
 
+from typing_extensions import override
+
 from harness.errors import SimulatorError
 from harness.exchange.simulators.base import Program, ask, run
 from harness.exchange.simulators.child import Limits, in_child
@@ -22,19 +24,13 @@ _SUBCIRCUIT = re.compile(r"^\.SUBCKT (\w+)", re.MULTILINE | re.IGNORECASE)
 class Tool(Protocol):
     """Compares netlists."""
 
-    @property
-    def name(self) -> str:
-        """As people call it."""
-        ...
-
-    @property
-    def searched(self) -> str:
-        """Where it is looked for."""
-        ...
+    name: str
+    """As people call it."""
+    searched: str
+    """Where it is looked for."""
 
     def version(self) -> str | None:
         """What this machine has; None for nothing."""
-        ...
 
     def difference(self, first: str, second: str) -> str:
         """What differs between two CDL texts that the reader has checked; nothing where they are the same network.
@@ -42,24 +38,25 @@ class Tool(Protocol):
         Raises:
             SimulatorError: it could not read them.
         """
-        ...
 
 
-class Netgen:
+class Netgen(Tool):
     """Values within its own tolerance."""
 
     name = "Netgen"
     _program = Program("NETGEN", ("netgen-lvs",))
     searched = _program.searched
 
-    def version(self) -> str | None:  # noqa: D102 - said once, on the protocol
+    @override
+    def version(self) -> str | None:
         path = self._program.found()
         if path is None:
             return None
         said = re.search(r"Netgen ([\d.]+)", ask(self.name, [path, "-batch", "quit"]))
         return said.group(1) if said else f"unknown ({path})"
 
-    def difference(self, first: str, second: str) -> str:  # noqa: D102
+    @override
+    def difference(self, first: str, second: str) -> str:
         path = self._program.found()
         if path is None:
             raise SimulatorError(f"Netgen is not here (searched {self.searched})")
@@ -79,16 +76,18 @@ class Netgen:
         return verdict.removeprefix("Result: ").rstrip(".") or "no result"
 
 
-class KLayout:
+class KLayout(Tool):
     """Values within one part in a million; cells that hold devices are opened."""
 
     name = "KLayout"
     searched = "Python package klayout"
 
-    def version(self) -> str | None:  # noqa: D102 - said once, on the protocol
+    @override
+    def version(self) -> str | None:
         return metadata.version("klayout") if util.find_spec("klayout") else None
 
-    def difference(self, first: str, second: str) -> str:  # noqa: D102
+    @override
+    def difference(self, first: str, second: str) -> str:
         return in_child(self.name, _limits(first, second), _compared, first, second)
 
 

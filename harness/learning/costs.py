@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from scipy.special import log_softmax, softmax
+from typing_extensions import override
 
 from harness.errors import ExperimentError
 from harness.measurement import Array
@@ -18,40 +19,37 @@ class Cost(Protocol):
 
     def values(self, outputs: Array, targets: Array) -> Array:
         """C of each sample, V², ``[batch]``."""
-        ...
 
     def slopes(self, outputs: Array, targets: Array) -> Array:
         """∂C/∂v of each sample, V, ``[batch, outputs]``."""
-        ...
 
     def score(self, outputs: Array, targets: Array) -> float:
         """How good the outputs are, at most 1: the share of right classes, or R² where targets are values."""
-        ...
 
 
 @dataclass(frozen=True)
-class SquaredError:
+class SquaredError(Cost):
     """C = ½ Σ (y − v)² over the outputs; its nudge is a spring of conductance β (Kendall et al. 2020, eq. 9)."""
 
     classes: bool = True
     """Whether targets mark a class; else they are values."""
 
+    @override
     def values(self, outputs: Array, targets: Array) -> Array:
-        """See `Cost`."""
         difference = targets - outputs
         return 0.5 * (difference * difference).sum(axis=1)
 
+    @override
     def slopes(self, outputs: Array, targets: Array) -> Array:
-        """See `Cost`."""
         return outputs - targets
 
+    @override
     def score(self, outputs: Array, targets: Array) -> float:
-        """See `Cost`."""
         return accuracy(outputs, targets) if self.classes else explained(outputs, targets)
 
 
 @dataclass(frozen=True)
-class SoftmaxCrossEntropy:
+class SoftmaxCrossEntropy(Cost):
     """C = −T² Σ p log softmax(v / T): the outputs are logits in units of the temperature T (V).
 
     The factor T² keeps C in V² and its slope T (softmax(v / T) − p) in V. The target distribution p is the target
@@ -68,17 +66,17 @@ class SoftmaxCrossEntropy:
         if not self.temperature > 0:
             raise ExperimentError(f"softmax cross-entropy: temperature {self.temperature:g} V must be above 0")
 
+    @override
     def values(self, outputs: Array, targets: Array) -> Array:
-        """See `Cost`."""
         weighted = _distribution(targets) * log_softmax(outputs / self.temperature, axis=1)
         return np.asarray(-(self.temperature**2) * weighted.sum(axis=1))
 
+    @override
     def slopes(self, outputs: Array, targets: Array) -> Array:
-        """See `Cost`."""
         return np.asarray(self.temperature * (softmax(outputs / self.temperature, axis=1) - _distribution(targets)))
 
+    @override
     def score(self, outputs: Array, targets: Array) -> float:
-        """See `Cost`."""
         return accuracy(outputs, targets)
 
 

@@ -27,7 +27,6 @@ class Readings(Protocol):
     @property
     def free(self) -> Reading:
         """The free phase, before the update."""
-        ...
 
 
 class LearningRule(Protocol):
@@ -35,11 +34,9 @@ class LearningRule(Protocol):
 
     def measure(self, chip: Chip, batch: Batch, rng: np.random.Generator) -> Any:
         """Whatever the rule asks of the chip for one batch: `Readings` of a kind of its own."""
-        ...
 
     def gradient(self, readings: Any) -> Conductances:
         """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
-        ...
 
 
 @dataclass(frozen=True)

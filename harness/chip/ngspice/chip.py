@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from harness.chip.base import Ledger, SimulatedChip, refuse_unstable
 from harness.chip.ngspice.session import BatchDeck, Session, Unsettled, open_session
@@ -58,10 +59,12 @@ class NgspiceChip(SimulatedChip):
         return self._simulators.workers
 
     @property
-    def simulator_seconds(self) -> float:  # noqa: D102 - said once, on the protocol
+    @override
+    def simulator_seconds(self) -> float:
         return self.work.elapsed
 
-    def close(self) -> None:  # noqa: D102
+    @override
+    def close(self) -> None:
         self._simulators.close()
 
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
@@ -123,7 +126,8 @@ class FullNetlistChip(SimulatedChip):
         self._vectors = tuple(f"v({node.lower()})" for node in circuit.nodes)
 
     @property
-    def simulator_seconds(self) -> float:  # noqa: D102
+    @override
+    def simulator_seconds(self) -> float:
         return self._session.analysis_seconds
 
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:

@@ -18,9 +18,11 @@ from importlib import metadata
 from threading import Lock
 from typing import Any
 
+from typing_extensions import override
+
 from harness.chip.ngspice.session import open_session
 from harness.chip.ngspice.tasks import Answer, Task, all_settled, perform
-from harness.chip.ngspice.worker import Settled
+from harness.chip.ngspice.worker import Settled, Simulators
 from harness.circuit import SettlingJob
 from harness.errors import ChipError, ConvergenceError, HarnessError, NgspiceMissing, SimulatorError
 from harness.netlist.tolerances import Tolerances
@@ -52,7 +54,7 @@ class Software:
         return cls(metadata.version("harness"), ngspice, metadata.version("numpy"))
 
 
-class Cluster:
+class Cluster(Simulators):
     """`Simulators` on the workers of a running Dask cluster, each a process of one thread.
 
     A task whose worker is lost is done again by another one; while there is none, it waits. Voltages are the same bit
@@ -81,6 +83,7 @@ class Cluster:
             self.close()
             raise
 
+    @override
     def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:
         """See `Simulators.settle`.
 

@@ -3,9 +3,11 @@
 from collections import Counter, deque
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from harness.chip.ngspice.session import open_session
 from harness.chip.ngspice.tasks import Answer, Task, all_settled, perform
-from harness.chip.ngspice.worker import Settled
+from harness.chip.ngspice.worker import Settled, Simulators
 from harness.circuit import SettlingJob
 from harness.errors import SimulatorError
 from harness.netlist.tolerances import Tolerances
@@ -14,7 +16,7 @@ from harness.processes.pool import Workers
 _ATTEMPTS = 3
 
 
-class WorkerPool:
+class WorkerPool(Simulators):
     """`Simulators` in processes of this machine; where a chunk is settled never shows in its voltages.
 
     Workers are started when they are first needed and stay until `close`. One that dies is replaced, and its task done
@@ -30,6 +32,7 @@ class WorkerPool:
         self._tolerances = tolerances
         self._processes = Workers(workers, prepare)
 
+    @override
     def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:
         """See `Simulators.settle`. The pool stays usable after an error.
 

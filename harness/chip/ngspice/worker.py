@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from typing_extensions import override
 
 from harness.chip.ngspice.session import BatchDeck, Unsettled, open_session
 from harness.chip.nodal import newton
@@ -46,10 +47,8 @@ class Settled:
 class Simulators(Protocol):
     """One ngspice or many, here or elsewhere."""
 
-    @property
-    def workers(self) -> int:
-        """How many settle at the same time."""
-        ...
+    workers: int
+    """How many settle at the same time."""
 
     def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:
         """Settle each, in any order; results come in the order given.
@@ -58,14 +57,12 @@ class Simulators(Protocol):
             ConvergenceError: a sample did not settle; `sample` counts within its settling, `settling` says which.
             ChipError: a simulator failed.
         """
-        ...
 
     def close(self) -> None:
         """End every process that was started."""
-        ...
 
 
-class OneSimulator:
+class OneSimulator(Simulators):
     """The ngspice of this process.
 
     Raises:
@@ -78,10 +75,12 @@ class OneSimulator:
         self._tolerances = tolerances
         open_session()
 
-    def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:  # noqa: D102 - said once, on the protocol
+    @override
+    def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:
         return [settle_in_ngspice(settling, self._tolerances, k) for k, settling in enumerate(settlings)]
 
-    def close(self) -> None:  # noqa: D102 - the session belongs to the process
+    @override
+    def close(self) -> None:
         pass
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import bmat, csc_matrix, csr_matrix
 from scipy.sparse.linalg import SuperLU, splu
+from typing_extensions import override
 
 from harness.circuit.reduction.linear import clamped_solution
 from harness.measurement import Array, Index
@@ -34,7 +35,6 @@ class Jacobian(Protocol):
 
     def forget(self) -> None:
         """Drop what was kept of former matrices."""
-        ...
 
     def step(
         self, entries: Callable[[], Array], border: Border, residual: Array, missing: Array | None
@@ -50,10 +50,9 @@ class Jacobian(Protocol):
         Raises:
             LinAlgError: the equations are singular.
         """
-        ...
 
 
-class Dense:
+class Dense(Jacobian):
     """A matrix per sample, in which unknowns that nothing joins to each other are eliminated by their diagonal."""
 
     def __init__(self, size: int, places: Index, alone: Logical) -> None:
@@ -69,10 +68,12 @@ class Dense:
             shape = len(self._alone if up else self._rest), len(self._alone if left else self._rest)
             self._parts.append((chosen, place[rows[chosen]] * shape[1] + place[columns[chosen]], shape))
 
-    def forget(self) -> None:  # noqa: D102 - said once, on the protocol
+    @override
+    def forget(self) -> None:
         return
 
-    def step(  # noqa: D102
+    @override
+    def step(
         self, entries: Callable[[], Array], border: Border, residual: Array, missing: Array | None
     ) -> tuple[Array, bool]:
         values = entries()
@@ -118,7 +119,7 @@ def unjoined(size: int, places: Index, barred: Logical) -> Logical:
     return alone
 
 
-class Sparse:
+class Sparse(Jacobian):
     """One sample at a time; its factors are kept until they are to be forgotten."""
 
     def __init__(self, size: int, places: Index) -> None:
@@ -127,10 +128,12 @@ class Sparse:
         self._factors: SuperLU | None = None
         self._clamped = False
 
-    def forget(self) -> None:  # noqa: D102 - said once, on the protocol
+    @override
+    def forget(self) -> None:
         self._factors = None
 
-    def step(  # noqa: D102
+    @override
+    def step(
         self, entries: Callable[[], Array], border: Border, residual: Array, missing: Array | None
     ) -> tuple[Array, bool]:
         clamped = missing is not None

@@ -77,23 +77,18 @@ class Deck:
 class Simulator(Protocol):
     """A program or library."""
 
-    @property
-    def name(self) -> str:
-        """As people call it."""
-        ...
+    name: str
+    """As people call it."""
 
     @property
     def searched(self) -> str:
         """Where it is looked for."""
-        ...
 
     def version(self) -> str | None:
         """What this machine has; None for nothing."""
-        ...
 
     def reads(self, dialect: Dialect) -> bool:
         """Whether it takes a dialect's files."""
-        ...
 
     def volts(self, deck: Deck) -> Array:
         """V of the deck's nets in the middle of each sample, ``[samples, nets]``.
@@ -101,7 +96,6 @@ class Simulator(Protocol):
         Raises:
             SimulatorError: it did not take the files or found no solution.
         """
-        ...
 
 
 @dataclass(frozen=True)

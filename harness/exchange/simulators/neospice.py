@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from importlib import metadata, util
 
 import numpy as np
+from typing_extensions import override
 
 from harness.errors import SimulatorError
-from harness.exchange.simulators.base import Deck, sampled
+from harness.exchange.simulators.base import Deck, Simulator, sampled
 from harness.exchange.simulators.child import in_child
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
@@ -19,7 +20,7 @@ _PARAMETER = re.compile(r"\.param (\w+)=(\S+)")
 _NAMED = re.compile(r"\{(\w+)\}$")
 
 
-class Neospice:
+class Neospice(Simulator):
     """Reads the dialect of ngspice.
 
     It takes numbers only at controlled sources, so parameters come to it by value.
@@ -28,13 +29,16 @@ class Neospice:
     name = "neospice"
     searched = "Python package neospice"
 
-    def version(self) -> str | None:  # noqa: D102 - said once, on the protocol
+    @override
+    def version(self) -> str | None:
         return metadata.version("neospice") if util.find_spec("neospice") else None
 
-    def reads(self, dialect: Dialect) -> bool:  # noqa: D102
+    @override
+    def reads(self, dialect: Dialect) -> bool:
         return dialect.name == "ngspice"
 
-    def volts(self, deck: Deck) -> Array:  # noqa: D102
+    @override
+    def volts(self, deck: Deck) -> Array:
         lines = list(deck.network())
         if len(lines) > _MOST_LINES:
             raise SimulatorError(f"neospice is too slow for {len(lines):,} lines (at most {_MOST_LINES:,})")

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from harness.chip.ngspice.session import find_library, open_session
 from harness.errors import NgspiceMissing
-from harness.exchange.simulators.base import Deck, sampled
+from harness.exchange.simulators.base import Deck, Simulator, sampled
 from harness.exchange.simulators.child import BRIEF, in_child
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
@@ -13,22 +15,25 @@ from harness.netlist.tolerances import Conditions, options_of
 _AT_ONCE = 20
 
 
-class Ngspice:
+class Ngspice(Simulator):
     """Reads what the dialects of SPICE have in common; Spectre's statements come to it in SPICE's words."""
 
     name = "ngspice"
     searched = "$NGSPICE_LIBRARY_PATH, then the system's libngspice"
 
-    def version(self) -> str | None:  # noqa: D102 - said once, on the protocol
+    @override
+    def version(self) -> str | None:
         try:
             find_library()
         except NgspiceMissing:
             return None
         return in_child(self.name, BRIEF, _version)
 
-    def reads(self, dialect: Dialect) -> bool:  # noqa: D102
+    @override
+    def reads(self, dialect: Dialect) -> bool:
         return dialect.has_testbench
 
+    @override
     def volts(self, deck: Deck) -> Array:
         """See `Simulator`.
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
 from harness.errors import SimulatorError
-from harness.exchange.simulators.base import Deck, Program, ask, run, sampled
+from harness.exchange.simulators.base import Deck, Program, Simulator, ask, run, sampled
 from harness.exchange.simulators.raw import read_raw
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
@@ -16,7 +17,7 @@ from harness.netlist.reading.statements import text_of
 
 
 @dataclass(frozen=True)
-class ProgramSimulator:
+class ProgramSimulator(Simulator):
     """A program that reads a testbench and writes a raw file."""
 
     name: str
@@ -30,10 +31,12 @@ class ProgramSimulator:
     """The raw file for a testbench."""
 
     @property
-    def searched(self) -> str:  # noqa: D102 - said once, on the protocol
+    @override
+    def searched(self) -> str:
         return self.program.searched
 
-    def version(self) -> str | None:  # noqa: D102
+    @override
+    def version(self) -> str | None:
         path = self.program.found()
         if path is None:
             return None
@@ -43,10 +46,12 @@ class ProgramSimulator:
             said = ""
         return said.splitlines()[0].strip() if said else f"unknown ({path})"
 
-    def reads(self, dialect: Dialect) -> bool:  # noqa: D102
+    @override
+    def reads(self, dialect: Dialect) -> bool:
         return dialect.name == self.dialect
 
-    def volts(self, deck: Deck) -> Array:  # noqa: D102
+    @override
+    def volts(self, deck: Deck) -> Array:
         path = self.program.found()
         if path is None:
             raise SimulatorError(f"{self.name} is not here (searched {self.searched})")

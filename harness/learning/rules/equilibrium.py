@@ -11,6 +11,8 @@ error is of order β with one side nudged, and of order β² when β and −β a
 from enum import StrEnum
 from typing import final
 
+from typing_extensions import override
+
 from harness.circuit import Circuit
 from harness.errors import ExperimentError
 from harness.learning.costs import Cost, SquaredError
@@ -66,8 +68,8 @@ class EquilibriumPropagation(Contrast):
         self.cure = f"the nudge's β is {show(beta, 'S')}; lower rule.beta"
         self.waits = nudging is Nudging.CURRENT
 
+    @override
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:
-        """See `Contrast.nudge`."""
         if self._nudging is Nudging.SPRING:
             return Spring(strength, targets)
         return Injection(-strength * self._cost.slopes(free, targets))

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Protocol, final
 
 import numpy as np
+from typing_extensions import override
 
 from harness.circuit import Circuit
 from harness.circuit.scaling import is_reciprocal
@@ -40,11 +41,9 @@ class Measurable(Protocol):
     @property
     def conductances(self) -> Conductances:
         """See `harness.chip.base.Chip`."""
-        ...
 
     def measure(self, drives: list[Drive]) -> tuple[Reading, ...]:
         """See `harness.chip.base.Chip`."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +175,6 @@ class GeneralizedEquilibriumPropagation(Contrast):
         self.order, self._nudge = order, nudge
         self.cure = f"the nudge's strength is {strength:g}; lower it"
 
+    @override
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:
-        """See `Contrast.nudge`."""
         return self._nudge(strength, free, targets)

@@ -7,6 +7,7 @@ writes the whole multiples of a threshold ε in it, and leaves the rest in the s
 from dataclasses import dataclass, replace
 
 import numpy as np
+from typing_extensions import override
 
 from harness.errors import ExperimentError
 from harness.learning.updates.updates import UpdateRule, UpdateState
@@ -15,7 +16,7 @@ from harness.units import show
 
 
 @dataclass(frozen=True)
-class AccumulatedUpdate:
+class AccumulatedUpdate(UpdateRule):
     """An update rule whose changes are summed, cell by cell; only whole multiples of a threshold are let through.
 
     The sums are the last slot of the state, S. A threshold of 0 is the inner rule bit for bit.
@@ -32,13 +33,13 @@ class AccumulatedUpdate:
         if not 0 <= self.threshold < np.inf:
             raise ExperimentError(f"update: threshold {show(self.threshold, 'S')} must be finite and not negative")
 
+    @override
     def init(self, conductances: Conductances) -> UpdateState:
-        """See `UpdateRule`."""
         state = self.update.init(conductances)
         return replace(state, slots=(*state.slots, tuple(np.zeros_like(g) for g in conductances)))
 
+    @override
     def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:
-        """See `UpdateRule`."""
         *inner, sums = state.slots
         change, after = self.update.step(gradient, replace(state, slots=tuple(inner)))
         if self.threshold == 0:
@@ -48,6 +49,7 @@ class AccumulatedUpdate:
         rest = tuple(kept - out for kept, out in zip(sums, written, strict=True))
         return written, replace(after, slots=(*after.slots, rest))
 
+    @override
     def scaled(self, factor: float) -> "AccumulatedUpdate":
         """See `UpdateRule`; the threshold stays."""
         return replace(self, update=self.update.scaled(factor))

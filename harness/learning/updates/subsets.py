@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from harness.circuit import Circuit
 from harness.errors import ExperimentError
@@ -27,21 +28,21 @@ class Choice(Protocol):
 
     def masks(self, gradient: Conductances) -> Masks:
         """For a gradient (V²/S)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
+class Chosen(Choice):
     """The same cells in every step."""
 
     chosen: Masks
 
-    def masks(self, gradient: Conductances) -> Masks:  # noqa: ARG002, D102 - said once, on the protocol
+    @override
+    def masks(self, gradient: Conductances) -> Masks:
         return self.chosen
 
 
 @dataclass(frozen=True)
-class Largest:
+class Largest(Choice):
     """In every step, the share of each array's cells with the largest |∂C/∂g|.
 
     Raises:
@@ -53,7 +54,8 @@ class Largest:
     def __post_init__(self) -> None:
         _check_fraction(self.fraction)
 
-    def masks(self, gradient: Conductances) -> Masks:  # noqa: D102
+    @override
+    def masks(self, gradient: Conductances) -> Masks:
         return tuple(_largest(np.abs(g), self.fraction) for g in gradient)
 
 
@@ -99,23 +101,23 @@ def read_masks(circuit: Circuit, file: Path) -> Chosen:
 
 
 @dataclass(frozen=True, eq=False)
-class SubsetUpdate:
+class SubsetUpdate(UpdateRule):
     """An update rule whose changes reach the chosen cells only; its state sees the whole gradient."""
 
     update: UpdateRule
     choice: Choice
 
+    @override
     def init(self, conductances: Conductances) -> UpdateState:
-        """See `UpdateRule`."""
         return self.update.init(conductances)
 
+    @override
     def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:
-        """See `UpdateRule`."""
         change, state = self.update.step(gradient, state)
         return tuple(np.where(m, c, 0.0) for m, c in zip(self.choice.masks(gradient), change, strict=True)), state
 
+    @override
     def scaled(self, factor: float) -> "SubsetUpdate":
-        """See `UpdateRule`."""
         return replace(self, update=self.update.scaled(factor))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
+from typing_extensions import override
 
 from harness.errors import ExperimentError
 from harness.measurement import Array, Conductances
@@ -27,15 +28,12 @@ class UpdateRule(Protocol):
 
     def init(self, conductances: Conductances) -> UpdateState:
         """The state before the first step."""
-        ...
 
     def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:
         """Wanted changes (S) for a gradient (V²/S), and the state after it."""
-        ...
 
     def scaled(self, factor: float) -> Self:
         """The same rule with every rate times `factor`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(UpdateRule):
     """Δg = −η ∂C/∂g, with η in S²/V²."""
 
     rates: tuple[float, ...]
@@ -70,19 +68,22 @@ class SGD:
     def __post_init__(self) -> None:
         _check_rates(self.rates)
 
-    def init(self, conductances: Conductances) -> UpdateState:  # noqa: ARG002, D102 - said once, on the protocol
+    @override
+    def init(self, conductances: Conductances) -> UpdateState:
         return UpdateState()
 
-    def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:  # noqa: D102
+    @override
+    def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:
         change = tuple(-rate * g for rate, g in zip(self.rates, gradient, strict=True))
         return change, replace(state, steps=state.steps + 1)
 
-    def scaled(self, factor: float) -> "SGD":  # noqa: D102
+    @override
+    def scaled(self, factor: float) -> "SGD":
         return replace(self, rates=_scaled(self.rates, factor))
 
 
 @dataclass(frozen=True)
-class Momentum:
+class Momentum(UpdateRule):
     """u ← μ u + ∂C/∂g, Δg = −η u (Polyak's heavy ball), with η in S²/V²."""
 
     rates: tuple[float, ...]
@@ -94,21 +95,24 @@ class Momentum:
         _check_rates(self.rates)
         _check_share("momentum", self.momentum)
 
-    def init(self, conductances: Conductances) -> UpdateState:  # noqa: D102
+    @override
+    def init(self, conductances: Conductances) -> UpdateState:
         return UpdateState(slots=(_zeros(conductances),))
 
-    def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:  # noqa: D102
+    @override
+    def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:
         (velocity,) = state.slots
         velocity = tuple(self.momentum * u + g for u, g in zip(velocity, gradient, strict=True))
         change = tuple(-rate * u for rate, u in zip(self.rates, velocity, strict=True))
         return change, UpdateState(state.steps + 1, (velocity,))
 
-    def scaled(self, factor: float) -> "Momentum":  # noqa: D102
+    @override
+    def scaled(self, factor: float) -> "Momentum":
         return replace(self, rates=_scaled(self.rates, factor))
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(UpdateRule):
     """Adam (Kingma & Ba 2015, algorithm 1), with η in S: the largest usual step of one conductance.
 
     The state keeps the raw moments; the bias correction is applied to copies of them.
@@ -128,10 +132,12 @@ class Adam:
         _check_share("beta1", self.beta1)
         _check_share("beta2", self.beta2)
 
-    def init(self, conductances: Conductances) -> UpdateState:  # noqa: D102
+    @override
+    def init(self, conductances: Conductances) -> UpdateState:
         return UpdateState(slots=(_zeros(conductances), _zeros(conductances)))
 
-    def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:  # noqa: D102
+    @override
+    def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:
         first, second = state.slots
         steps = state.steps + 1
         first = tuple(_averaged(m, g, self.beta1) for m, g in zip(first, gradient, strict=True))
@@ -148,7 +154,8 @@ class Adam:
         spread /= 1 - self.beta1**steps
         return spread
 
-    def scaled(self, factor: float) -> "Adam":  # noqa: D102
+    @override
+    def scaled(self, factor: float) -> "Adam":
         return replace(self, rates=_scaled(self.rates, factor))
 
 

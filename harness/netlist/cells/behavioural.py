@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
+from typing_extensions import override
 
 from harness.circuit import Circuit
 from harness.devices.memristors import LinearIonDrift, Vteam
@@ -17,6 +18,7 @@ from harness.netlist.cells.memristor import MemristorModel, subcircuit
 from harness.netlist.design.naming import JOINT
 from harness.netlist.design.parts import Design, Memristor
 from harness.netlist.dialects import Dialect
+from harness.netlist.dialects.base import CellStyle
 from harness.units import show
 
 
@@ -44,7 +46,7 @@ def _linear(model: MemristorModel, siemens: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class BehaviouralCells:
+class BehaviouralCells(CellStyle):
     """Subcircuits of ngspice with one state each; open cells have no device."""
 
     device: str
@@ -57,13 +59,16 @@ class BehaviouralCells:
     exact: bool = False
     read_volts: float = READ_VOLTS
 
-    def conducting(self, circuit: Circuit) -> None:  # noqa: ARG002, D102 - said once, on the protocol
+    @override
+    def conducting(self, circuit: Circuit) -> None:
         return None
 
-    def instance(self, cell: Memristor) -> str:  # noqa: D102 - said once, on the protocol
+    @override
+    def instance(self, cell: Memristor) -> str:
         return f"x{cell.name}"
 
-    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: ARG002
+    @override
+    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:
         """See `CellStyle`.
 
         Raises:
@@ -77,6 +82,7 @@ class BehaviouralCells:
         *lines, end = subcircuit(self.model, self._master)
         yield from (*lines, ".nodeset v(x)={start} v(state)={start}", end)  # else Newton begins with open cells
 
+    @override
     def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
         """See `CellStyle`.
 
@@ -87,13 +93,16 @@ class BehaviouralCells:
             start = min(max(0.0, float(state_of(self.model, self.limits.held(cell, design)))), 1.0)
             yield dialect.placed(self.instance(cell), (cell.a, cell.b), self._master, {"start": start})
 
-    def first(self, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
+    @override
+    def first(self, dialect: Dialect) -> Sequence[str]:
         return ()
 
-    def files(self) -> Mapping[str, str]:  # noqa: D102
+    @override
+    def files(self) -> Mapping[str, str]:
         return {}
 
-    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
+    @override
+    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:
         return (
             f"A cell is the memristor model {self.device}, {self.limits}, with a state between 0 and 1 on its net",
             f"`state`, begun where it conducts as trained at {show(READ_VOLTS, 'V')}. The network behaves as trained",

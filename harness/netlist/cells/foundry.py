@@ -21,6 +21,7 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import override
 
 from harness.circuit import Circuit, Crossbar, Edges, Element
 from harness.devices import CellLaw, Curve
@@ -30,6 +31,7 @@ from harness.netlist.cells.limits import Limits
 from harness.netlist.design.naming import JOINT
 from harness.netlist.design.parts import Design, Memristor
 from harness.netlist.dialects import Dialect
+from harness.netlist.dialects.base import CellStyle
 from harness.units import parse, show
 from harness.validation import MismatchError, Names, Unit, explain, line_of
 
@@ -187,7 +189,7 @@ def read_table(text: str, source: str) -> CellTable:
 
 
 @dataclass(frozen=True)
-class FoundryCells:
+class FoundryCells(CellStyle):
     """Instances of a foundry's cell, whose library the designer adds; open cells have no device."""
 
     table: CellTable
@@ -196,18 +198,22 @@ class FoundryCells:
     shows_open: bool = False
 
     @property
-    def name(self) -> str:  # noqa: D102 - said once, on the protocol
+    @override
+    def name(self) -> str:
         return self.table.cell
 
     @property
-    def exact(self) -> bool:  # noqa: D102
+    @override
+    def exact(self) -> bool:
         return self.table.law is None
 
     @property
-    def read_volts(self) -> float | None:  # noqa: D102
+    @override
+    def read_volts(self) -> float | None:
         return None if self.table.law is None else self.table.law.read
 
-    def conducting(self, circuit: Circuit) -> Circuit:  # noqa: D102
+    @override
+    def conducting(self, circuit: Circuit) -> Circuit:
         law, limits = self.table.law, self.limits
         if law is None or limits is None:
             return circuit
@@ -224,9 +230,11 @@ class FoundryCells:
 
         return replace(circuit, elements=tuple(map(conducts, circuit.elements)))
 
-    def instance(self, cell: Memristor) -> str:  # noqa: D102
+    @override
+    def instance(self, cell: Memristor) -> str:
         return self.table.instance.replace("{cell}", cell.name)
 
+    @override
     def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:
         """See `CellStyle`.
 
@@ -239,6 +247,7 @@ class FoundryCells:
             )
         yield dialect.comment(f"cells are {self.table.cell}, which the foundry's library defines; include it as well")
 
+    @override
     def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
         """See `CellStyle`.
 
@@ -252,13 +261,16 @@ class FoundryCells:
             values = {name: self._value(name, value, siemens) for name, value in self.table.parameters.items()}
             yield dialect.placed(self.instance(cell), nets, self.table.cell, values)
 
-    def first(self, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
+    @override
+    def first(self, dialect: Dialect) -> Sequence[str]:
         return ()
 
-    def files(self) -> Mapping[str, str]:  # noqa: D102
+    @override
+    def files(self) -> Mapping[str, str]:
         return {}
 
-    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
+    @override
+    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:
         table = self.table
         pins = ", ".join(f"{terminal.name} at the {terminal.net} line" for terminal in table.terminals)
         said = [

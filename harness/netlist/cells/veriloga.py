@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from harness.circuit import Circuit
 from harness.devices.switching import EDGE
 from harness.errors import CircuitError
 from harness.netlist.design.naming import JOINT
 from harness.netlist.design.parts import Design, Memristor
-from harness.netlist.dialects.base import Dialect
+from harness.netlist.dialects.base import CellStyle, Dialect
 from harness.units import spice_number
 
 MODULE = "memristor_cell"
@@ -66,7 +68,7 @@ endmodule
 
 
 @dataclass(frozen=True)
-class VerilogACells:
+class VerilogACells(CellStyle):
     """Instances of the module, each with its conductance as ``g0``; open cells have no device."""
 
     letter: str = "n"
@@ -76,13 +78,16 @@ class VerilogACells:
     exact: bool = True
     read_volts: float | None = None
 
-    def conducting(self, circuit: Circuit) -> Circuit:  # noqa: D102 - said once, on the protocol
+    @override
+    def conducting(self, circuit: Circuit) -> Circuit:
         return circuit
 
-    def instance(self, cell: Memristor) -> str:  # noqa: D102 - said once, on the protocol
+    @override
+    def instance(self, cell: Memristor) -> str:
         return f"{self.letter}{cell.name}"
 
-    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: ARG002
+    @override
+    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:
         """See `CellStyle`.
 
         Raises:
@@ -90,18 +95,22 @@ class VerilogACells:
         """
         yield from _loading(dialect)
 
-    def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: ARG002, D102
+    @override
+    def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
         if cell.siemens:
             master = _MODEL if dialect.name == "ngspice" else MODULE
             yield dialect.placed(self.instance(cell), (cell.a, cell.b), master, {"g0": cell.siemens})
 
-    def first(self, dialect: Dialect) -> Sequence[str]:  # noqa: D102
+    @override
+    def first(self, dialect: Dialect) -> Sequence[str]:
         return (f"openvaf-r {FILE}",) if dialect.name == "ngspice" else ()
 
-    def files(self) -> Mapping[str, str]:  # noqa: D102
+    @override
+    def files(self) -> Mapping[str, str]:
         return {FILE: source()}
 
-    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
+    @override
+    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:
         if dialect.name != "ngspice":
             return (f"A cell is an instance of the module in `{FILE}`, a resistor of g0 unless `drift` is set.",)
         return (

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from typing_extensions import override
+
 from harness.circuit import Circuit
 from harness.devices import CellLaw
 from harness.measurement import Array
@@ -91,76 +93,49 @@ def flattened(design: Design, dialect: "Dialect") -> Design:
 class Dialect(Protocol):
     """A language of netlists. Lines come without line ends; long ones are continued as the language wants it."""
 
-    @property
-    def name(self) -> str:
-        """As on the command line."""
-        ...
-
-    @property
-    def title(self) -> str:
-        """As people call its simulator."""
-        ...
-
-    @property
-    def suffix(self) -> str:
-        """Of its files, without a dot."""
-        ...
-
-    @property
-    def has_testbench(self) -> bool:
-        """Whether it knows sources and analyses."""
-        ...
-
-    @property
-    def joint(self) -> str:
-        """Between the parts of a path in results."""
-        ...
-
-    @property
-    def most_ports(self) -> int | None:
-        """That a subcircuit may have; cells with more are written in place of their calls, see `opened`."""
-        ...
+    name: str
+    """As on the command line."""
+    title: str
+    """As people call its simulator."""
+    suffix: str
+    """Of its files, without a dot."""
+    has_testbench: bool
+    """Whether it knows sources and analyses."""
+    joint: str
+    """Between the parts of a path in results."""
+    most_ports: int | None
+    """That a subcircuit may have; cells with more are written in place of their calls, see `opened`."""
 
     @property
     def conditions(self) -> Mapping[str, str]:
         """What its options mean: the name in `Conditions.values`, or nothing where no voltage depends on one."""
-        ...
 
     def comment(self, text: str) -> str:
         """A line that says something to people; `text` is one line of printable ASCII."""
-        ...
 
     def resistor(self, name: str, a: str, b: str, siemens: float) -> str:
         """A resistor of that conductance, above 0 S."""
-        ...
 
     def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:
         """A cell whose current is not proportional to its voltage; `name` begins without a letter."""
-        ...
 
     def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:
         """An instance of something that a library or the models' file defines; `name` with its letter."""
-        ...
 
     def network(self, design: Design, cells: "CellStyle") -> Iterator[str]:
         """All cells, the top one last."""
-        ...
 
     def models(self, design: Design, cells: "CellStyle") -> Iterator[str]:
         """Of the diodes, and what cells need."""
-        ...
 
     def parameters(self, design: Design, bench: Bench) -> Iterator[str]:
         """Tolerances and temperature, β, and the volts of the rails."""
-        ...
 
     def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:
         """Sources, the network between them, and the analysis; includes the package's other files."""
-        ...
 
     def primitive(self, part: Primitive) -> str:
         """The line of a part that is no memristor."""
-        ...
 
 
 class CellStyle(Protocol):
@@ -169,54 +144,43 @@ class CellStyle(Protocol):
     @property
     def name(self) -> str:
         """As on the command line."""
-        ...
 
     @property
     def shows_open(self) -> bool:
         """Whether an open cell (0 S) is a device too."""
-        ...
 
     @property
     def exact(self) -> bool:
         """Whether it conducts as the circuit's cell does, so that the expected voltages come out."""
-        ...
 
     @property
     def read_volts(self) -> float | None:
         """V over a cell up to which it conducts as trained; None if it always does."""
-        ...
 
     def conducting(self, circuit: Circuit) -> Circuit | None:
         """The circuit with cells that conduct as these do; None if they move in time, so that only simulation tells."""
-        ...
 
     def about(self, design: Design, dialect: Dialect) -> Sequence[str]:
         """Sentences for the package's README; nothing where there is nothing to say."""
-        ...
 
     def first(self, dialect: Dialect) -> Sequence[str]:
         """Commands that make something of the package's files before it can be simulated."""
-        ...
 
     def files(self) -> Mapping[str, str]:
         """Files of its own in the package, texts by name."""
-        ...
 
     def instance(self, cell: Memristor) -> str:
         """The name of a cell's instance: its own behind the letter of the device."""
-        ...
 
     def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:
         """Lines of the models' file that its instances need."""
-        ...
 
     def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
         """One cell; no line for an open one unless `shows_open`."""
-        ...
 
 
 @dataclass(frozen=True)
-class ResistorCells:
+class ResistorCells(CellStyle):
     """Cells as resistors at their programmed conductance, or as sources where their law is nonlinear; no open cells."""
 
     name: str = "resistor"
@@ -224,25 +188,32 @@ class ResistorCells:
     exact: bool = True
     read_volts: float | None = None
 
-    def conducting(self, circuit: Circuit) -> Circuit:  # noqa: D102 - said once, on the protocol
+    @override
+    def conducting(self, circuit: Circuit) -> Circuit:
         return circuit
 
-    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102 - said on the protocol
+    @override
+    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:
         return ()
 
-    def first(self, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002, D102
+    @override
+    def first(self, dialect: Dialect) -> Sequence[str]:
         return ()
 
-    def files(self) -> Mapping[str, str]:  # noqa: D102
+    @override
+    def files(self) -> Mapping[str, str]:
         return {}
 
-    def instance(self, cell: Memristor) -> str:  # noqa: D102 - said once, on the protocol
+    @override
+    def instance(self, cell: Memristor) -> str:
         return f"r{cell.name}"
 
-    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: ARG002, D102
+    @override
+    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:
         return iter(())
 
-    def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: D102
+    @override
+    def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
         if not cell.siemens:
             return
         law = design.arrays[cell.array].law

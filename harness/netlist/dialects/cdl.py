@@ -6,6 +6,8 @@ Amplifiers and other stages are empty cells, to be filled by those who draw them
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from harness.devices import CellLaw
 from harness.netlist.design.naming import ohms
 from harness.netlist.design.parts import (
@@ -17,12 +19,12 @@ from harness.netlist.design.parts import (
     Memristor,
     Primitive,
 )
-from harness.netlist.dialects.base import Bench, CellStyle, Phase, wrapped
+from harness.netlist.dialects.base import Bench, CellStyle, Dialect, Phase, wrapped
 from harness.units import spice_number
 
 
 @dataclass(frozen=True)
-class Cdl:
+class Cdl(Dialect):
     """The `Dialect`."""
 
     name: str = "cdl"
@@ -33,24 +35,30 @@ class Cdl:
     has_testbench: bool = False
 
     @property
-    def conditions(self) -> Mapping[str, str]:  # noqa: D102 - said once, on the protocol
+    @override
+    def conditions(self) -> Mapping[str, str]:
         return {}
 
-    def comment(self, text: str) -> str:  # noqa: D102 - said once, on the protocol
+    @override
+    def comment(self, text: str) -> str:
         return f"* {text}".rstrip()
 
-    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:  # noqa: D102
+    @override
+    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:
         return f"{name} {a} {b} {ohms(siemens)}"
 
-    def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: ARG002
+    @override
+    def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:
         """A resistor at the conductance for small signals; the cell's head says how the device curves."""
         return [self.resistor(f"r{name}", a, b, siemens)]
 
-    def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:  # noqa: D102
+    @override
+    def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:
         values = [f"{parameter}={spice_number(value)}" for parameter, value in parameters.items()]
         return " ".join([name, *nets, "/", master, *values])
 
-    def network(self, design: Design, cells: CellStyle) -> Iterator[str]:  # noqa: D102
+    @override
+    def network(self, design: Design, cells: CellStyle) -> Iterator[str]:
         for cell in design.cells:
             yield from wrapped([".SUBCKT", cell.name, *cell.port_names])
             yield from wrapped(["*.PININFO", *(f"{p.name}:{p.direction}" for p in cell.ports)], begin="*.PININFO ")
@@ -77,7 +85,8 @@ class Cdl:
                 case _:
                     yield self.primitive(part)
 
-    def primitive(self, part: Primitive) -> str:  # noqa: D102
+    @override
+    def primitive(self, part: Primitive) -> str:
         match part:
             case FixedResistor(name, a, b, siemens):
                 return self.resistor(name, a, b, siemens)
@@ -89,11 +98,13 @@ class Cdl:
         """Only what cells need: models are the layout tool's."""
         return cells.definitions(design, self)
 
-    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:  # noqa: ARG002
+    @override
+    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:
         """None."""
         return iter(())
 
-    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:  # noqa: ARG002
+    @override
+    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:
         """None."""
         return iter(())
 

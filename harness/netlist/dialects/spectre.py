@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from harness.devices import CellLaw
 from harness.devices.diode import GMIN, TEMPERATURE
 from harness.netlist.design.naming import JOINT, ohms
@@ -19,7 +21,7 @@ from harness.netlist.design.parts import (
     Vccs,
     Vcvs,
 )
-from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Phase, seconds, wrapped
+from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Dialect, Phase, seconds, wrapped
 from harness.netlist.dialects.spice import (
     formula,
     grounded,
@@ -35,7 +37,7 @@ _WITHOUT_EFFECT = ("save", "stop", "step", "maxstep", "strobeperiod", "strobedel
 
 
 @dataclass(frozen=True)
-class Spectre:
+class Spectre(Dialect):
     """The `Dialect`."""
 
     name: str = "spectre"
@@ -46,22 +48,28 @@ class Spectre:
     has_testbench: bool = True
 
     @property
-    def conditions(self) -> Mapping[str, str]:  # noqa: D102 - said once, on the protocol
+    @override
+    def conditions(self) -> Mapping[str, str]:
         return _CONDITIONS | dict.fromkeys(_WITHOUT_EFFECT, "")
 
-    def comment(self, text: str) -> str:  # noqa: D102 - said once, on the protocol
+    @override
+    def comment(self, text: str) -> str:
         return f"// {text}".rstrip()
 
-    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:  # noqa: D102
+    @override
+    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:
         return f"{name} ({a} {b}) resistor r={ohms(siemens)}"
 
-    def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: D102
+    @override
+    def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:
         return [f"b{name} ({a} {b}) bsource i={formula(a, b, siemens, law)}"]
 
-    def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:  # noqa: D102
+    @override
+    def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:
         return " ".join([name, *_nets(nets), master, named(parameters)]).rstrip()
 
-    def network(self, design: Design, cells: CellStyle) -> Iterator[str]:  # noqa: D102
+    @override
+    def network(self, design: Design, cells: CellStyle) -> Iterator[str]:
         yield _HEAD
         for cell in design.cells:
             yield from _wrapped(["subckt", cell.name, *_nets(cell.port_names)])
@@ -78,7 +86,8 @@ class Spectre:
                 case _:
                     yield f"    {self.primitive(part)}"
 
-    def primitive(self, part: Primitive) -> str:  # noqa: D102
+    @override
+    def primitive(self, part: Primitive) -> str:
         match part:
             case FixedResistor(name, a, b, siemens):
                 return self.resistor(name, a, b, siemens)
@@ -95,13 +104,15 @@ class Spectre:
             case Memristor():
                 raise AssertionError  # a cell style writes it
 
-    def models(self, design: Design, cells: CellStyle) -> Iterator[str]:  # noqa: D102
+    @override
+    def models(self, design: Design, cells: CellStyle) -> Iterator[str]:
         yield _HEAD
         for model in design.models:
             yield f"model {model.name} diode {named({'is': model.saturation_current, 'n': model.emission})}"
         yield from cells.definitions(design, self)
 
-    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:  # noqa: D102
+    @override
+    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:
         yield _HEAD
         bounds = {"reltol": bench.tolerances.reltol, "vabstol": bench.tolerances.vntol}
         bounds |= {"iabstol": bench.tolerances.abstol, "gmin": GMIN, "temp": TEMPERATURE, "tnom": TEMPERATURE}
@@ -110,7 +121,8 @@ class Spectre:
         for name, value in source_parameters(design):
             yield f"parameters {name}={spice_number(value)}"
 
-    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:  # noqa: D102
+    @override
+    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:
         yield _HEAD
         for file in ("parameters", "models", "network"):
             yield f'include "{file}.{self.suffix}"'
@@ -135,7 +147,6 @@ def _sources(design: Design, bench: Bench) -> Iterator[str]:
 
 
 def _springs(design: Design, bench: Bench) -> Iterator[str]:
-    """See `Spice`."""
     for k, output in enumerate(design.outputs):
         plus, minus, target = grounded(output.plus), grounded(output.minus), f"target{JOINT}{output.name}"
         yield from _steps(f"v{target}", target, bench, bench.targets[:, k].tolist())

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from harness.devices import CellLaw, Curve, DiodeModel
 from harness.netlist.design.naming import JOINT, VSS, ohms
 from harness.netlist.design.parts import (
@@ -18,7 +20,7 @@ from harness.netlist.design.parts import (
     Vccs,
     Vcvs,
 )
-from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Phase, opened, wrapped
+from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Dialect, Phase, opened, wrapped
 from harness.netlist.tolerances import Tolerances
 from harness.units import spice_number
 
@@ -46,7 +48,7 @@ class Grammar:
 
 
 @dataclass(frozen=True)
-class Spice:
+class Spice(Dialect):
     """A `Dialect` by its grammar."""
 
     name: str
@@ -58,23 +60,29 @@ class Spice:
     has_testbench: bool = True
 
     @property
-    def conditions(self) -> Mapping[str, str]:  # noqa: D102 - said once, on the protocol
+    @override
+    def conditions(self) -> Mapping[str, str]:
         return self.grammar.conditions
 
-    def comment(self, text: str) -> str:  # noqa: D102 - said once, on the protocol
+    @override
+    def comment(self, text: str) -> str:
         return f"* {text}".rstrip()
 
-    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:  # noqa: D102
+    @override
+    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:
         return f"{name} {a} {b} {ohms(siemens)}"
 
-    def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:  # noqa: D102
+    @override
+    def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:
         return [self.grammar.behavioural(name, a, b, formula(a, b, siemens, law))]
 
-    def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:  # noqa: D102
+    @override
+    def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:
         before = [self.grammar.subcircuit_parameters] if parameters and self.grammar.subcircuit_parameters else []
         return " ".join([name, *nets, master, *before, named(parameters)]).rstrip()
 
-    def network(self, design: Design, cells: CellStyle) -> Iterator[str]:  # noqa: D102
+    @override
+    def network(self, design: Design, cells: CellStyle) -> Iterator[str]:
         for cell in design.cells:
             if cell is design.top and opened(design, self.most_ports):
                 yield self.comment(
@@ -96,7 +104,8 @@ class Spice:
                 case _:
                     yield self.primitive(part)
 
-    def primitive(self, part: Primitive) -> str:  # noqa: D102
+    @override
+    def primitive(self, part: Primitive) -> str:
         match part:
             case FixedResistor(name, a, b, siemens):
                 return self.resistor(name, a, b, siemens)
@@ -111,17 +120,20 @@ class Spice:
             case Memristor():
                 raise AssertionError  # a cell style writes it
 
-    def models(self, design: Design, cells: CellStyle) -> Iterator[str]:  # noqa: D102
+    @override
+    def models(self, design: Design, cells: CellStyle) -> Iterator[str]:
         yield from map(_model, design.models)
         yield from cells.definitions(design, self)
 
-    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:  # noqa: D102
+    @override
+    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:
         yield from self.grammar.options(bench.tolerances)
         yield f".param beta={spice_number(bench.beta)}"
         for name, value in source_parameters(design):
             yield f".param {name}={spice_number(value)}"
 
-    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:  # noqa: D102
+    @override
+    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:
         for file in ("parameters", "models", "network"):
             yield f".include {self.grammar.quote}{file}.{self.suffix}{self.grammar.quote}"
         if opened(design, self.most_ports):
