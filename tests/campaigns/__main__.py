@@ -29,7 +29,7 @@ Steps = Callable[[Subjects, Path, Tally], Iterator[int]]
 class Sizes:
     """How much is done."""
 
-    cases: int
+    cases: range
     kills: int
     step: int
 
@@ -47,6 +47,7 @@ def campaigns(sizes: Sizes) -> dict[str, dict[str, Steps]]:
 @click.command()
 @click.argument("names", nargs=-1, metavar="[CAMPAIGN|KIND]…")
 @click.option("--cases", default=10_000, show_default=True, help="Damaged files of each kind.")
+@click.option("--first", default=0, show_default=True, help="Number of the first damaged file, to go on from there.")
 @click.option("--kills", "kill_count", default=250, show_default=True, help="Random kills of each kind.")
 @click.option("--step", default=1, show_default=True, help="Kill at every n-th file operation.")
 @click.option("--seed", default=0, show_default=True, help="Seed of everything that is drawn.")
@@ -62,6 +63,7 @@ def campaigns(sizes: Sizes) -> dict[str, dict[str, Steps]]:
 def main(
     names: tuple[str, ...],
     cases: int,
+    first: int,
     kill_count: int,
     step: int,
     seed: int,
@@ -73,7 +75,7 @@ def main(
 
     Ctrl-C ends with what is known so far.
     """
-    known = campaigns(Sizes(cases, kill_count, step))
+    known = campaigns(Sizes(range(first, first + cases), kill_count, step))
     if listing:
         OUT.print("\n".join(f"{name}: {', '.join(kinds)}" for name, kinds in known.items()), soft_wrap=True)
         return

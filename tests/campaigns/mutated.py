@@ -43,10 +43,10 @@ class Case:
     """What stands in place of the target that is no plain file, if anything."""
 
 
-def run(kind: str, cases: int, subjects: Subjects, scratch: Path, tally: Tally) -> Iterator[int]:
-    """Run so many cases of a kind; yields their number after each."""
+def run(kind: str, cases: range, subjects: Subjects, scratch: Path, tally: Tally) -> Iterator[int]:
+    """Run the cases of a kind with these numbers; yields how many there are after each."""
     subject = subjects.subject(kind)
-    for number in range(cases):
+    for number in cases:
         steps = list(_cases(subject, kind, tally.seed, number))
         _check_undamaged(subjects, subject, steps[-1], scratch)
         ended, faults = tried(steps[-1], scratch)
@@ -57,7 +57,7 @@ def run(kind: str, cases: int, subjects: Subjects, scratch: Path, tally: Tally) 
                     smallest, (ended, faults) = step, again
                     break
         tally.note(kind, ended, faults, files=smallest.files, words=smallest.words, about=smallest.about)
-        yield cases
+        yield len(cases)
 
 
 def _cases(subject: Subject, kind: str, seed: int, number: int) -> Iterator[Case]:
