@@ -1,4 +1,4 @@
-"""What was wrong with an experiment file: one sentence for each of pydantic's findings.
+"""Sections of files as validated settings, and one sentence for each of pydantic's findings in them.
 
 A wrong key names the nearest right one, a wrong value its bounds with their unit, and both the line of the file.
 """
@@ -6,10 +6,10 @@ A wrong key names the nearest right one, a wrong value its bounds with their uni
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
@@ -38,6 +38,24 @@ class Unit:
             bounds = f"0 or between {_SMALLEST:g} and {_LARGEST:g} {self.symbol}".rstrip()
             raise UnitError(f"{found:g} {self.symbol}".rstrip() + f" is no figure of a circuit; write {bounds} in size")
         return found
+
+
+Volts = Annotated[float, Unit("V")]
+Siemens = Annotated[float, Unit("S")]
+Amperes = Annotated[float, Unit("A")]
+Seconds = Annotated[float, Unit("s")]
+Ohms = Annotated[float, Unit("Ohm")]
+Number = Annotated[float, Unit("")]
+Positive = Annotated[Number, Field(gt=0)]
+Whole = Annotated[int, Field(strict=True)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+class Section(BaseModel):
+    """A section of a file: frozen, and without keys that nobody reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class MismatchError(ValueError):

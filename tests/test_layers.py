@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "chip": {"devices", "circuit", "netlist"},
     "learning": {"devices", "circuit"},
     "training": {"chip", "datasets", "learning"},
-    "pictures": {"devices", "circuit", "training"},
+    "pictures": {"devices", "datasets", "circuit", "chip", "training"},
     "experiment": {"devices", "datasets", "circuit", "netlist", "chip", "learning", "training", "pictures"},
     "exchange": {"devices", "circuit", "netlist", "chip", "training", "experiment"},
     "studies": {"devices", "circuit", "netlist", "chip", "learning", "training", "pictures", "experiment"},

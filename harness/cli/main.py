@@ -65,11 +65,11 @@ from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.errors import ExperimentError, HarnessError, RunError, UnitError
 from harness.exchange.perceptrons import import_perceptron
 from harness.experiment.experiment import Experiment
-from harness.experiment.library import experiment_names, packaged_experiments
-from harness.experiment.memory import exhausted
-from harness.experiment.warm_start import warm_start
+from harness.experiment.packaged import experiment_names, packaged_experiments
+from harness.experiment.runs.warm_start import warm_start
 from harness.files.writing import write_atomic
 from harness.processes.interrupts import ended_by_interrupt, stop_on_signal
+from harness.processes.memory import exhausted
 from harness.studies import benchmark as measure
 from harness.studies import doctor as machine
 from harness.studies.check import check_circuit

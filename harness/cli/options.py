@@ -11,9 +11,9 @@ import click
 from harness.cli.terminal import ERR
 from harness.datasets.images import VARIABLE
 from harness.errors import UnitError
-from harness.experiment.chips import SimulatorChoice
+from harness.experiment.chip import SimulatorChoice
 from harness.experiment.experiment import Experiment
-from harness.experiment.memory import refuse_workers
+from harness.processes.memory import refuse_workers
 from harness.training.parts import own_parts
 from harness.training.runs import MANIFEST, Run
 from harness.units import parse

@@ -23,8 +23,8 @@ from harness.cli.options import (
 )
 from harness.cli.terminal import ERR, OUT, WIDE, print_json, scored, warn
 from harness.errors import ExperimentError
-from harness.experiment.memory import refuse_workers
 from harness.processes.interrupts import stop_on_signal
+from harness.processes.memory import refuse_workers
 from harness.studies import sweep as sweeps
 from harness.studies.sweep.deployment import Deployment, is_run
 from harness.studies.sweep.points import Draws, Range, grid

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from harness.errors import PictureError
 from harness.exchange.perceptrons import Agreement
-from harness.experiment.chips import SimulatorChoice
+from harness.experiment.chip import SimulatorChoice
 from harness.experiment.experiment import Experiment
 from harness.files.writing import write_atomic
 from harness.studies.benchmark import Comparison, ScalingPoint, exponent

@@ -17,7 +17,6 @@ from harness.errors import CircuitError, ExperimentError, SimulatorError
 from harness.exchange.simulators.base import sampled
 from harness.exchange.simulators.child import Limits, in_child
 from harness.exchange.simulators.ngspice import transient
-from harness.experiment.assembly import build_variation
 from harness.experiment.experiment import Experiment
 from harness.measurement import Array, Drive, Spring
 from harness.netlist.design.design import TILE, Tile, design_of
@@ -60,7 +59,7 @@ def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Packag
         ConvergenceError: the nodal solver did not settle.
     """
     drawn = subject.trained(run) if run else subject.circuit
-    as_made = choices.as_made and not build_variation(subject.settings).absent
+    as_made = choices.as_made and not subject.settings.variation.build().absent
     circuit = made_circuit(subject, drawn) if as_made else drawn
     rows = _rows(subject, choices.rows)
     bench = bench_of(subject, rows)
@@ -131,7 +130,7 @@ def made_circuit(subject: Experiment, drawn: Circuit) -> Circuit:
     Raises:
         CircuitError: a pass of the variation refuses the circuit.
     """
-    variation = build_variation(subject.settings)
+    variation = subject.settings.variation.build()
     return drawn if variation.absent else VariedChip(drawn, variation, subject.settings.chip_seed, _chip).made
 
 

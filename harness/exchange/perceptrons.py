@@ -7,9 +7,9 @@ import numpy as np
 
 from harness.circuit.networks.perceptron import Perceptron, Realized, realize
 from harness.errors import ExperimentError
-from harness.experiment.chips import HERE, SimulatorChoice
+from harness.experiment.chip import HERE, SimulatorChoice
 from harness.experiment.experiment import Experiment
-from harness.experiment.sections import CascadeSettings
+from harness.experiment.network import CascadeSettings
 from harness.measurement import Drive
 from harness.training.runs import Run, Start, refuse_existing
 from harness.wording import counted

@@ -1,4 +1,4 @@
-"""Experiment files: TOML becomes validated settings, in SI units."""
+"""Experiment files: TOML and overrides become validated settings, in SI units; every section has a file of its own."""
 
 import os
 import tomllib
@@ -11,22 +11,24 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pydantic.fields import FieldInfo
 
 from harness.errors import ExperimentError
-from harness.experiment.chip_sections import ChipSettings, ImperfectSettings, ProgrammingSettings, VariationSettings
-from harness.experiment.sections import (
-    DataSettings,
-    NetworkSettings,
-    RuleSettings,
-    Section,
-    SubsetSettings,
-    TrainingSettings,
-    UpdateSettings,
-)
+from harness.experiment.chip import ChipDescription, ChipSettings
+from harness.experiment.data import DataSettings
+from harness.experiment.imperfect import ImperfectSettings
+from harness.experiment.network import NetworkSettings
+from harness.experiment.programming import ProgrammingSettings
+from harness.experiment.rule import USUAL, RuleSettings
+from harness.experiment.training import TrainingSettings
+from harness.experiment.update import SubsetSettings, UpdateSettings
+from harness.experiment.variation import VariationSettings
 from harness.files.reading import check_values, parse_toml
-from harness.validation import MismatchError, Names, explain, line_of, said, unit_of
+from harness.training.controller import Plan
+from harness.validation import MismatchError, Names, Section, explain, line_of, said, unit_of
 from harness.wording import counted
 
 _SHOWN = 200
 """Characters of an override that errors repeat."""
+NON_IDEALITIES = ("variation", "programming", "imperfect")
+"""Sections of what is wrong with a chip."""
 
 
 class Settings(Section):
@@ -48,7 +50,7 @@ class Settings(Section):
     @field_validator("rule", mode="before")
     @classmethod
     def _usual_rule(cls, rule: Any) -> Any:
-        return {"kind": "equilibrium-propagation", **rule} if isinstance(rule, dict) else rule
+        return {"kind": USUAL, **rule} if isinstance(rule, dict) else rule
 
     @model_validator(mode="after")
     def _one_rate_each(self) -> Self:
@@ -87,6 +89,28 @@ class Settings(Section):
     def seeds(self) -> dict[str, int]:
         """Seeds that sections have of their own or take from training.seed, by section."""
         return {"data": self.split_seed, "network": self.network_seed, "variation": self.chip_seed}
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Files that sections name, by dotted key."""
+        named = {f"{name}.file": getattr(getattr(self, name), "file", None) for name in type(self).model_fields}
+        return {key: file for key, file in named.items() if file is not None}
+
+    @property
+    def chip_description(self) -> ChipDescription:
+        """All sections about the chip."""
+        return ChipDescription(self.chip, self.variation, self.programming, self.imperfect, self.chip_seed)
+
+    @property
+    def plan(self) -> Plan:
+        """Epochs, batch size, seed, and how rates fall."""
+        return self.training.build(self.update.schedule)
+
+    @property
+    def ideal(self) -> Self:
+        """The same on an ideal nodal chip: nothing varies, nothing is imperfect, writes are exact."""
+        plain: dict[str, Any] = {name: type(self).model_fields[name].get_default() for name in NON_IDEALITIES}
+        return self.model_copy(update={**plain, "chip": ChipSettings(kind="nodal", access=self.chip.access)})
 
     def to_toml(self) -> str:
         """The settings with every default in place, as a file that reads back to the same settings."""
@@ -167,23 +191,22 @@ def _validated(content: dict[str, Any], where: Callable[[Names], str], folder: C
         settings = Settings.model_validate(content)
     except ValidationError as error:
         raise ExperimentError("\n".join(explain(problem, Settings, where) for problem in error.errors())) from error
-    return settings.model_copy(
-        update={
-            name: section.model_copy(update={"file": _absolute(folder((name, "file")) / section.file, name, where)})
-            for name in ("data", "network", "subset", "programming")
-            if getattr(section := getattr(settings, name), "file", None) is not None
-        }
-    )
+    changed = {}
+    for key, file in settings.files.items():
+        name, _, last = key.partition(".")
+        path = _absolute(folder((name, last)) / file, key, where((name, last)))
+        changed[name] = getattr(settings, name).model_copy(update={last: path})
+    return settings.model_copy(update=changed)
 
 
-def _absolute(file: Path, section: str, where: Callable[[Names], str]) -> Path:
+def _absolute(file: Path, key: str, place: str) -> Path:
     """A file's absolute path, which a run records; TOML is UTF-8."""
     path = Path(os.path.realpath(file))  # unlike Path.resolve, of a link to itself too
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
-        place = f"{where((section, 'file'))}: {section}.file = {str(path)!r}"
-        raise ExperimentError(f"{place}: no run can record this path, which is not UTF-8; rename the folder") from error
+        why = "no run can record this path, which is not UTF-8; rename the folder"
+        raise ExperimentError(f"{place}: {key} = {str(path)!r}: {why}") from error
     return path
 
 
@@ -220,8 +243,8 @@ def _keep_common_keys(section: dict[str, Any], path: Names, kind: Any) -> None:
     """A section of another kind keeps what both kinds have, so that one override is enough to change it."""
     field = Settings.model_fields.get(path[0]) if len(path) == 2 else None
     models = {get_args(m.model_fields["kind"].annotation)[0]: m for m in _models(field)}
-    usual = "equilibrium-propagation" if path[0] == "rule" else None
-    old, new = (models.get(name) if isinstance(name, str) else None for name in (section.get("kind", usual), kind))
+    before = section.get("kind", USUAL if path[0] == "rule" else None)
+    old, new = (models.get(name) if isinstance(name, str) else None for name in (before, kind))
     if old and new:
         for key in set(old.model_fields) - set(new.model_fields):
             section.pop(key, None)

@@ -13,9 +13,7 @@ import numpy as np
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Reduction
 from harness.errors import ExperimentError
-from harness.experiment.sections import EquilibriumSettings, LinearizationSettings
-from harness.experiment.settings import Settings
-from harness.learning import Nudging, Variant
+from harness.learning import Nudging
 from harness.measurement import Batch, Conductances, Drive, Injection
 from harness.training.runs import Run
 from harness.units import show
@@ -47,29 +45,20 @@ class Strength:
     nudging: Nudging
 
 
-def strength_of(settings: Settings, circuit: Circuit, rows: Batch) -> Strength:
-    """The rule's own strength, or for equilibrium propagation without one what the network bears.
-
-    Rules without any get that too, for whoever nudges their network besides: an audit, a testbench.
+def bearable(circuit: Circuit, rows: Batch, unit: float, usual: Nudging, wanted: Nudging | None = None) -> Strength:
+    """What a network bears: a share of the conductance that its outputs see.
 
     Args:
-        settings: of the experiment.
         circuit: with its initial conductances.
         rows: some training samples.
+        unit: S, the size of the network's conductances.
+        usual: how to nudge where nobody says.
+        wanted: how somebody wants to nudge.
 
     Raises:
-        ExperimentError: springs are asked for where outputs hang on diodes.
+        ExperimentError: springs are wanted where outputs hang on diodes.
         CircuitError: the circuit cannot be reduced, or a node of it floats.
     """
-    rule = settings.rule
-    usual = Nudging.SPRING if rule.cost == "squared-error" else Nudging.CURRENT
-    wanted = rule.nudging if isinstance(rule, EquilibriumSettings) else None
-    given = rule.beta if isinstance(rule, EquilibriumSettings | LinearizationSettings) else None
-    unit = settings.network.g_unit
-    if given is None and isinstance(rule, LinearizationSettings):
-        given = SHARE * unit  # exact at any value
-    if given is not None:
-        return Strength(given, wanted or usual)
     own = own_conductance(circuit)
     if own >= _FAINT * unit:
         return Strength(SHARE * (own if np.isfinite(own) else unit), wanted or usual)
@@ -100,15 +89,13 @@ class Springs:
     """Compares the springs of −β that a rule asks for with what a network bears, while its cells change.
 
     Args:
-        settings: of the experiment.
         circuit: the topology.
         strength: with which the experiment nudges.
+        both_signs: whether the rule nudges by −β, too.
     """
 
-    def __init__(self, settings: Settings, circuit: Circuit, strength: Strength) -> None:
-        rule = settings.rule
-        both = isinstance(rule, EquilibriumSettings) and rule.variant is not Variant.ONE_SIDED
-        self.negative = both and strength.nudging is Nudging.SPRING
+    def __init__(self, circuit: Circuit, strength: Strength, *, both_signs: bool) -> None:
+        self.negative = both_signs and strength.nudging is Nudging.SPRING
         """Whether there are any; all circuits bear current and springs of +β."""
         self._beta = strength.beta
         self._reduction = Reduction(circuit) if self.negative else None

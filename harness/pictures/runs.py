@@ -1,4 +1,4 @@
-"""Pictures of a run, as the bytes of PNG files."""
+"""Pictures of a run: its directory's, and those of tables and arrays as the bytes of PNG files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,15 +8,52 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from harness.chip.base import Chip
 from harness.circuit import Edges, TrainableArray
-from harness.measurement import Array, Index
+from harness.datasets import Split
+from harness.files.writing import write_atomic
+from harness.measurement import Array, Drive, Index
 from harness.pictures.style import as_bytes, own_style
-from harness.training.runs import EpochRow, StepRow
+from harness.training.runs import EpochRow, Run, StepRow
 from harness.wording import counted
 
 _SMOOTHED = 25  # batches in the running mean of the loss
 _FAR = 4  # times what is kept in sight: larger losses are cut off
 _LEAST_R2 = -1.0  # from which an axis of R² begins where the last epochs are above it
+_GRID = 41  # points of either input in the picture of a decision boundary
+
+
+def draw_run(run: Run, chip: Chip, data: Split, title: str) -> None:
+    """Draw the pictures of a run's directory.
+
+    Args:
+        run: whose tables are drawn.
+        chip: as trained, which is asked for its decision boundary where there are two inputs and two classes.
+        data: whose held-out rows are shown there.
+        title: of the pictures.
+
+    Raises:
+        PictureError: one cannot be drawn.
+        ChipError: the chip failed.
+    """
+    if data.channels == 2 and len(data.classes) == 2 and not data.valued:
+        write_atomic(run.path / "boundary.png", _boundary(chip, data, title))
+    steps, epochs = run.tables()
+    arrays = zip(chip.circuit.arrays, chip.conductances, strict=True)
+    write_atomic(run.path / "conductances.png", draw_arrays([array.with_conductances(g) for array, g in arrays]))
+    picture = draw_training(steps, epochs, title, data.score)
+    write_atomic(run.path / "training.png", picture)  # the last one: it tells `Run.drawn` that all are there
+
+
+def _boundary(chip: Chip, data: Split, title: str) -> bytes:
+    """The decision boundary as the circuit sees it."""
+    rows = data.test.batch(slice(None))
+    edges = 1.2 * np.abs(rows.inputs).max(axis=0)
+    across, up = (np.linspace(-edge, edge, _GRID) for edge in edges)
+    plane = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
+    (reading,) = chip.measure([Drive(plane)])
+    margin = (reading.outputs[:, 1] - reading.outputs[:, 0]).reshape(_GRID, _GRID)
+    return draw_boundary((across, up), margin, rows.inputs, rows.targets.argmax(axis=1), title)
 
 
 @own_style()

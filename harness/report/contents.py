@@ -11,17 +11,15 @@ from pydantic.fields import FieldInfo
 
 from harness.circuit import Circuit
 from harness.errors import ExperimentError
-from harness.experiment.chip_sections import ImperfectSettings, VariationSettings
 from harness.experiment.experiment import Experiment
-from harness.experiment.sections import Section
-from harness.experiment.settings import Settings
+from harness.experiment.settings import NON_IDEALITIES, Settings
 from harness.measurement import Batch
 from harness.report.inventory import CellCount, cell_count
 from harness.report.survey import Survey, survey
 from harness.studies.transient import SettlingResult
 from harness.training.runs import EpochRow, Run, StepRow
 from harness.units import show
-from harness.validation import Unit
+from harness.validation import Section, Unit
 from harness.wording import counted
 
 MOST_ROWS = 1000
@@ -199,14 +197,12 @@ class Contents:
         settings = self.settings
         if settings is None:
             return []
-        found = [*_changed("variation", settings.variation, VariationSettings())]
-        found += _changed("imperfect", settings.imperfect, ImperfectSettings())
-        return found + (_changed("programming", settings.programming, None) if settings.programming else [])
+        return [found for name in NON_IDEALITIES for found in _changed(name, getattr(settings, name))]
 
 
-def _changed(name: str, section: Section, ideal: Section | None) -> list[NonIdeality]:
-    found = []
-    for key, field in type(section).model_fields.items():
+def _changed(name: str, section: Section | None) -> list[NonIdeality]:
+    ideal, found = Settings.model_fields[name].get_default(), []
+    for key, field in type(section).model_fields.items() if section else ():
         value = getattr(section, key)
         if value is None or key == "seed" or (ideal is not None and value == getattr(ideal, key)):
             continue

@@ -16,9 +16,9 @@ from harness.chip.ngspice.session import open_session
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Reduction, SettlingJob
 from harness.errors import ExperimentError
-from harness.experiment.chips import SimulatorChoice
+from harness.experiment.chip import SimulatorChoice
 from harness.experiment.experiment import Experiment
-from harness.experiment.sections import GraphSettings
+from harness.experiment.network import GraphSettings
 from harness.measurement import Batch, Clamp, Conductances, Drive, Reading
 from harness.netlist.decks import resident
 from harness.training.controller import train_step

@@ -20,7 +20,7 @@ from harness.chip.ngspice.pool import WorkerPool
 from harness.chip.ngspice.worker import peak_megabytes
 from harness.circuit import Reduction, SettlingJob
 from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
-from harness.experiment.chips import SimulatorChoice
+from harness.experiment.chip import SimulatorChoice
 from harness.measurement import Drive, Injection, Reading
 from harness.netlist.tolerances import Tolerances
 from harness.processes import pool as workers_module

@@ -285,7 +285,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     {PYSPICE.format(library=find_library()).strip().replace(chr(10), chr(10) + "    ")}
 from harness import Experiment
-from harness.experiment.chips import SimulatorChoice
+from harness.experiment.chip import SimulatorChoice
 from harness.measurement import Drive
 experiment = Experiment.load("iris")
 with experiment.open_chip(SimulatorChoice(2)) as chip:

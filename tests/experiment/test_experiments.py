@@ -154,8 +154,8 @@ diode = { saturation_current = "1 nA" }
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (['network.inputs=["0", "10"]', "network.inverted=[]"], "network.inputs: 2 for data set iris, which has 4"),
-        (['network.outputs=["8"]'], "network.outputs: 1 for data set iris, which has 3"),
+        (['network.inputs=["0", "10"]', "network.inverted=[]"], "network.inputs: 2 for data with 4; give one for each"),
+        (['network.outputs=["8"]'], "network.outputs: 1 for data with 3; give one for each"),
         (["network.shape=file"], "shape = 'file' needs a file"),
         (["network.edge_diode=forward"], r"'forward' needs a section \[network.diode\]"),
         (["subset.choose=mask"], "choose = 'mask' needs a file"),

@@ -15,7 +15,7 @@ from harness import Experiment, Run
 from harness.cli.main import main
 from harness.datasets import Split
 from harness.errors import DataError, ExperimentError, RunError
-from harness.experiment.warm_start import warm_start
+from harness.experiment.runs.warm_start import warm_start
 from harness.learning import GeneralizedEquilibriumPropagation, SquaredError
 from harness.measurement import Injection
 from harness.training.controller import Plan, train

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as arrays
 from harness import Experiment, Run
 from harness.cli.main import main
 from harness.datasets import Encoding, Scaling
-from harness.experiment.manifest import RecordedEncoding
+from harness.experiment.runs.manifest import RecordedEncoding
 
 TOML = """
 name = "small"

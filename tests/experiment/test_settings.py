@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError, ExperimentError
 from harness.experiment.experiment import Experiment
-from harness.experiment.library import packaged_experiments
-from harness.experiment.sections import AnalyticalSettings, CoupledSettings, DeepResistiveSettings, LayeredSettings
+from harness.experiment.network import DeepResistiveSettings, LayeredSettings
+from harness.experiment.packaged import packaged_experiments
+from harness.experiment.rule import AnalyticalSettings, CoupledSettings
 from harness.experiment.settings import Settings, merged, read_settings
 from harness.learning.rules.equilibrium import Nudging
 from harness.learning.rules.generalized import Variant

@@ -11,25 +11,22 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from harness.chip.base import Chip
 from harness.chip.nodal.chip import NodalChip
 from harness.errors import ChipError
-from harness.experiment.chip_sections import ChipSettings
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import Settings
 from harness.learning import AnalyticalGradient
 from harness.measurement import Array, Conductances, Drive
 from harness.training import controller
 from harness.training.controller import EpochDone, StepDone
+from harness.training.results import SHOWN
 from harness.training.runs import HEADINGS, LEDGER, Position
 
 _PRECISE = 1e-11  # V: Newton tolerance of the ideal chip
-_SHOWN = 10_000  # training rows that are evaluated at most, as a finished run does
-_SECTIONS = ("variation", "programming", "imperfect")
 
 
 def _root_mean_square(values: Sequence[float]) -> float:
@@ -119,12 +116,12 @@ class Measurement:
     def practised(self) -> Preparation | None:
         """What gives the conductances for gradients and voltages; None for the initial ones."""
         wanted = {"gradient_cosine", "voltage_error", "largest_voltage_error"} & {*self.names}
-        return Preparation(ideal(self.settings), self.practice) if wanted and self.practice else None
+        return Preparation(self.settings.ideal, self.practice) if wanted and self.practice else None
 
     @property
     def deployed(self) -> Preparation | None:
         """What gives the conductances for `deployed_accuracy`."""
-        return Preparation(ideal(self.settings)) if "deployed_accuracy" in self.names else None
+        return Preparation(self.settings.ideal) if "deployed_accuracy" in self.names else None
 
     def run(
         self,
@@ -155,13 +152,6 @@ class Measurement:
             if not math.isfinite(found[name]):
                 raise ChipError(f"{name} is {found[name]}, which no band can hold")
         return {name: float(found[name]) for name in self.names}
-
-
-def ideal(settings: Settings) -> Settings:
-    """The experiment on an ideal nodal chip: nothing varies, nothing is imperfect, writes are exact."""
-    fields = Settings.model_fields
-    plain: dict[str, Any] = {name: fields[name].get_default() for name in _SECTIONS if name in fields}
-    return settings.model_copy(update={**plain, "chip": ChipSettings(kind="nodal", access=settings.chip.access)})
 
 
 def gradient_cosine(subject: Experiment, at: Conductances, samples: int) -> float:
@@ -210,7 +200,7 @@ def _trained(subject: Experiment, names: Collection[str], stop: Callable[[], boo
         found = {name: float(sum(getattr(row, name) for row in rows)) for name in LEDGER}
         found |= {"test_accuracy": rows[-1].test_accuracy, "test_loss": rows[-1].test_loss}
         if "train_accuracy" in names:
-            shown = subject.data.train.first(_SHOWN)
+            shown = subject.data.train.first(SHOWN)
             found["train_accuracy"] = controller.evaluate(chip, subject.cost, shown).accuracy
     return found
 

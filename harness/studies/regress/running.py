@@ -10,8 +10,8 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.experiment.experiment import Experiment
-from harness.experiment.memory import exhausted
 from harness.measurement import Conductances
+from harness.processes.memory import exhausted
 from harness.processes.pool import Workers
 from harness.studies.regress.quantities import QUANTITIES, Measurement, Preparation, Stopped
 from harness.studies.regress.suite import Case

@@ -36,12 +36,11 @@ from pydantic import Field, ValidationError
 
 from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment
-from harness.experiment.sections import Section, Whole
 from harness.experiment.settings import Settings, leaves
 from harness.files.reading import TABLE_LIMIT, parse_toml, read_bytes, read_text
 from harness.studies.regress.bands import Band
 from harness.studies.regress.quantities import QUANTITIES, Measurement
-from harness.validation import Names, explain, line_of
+from harness.validation import Names, Section, Whole, explain, line_of
 from harness.wording import did_you_mean
 
 

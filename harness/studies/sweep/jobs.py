@@ -10,12 +10,12 @@ import numpy as np
 
 from harness.errors import HarnessError, RunError
 from harness.experiment.experiment import Experiment
-from harness.experiment.manifest import check_settings
-from harness.experiment.memory import exhausted
+from harness.experiment.runs.manifest import check_settings
 from harness.experiment.settings import Settings
 from harness.files.reading import read_json
 from harness.files.writing import write_atomic
 from harness.measurement import Conductances
+from harness.processes.memory import exhausted
 from harness.training.controller import evaluate
 from harness.training.runs import Run, Start
 

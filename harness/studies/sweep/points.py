@@ -13,11 +13,13 @@ import numpy as np
 
 from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment
-from harness.experiment.memory import refuse_points
 from harness.experiment.settings import Settings
+from harness.processes.memory import Part, refuse
 
 _CHIP = "variation.seed"
 """The key that says which chip it is."""
+_POINT = 20_000
+"""B of a point: its settings, and the texts that tell it from others."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def grid(
         DataError: a data set cannot be loaded.
     """
     counts = (draws.count if draws else None, seeds, chips, *map(len, over.values()))
-    refuse_points(math.prod(count for count in counts if count is not None))
+    total = math.prod(count for count in counts if count is not None)
+    refuse("the sweep", [Part(f"{total:,} points", _POINT * total, "give fewer values, draws, seeds or chips")])
     axes = [[f"--over {key}={_text(value)}" for value in values] for key, values in over.items()]
     first = [axis[0] for axis in axes if axis]
     drawn = [()] if draws is None else _drawn(experiment, draws, overrides, first)

@@ -5,6 +5,7 @@ from hashlib import sha256
 
 from harness.errors import RunError
 from harness.experiment.experiment import Experiment
+from harness.experiment.runs.trained import programmed
 from harness.training.parts import own_parts
 from harness.training.runs import Run, Start
 
@@ -28,7 +29,7 @@ def warm_start(run: Run, overrides: Sequence[str] = ()) -> tuple[Experiment, Sta
     if position is None:
         raise RunError(f"run {run.path} has no checkpoint yet, and so no conductances to begin with; resume it first")
     subject = Experiment.of_run(run, overrides, same=("data",))
-    fitted = subject.programmed(run, position).conductances
+    fitted = programmed(subject.circuit, run, position).conductances
     digest = sha256()
     for conductances in fitted:
         digest.update(conductances.tobytes())

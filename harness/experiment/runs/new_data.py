@@ -5,8 +5,7 @@ from pathlib import Path
 
 from harness.datasets import Encoding, Split, new_rows
 from harness.errors import DataError, RunError
-from harness.experiment import manifest
-from harness.experiment.assembly import csv_file
+from harness.experiment.runs import manifest
 from harness.experiment.settings import Settings
 from harness.training.parts import own_parts
 from harness.training.runs import MANIFEST, Run
@@ -42,7 +41,7 @@ def settings_and_rows(
     encoding = _encoding(run, fitted)
     if made.values != (() if encoding.scaling is None else encoding.classes):
         raise RunError(f"run {run.path}: 'encoding' in {MANIFEST} is of other outputs than its data.values")
-    rows = new_rows(csv_file(wanted.data.model_copy(update={"file": file})), encoding)
+    rows = new_rows(wanted.data.model_copy(update={"file": file}).csv, encoding)
     data = wanted.data.model_copy(update={key: getattr(made, key) for key in _HOW})
     return wanted.model_copy(update={"data": data}), rows
 

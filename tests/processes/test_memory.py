@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from harness.cli.main import main
 from harness.errors import ExperimentError
-from harness.experiment import memory
 from harness.experiment.experiment import Experiment
-from harness.experiment.memory import Part, available, gibibytes, refuse
+from harness.processes import memory
+from harness.processes.memory import Part, available, gibibytes, refuse
 
 GIB = 2**30
 WIDE = ["network.bias=[]", "rule.beta=auto", "update.rates=[1e-3]", "chip.kind=nodal"]
@@ -74,15 +74,13 @@ def test_points_and_workers_without_number_are_refused(
 def test_the_estimate_is_below_what_is_taken_and_not_far_below(tmp_path: Path) -> None:
     """So nothing is refused that would fit."""
     subject = Experiment.load("digits", [*WIDE, "network.hidden=[1200]", "training.epochs=1"])
-    data = subject.data
-    parts = list(memory._parts(subject.settings, data.channels, len(data.classes), len(data.train)))
     tracemalloc.start()
     try:
         subject.train(subject.create_run(tmp_path / "run"), stop=lambda: True, pictures=False)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert 0.3 * peak < sum(part.size for part in parts) < peak
+    assert 0.3 * peak < sum(part.size for part in subject.memory) < peak
 
 
 def test_the_largest_part_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +146,8 @@ def test_a_limit_of_the_process_is_heeded(tmp_path: Path) -> None:
 def test_memory_that_runs_out_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where an estimate is below what is taken."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("harness.experiment.experiment.refuse_experiment", lambda *_: None)
-    monkeypatch.setattr("harness.experiment.experiment.build_circuit", lambda *_: np.zeros(2**50))
+    monkeypatch.setattr("harness.experiment.experiment.refuse", lambda *_: None)
+    monkeypatch.setattr("harness.experiment.network.layered_network", lambda *_, **__: np.zeros(2**50))
     result = CliRunner().invoke(main, ["train", "iris"])
     assert result.exit_code == 1
     assert "harness: out of memory (Unable to allocate 8.00 PiB for an array" in result.stderr

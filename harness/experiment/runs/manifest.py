@@ -23,10 +23,6 @@ from harness.training.runs import MANIFEST, Run
 from harness.validation import first_finding
 from harness.wording import command
 
-_FILES = ("network.file", "subset.file", "programming.file")
-"""Keys of files, besides the data, that decide what a run is."""
-_PATHS = ("data.file", *_FILES)
-"""Keys whose files are compared by what they hold, wherever they lie."""
 TRAINED = ("data", "network")
 """Sections that no change of a trained network touches."""
 
@@ -167,13 +163,9 @@ def versions_of(settings: Settings) -> dict[str, str]:
 
 
 def _hashes(settings: Settings) -> dict[str, str]:
-    """SHA-256 of the files that the settings name, by key."""
-    found = {}
-    for key in _FILES:
-        section, _, name = key.partition(".")
-        if (file := getattr(getattr(settings, section), name, None)) is not None:
-            found[key] = sha256(read_bytes(file, RunError, most=TABLE_LIMIT)).hexdigest()
-    return found
+    """SHA-256 of the files besides the data that the settings name, by key."""
+    named = {key: file for key, file in settings.files.items() if key != "data.file"}
+    return {key: sha256(read_bytes(file, RunError, most=TABLE_LIMIT)).hexdigest() for key, file in named.items()}
 
 
 def settings_of(run: Run, overrides: Sequence[str] = ()) -> Settings:
@@ -213,7 +205,7 @@ def check_settings(run: Run, settings: Settings, *, before: bool = False) -> Non
         return
     chosen = {key for key, value in leaves(settings.model_dump()) if before and value is None}
     for key, (old, new) in differences(_made(run, then), settings).items():
-        if key not in _PATHS and key not in chosen:
+        if not _is_file(key) and key not in chosen:
             raise RunError(
                 f"run {run.path}: {key} is {new}, but the run was made with {old}; put {run.experiment.name} back as "
                 f"it was, or change it on purpose with 'harness train --from {run.path} --set {key}=…'"
@@ -235,7 +227,7 @@ def check_trained(run: Run, settings: Settings, sections: Sequence[str] = TRAINE
     then = recorded(run)
     made = _made(run, then)
     for key, (old, new) in differences(made.pinned(), settings.pinned(), sections).items():
-        if key not in _PATHS:
+        if not _is_file(key):
             what = "another network than the trained one" if key.startswith("network.") else "other data"
             raise RunError(
                 f"run {run.path}: {key} = {new} would make {what} (the run was made with {old}); train a new one"
@@ -246,7 +238,12 @@ def check_trained(run: Run, settings: Settings, sections: Sequence[str] = TRAINE
 def changes_of(run: Run, settings: Settings) -> dict[str, str]:
     """What differs from the settings that a run was made with: values as people write them, by key."""
     made = _made(run, recorded(run))
-    return {key: new for key, (_, new) in differences(made.pinned(), settings.pinned()).items() if key not in _PATHS}
+    return {key: new for key, (_, new) in differences(made.pinned(), settings.pinned()).items() if not _is_file(key)}
+
+
+def _is_file(key: str) -> bool:
+    """Whether a key names a file, which is compared by what it holds, wherever it lies."""
+    return key.partition(".")[2] == "file"
 
 
 def check_data(run: Run, data: Split) -> None:

@@ -1,35 +1,15 @@
-"""Memory that an experiment asks for, told before it asks, and what this machine gives.
-
-Figures are what was measured of the largest parts, rounded down: an experiment that is refused would not have fitted.
-"""
+"""Memory that this machine gives, against what is about to be asked for: refused before anything is made."""
 
 import os
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from math import comb, prod
 from pathlib import Path
 
 from harness.errors import ExperimentError
-from harness.experiment.sections import EquilibriumNetworkSettings, GraphSettings
-from harness.experiment.settings import Settings
 
-_CELL = 60
-"""B of a cell: its conductance, gradient, change and moments, and its line in the netlist."""
-_EDGE = 1000
-"""B of an edge of a graph, which is an object with names."""
-_MATRIX = 2 * 8
-"""B of an entry of the reduced network's matrix, of which two and more are alive while it is made."""
-_LINE_CELL = 60
-"""B of a cell: its conductance, gradient, change and moments, and its line in the netlist."""
-_READING = 3 * 8
-"""B of a node's voltage in a phase: solved, completed and read."""
-_PHASES = 2
 _SIMULATOR = 80_000_000
 """B of an ngspice in a process of its own."""
-_POINT = 20_000
-"""B of a point of a sweep: its settings, and the texts that tell it from others."""
 _GIB = 2**30
 _NEW = "memory.max", "memory.current", "inactive_file"
 _OLD = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
@@ -46,35 +26,11 @@ class Part:
     cure: str
 
 
-def refuse_experiment(settings: Settings, channels: int, outputs: int, rows: int) -> None:
-    """Refuse an experiment whose arrays this machine cannot hold, before any of them is made.
-
-    Args:
-        settings: of the experiment.
-        channels: of its data.
-        outputs: that the data want.
-        rows: of the data, for training.
-
-    Raises:
-        ExperimentError: says what needs how much, how much is free, and what to change.
-    """
-    refuse(settings.name, list(_parts(settings, channels, outputs, rows)))
-
-
-def refuse_points(count: int) -> None:
-    """Refuse a sweep with more points than this machine can hold the settings of.
-
-    Raises:
-        ExperimentError: see `refuse_experiment`.
-    """
-    refuse("the sweep", [Part(f"{count:,} points", _POINT * count, "give fewer values, draws, seeds or chips")])
-
-
 def refuse_workers(count: int) -> None:
     """Refuse more ngspices than this machine can hold.
 
     Raises:
-        ExperimentError: see `refuse_experiment`.
+        ExperimentError: see `refuse`.
     """
     refuse("--workers", [Part(f"{count:,} processes with an ngspice each", _SIMULATOR * count, "start fewer")])
 
@@ -83,7 +39,7 @@ def refuse(who: str, parts: list[Part]) -> None:
     """Refuse what takes more than is free; the largest part is named, with its cure.
 
     Raises:
-        ExperimentError: see `refuse_experiment`.
+        ExperimentError: says what needs how much, how much is free, and what to change.
     """
     total, (free, whose) = sum(part.size for part in parts), available()
     if total > free:
@@ -158,50 +114,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError:
         return ""
-
-
-def _parts(settings: Settings, channels: int, outputs: int, rows: int) -> Iterator[Part]:
-    network, batch = settings.network, min(settings.training.batch, rows)
-    if isinstance(network, GraphSettings):
-        nodes = _nodes(network)
-        yield Part(f"{_edges(network):,} edges", _EDGE * _edges(network), f"take a smaller graph{_SHAPE}")
-        unknown = nodes if network.edge_diode != "none" else len(network.outputs)
-        cure = f"take a smaller graph{_SHAPE}"
-    else:
-        layers = [2 * channels, *network.hidden, 2 * outputs]
-        pairs = list(pairwise(layers))
-        cells = sum(map(prod, pairs))
-        if isinstance(network, EquilibriumNetworkSettings):
-            cells += network.hidden[0] ** 2
-        cure = "take fewer hidden nodes (network.hidden)"
-        yield Part(f"{cells:,} cells", _CELL * cells, cure)
-        if settings.variation.line_word or settings.variation.line_bit:
-            lined = sum(words * bits * min(words, bits) for words, bits in pairs)
-            yield Part(f"{cells:,} cells on resistive lines", _LINE_CELL * lined, cure)
-        nodes, unknown = sum(layers), sum(layers[1:])
-    yield Part(f"the equations of {unknown:,} unknowns", _MATRIX * unknown**2, cure)
-    read = _READING * _PHASES * batch * nodes
-    yield Part(f"{batch:,} samples of {nodes:,} nodes in each phase", read, "take a smaller batch (training.batch)")
-
-
-_SHAPE = " (network.nodes, rows, columns, degree)"
-
-
-def _nodes(network: GraphSettings) -> int:
-    match network.shape:
-        case "file":
-            return 0  # the file bounds it
-        case "grid" | "periodic-grid":
-            return network.rows * network.columns
-    return network.nodes
-
-
-def _edges(network: GraphSettings) -> int:
-    match network.shape:
-        case "file":
-            return 0
-        case "grid" | "periodic-grid":
-            return 2 * network.rows * network.columns
-        case "complete":
-            return comb(network.nodes, 2)
-    return network.nodes * network.degree // 2

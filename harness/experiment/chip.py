@@ -1,0 +1,148 @@
+"""``[chip]``: what the network is simulated with; and the chip with all that is wrong with it."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from harness.chip.base import Chip
+from harness.chip.imperfect.made import VariedChip
+from harness.chip.imperfect.pins import ImperfectChip
+from harness.chip.imperfect.programming import ProgrammedChip
+from harness.chip.ngspice.chip import FullBatchChip, NgspiceChip
+from harness.chip.ngspice.cluster import Cluster
+from harness.chip.ngspice.pool import WorkerPool
+from harness.chip.ngspice.worker import OneSimulator, Simulators
+from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.unreduced import UnreducedNodalChip
+from harness.circuit import Circuit
+from harness.circuit.circuit import nonlinear_arrays
+from harness.errors import CircuitError, ExperimentError
+from harness.experiment.imperfect import ImperfectSettings
+from harness.experiment.programming import ProgrammingSettings
+from harness.experiment.variation import VariationSettings
+from harness.measurement import Access
+from harness.netlist.tolerances import Tolerances
+from harness.validation import Amperes, Number, Seconds, Section, Volts, Whole
+
+
+@dataclass(frozen=True)
+class SimulatorChoice:
+    """How many ngspices settle the chunks of a batch, and where; no result depends on it."""
+
+    workers: int = 1
+    """Processes on this machine; 1 is this process itself."""
+    scheduler: str | None = None
+    """Address of a Dask cluster, whose workers are used instead."""
+
+    def check(self) -> None:
+        """Reach the cluster once, so that nothing is begun which it could not do.
+
+        Raises:
+            ChipError: it cannot be used.
+        """
+        if self.scheduler is not None:
+            self.open(Tolerances()).close()
+
+    def open(self, tolerances: Tolerances) -> Simulators:
+        """Processes and connections; the chip closes them.
+
+        Raises:
+            ChipError: the cluster cannot be used, or libngspice cannot be loaded.
+        """
+        if self.scheduler is not None:
+            return Cluster(tolerances, self.scheduler)
+        return OneSimulator(tolerances) if self.workers == 1 else WorkerPool(tolerances, self.workers)
+
+
+HERE = SimulatorChoice()
+"""The ngspice of this process."""
+
+
+class ChipSettings(Section):
+    """``[chip]``."""
+
+    kind: Literal["ngspice", "nodal"] = "ngspice"
+    reltol: Annotated[Number, Field(gt=0, lt=1e-3)] = 1e-6
+    vntol: Annotated[Volts, Field(gt=0, lt=1e-3)] = 1e-9
+    abstol: Annotated[Amperes, Field(gt=0, lt=1e-6)] = 1e-12
+    chunk: Annotated[Whole, Field(ge=1, le=1024)] = 32
+    """Samples per sweep: the portion that one worker takes; the last bits of results depend on it."""
+    access: Access = Access.NODES
+    """What learning rules may read."""
+    settling_time: Annotated[Seconds, Field(gt=0)] | None = None
+    """s that every phase takes, for the energy that runs record; without it energy is not counted."""
+
+    @property
+    def tolerances(self) -> Tolerances:
+        """ngspice's convergence bounds."""
+        return Tolerances(self.reltol, self.vntol, self.abstol)
+
+    def build(self, circuit: Circuit, simulators: SimulatorChoice, access: Access) -> Chip:
+        """The simulated circuit, without anything wrong.
+
+        Raises:
+            NgspiceMissing: the machine has no ngspice, and it is wanted.
+            ChipError: the chosen cluster cannot be used.
+        """
+        nonlinear = bool(nonlinear_arrays(circuit))  # no reduction takes nonlinear cells
+        given: dict[str, Any] = {"access": access, "settling_time": self.settling_time}
+        if self.kind == "nodal":
+            return (UnreducedNodalChip if nonlinear else NodalChip)(circuit, **given)
+        if nonlinear:
+            return FullBatchChip(circuit, tolerances=self.tolerances, chunk=self.chunk, **given)
+        return NgspiceChip(circuit, simulators=simulators.open(self.tolerances), chunk=self.chunk, **given)
+
+
+@dataclass(frozen=True)
+class ChipDescription:
+    """All that an experiment says of its chip."""
+
+    simulated: ChipSettings
+    variation: VariationSettings
+    programming: ProgrammingSettings | None
+    imperfect: ImperfectSettings
+    seed: int
+    """Which of all chips that could be made."""
+
+    def build(self, circuit: Circuit, simulators: SimulatorChoice = HERE) -> Chip:
+        """Make the chip, with a circuit's conductances.
+
+        Args:
+            circuit: as it was drawn.
+            simulators: how many ngspices, and where; they matter to ngspice only.
+
+        Raises:
+            ExperimentError: the chip of ``[variation]`` cannot be made.
+            NgspiceMissing: the machine has no ngspice, and it is wanted.
+            ChipError: the chosen cluster cannot be used.
+        """
+        errors, chip = self.imperfect.build(), self._made(circuit, simulators)
+        if not errors.ideal:
+            chip = ImperfectChip(chip, errors, seed=self.seed)
+        return chip if self.programming is None else ProgrammedChip(chip, self.programming.build(), seed=self.seed)
+
+    @property
+    def kinds(self) -> list[str]:
+        """The chip as `harness.training.parts.described_chip` tells it, without making one."""
+        wrapped = {
+            ProgrammedChip: self.programming is not None,
+            ImperfectChip: not self.imperfect.build().ideal,
+            VariedChip: not self.variation.build().absent,
+        }
+        return [*(kind.__qualname__ for kind, there in wrapped.items() if there), self.simulated.kind]
+
+    def _made(self, circuit: Circuit, simulators: SimulatorChoice) -> Chip:
+        """The circuit as it was made, in what simulates it; a wrapper around that decides what may be read."""
+        variation, access = self.variation.build(), self.simulated.access
+        if variation.absent:
+            return self.simulated.build(circuit, simulators, access)
+
+        def inside(made: Circuit) -> Chip:
+            return self.simulated.build(made, simulators, Access.NODES)
+
+        try:
+            return VariedChip(circuit, variation, self.seed, inside, access=access)
+        except CircuitError as error:
+            cure = "lower the strengths of [variation], or draw another chip with variation.seed"
+            raise ExperimentError(f"chip {self.seed} of [variation] cannot be made: {error}; {cure}") from error

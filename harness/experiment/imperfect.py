@@ -1,0 +1,55 @@
+"""``[imperfect]``: what the chip's pins and cells do wrong."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from harness.chip.imperfect.pins import PinErrors
+from harness.measurement import Array, Batch
+from harness.units import show
+from harness.validation import Number, Section, Siemens, Volts, Whole
+
+
+class ImperfectSettings(Section):
+    """``[imperfect]`` (`harness.chip.imperfect.pins.PinErrors`)."""
+
+    dac_bits: Annotated[Whole, Field(ge=1, le=24)] | None = None
+    """Of every input channel, over ±`dac_range`; 2^bits values from end to end, so that none is 0 V."""
+    dac_range: Annotated[Volts, Field(gt=0, le=1e3)] = 1.0
+    """V before the input gain."""
+    dac_noise: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
+    """V before the input gain, standard deviation, per cycle."""
+    adc_bits: Annotated[Whole, Field(ge=1, le=24)] | None = None
+    """Of what reads outputs and inner nodes, over ±`adc_range`; 2^bits values, none of them 0 V."""
+    adc_range: Annotated[Volts, Field(gt=0, le=1e3)] = 1.0
+    """V."""
+    read_noise: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
+    """V, standard deviation, per cycle."""
+    mismatch: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Fraction, per device, by which the twin network of nudged phases differs."""
+    drift: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Fraction of g − g_min that every cell has lost when nudged phases settle, after the free one."""
+    decay: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Fraction of g − g_min that every cell forgets from one write to the next."""
+    update_bias: Annotated[Siemens, Field(ge=0, le=1e3)] = 0.0
+    """S that every write adds to a cell that is written, with a sign per device."""
+    programming_noise: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Fraction of a cell's range, per cycle."""
+    levels: Annotated[Whole, Field(ge=2, le=2**24)] | None = None
+    """Conductances that a cell can hold."""
+
+    def build(self) -> PinErrors:
+        """The strengths, which are called like the keys."""
+        return PinErrors(**self.model_dump())
+
+    def warnings(self, rows: Batch) -> Iterator[str]:
+        """A sentence for inputs, and one for targets, that lie beyond what converters reach."""
+        yield from _clipped("inputs", "dac_range", self.dac_bits, self.dac_range, rows.inputs)
+        yield from _clipped("wanted outputs", "adc_range", self.adc_bits, self.adc_range, rows.targets)
+
+
+def _clipped(what: str, key: str, bits: int | None, limit: float, volts: Array) -> Iterator[str]:
+    if bits is not None and (share := float(np.mean(np.abs(volts) > limit))):
+        yield f"{share:.1%} of the {what} lie beyond imperfect.{key}, ±{show(limit, 'V')}; raise it"

@@ -1,0 +1,358 @@
+"""``[network]``: the circuit, with its initial conductances, and the memory that it takes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import comb, prod
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, Union
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from harness.circuit import (
+    CellRange,
+    Circuit,
+    deep_resistive_network,
+    equilibrium_network,
+    layered_network,
+    rectified_cascade,
+)
+from harness.circuit.networks.graphs import EdgeDiode, GraphEdge, read_edges
+from harness.datasets import Split
+from harness.devices import DiodeModel
+from harness.errors import ExperimentError
+from harness.measurement import Batch
+from harness.processes.memory import Part
+from harness.units import show
+from harness.validation import Amperes, MismatchError, Number, Ohms, Positive, Section, Seed, Siemens, Volts, Whole
+from harness.wording import counted
+
+_INITIAL, _GRAPH = 2, 4
+"""Streams of random numbers for initial conductances and edges; 0 and 1 are the training loop's, 3 the subset's."""
+_CELL = 60
+"""B of a cell: its conductance, gradient, change and moments, and its line in the netlist."""
+_EDGE = 1000
+"""B of an edge of a graph, which is an object with names."""
+_MATRIX = 2 * 8
+"""B of an entry of the reduced network's matrix, of which two and more are alive while it is made."""
+_READING = 3 * 8
+"""B of a node's voltage in a phase: solved, completed and read."""
+_PHASES = 2
+
+
+@dataclass(frozen=True)
+class Size:
+    """What decides how much memory a network takes."""
+
+    parts: tuple[Part, ...]
+    """Its own objects and arrays."""
+    nodes: int
+    unknowns: int
+    """Of the reduced network."""
+    cure: str
+
+
+class DiodeSettings(Section):
+    """``[network.diode]``."""
+
+    saturation_current: Annotated[Amperes, Field(gt=0, le=1)]
+    """I_s in A."""
+    emission: Annotated[Number, Field(ge=0.01, le=100)] = 2.0
+    """N."""
+
+    def build(self) -> DiodeModel:
+        """The model of all the network's diodes."""
+        return DiodeModel("dhidden", self.saturation_current, self.emission)
+
+
+class _Network(Section):
+    g_unit: Annotated[Siemens, Field(gt=0, le=1e3)]
+    """g₀ in S, in which fresh cells and learning rates count: a crossbar's cells are max(0, U(−1, 1)) g₀ / √fan-in, a
+    graph's edges U(0.1, 1) g₀."""
+    g_min: Annotated[Siemens, Field(ge=0)] = 0.0
+    """Smallest conductance of a cell, S; 0 is an open cell."""
+    g_max: Annotated[Siemens, Field(gt=0, le=1e6)]
+    """Largest conductance of a cell, S."""
+    input_gain: Positive = 1.0
+    """V at the input pins per V of input."""
+    seed: Seed | None = None
+    """Of the initial conductances and the edges of random graphs; training.seed without it."""
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if not self.g_min < self.g_max:
+            raise MismatchError("g_min", f"{show(self.g_min, 'S')} must lie below g_max, {show(self.g_max, 'S')}")
+        return self
+
+    @property
+    def arrays(self) -> int:
+        """Number of trainable arrays."""
+        return 1
+
+    def _cells(self, seed: int) -> dict[str, Any]:
+        """What all builders take: range, initial conductances and gain."""
+        rng = np.random.default_rng([seed, _INITIAL])
+        cells = CellRange(self.g_unit, self.g_min, self.g_max)
+        return {"cells": cells, "rng": rng, "input_gain": self.input_gain}
+
+
+class _Crossbars(_Network):
+    hidden: tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...]
+    """Nodes of each hidden layer."""
+    bias: tuple[Annotated[Volts, Field(ge=0)], ...] = ()
+    """V of the rail pair ±V at each crossbar; 0 for none."""
+    diode: DiodeSettings
+
+    @model_validator(mode="after")
+    def _one_bias_each(self) -> Self:
+        crossbars = len(self.hidden) + 1
+        if self.bias and len(self.bias) != crossbars:
+            count = f"{counted(len(self.bias), 'value')} for {counted(crossbars, 'crossbar')}"
+            raise MismatchError("bias", f"{count}; give one for each, 0 for none")
+        return self
+
+    @property
+    def arrays(self) -> int:
+        """Number of crossbars."""
+        return len(self.hidden) + 1
+
+    @property
+    def _more_cells(self) -> int:
+        """Cells besides those of the crossbars."""
+        return 0
+
+    def size(self, channels: int, outputs: int, *, lines: bool) -> Size:
+        """How much it takes; `lines` says whether lines have a resistance."""
+        layers = [2 * channels, *self.hidden, 2 * outputs]
+        pairs, cure = list(pairwise(layers)), "take fewer hidden nodes (network.hidden)"
+        cells = sum(map(prod, pairs)) + self._more_cells
+        parts = [Part(f"{cells:,} cells", _CELL * cells, cure)]
+        if lines:
+            lined = sum(words * bits * min(words, bits) for words, bits in pairs)
+            parts.append(Part(f"{cells:,} cells on resistive lines", _CELL * lined, cure))
+        return Size(tuple(parts), sum(layers), sum(layers[1:]), cure)
+
+    def warnings(self, circuit: Circuit, rows: Batch) -> list[str]:  # noqa: ARG002
+        """Sentences on targets that the network cannot reach; amplifiers and gains leave crossbars none."""
+        return []
+
+    def _parts(self, data: Split, seed: int) -> tuple[tuple[int, tuple[int, ...], int], dict[str, Any]]:
+        """Numbers of nodes, and what all builders of crossbars take besides."""
+        sizes = data.channels, self.hidden, len(data.classes)
+        return sizes, {**self._cells(seed), "diode": self.diode.build(), "bias": self.bias}
+
+
+class LayeredSettings(_Crossbars):
+    """``[network]`` with ``kind = "layered"``: Kendall's network."""
+
+    kind: Literal["layered"]
+    amplifier_gain: Positive = 4.0
+    """A of the bidirectional amplifiers; 1 for none."""
+    shift: tuple[Volts, Volts] = (-1.0, 1.0)
+    """V of the lower and the upper shift source."""
+
+    @model_validator(mode="after")
+    def _shifts(self) -> Self:
+        low, high = self.shift
+        if not low < high:
+            order = f"the lower source's {show(low, 'V')} must lie below the upper one's {show(high, 'V')}"
+            raise MismatchError("shift", order)
+        return self
+
+    def build(self, data: Split, seed: int) -> Circuit:
+        """The circuit for data of so many channels and classes."""
+        sizes, parts = self._parts(data, seed)
+        return layered_network(*sizes, **parts, shift=self.shift, amplifier_gain=self.amplifier_gain)
+
+
+class DeepResistiveSettings(_Crossbars):
+    """``[network]`` with ``kind = "deep-resistive"``: Scellier's network."""
+
+    kind: Literal["deep-resistive"]
+
+    def build(self, data: Split, seed: int) -> Circuit:
+        """See `LayeredSettings.build`."""
+        sizes, parts = self._parts(data, seed)
+        return deep_resistive_network(*sizes, **parts)
+
+
+class EquilibriumNetworkSettings(_Crossbars):
+    """``[network]`` with ``kind = "equilibrium"``: Chaffey's resistor–diode equilibrium network, one hidden layer."""
+
+    kind: Literal["equilibrium"]
+
+    @model_validator(mode="after")
+    def _one_layer(self) -> Self:
+        if len(self.hidden) != 1:
+            raise MismatchError("hidden", f"{len(self.hidden)} layers; an equilibrium network has one")
+        return self
+
+    @property
+    def arrays(self) -> int:
+        """Two crossbars, and the conductances between hidden nodes."""
+        return 3 if self.hidden[0] > 1 else 2
+
+    @property
+    def _more_cells(self) -> int:
+        return self.hidden[0] ** 2
+
+    def build(self, data: Split, seed: int) -> Circuit:
+        """See `LayeredSettings.build`."""
+        (channels, (hidden,), outputs), parts = self._parts(data, seed)
+        return equilibrium_network(channels, hidden, outputs, **parts)
+
+
+class CascadeSettings(_Crossbars):
+    """``[network]`` with ``kind = "cascade"``: resistor–diode stages joined by buffers."""
+
+    kind: Literal["cascade"]
+    buffer_gain: tuple[Number, ...] = ()
+    """Of the buffers behind each hidden layer; all 1 without it."""
+    rectifier_rail: Volts = 0.0
+    """V that the diodes' anodes are held at."""
+
+    @model_validator(mode="after")
+    def _one_gain_each(self) -> Self:
+        if self.buffer_gain and len(self.buffer_gain) != len(self.hidden):
+            raise MismatchError(
+                "buffer_gain",
+                f"{counted(len(self.buffer_gain), 'value')} for {counted(len(self.hidden), 'hidden layer')}",
+            )
+        return self
+
+    def build(self, data: Split, seed: int) -> Circuit:
+        """See `LayeredSettings.build`."""
+        sizes, parts = self._parts(data, seed)
+        return rectified_cascade(*sizes, **parts, buffer_gain=self.buffer_gain, rectifier_rail=self.rectifier_rail)
+
+
+Node = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
+class GraphSettings(_Network):
+    """``[network]`` with ``kind = "graph"``: a free graph of conductances."""
+
+    kind: Literal["graph"]
+    shape: Literal["file", "grid", "periodic-grid", "random-regular", "complete", "small-world"]
+    """Where its edges come from; nodes of all but ``file`` are called 0, 1, …, row by row in grids."""
+    file: Path | None = None
+    """For ``file``: CSV with columns a, b and, if wanted, conductance and diode (none, forward, backward, both)."""
+    rows: Annotated[Whole, Field(ge=1, le=1000)] = 6
+    """For grids."""
+    columns: Annotated[Whole, Field(ge=1, le=1000)] = 6
+    """For grids."""
+    nodes: Annotated[Whole, Field(ge=2, le=100_000)] = 16
+    """For the other shapes."""
+    degree: Annotated[Whole, Field(ge=2, le=1000)] = 4
+    """Edges of every node: for ``random-regular`` and, before rewiring, ``small-world``."""
+    rewiring: Annotated[Number, Field(ge=0, le=1)] = 0.1
+    """For ``small-world``: probability that an edge is moved."""
+    edge_diode: EdgeDiode = EdgeDiode.NONE
+    """In series with every conductance (a file says it for each edge)."""
+    inputs: tuple[Node, ...]
+    """The node that each input channel holds."""
+    inverted: tuple[Node, ...] = ()
+    """Nodes that hold the negative of each channel, for networks that need both signs."""
+    outputs: tuple[str, ...]
+    """``"A"`` for a node's voltage, ``"A-B"`` for a drop, ``"i(A-B)"`` for an edge's current, in V over `sense`."""
+    grounds: tuple[Node, ...] = ()
+    """Nodes held at 0 V."""
+    rails: dict[Node, Volts] = Field(default_factory=dict)
+    """Nodes held at other voltages, V."""
+    sense: Annotated[Ohms, Field(gt=0)] | None = None
+    """Ω in series with an edge whose current is read."""
+    diode: DiodeSettings | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.shape == "file" and self.file is None:
+            raise MismatchError("file", "shape = 'file' needs a file")
+        if self.edge_diode is not EdgeDiode.NONE and self.diode is None:
+            raise MismatchError("edge_diode", f"{self.edge_diode.value!r} needs a section [network.diode]")
+        if self.inverted and len(self.inverted) != len(self.inputs):
+            raise MismatchError(
+                "inverted", f"{counted(len(self.inverted), 'node')} for {counted(len(self.inputs), 'input')}"
+            )
+        return self
+
+    def build(self, data: Split, seed: int) -> Circuit:
+        """The circuit, whose pins must fit the data.
+
+        Raises:
+            ExperimentError: they do not.
+            CircuitError: no such circuit exists.
+        """
+        wanted = {"inputs": data.channels, "outputs": len(data.classes)}
+        for what, pins in (("inputs", self.inputs), ("outputs", self.outputs)):
+            if len(pins) != wanted[what]:
+                raise ExperimentError(f"network.{what}: {len(pins)} for data with {wanted[what]}; give one for each")
+        from harness.circuit.networks.free import free_graph  # noqa: PLC0415 - networkx takes a quarter of a second to import
+
+        edges = self._edges(np.random.default_rng([seed, _GRAPH]))
+        held: dict[str, Any] = {"inverted": self.inverted, "grounds": self.grounds, "rails": self.rails}
+        diode = None if self.diode is None else self.diode.build()
+        return free_graph(edges, self.inputs, self.outputs, **self._cells(seed), **held, diode=diode, sense=self.sense)
+
+    def _edges(self, rng: np.random.Generator) -> list[GraphEdge]:
+        """The edges, from a file or of a shape."""
+        from harness.circuit.networks import families  # noqa: PLC0415 - networkx is slow to import
+
+        match self.shape:
+            case "file":
+                return read_edges(self.file or Path())
+            case "grid":
+                edges = families.grid(self.rows, self.columns)
+            case "periodic-grid":
+                edges = families.periodic_grid(self.rows, self.columns)
+            case "random-regular":
+                edges = families.random_regular(self.degree, self.nodes, rng)
+            case "complete":
+                edges = families.complete(self.nodes)
+            case "small-world":
+                edges = families.small_world(self.nodes, self.degree, self.rewiring, rng)
+        return [replace(edge, diode=self.edge_diode) for edge in edges]
+
+    def size(self, channels: int, outputs: int, *, lines: bool) -> Size:  # noqa: ARG002
+        """How much it takes; a file bounds itself."""
+        cure, nodes, edges = "take a smaller graph (network.nodes, rows, columns, degree)", self.nodes, 0
+        match self.shape:
+            case "file":
+                nodes = 0
+            case "grid" | "periodic-grid":
+                nodes, edges = self.rows * self.columns, 2 * self.rows * self.columns
+            case "complete":
+                edges = comb(nodes, 2)
+            case _:
+                edges = nodes * self.degree // 2
+        unknowns = nodes if self.edge_diode is not EdgeDiode.NONE else len(self.outputs)
+        return Size((Part(f"{edges:,} edges", _EDGE * edges, cure),), nodes, unknowns, cure)
+
+    def warnings(self, circuit: Circuit, rows: Batch) -> list[str]:
+        """Sentences on targets beyond the voltages that hold the graph."""
+        from harness.circuit.networks.free import unreachable_targets  # noqa: PLC0415 - networkx is slow to import
+
+        return unreachable_targets(circuit, rows.inputs, rows.targets)
+
+
+NetworkSettings = Union[  # noqa: UP007
+    LayeredSettings, DeepResistiveSettings, EquilibriumNetworkSettings, CascadeSettings, GraphSettings
+]
+
+
+def memory(network: NetworkSettings, channels: int, outputs: int, batch: int, *, lines: bool) -> Iterator[Part]:
+    """What an experiment's largest parts take, rounded down.
+
+    Args:
+        network: to be built.
+        channels: of the data.
+        outputs: that the data want.
+        batch: samples in a step.
+        lines: whether lines have a resistance.
+    """
+    size = network.size(channels, outputs, lines=lines)
+    yield from size.parts
+    yield Part(f"the equations of {size.unknowns:,} unknowns", _MATRIX * size.unknowns**2, size.cure)
+    read = _READING * _PHASES * batch * size.nodes
+    what = f"{batch:,} samples of {size.nodes:,} nodes in each phase"
+    yield Part(what, read, "take a smaller batch (training.batch)")

@@ -1,0 +1,235 @@
+"""``[rule]``: what learning lowers, and how a batch becomes a gradient."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, Self, Union
+
+from pydantic import Field, field_validator, model_validator
+
+from harness.chip.nodal.chip import NodalChip
+from harness.circuit import Circuit
+from harness.datasets import Split
+from harness.experiment.strength import SHARE, Strength, bearable
+from harness.learning import (
+    AnalyticalGradient,
+    CoupledLearning,
+    EquilibriumPropagation,
+    FiniteDifferences,
+    Form,
+    HardwareLinearization,
+    Nudging,
+    SimultaneousPerturbation,
+    Variant,
+)
+from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
+from harness.measurement import Access, Batch
+from harness.training.controller import LearningRule
+from harness.validation import Flag, MismatchError, Positive, Section, Siemens, Volts, Whole
+
+USUAL = "equilibrium-propagation"
+"""The kind of a section that does not say one."""
+ETA = 0.1
+"""η of coupled learning without a figure of its own."""
+STEP = 1e-3
+"""By which baselines move cells without a figure of their own, in g_unit."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """What the pure numbers of ``[rule]`` and ``[update]`` count in."""
+
+    conductance: float
+    """g_unit, S."""
+    rate: float
+    """Of rates on gradients: g_unit² in S², or in S where the rule gives directions in V² instead of gradients."""
+
+    @property
+    def gradient(self) -> float:
+        """V² per V² / g_unit, or 1 where the rule gives directions in V²."""
+        return self.conductance / self.rate
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a rule is built for."""
+
+    circuit: Circuit
+    cost: Cost
+    strength: Strength
+    units: Units
+    access: Access
+    """What the rule may read of the chip."""
+
+
+class _Rule(Section):
+    cost: Literal["squared-error", "softmax-cross-entropy"] = "squared-error"
+    temperature: Annotated[Volts, Field(gt=0)] = 1.0
+    """For softmax cross-entropy: V per unit of logit."""
+    in_volts: ClassVar[bool] = False
+    """Whether the rule gives directions in V² instead of gradients in V²/S."""
+
+    def build_cost(self, data: Split) -> Cost:
+        """What learning lowers."""
+        if self.cost == "squared-error":
+            return SquaredError(classes=not data.valued)
+        return SoftmaxCrossEntropy(self.temperature)
+
+    def units(self, g_unit: float) -> Units:
+        """What its numbers and those of the update count in, for a network's g_unit in S."""
+        return Units(g_unit, g_unit if self.in_volts else g_unit**2)
+
+    @property
+    def both_signs(self) -> bool:
+        """Whether outputs are nudged by −β, too."""
+        return False
+
+    @property
+    def usual_nudging(self) -> Nudging:
+        """Springs for squared error, current for other costs."""
+        return Nudging.SPRING if self.cost == "squared-error" else Nudging.CURRENT
+
+    def strength(self, circuit: Circuit, rows: Batch, unit: float) -> Strength:
+        """How strongly whoever nudges the network does so: an audit, a testbench, and the rules that have a β.
+
+        Args:
+            circuit: with its initial conductances.
+            rows: some training samples.
+            unit: g_unit, S.
+
+        Raises:
+            ExperimentError: springs are asked for where outputs hang on diodes.
+            CircuitError: the circuit cannot be reduced, or a node of it floats.
+        """
+        return bearable(circuit, rows, unit, self.usual_nudging)
+
+    def recorded(self, strength: Callable[[], Strength]) -> Self:  # noqa: ARG002
+        """The section as a run keeps it: with the figures that it leaves open."""
+        return self
+
+
+class EquilibriumSettings(_Rule):
+    """``[rule]`` with ``kind = "equilibrium-propagation"``."""
+
+    kind: Literal["equilibrium-propagation"]
+    beta: Annotated[Siemens | None, Field(gt=0)] = None
+    """Nudging strength at the physical outputs, S. Without it, or with ``"auto"``, it is a share of what outputs see of
+    the initial network (`harness.experiment.strength.SHARE`); the run records the figure."""
+    variant: Variant = Variant.CENTERED
+    nudging: Nudging | None = None
+    """Without it, spring for squared error and current for other costs, or where outputs hang on diodes and β is
+    ``"auto"``."""
+
+    @field_validator("beta", mode="before")
+    @classmethod
+    def _auto(cls, beta: Any) -> Any:
+        return None if beta == "auto" else beta
+
+    @model_validator(mode="after")
+    def _springs(self) -> Self:
+        if self.nudging is Nudging.SPRING and self.cost != "squared-error":
+            raise MismatchError("nudging", f"springs are for squared error, not {self.cost}; write nudging = 'current'")
+        return self
+
+    @property
+    def both_signs(self) -> bool:
+        """See `_Rule.both_signs`."""
+        return self.variant is not Variant.ONE_SIDED
+
+    def strength(self, circuit: Circuit, rows: Batch, unit: float) -> Strength:
+        """Its own β, or what the network bears."""
+        if self.beta is not None:
+            return Strength(self.beta, self.nudging or self.usual_nudging)
+        return bearable(circuit, rows, unit, self.usual_nudging, self.nudging)
+
+    def recorded(self, strength: Callable[[], Strength]) -> Self:
+        """With the β and the nudging that ``"auto"`` stands for."""
+        return self if self.beta is not None else self.model_copy(update=vars(strength()))
+
+    def build(self, given: Given) -> LearningRule:
+        """The rule."""
+        nudge: dict[str, Any] = {"beta": given.strength.beta, "nudging": given.strength.nudging}
+        return EquilibriumPropagation(given.circuit, given.cost, variant=self.variant, **nudge)
+
+
+class CoupledSettings(_Rule):
+    """``[rule]`` with ``kind = "coupled-learning"``."""
+
+    kind: Literal["coupled-learning"]
+    eta: Positive = ETA
+    """η, the share of the way to the target that outputs are clamped at; above 1 overclamps."""
+    variant: Variant = Variant.ONE_SIDED
+    normalized: Flag = True
+    """Whether the contrast is divided by η; without it, η scales the update, as in a circuit that does not divide."""
+    in_volts: ClassVar[bool] = True
+
+    def build(self, given: Given) -> LearningRule:
+        """The rule."""
+        how: dict[str, Any] = {"eta": self.eta, "variant": self.variant, "normalized": self.normalized}
+        return CoupledLearning(given.circuit, given.cost, **how)
+
+
+class AnalyticalSettings(_Rule):
+    """``[rule]`` with ``kind = "analytical-gradient"``."""
+
+    kind: Literal["analytical-gradient"]
+    form: Form = Form.NODE
+
+    def build(self, given: Given) -> LearningRule:
+        """The rule; where inner nodes are not read, it predicts them by a twin."""
+        twin = partial(NodalChip, given.circuit) if given.access is Access.OUTPUTS else None
+        return AnalyticalGradient(given.circuit, given.cost, form=self.form, twin=twin)
+
+
+class LinearizationSettings(_Rule):
+    """``[rule]`` with ``kind = "hardware-linearization"``."""
+
+    kind: Literal["hardware-linearization"]
+    beta: Annotated[Siemens | None, Field(gt=0)] = None
+    """γ, S: A of injected current per V of error, exact at any value; without it, the share of g_unit that β is of what
+    outputs see (`harness.experiment.strength.SHARE`)."""
+
+    def strength(self, circuit: Circuit, rows: Batch, unit: float) -> Strength:  # noqa: ARG002
+        """Its own γ, or one that suits numbers of the network's size."""
+        return Strength(SHARE * unit if self.beta is None else self.beta, self.usual_nudging)
+
+    def build(self, given: Given) -> LearningRule:
+        """The rule."""
+        return HardwareLinearization(given.circuit, given.cost, gamma=given.strength.beta)
+
+
+class DifferencesSettings(_Rule):
+    """``[rule]`` with ``kind = "finite-differences"``."""
+
+    kind: Literal["finite-differences"]
+    step: Positive = STEP
+    """By which every cell is moved up and down, in g_unit."""
+
+    def build(self, given: Given) -> LearningRule:
+        """The rule."""
+        return FiniteDifferences(given.circuit, given.cost, step=self.step * given.units.conductance)
+
+
+class PerturbationSettings(_Rule):
+    """``[rule]`` with ``kind = "simultaneous-perturbation"``."""
+
+    kind: Literal["simultaneous-perturbation"]
+    step: Positive = STEP
+    """By which every cell is moved up or down, in g_unit."""
+    draws: Annotated[Whole, Field(ge=1, le=1_000_000)] = 1
+    """Random directions whose estimates are averaged."""
+
+    def build(self, given: Given) -> LearningRule:
+        """The rule."""
+        step = self.step * given.units.conductance
+        return SimultaneousPerturbation(given.circuit, given.cost, step=step, draws=self.draws)
+
+
+RuleSettings = Union[  # noqa: UP007
+    EquilibriumSettings,
+    CoupledSettings,
+    AnalyticalSettings,
+    LinearizationSettings,
+    DifferencesSettings,
+    PerturbationSettings,
+]

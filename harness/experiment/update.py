@@ -1,0 +1,132 @@
+"""``[update]``: how a gradient becomes a change of conductance, and ``[subset]``: of which cells."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self, Union
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from harness.circuit import Circuit
+from harness.experiment.rule import Units
+from harness.learning import Largest, SubsetUpdate, cells_of, random_cells
+from harness.learning.updates.accumulation import AccumulatedUpdate
+from harness.learning.updates.subsets import Choice, read_masks
+from harness.learning.updates.updates import SGD, Adam, Momentum, Schedule, UpdateRule
+from harness.validation import Flag, MismatchError, Number, Positive, Section
+
+_SUBSET = 3
+"""Stream of random numbers for chosen cells; 0 and 1 are the training loop's, 2 and 4 the network's."""
+
+
+class _Update(Section):
+    rates: tuple[Annotated[Number, Field(ge=0)], ...]
+    """One learning rate per crossbar, or one for all: in g_unit²/V² for sgd and momentum, in g_unit for adam."""
+    decay: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    """Factor on the rates from epoch to epoch."""
+    to_zero: Flag = False
+    """Rates fall in a straight line, from step to step, to nothing at the end of the training."""
+    accumulate: Annotated[Number, Field(ge=0)] = 0.0
+    """Changes are summed, and written in whole multiples of this, in g_unit; 0 writes them at once."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """How rates fall."""
+        return Schedule(self.decay, to_zero=self.to_zero)
+
+    def _rates(self, arrays: int, unit: float) -> tuple[float, ...]:
+        """One for each array, in SI units."""
+        rates = self.rates * arrays if len(self.rates) == 1 else self.rates
+        return tuple(rate * unit for rate in rates)
+
+
+class SGDSettings(_Update):
+    """``[update]`` with ``kind = "sgd"``."""
+
+    kind: Literal["sgd"]
+
+    def build(self, arrays: int, units: Units) -> UpdateRule:
+        """The update of all cells of so many arrays."""
+        return SGD(self._rates(arrays, units.rate))
+
+
+class MomentumSettings(_Update):
+    """``[update]`` with ``kind = "momentum"``."""
+
+    kind: Literal["momentum"]
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = Momentum.momentum
+
+    def build(self, arrays: int, units: Units) -> UpdateRule:
+        """See `SGDSettings.build`."""
+        return Momentum(self._rates(arrays, units.rate), self.momentum)
+
+
+class AdamSettings(_Update):
+    """``[update]`` with ``kind = "adam"``."""
+
+    kind: Literal["adam"]
+    beta1: Annotated[Number, Field(ge=0, lt=1)] = Adam.beta1
+    beta2: Annotated[Number, Field(ge=0, lt=1)] = Adam.beta2
+    epsilon: Positive = Adam.epsilon
+    """In units of V²/g_unit."""
+
+    def build(self, arrays: int, units: Units) -> UpdateRule:
+        """See `SGDSettings.build`."""
+        moments = self.beta1, self.beta2, self.epsilon
+        return Adam(self._rates(arrays, units.conductance), *moments, scale=units.gradient)
+
+
+UpdateSettings = Union[SGDSettings, MomentumSettings, AdamSettings]  # noqa: UP007
+
+
+class SubsetSettings(Section):
+    """``[subset]``: which conductances are written; without the section, all."""
+
+    choose: Literal["random", "largest", "arrays", "mask"]
+    """At random once; those with the largest gradients in each step; whole arrays; or as a file says."""
+    fraction: Annotated[Number, Field(ge=0, le=1)] = 1.0
+    """For ``random`` and ``largest``: share of each array's cells."""
+    arrays: tuple[str, ...] = ()
+    """For ``arrays``: their names."""
+    file: Path | None = None
+    """For ``mask``: an npz file with an array of zeros and ones for each trainable array, by its name."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.choose == "arrays" and not self.arrays:
+            raise MismatchError("arrays", "choose = 'arrays' needs the names of arrays")
+        if self.choose == "mask" and self.file is None:
+            raise MismatchError("file", "choose = 'mask' needs a file")
+        return self
+
+    def build(self, circuit: Circuit, seed: int) -> Choice:
+        """The conductances that are written; `seed` draws them where chance does."""
+        match self.choose:
+            case "random":
+                return random_cells(circuit, self.fraction, np.random.default_rng([seed, _SUBSET]))
+            case "largest":
+                return Largest(self.fraction)
+            case "arrays":
+                return cells_of(circuit, self.arrays)
+        return read_masks(circuit, self.file or Path())  # the section refuses a mask without a file
+
+
+def build_update(
+    update: UpdateSettings, subset: SubsetSettings | None, circuit: Circuit, units: Units, seed: int
+) -> UpdateRule:
+    """How a gradient becomes a change of conductance, of all cells or of a subset, at once or in portions.
+
+    Args:
+        update: the section.
+        subset: the section; None for all cells.
+        circuit: whose arrays are written.
+        units: what the sections' numbers count in.
+        seed: chooses cells at random.
+
+    Raises:
+        ExperimentError: the subset does not fit the circuit.
+    """
+    built = update.build(len(circuit.arrays), units)
+    if subset is not None:
+        built = SubsetUpdate(built, subset.build(circuit, seed))
+    portion = update.accumulate * units.conductance
+    return AccumulatedUpdate(built, portion) if portion else built

@@ -1,0 +1,70 @@
+"""What a network reached, as ``result.json`` and `harness evaluate` say it."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from harness.chip.base import Chip
+from harness.datasets import Split
+from harness.learning.costs import Cost
+from harness.training.controller import Evaluation, evaluate
+from harness.training.predictions import value_errors
+from harness.training.runs import LEDGER, Run
+
+SHOWN = 10_000
+"""Training rows that a finished run is evaluated on, at most: more would take minutes and tell nothing new."""
+
+
+def figures(chip: Chip, cost: Cost, data: Split) -> tuple[dict[str, Evaluation], dict[str, Any]]:
+    """Evaluate every part of the data; also as plain figures, whose names begin with their part's.
+
+    Raises:
+        ChipError: the chip failed.
+    """
+    found = {part: evaluate(chip, cost, samples) for part, samples in data.parts.items()}
+    shown: dict[str, Any] = {"sparse_sweeps": chip.ledger.sparse_sweeps}
+    for part, one in found.items():
+        shown |= {f"{part}_accuracy": one.accuracy, f"{part}_loss": one.loss, f"{part}_samples": len(one.outputs)}
+    return found, shown | value_errors(data, found)
+
+
+def finish(run: Run, chip: Chip, cost: Cost, data: Split, about: Mapping[str, Any]) -> None:
+    """Write what a run that was trained to its end reached.
+
+    Args:
+        run: whose tables are complete.
+        chip: as trained.
+        cost: what is reported.
+        data: whose rows are shown once more.
+        about: what the result begins with: experiment and seed.
+
+    Raises:
+        ChipError: the chip failed.
+    """
+    began = time.perf_counter()
+    found = {"train": evaluate(chip, cost, data.train.first(SHOWN))}
+    if data.valued:
+        found["test"] = evaluate(chip, cost, data.test)
+    reached = {**about, **_reached(run, data, found["train"], time.perf_counter() - began), **value_errors(data, found)}
+    run.finish([array.name for array in chip.circuit.arrays], chip.conductances, reached)
+
+
+def _reached(run: Run, data: Split, train: Evaluation, evaluating: float) -> dict[str, Any]:
+    _, epochs = run.tables()
+    seconds = sum(row.seconds for row in epochs)
+    evaluating += sum(row.evaluation_seconds for row in epochs)
+    shares = [row.ngspice_share * row.seconds for row in epochs if row.ngspice_share is not None]
+    return {
+        "score": data.score,
+        "test_accuracy": epochs[-1].test_accuracy,
+        "train_accuracy": train.accuracy,
+        "test_loss": epochs[-1].test_loss,
+        "train_loss": train.loss,
+        "train_samples": len(train.outputs),
+        "epochs": len(epochs),
+        "seconds": seconds + evaluating,
+        "training_seconds": seconds,
+        "train_samples_per_second": len(data.train) * len(epochs) / seconds,
+        "ngspice_share": sum(shares) / seconds if shares else None,
+        **{name: sum(getattr(row, name) for row in epochs) for name in LEDGER},
+    }
