@@ -166,7 +166,7 @@ def _place(location: Sequence[str | int], root: type[BaseModel]) -> _Place:
             names.append(part)
             fields = [model.model_fields[part] for model in inner if part in model.model_fields]
             field = fields[0] if fields else None
-            section, inner = inner, [model for one in fields for model in _models_in(one.annotation)]
+            section, inner = inner, [model for one in fields for model in models_in(one.annotation)]
     return _Place(tuple(names), item, field, section, inner)
 
 
@@ -191,15 +191,16 @@ def _dotted(model: type[BaseModel], start: str = "") -> Iterator[str]:
     """Every key of a section and of those in it."""
     for name, field in model.model_fields.items():
         yield start + name
-        for inner in _models_in(field.annotation):
+        for inner in models_in(field.annotation):
             yield from _dotted(inner, f"{start}{name}.")
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Sections that a key may hold: several where they have kinds."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
-        yield from _models_in(argument)
+        yield from models_in(argument)
 
 
 def _range(field: FieldInfo | None) -> str:
@@ -230,7 +231,7 @@ def unit_of(key: str, root: type[BaseModel]) -> str:
     fields: list[FieldInfo] = []
     for part in key.split("."):
         fields = [model.model_fields[part] for model in models if part in model.model_fields]
-        models = [inner for field in fields for inner in _models_in(field.annotation)]
+        models = [inner for field in fields for inner in models_in(field.annotation)]
     units = {mark.symbol for field in fields for mark in _marks_in(field) if isinstance(mark, Unit)}
     return units.pop() if len(units) == 1 else ""
 

@@ -23,6 +23,7 @@ from harness.cli.options import (
 )
 from harness.cli.terminal import WIDE, drawn, exit_unless_drawn, print_json, warn, working
 from harness.experiment.experiment import Experiment
+from harness.experiment.rule import ETA, STEP
 from harness.studies.audit import Curve, Doubt, GradientError, Subject, audit_gradients
 from harness.studies.check import inside
 from harness.training.runs import Run
@@ -95,14 +96,14 @@ def audit(
 def subject_for(experiment: Experiment, run: Run | None, samples: int, adc_step: float | None) -> Subject:
     """A run's network as it is trained, or an experiment's initial one with cells moved inside their range."""
     settings = experiment.fitted
-    rule, unit = settings.rule, settings.network.g_unit
+    rule, unit = settings.rule, experiment.units.conductance
     return Subject(
         circuit=experiment.trained(run) if run else inside(experiment.circuit),
         cost=experiment.cost,
         batch=experiment.data.test.batch(slice(samples)),
         beta=experiment.strength.beta,
-        step=getattr(rule, "step", 1e-3) * unit,
-        eta=getattr(rule, "eta", 0.1),
+        step=getattr(rule, "step", STEP) * unit,
+        eta=getattr(rule, "eta", ETA),
         tolerances=experiment.tolerances,
         seed=settings.training.seed,
         adc_step=adc_step,

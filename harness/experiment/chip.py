@@ -1,6 +1,7 @@
 """``[chip]``: what the network is simulated with; and the chip with all that is wrong with it."""
 
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from harness.chip.imperfect.programming import ProgrammedChip
 from harness.chip.ngspice.chip import FullBatchChip, NgspiceChip
 from harness.chip.ngspice.cluster import Cluster
 from harness.chip.ngspice.pool import WorkerPool
+from harness.chip.ngspice.session import open_session
 from harness.chip.ngspice.worker import OneSimulator, Simulators
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
@@ -64,8 +66,11 @@ class ChipSettings(Section):
 
     kind: Literal["ngspice", "nodal"] = "ngspice"
     reltol: Annotated[Number, Field(gt=0, lt=1e-3)] = 1e-6
+    """ngspice's relative tolerance."""
     vntol: Annotated[Volts, Field(gt=0, lt=1e-3)] = 1e-9
+    """ngspice's tolerance of node voltages, V."""
     abstol: Annotated[Amperes, Field(gt=0, lt=1e-6)] = 1e-12
+    """ngspice's tolerance of currents, A."""
     chunk: Annotated[Whole, Field(ge=1, le=1024)] = 32
     """Samples per sweep: the portion that one worker takes; the last bits of results depend on it."""
     access: Access = Access.NODES
@@ -77,6 +82,27 @@ class ChipSettings(Section):
     def tolerances(self) -> Tolerances:
         """ngspice's convergence bounds."""
         return Tolerances(self.reltol, self.vntol, self.abstol)
+
+    def recorded(self) -> dict[str, Any]:
+        """What a manifest says of it besides the settings.
+
+        Raises:
+            NgspiceMissing: ngspice is wanted, and it cannot be loaded.
+        """
+        if self.kind != "ngspice":
+            return {"kind": self.kind}
+        bounds = {name: getattr(self, name) for name in ("reltol", "vntol", "abstol", "chunk")}
+        return {"kind": self.kind, "linear_solver": open_session().linear_solver, **bounds}
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what simulates it.
+
+        Raises:
+            NgspiceMissing: ngspice is wanted, and it cannot be loaded.
+        """
+        if self.kind != "ngspice":
+            return {}
+        return {"PySpice": metadata.version("PySpice"), "ngspice": open_session().version_text}
 
     def build(self, circuit: Circuit, simulators: SimulatorChoice, access: Access) -> Chip:
         """The simulated circuit, without anything wrong.

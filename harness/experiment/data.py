@@ -24,6 +24,7 @@ class DataSettings(Section):
     set: Literal[
         "digits", "iris", "wine", "xor", "moons", "regression", "allostery", "mnist", "fashion_mnist", "kmnist", "csv"
     ]
+    """Where rows are from: the package, files of the MNIST kind, or a CSV file of one's own."""
     file: Path | None = None
     """For ``csv``: the file; paths are relative to the experiment file. The other keys of ``csv`` are those down to
     ``scaled``; none of them is for other sets."""

@@ -103,6 +103,7 @@ class _Crossbars(_Network):
     bias: tuple[Annotated[Volts, Field(ge=0)], ...] = ()
     """V of the rail pair ±V at each crossbar; 0 for none."""
     diode: DiodeSettings
+    """Of the rectifiers behind hidden nodes."""
 
     @model_validator(mode="after")
     def _one_bias_each(self) -> Self:
@@ -263,6 +264,7 @@ class GraphSettings(_Network):
     sense: Annotated[Ohms, Field(gt=0)] | None = None
     """Ω in series with an edge whose current is read."""
     diode: DiodeSettings | None = None
+    """Of all edges that have one."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -64,6 +64,7 @@ class Given:
 
 class _Rule(Section):
     cost: Literal["squared-error", "softmax-cross-entropy"] = "squared-error"
+    """What learning lowers (`harness.learning.costs`)."""
     temperature: Annotated[Volts, Field(gt=0)] = 1.0
     """For softmax cross-entropy: V per unit of logit."""
     in_volts: ClassVar[bool] = False
@@ -116,6 +117,7 @@ class EquilibriumSettings(_Rule):
     """Nudging strength at the physical outputs, S. Without it, or with ``"auto"``, it is a share of what outputs see of
     the initial network (`harness.experiment.strength.SHARE`); the run records the figure."""
     variant: Variant = Variant.CENTERED
+    """Which two strengths are compared: β and −β, β and 0, or 0 and one of ±β at random."""
     nudging: Nudging | None = None
     """Without it, spring for squared error and current for other costs, or where outputs hang on diodes and β is
     ``"auto"``."""
@@ -159,6 +161,7 @@ class CoupledSettings(_Rule):
     eta: Positive = ETA
     """η, the share of the way to the target that outputs are clamped at; above 1 overclamps."""
     variant: Variant = Variant.ONE_SIDED
+    """Which two shares are compared: η and 0, η and −η, or 0 and one of ±η at random."""
     normalized: Flag = True
     """Whether the contrast is divided by η; without it, η scales the update, as in a circuit that does not divide."""
     in_volts: ClassVar[bool] = True
@@ -174,6 +177,7 @@ class AnalyticalSettings(_Rule):
 
     kind: Literal["analytical-gradient"]
     form: Form = Form.NODE
+    """Whether equations are of nodes or of cycles."""
 
     def build(self, given: Given) -> LearningRule:
         """The rule; where inner nodes are not read, it predicts them by a twin."""

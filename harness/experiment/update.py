@@ -54,6 +54,7 @@ class MomentumSettings(_Update):
 
     kind: Literal["momentum"]
     momentum: Annotated[Number, Field(ge=0, lt=1)] = Momentum.momentum
+    """Share of the last step's direction that is kept."""
 
     def build(self, arrays: int, units: Units) -> UpdateRule:
         """See `SGDSettings.build`."""
@@ -65,7 +66,9 @@ class AdamSettings(_Update):
 
     kind: Literal["adam"]
     beta1: Annotated[Number, Field(ge=0, lt=1)] = Adam.beta1
+    """Share of the gradients' mean that is kept."""
     beta2: Annotated[Number, Field(ge=0, lt=1)] = Adam.beta2
+    """Share of the squared gradients' mean that is kept."""
     epsilon: Positive = Adam.epsilon
     """In units of V²/g_unit."""
 

@@ -23,6 +23,7 @@ class VariationSettings(Section):
     spread: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Of every cell's conductance, a factor of its own."""
     spread_law: Law = Law.LOG_NORMAL
+    """How those factors are distributed."""
     stuck_at_min: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Probability that a cell is stuck at g_min."""
     stuck_at_max: Annotated[Number, Field(ge=0, le=1)] = 0.0

@@ -48,7 +48,7 @@ class Subject:
     """Nudging of equilibrium propagation, and γ of hardware linearization, S."""
     step: float
     """By which finite differences and simultaneous perturbation move cells on the chip, S."""
-    eta: float = 0.1
+    eta: float
     """Of coupled learning."""
     tolerances: Tolerances = field(default_factory=Tolerances)
     """Those of the experiment, for ngspice."""

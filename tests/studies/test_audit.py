@@ -44,7 +44,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def subject(circuit: Circuit, **changes: object) -> Subject:
     """A subject whose nudges are small against conductances of a siemens."""
-    options = {"cost": COST, "batch": random_batch(circuit), "beta": 1e-2, "step": 1e-4, **changes}
+    options = {"cost": COST, "batch": random_batch(circuit), "beta": 1e-2, "step": 1e-4, "eta": 0.1, **changes}
     return Subject(circuit, **options)
 
 

@@ -124,15 +124,10 @@ def manifest_of(settings: Settings, data: Split, netlist: str, parts: Mapping[st
         RunError: a file that the settings name cannot be read.
         NgspiceMissing: the experiment wants ngspice, and it cannot be loaded.
     """
-    chip = settings.chip
-    simulator: dict[str, Any] = {"kind": chip.kind}
-    if chip.kind == "ngspice":
-        bounds = {name: getattr(chip, name) for name in ("reltol", "vntol", "abstol", "chunk")}
-        simulator |= {"linear_solver": open_session().linear_solver, **bounds}
     return {
         "experiment": settings.name,
         "seed": settings.training.seed,
-        "chip": simulator,
+        "chip": settings.chip.recorded(),
         "versions": versions_of(settings),
         "netlist_sha256": sha256(netlist.encode()).hexdigest(),
         "data_sha256": data.sha256(),
@@ -157,9 +152,7 @@ def versions_of(settings: Settings) -> dict[str, str]:
         NgspiceMissing: the experiment wants ngspice, and it cannot be loaded.
     """
     versions = {name: metadata.version(name) for name in ("harness", "numpy", "scipy", "scikit-learn")}
-    if settings.chip.kind == "ngspice":
-        versions |= {"PySpice": metadata.version("PySpice"), "ngspice": open_session().version_text}
-    return {"python": platform.python_version(), **versions}
+    return {"python": platform.python_version(), **versions, **settings.chip.versions()}
 
 
 def _hashes(settings: Settings) -> dict[str, str]:
