@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,13 +22,15 @@ from harness.wording import did_you_mean
 
 RUNS = Path("runs")
 """Where runs and sweeps go that nobody gave a place."""
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path)
 
 
 class OneOf(click.Choice[str]):
     """One of a few names; a wrong one gets the nearest."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name, or a usage error."""
+        """Return the name, or fail with a usage error."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
@@ -36,15 +39,16 @@ class OneOf(click.Choice[str]):
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
-set_option = click.option(
+run_option = click.option("--run", "folder", type=FOLDER, help="Run directory to make [default: runs/NAME-seedN].")
+_set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the experiment; may be repeated."
 )
-chip_option = click.option(
+_chip_option = click.option(
     "--chip",
     type=OneOf(["ngspice", "nodal"]),
     help="What simulates the network, instead of the experiment's choice.",
 )
-seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")
+_seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")
 
 workers_option = click.option(
     "--workers",
@@ -79,7 +83,7 @@ class Rows(click.ParamType[tuple[int, ...]]):
     name = "rows"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """The numbers that a text names, each once."""
+        """Return the numbers that a text names, each once."""
         if isinstance(value, tuple):
             return value
         rows = [row for part in str(value).split(",") for row in self._range(part.strip(), param, ctx)]
@@ -105,7 +109,7 @@ _MOST_ROWS = 100_000
 
 
 def picture_form(file: Path, endings: Sequence[str] = (".png", ".svg")) -> Literal["png", "svg"]:
-    """What a picture's name asks for.
+    """Return the format that a picture's name asks for.
 
     Raises:
         UsageError: another ending, or no such folder.
@@ -118,7 +122,7 @@ def picture_form(file: Path, endings: Sequence[str] = (".png", ".svg")) -> Liter
 
 
 def in_unit(unit: str) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
-    """Read an option's text, such as 100fF."""
+    """Return a callback that reads an option's text, such as 100fF, as a number in an SI unit."""
 
     def read(_: click.Context, option: click.Parameter, text: str | None) -> float | None:
         try:
@@ -129,17 +133,25 @@ def in_unit(unit: str) -> Callable[[click.Context, click.Parameter, str | None],
     return read
 
 
-def with_overrides(given: Sequence[str], chip: str | None, seed: int | None) -> list[str]:
-    """What --set, --chip and --seed ask for, as overrides of an experiment."""
-    return [
-        *given,
-        *([f"chip.kind='{chip}'"] if chip else []),
-        *([f"training.seed={seed}"] if seed is not None else []),
-    ]
+def override_options(*, chip: bool = False, seed: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add --set and, where wanted, --chip and --seed; the command gets all of them as `overrides` of an experiment."""
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def command(*, overrides: Sequence[str], chip: str | None = None, seed: int | None = None, **more: Any) -> None:
+            chips = [f"chip.kind='{chip}'"] if chip else []
+            seeds = [f"training.seed={seed}"] if seed is not None else []
+            function(overrides=[*overrides, *chips, *seeds], **more)
+
+        command = _seed_option(command) if seed else command
+        command = _chip_option(command) if chip else command
+        return _set_option(command)
+
+    return decorate
 
 
 def subject_of(source: str, overrides: Sequence[str], *, new_data: Path | None = None) -> tuple[Experiment, Run | None]:
-    """A run with its experiment, whose network and data are as trained (or data new), or an experiment alone."""
+    """Return a run's experiment, with network and data as trained (or with new data), and the run; or one alone."""
     if (Path(source) / MANIFEST).exists():
         run = Run(Path(source))
         subject = Experiment.of_run(run, overrides, new_data=new_data)
@@ -150,7 +162,7 @@ def subject_of(source: str, overrides: Sequence[str], *, new_data: Path | None =
 
 
 def about(source: str, subject: Experiment, run: Run | None) -> dict[str, Any]:
-    """What a command with ``--json`` says of the network that it has looked at."""
+    """Return what a command with ``--json`` says of the network that it has looked at."""
     changes = subject.changes_on(run) if run else {}
     return {"source": source, **({"with": changes} if changes else {})}
 
@@ -168,5 +180,5 @@ def simulators_for(subject: Experiment, workers: int | None, scheduler: str | No
 
 
 def usable_cores() -> int:
-    """What this process may use, which a batch system may have limited."""
+    """Return how many cores this process may use, which a batch system may have limited."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
