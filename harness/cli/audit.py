@@ -1,31 +1,29 @@
-"""`harness audit`: parse, call, print."""
+"""`harness audit` and `harness check`: parse, call, print."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.table import Column, Table
+import numpy as np
 
-from harness.cli.options import (
-    about,
-    chip_option,
-    data_option,
-    json_option,
-    picture_form,
-    seed_option,
-    set_option,
-    subject_of,
-    with_overrides,
+from harness.cli.options import FILE, about, experiment_options, picture_form, subject_of
+from harness.cli.terminal import (
+    WIDE,
+    drawn,
+    exit_unless_drawn,
+    print_checks,
+    print_json,
+    print_notes,
+    warn,
+    wide_table,
+    working,
 )
-from harness.cli.terminal import WIDE, drawn, exit_unless_drawn, print_json, warn, working
 from harness.experiment.experiment import Experiment
 from harness.experiment.rule import ETA, STEP
 from harness.studies.audit import Curve, Doubt, GradientError, Subject, audit_gradients
-from harness.studies.check import inside
+from harness.studies.check import check_circuit, inside
 from harness.training.runs import Run
 
 _UNITS = {"β": "β (S)"}
@@ -39,25 +37,19 @@ _UNITS = {"β": "β (S)"}
 @click.option(
     "--to",
     "file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="PNG file for curves of the error against β, η and, in ngspice, reltol.",
 )
 @click.option("--adc-bits", type=click.IntRange(1, 32), help="Bits of a converter that would read the nodes.")
 @click.option("--adc-range", type=click.FloatRange(min=0, min_open=True), help="V that the converter spans.")
-@set_option
-@chip_option
-@seed_option
-@data_option
-@json_option
+@experiment_options(chip=True, seed=True)
 def audit(
     source: str,
     samples: int,
     file: Path | None,
     adc_bits: int | None,
     adc_range: float | None,
-    overrides: tuple[str, ...],
-    chip: str | None,
-    seed: int | None,
+    overrides: list[str],
     as_json: bool,
 ) -> None:
     """How far every learning rule's gradient is from the truth, on a RUN's network or an EXPERIMENT's initial one.
@@ -72,7 +64,7 @@ def audit(
         raise click.UsageError("--adc-bits and --adc-range belong together; give both or neither")
     if file is not None:
         picture_form(file, (".png",))
-    experiment, run = subject_of(source, with_overrides(overrides, chip, seed))
+    experiment, run = subject_of(source, overrides)
     adc_step = None if adc_bits is None or adc_range is None else adc_range / 2**adc_bits
     subject = subject_for(experiment, run, samples, adc_step)
     with working("auditing") as tell:
@@ -85,7 +77,7 @@ def audit(
             )
         )
     curves = [row for row in found if isinstance(row, Curve)]
-    done = file is None or drawn(file, lambda: _picture(subject, curves, experiment.settings.name))
+    done = drawn(file, lambda: _picture(subject, curves, experiment.settings.name))
     if as_json:
         print_json({**about(source, experiment, run), **_as_object(found)})
     else:
@@ -94,7 +86,7 @@ def audit(
 
 
 def subject_for(experiment: Experiment, run: Run | None, samples: int, adc_step: float | None) -> Subject:
-    """A run's network as it is trained, or an experiment's initial one with cells moved inside their range."""
+    """Return a run's network as it is trained, or an experiment's initial one with cells moved inside their range."""
     settings = experiment.fitted
     rule, unit = settings.rule, experiment.units.conductance
     return Subject(
@@ -111,26 +103,13 @@ def subject_for(experiment: Experiment, run: Run | None, samples: int, adc_step:
 
 
 def _as_object(found: Iterable[GradientError | Curve | Doubt]) -> dict[str, Any]:
-    """What `--json` prints: rows by kind, null for what is not a number."""
+    """Return rows by kind for ``--json``."""
     kinds: dict[str, type] = {"gradients": GradientError, "curves": Curve, "warnings": Doubt}
-    rows = {key: [_finite(asdict(row)) for row in found if isinstance(row, kind)] for key, kind in kinds.items()}
-    return dict(rows)
-
-
-def _finite(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _finite(part) for key, part in value.items()}
-        case tuple():
-            return [_finite(part) for part in value]
-        case float():
-            return value if math.isfinite(value) else None
-    return value
+    return {key: [asdict(row) for row in found if isinstance(row, kind)] for key, kind in kinds.items()}
 
 
 def _print(found: Iterable[GradientError | Curve | Doubt]) -> None:
-    titles = ("rule", "chip", "array", "relative error", "cosine", "against")
-    table = Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
+    table = wide_table("rule", "chip", "array", "relative error", "cosine", "against")
     above = None
     for row in found:
         match row:
@@ -153,3 +132,37 @@ def _picture(subject: Subject, curves: list[Curve], name: str) -> bytes:
         panels.setdefault(_UNITS.get(curve.knob, curve.knob), {})[f"{curve.rule} ({curve.chip})"] = points
     used = {"β (S)": subject.beta, "η": subject.eta, "reltol": subject.tolerances.reltol}
     return draw_audit(panels, used, f"{name}: gradients against the truth")
+
+
+@click.command()
+@click.argument("source", metavar="RUN|EXPERIMENT")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=2, show_default=True, help="Held-out rows to check with."
+)
+@experiment_options(chip=True, seed=True)
+def check(source: str, samples: int, overrides: list[str], as_json: bool) -> None:
+    """Compare a circuit with independent truths; exits with 1 when a figure is out of bounds.
+
+    Reduction against the full netlist, ngspice against the nodal solver, gradients against finite differences. With
+    --chip nodal, only what needs no simulator.
+    """
+    subject, run = subject_of(source, overrides)
+    settings = subject.settings
+    circuit = subject.trained(run) if run else subject.circuit
+    batch = subject.data.test.batch(slice(samples))
+    print_notes(subject)
+    with working("checking") as tell:
+        checks = list(
+            check_circuit(
+                circuit,
+                subject.cost,
+                batch,
+                beta=subject.strength.beta,
+                springs=subject.springs.negative,
+                tolerances=subject.tolerances,
+                rng=np.random.default_rng(settings.training.seed),
+                ngspice=settings.chip.kind == "ngspice",
+                tell=lambda text: tell(f"checking: {text}"),
+            )
+        )
+    print_checks(checks, about(source, subject, run), as_json)

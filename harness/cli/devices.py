@@ -9,7 +9,7 @@ import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from harness.cli.options import json_option, picture_form
+from harness.cli.options import FILE, json_option, picture_form
 from harness.cli.terminal import OUT, drawn, print_json
 from harness.errors import CircuitError
 from harness.units import show
@@ -58,13 +58,10 @@ def list_devices(as_json: bool) -> None:
 
 
 @devices.command("import")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FILE)
 @click.option("--name", help="What to call the device [default: the file's name].")
 @click.option(
-    "--to",
-    "picture",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Picture of the data and the fit: FILE.png or FILE.svg [default: NAME.png].",
+    "--to", "picture", type=FILE, help="Picture of the data and the fit: FILE.png or FILE.svg [default: NAME.png]."
 )
 @click.option(
     "--noise",
@@ -125,7 +122,7 @@ def import_device(file: Path, name: str | None, picture: Path | None, noise: flo
 
 
 def draw_device(subject: str, form: Literal["png", "svg"]) -> bytes:
-    """The picture of a published device, a CSV file of measured pulses or a memristor model.
+    """Return the picture of a published device, a CSV file of measured pulses or a memristor model.
 
     Raises:
         CircuitError: no such device; says which there are.
@@ -149,7 +146,7 @@ def draw_device(subject: str, form: Literal["png", "svg"]) -> bytes:
 
 
 def _rows() -> list[dict[str, Any]]:
-    """What the table and `--json` say of every published device: SI units, null for what was not published."""
+    """Return what the table and `--json` say of every published device, in SI units."""
     from harness.devices.presets import POTENTIOMETERS, PRESETS  # noqa: PLC0415
 
     rows: list[dict[str, Any]] = []
@@ -166,7 +163,7 @@ def _rows() -> list[dict[str, Any]]:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
-    """Conductance, pulses, nonlinearity, energy and what was not verified, as text."""
+    """Return conductance, pulses, nonlinearity, energy and unverified figures as texts."""
     low, high = row["g_min"], row["g_max"]
     spans = "–" if low is None else f"{show(low, 'S')} … {show(high, 'S')}"
     labels = row["nonlinearity_up"], row["nonlinearity_down"]

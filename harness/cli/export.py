@@ -1,14 +1,18 @@
-"""`harness export`: parse, call, print."""
+"""`harness export` and `harness verify`: parse, call, print."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.table import Table
 
-from harness.cli.options import OneOf, Rows, data_option, json_option, set_option, subject_of
-from harness.cli.terminal import ERR, OUT, print_json, working
+from harness.cli.options import FOLDER, OneOf, Rows, experiment_options, json_option, subject_of
+from harness.cli.terminal import ERR, OUT, WIDE, answer, print_json, working
 from harness.exchange.export import ROWS, Choices, package_of
+from harness.exchange.verify import LIMIT, Verdict, Witness, record
+from harness.exchange.verify import verify as verify_package
 from harness.netlist.cells import cell_style, packaged_tables
 from harness.netlist.dialects import DIALECTS
 from harness.netlist.package.writing import check_free, write_package
@@ -31,9 +35,7 @@ class _Tile(click.ParamType[tuple[int, int]]):
 @click.command()
 @click.argument("source", metavar="RUN|EXPERIMENT")
 @click.option("--dialect", type=OneOf(list(DIALECTS)), default="ngspice", show_default=True, help="Language.")
-@click.option(
-    "--to", "folder", required=True, type=click.Path(path_type=Path), help="Folder to write; it must not exist yet."
-)
+@click.option("--to", "folder", required=True, type=FOLDER, help="Folder to write; it must not exist yet.")
 @click.option(
     "--samples",
     "rows",
@@ -56,9 +58,7 @@ class _Tile(click.ParamType[tuple[int, int]]):
     "--clip-cells", "clip", is_flag=True, help="Set what a device cannot conduct to its bound instead of refusing it."
 )
 @click.option("--as-made", is_flag=True, help="The chip with its [variation], not the circuit as it was drawn.")
-@set_option
-@data_option
-@json_option
+@experiment_options()
 def export(
     source: str,
     dialect: str,
@@ -69,7 +69,7 @@ def export(
     device: str | None,
     clip: bool,
     as_made: bool,
-    overrides: tuple[str, ...],
+    overrides: list[str],
     as_json: bool,
 ) -> None:
     """Write the network with the trained conductances (an experiment's initial ones) as a package for designers.
@@ -91,10 +91,72 @@ def export(
     if package.deviation is not None:
         ERR.print(f"{'warning' if package.deviation.cells_beyond else 'note'}: {package.deviation}", soft_wrap=True)
     cells = sum(array.conductances.size for array in package.design.circuit.arrays)
+    content = {"folder": str(folder), "dialect": dialect, "cells": cells, "bytes": size}
+    content["samples"] = list(package.origin.rows)
+    if package.deviation is not None:
+        content["deviation"] = asdict(package.deviation)
+    about = f"{dialect}, {counted(cells, 'cell')}, {show(size, 'B')}"
+    answer(content, f"wrote {folder} ({about}); its README.md says what is what", as_json=as_json)
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@json_option
+def verify(folder: Path, as_json: bool) -> None:
+    """Simulate the exported package DIR again and compare it with the voltages that it promises.
+
+    ngspice runs its testbenches always; Xyce, LTspice, Spectre, VACASK and neospice do where they are found and read
+    the dialect. A CDL package is compared flat with hierarchical, by Netgen and KLayout where they are found. The
+    outcome is written into the package's manifest, where that can be written; exit code 1 if anything differs or a file
+    of the package was changed or is missing. Other files in DIR, such as a simulator's results, are named only.
+    """
+    with working(f"verifying {folder}"):
+        verdict = verify_package(folder)
     if as_json:
-        shown = {"folder": str(folder), "dialect": dialect, "cells": cells, "bytes": size}
-        deviation = {} if package.deviation is None else {"deviation": asdict(package.deviation)}
-        print_json({**shown, "samples": list(package.origin.rows), **deviation})
+        print_json(asdict(verdict))
     else:
-        about = f"{dialect}, {counted(cells, 'cell')}, {show(size, 'B')}"
-        OUT.print(f"wrote {folder} ({about}); its README.md says what is what")
+        _print_verdict(folder, verdict)
+    try:
+        record(folder, verdict)
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+        ERR.print(f"warning: the verdict was not written into the package's manifest ({why})", soft_wrap=True)
+    if not verdict.equal:
+        sys.exit(1)
+
+
+def _print_verdict(folder: Path, verdict: Verdict) -> None:
+    table = Table("simulator", "version", "netlist", "largest error (V)", "predictions", "equal")
+    for witness in verdict.simulators:
+        table.add_row(*_row(witness))
+    if verdict.simulators:
+        WIDE.print(table)
+    for witness in verdict.simulators:
+        if witness.reason:
+            OUT.print(f"{witness.name}, {witness.netlist}: {witness.reason}")
+    for file in verdict.missing:
+        OUT.print(f"{file} is missing")
+    for file in verdict.changed:
+        OUT.print(f"changed since the export: {file}")
+    if verdict.unlisted:
+        OUT.print(f"not part of the package: {', '.join(verdict.unlisted)}")
+    for absent in verdict.absent:
+        OUT.print(f"not on this machine: {absent}")
+    OUT.print(f"{folder}: {_outcome(verdict)}")
+
+
+def _outcome(verdict: Verdict) -> str:
+    if verdict.missing:
+        return "NOT equal to what was exported; nothing was compared, as files are missing"
+    if not verdict.equal:
+        return "NOT equal to what was exported"
+    if verdict.max_error_v is None:
+        return "flat equals hierarchical; files unchanged since the export"
+    return f"equal to what was exported (voltages within {LIMIT:g} V)"
+
+
+def _row(witness: Witness) -> tuple[str, ...]:
+    error = "–" if witness.max_error_v is None else f"{witness.max_error_v:.2g}"
+    predictions = {True: "equal", False: "differ", None: "–"}[witness.predictions_equal]
+    equal = {True: "yes", False: "no", None: "not read"}[witness.equal]
+    return witness.name, witness.version, witness.netlist, error, predictions, equal

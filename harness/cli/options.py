@@ -27,7 +27,7 @@ FOLDER = click.Path(path_type=Path)
 
 
 class OneOf(click.Choice[str]):
-    """One of a few names; a wrong one gets the nearest."""
+    """One of a few names; the error for a wrong one suggests the nearest."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name, or fail with a usage error."""
@@ -133,19 +133,26 @@ def in_unit(unit: str) -> Callable[[click.Context, click.Parameter, str | None],
     return read
 
 
-def override_options(*, chip: bool = False, seed: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add --set and, where wanted, --chip and --seed; the command gets all of them as `overrides` of an experiment."""
+_Command = Callable[..., None]
 
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+
+def experiment_options(*, chip: bool = False, seed: bool = False) -> Callable[[_Command], _Command]:
+    """Add the options of a command that loads an experiment: --set, --data-dir, --json and, if wanted, --chip, --seed.
+
+    The command gets all that --set, --chip and --seed change as its argument `overrides`.
+    """
+
+    def decorate(function: _Command) -> _Command:
         @wraps(function)
         def command(*, overrides: Sequence[str], chip: str | None = None, seed: int | None = None, **more: Any) -> None:
             chips = [f"chip.kind='{chip}'"] if chip else []
             seeds = [f"training.seed={seed}"] if seed is not None else []
             function(overrides=[*overrides, *chips, *seeds], **more)
 
-        command = _seed_option(command) if seed else command
-        command = _chip_option(command) if chip else command
-        return _set_option(command)
+        options = [_set_option, *[_chip_option] * chip, *[_seed_option] * seed, data_option, json_option]
+        for option in reversed(options):
+            command = option(command)
+        return command
 
     return decorate
 

@@ -1,22 +1,16 @@
 """`harness regress`: parse, call, print."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
-from rich.text import Text
 
-from harness.cli.options import data_option, json_option, simulators_for
-from harness.cli.terminal import ERR, OUT, WIDE, print_json, warn
+from harness.cli.options import FILE, FOLDER, data_option, json_option, simulators_for
+from harness.cli.terminal import ERR, OUT, WIDE, counting, print_json, verdict, warn, wide_table
 from harness.experiment.experiment import Experiment
 from harness.files.writing import write_atomic
 from harness.processes.interrupts import stop_on_signal
@@ -32,17 +26,11 @@ from harness.wording import counted, did_you_mean
 
 
 @click.command()
-@click.argument("files", metavar="SUITE.toml…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", metavar="SUITE.toml…", nargs=-1, required=True, type=FOLDER)
 @click.option("--case", "chosen", multiple=True, metavar="GLOB", help="Only cases of such a name; may be repeated.")
 @click.option("--update", is_flag=True, help="Make what is found the new goldens.")
 @click.option("--reason", metavar="TEXT", help="Why they are new; asked for on a terminal.")
-@click.option(
-    "--junit",
-    "xml",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.xml",
-    help="Also write the report as JUnit XML.",
-)
+@click.option("--junit", "xml", type=FILE, metavar="FILE.xml", help="Also write the report as JUnit XML.")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -124,33 +112,19 @@ def _somebody_there() -> bool:
 
 
 def _measured(cases: Sequence[Case], workers: int | None) -> dict[Case, Found]:
-    """What was found, by case; ends the program when a signal stopped it."""
+    """Return what was found, by case; end the program when a signal stopped it."""
     jobs = sum(len(case.seeds) for case in cases)
     workers = min(jobs, simulators_for(Experiment(cases[0].settings), workers, None).workers)
     ERR.print(f"measuring {counted(len(cases), 'case')}, {workers} at a time")
     found = dict[Case, Found]()
-    with stop_on_signal() as stopped, _progress(len(cases)) as tell:
+    with stop_on_signal() as stopped, counting("cases", len(cases)) as tell:
         for case, result in measure(cases, workers=workers, stop=stopped):
             found[case] = result
-            tell(case, result)
+            tell(f"{case.name}: {'failed' if result.error else 'measured'} in {result.seconds:.1f} s")
     if len(found) < len(cases):
         ERR.print(f"stopped after {len(found)} of {counted(len(cases), 'case')}; nothing was written")
         sys.exit(1)
     return found
-
-
-@contextmanager
-def _progress(cases: int) -> Iterator[Callable[[Case, Found], None]]:
-    columns = (TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=ERR, transient=True) as bar:
-        task = bar.add_task("cases", total=cases)
-
-        def tell(case: Case, found: Found) -> None:
-            came = "measured" if found.error is None else "failed"
-            bar.console.print(f"{case.name}: {came} in {found.seconds:.1f} s")
-            bar.advance(task)
-
-        yield tell
 
 
 def _warn(goldens: Mapping[Suite, Mapping[str, Golden]]) -> None:
@@ -161,12 +135,19 @@ def _warn(goldens: Mapping[Suite, Mapping[str, Golden]]) -> None:
 
 def _print(reports: Mapping[Suite, Sequence[Report]]) -> None:
     everything = list(chain(*reports.values()))
-    table = _table("case", "quantity", "golden", "found", "band", "")
+    table = wide_table("case", "quantity", "golden", "found", "band", "")
     for report in everything:
         for k, row in enumerate(report.rows):
             golden, found = (_shown(value, row.band.unit) for value in (row.golden, row.found))
             name = report.case.name if k == 0 else ""
-            table.add_row(name, row.name, golden, found, row.band.text(row.golden), _verdict(row.verdict))
+            table.add_row(
+                name,
+                row.name,
+                golden,
+                found,
+                row.band.text(row.golden),
+                verdict(row.verdict is Verdict.PASSED, row.verdict.value),
+            )
     WIDE.print(table)
     for report in everything:
         for problem in report.problems:
@@ -175,20 +156,12 @@ def _print(reports: Mapping[Suite, Sequence[Report]]) -> None:
     OUT.print(f"{passed} of {counted(len(everything), 'case')} passed")
 
 
-def _table(*titles: str) -> Table:
-    return Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
-
-
 def _shown(value: float | None, unit: str) -> str:
     return "" if value is None else shown(value, unit)
 
 
-def _verdict(verdict: Verdict) -> Text:
-    return Text("passed", "green") if verdict is Verdict.PASSED else Text(verdict.value.upper(), "red")
-
-
 def _as_object(reports: Mapping[Suite, Sequence[Report]]) -> dict[str, Any]:
-    """What ``--json`` prints; null for what is not there, such as the bound of a side without one."""
+    """Return the object that ``--json`` prints."""
     everything = list(chain(*reports.values()))
     suites = [
         {"file": str(suite.path), "goldens": str(suite.goldens), "cases": [_case_object(report) for report in group]}
@@ -205,7 +178,7 @@ def _case_object(report: Report) -> dict[str, Any]:
             "unit": row.band.unit,
             "golden": row.golden,
             "found": row.found,
-            **dict(zip(("low", "high"), map(_finite, row.band.limits(row.golden)), strict=True)),
+            **dict(zip(("low", "high"), row.band.limits(row.golden), strict=True)),
             "by_seed": list(row.by_seed),
             "verdict": row.verdict.value,
         }
@@ -222,12 +195,8 @@ def _case_object(report: Report) -> dict[str, Any]:
     }
 
 
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None
-
-
 def _update(changes: Mapping[Suite, Sequence[Change]], reason: str | None, as_json: bool, *, tidy: bool) -> None:
-    """Show old and new, ask why, write; exits with 1 when a case was refused."""
+    """Show old and new values, ask why, and write; exit with 1 when a case was refused."""
     everything = list(chain(*changes.values()))
     wanted = [each for each in everything if each.wanted]
     if not as_json:
@@ -266,7 +235,7 @@ def _change_object(each: Change) -> dict[str, Any]:
 
 
 def _print_changes(changes: Sequence[Change]) -> None:
-    table = _table("case", "quantity", "golden", "new", "")
+    table = wide_table("case", "quantity", "golden", "new", "")
     for each in changes:
         state = "NOT UPDATED" if each.refused else "new" if each.wanted else "as it was"
         for k, (name, band) in enumerate(each.case.bands.items()):
@@ -284,7 +253,7 @@ def _print_list(selection: Mapping[Suite, Sequence[Case]], as_json: bool) -> Non
         rows = {str(suite.path): [_listed(case) for case in cases] for suite, cases in selection.items()}
         print_json({"suites": rows, "quantities": {name: q.about for name, q in QUANTITIES.items()}})
         return
-    table = _table("case", "experiment", "seeds", "compared in")
+    table = wide_table("case", "experiment", "seeds", "compared in")
     for case in chain(*selection.values()):
         table.add_row(case.name, case.experiment, ", ".join(map(str, case.seeds)), ", ".join(case.bands))
     WIDE.print(table)

@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from harness.cli.options import (
-    data_option,
-    in_unit,
-    json_option,
-    seed_option,
-    set_option,
-    subject_of,
-    with_overrides,
-)
+from harness.cli.options import FILE, experiment_options, in_unit, subject_of
 from harness.cli.terminal import OUT, print_json, warn, working
 from harness.cli.transient import line_option, node_option, settling_of
 from harness.errors import ChipError, CircuitError
@@ -34,28 +26,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("source", metavar="RUN|EXPERIMENT|DIR")
-@click.option(
-    "--to",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="HTML file to write [default: NAME-report.html].",
-)
-@click.option(
-    "--supply",
-    metavar="VOLT",
-    callback=in_unit("V"),
-    help="Nodes should stay within ± this, such as 5V.",
-)
+@click.option("--to", "file", type=FILE, help="HTML file to write [default: NAME-report.html].")
+@click.option("--supply", metavar="VOLT", callback=in_unit("V"), help="Nodes should stay within ± this, such as 5V.")
 @click.option(
     "--line-limit", "line_limit", metavar="AMPERE", callback=in_unit("A"), help="What a line may carry, such as 1mA."
 )
 @click.option("--transient", "timed", is_flag=True, help="Simulate step responses in ngspice too; may take minutes.")
 @node_option
 @line_option
-@set_option
-@seed_option
-@data_option
-@json_option
+@experiment_options(seed=True)
 def report(
     source: str,
     file: Path | None,
@@ -64,8 +43,7 @@ def report(
     timed: bool,
     node: float,
     line: float,
-    overrides: tuple[str, ...],
-    seed: int | None,
+    overrides: list[str],
     as_json: bool,
 ) -> None:
     """Write the design report of a RUN (an EXPERIMENT's initial network, an exported package's DIR): one HTML file.
@@ -80,7 +58,7 @@ def report(
         raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
     parasitics = Parasitics(node, line) if timed else None
     with working("examining"):
-        told = _told(source, with_overrides(overrides, None, seed), Limits(supply, line_limit), parasitics)
+        told = _told(source, overrides, Limits(supply, line_limit), parasitics)
         page = render(told).encode()
     target = file or Path(f"{told.name}-report.html")
     write_atomic(target, page)
@@ -96,7 +74,7 @@ def report(
 
 
 def _told(source: str, overrides: Sequence[str], limits: "Limits", parasitics: Parasitics | None) -> "Contents":
-    """What there is to say of a package, a run or an experiment."""
+    """Return the contents of the report of a package, a run or an experiment."""
     from harness.report.contents import gather  # noqa: PLC0415 - so is matplotlib
     from harness.report.packages import gather_package  # noqa: PLC0415
 
@@ -115,7 +93,7 @@ def _told(source: str, overrides: Sequence[str], limits: "Limits", parasitics: P
 
 
 def _settling(simulate: Callable[..., SettlingResult], parasitics: Parasitics) -> SettlingResult | str:
-    """Step responses of the first rows, or why there are none."""
+    """Return step responses of the first rows, or why there are none."""
     try:
         return simulate(parasitics=parasitics)
     except (ChipError, CircuitError) as error:

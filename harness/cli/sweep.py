@@ -1,27 +1,15 @@
 """Commands that train an experiment many times: parse, call, print."""
 
 import sys
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
 
-from harness.cli.options import (
-    RUNS,
-    chip_option,
-    data_option,
-    json_option,
-    set_option,
-    usable_cores,
-    with_overrides,
-)
-from harness.cli.terminal import ERR, OUT, WIDE, print_json, scored, warn
+from harness.cli.options import FOLDER, RUNS, experiment_options, usable_cores
+from harness.cli.terminal import ERR, OUT, WIDE, counting, print_json, scored, warn, wide_table
 from harness.errors import ExperimentError
 from harness.processes.interrupts import stop_on_signal
 from harness.processes.memory import refuse_workers
@@ -80,10 +68,8 @@ _TITLES = {
 @click.option(
     "--also-train", is_flag=True, help="With --deploy, also train every point from the beginning, to compare."
 )
-@set_option
-@chip_option
-@click.option("--to", "folder", type=click.Path(path_type=Path), help="Directory to make [default: runs/NAME-sweep].")
-@click.option("--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with an interrupted sweep.")
+@click.option("--to", "folder", type=FOLDER, help="Directory to make [default: runs/NAME-sweep].")
+@click.option("--resume", type=FOLDER, metavar="DIR", help="Go on with an interrupted sweep.")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -92,8 +78,7 @@ _TITLES = {
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Do points on the workers of this Dask cluster, such as tcp://host:8786."
 )
-@data_option
-@json_option
+@experiment_options(chip=True)
 def sweep(
     source: str | None,
     folder: Path | None,
@@ -121,7 +106,7 @@ def sweep(
     refuse_workers(workers or 1)
     if resume is None:
         opened = _create(source, folder, **asked)
-    elif source or folder or any(value not in (None, False, ()) for value in asked.values()):
+    elif source or folder or any(value not in (None, False, (), []) for value in asked.values()):
         raise click.UsageError(
             "--resume goes on as the sweep was recorded; give only --workers, --scheduler and --json with it"
         )
@@ -130,7 +115,13 @@ def sweep(
     workers = workers or usable_cores()
     where = f"on {scheduler}" if scheduler else f"{workers} at a time"
     ERR.print(f"sweeping {opened.name} in {opened.path} ({counted(len(opened.points), 'point')}, {where})")
-    with stop_on_signal() as stopped, _progress(opened) as watch:
+    jobs = [*opened.trainings(), *opened.deployments()]
+    complete = sum(job.complete(opened.path) for job in jobs)
+    with stop_on_signal() as stopped, counting("points", len(jobs), complete) as tell:
+
+        def watch(ended: sweeps.Ended) -> None:
+            tell(_line(ended, opened))
+
         outcome = sweeps.run(opened, workers=workers, scheduler=scheduler, watch=watch, stop=stopped, warn=warn)
     if as_json:
         print_json({"directory": str(opened.path), "points": _rows(outcome.table)})
@@ -152,10 +143,9 @@ def _create(
     deploy: bool,
     tune: int | None,
     also_train: bool,
-    overrides: tuple[str, ...],
-    chip: str | None,
+    overrides: list[str],
 ) -> sweeps.Sweep:
-    """The directory of the sweep that was asked for."""
+    """Make the directory of the sweep that was asked for."""
     if source is None:
         raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume DIR")
     if not (over or ranges) and seeds is None and chips is None:
@@ -166,21 +156,20 @@ def _create(
         raise click.UsageError("--tune and --also-train are parts of a deployment; give --deploy too")
     if (taken := is_run(source)) and not deploy:
         raise click.UsageError(f"{source} is a run; give --deploy to evaluate its conductances at every point")
-    given = with_overrides(overrides, chip, None)
     deployment = None
     if deploy:
-        deployment = Deployment.of(source, seeds=seeds, overrides=given, tune=tune or 0, train=also_train)
+        deployment = Deployment.of(source, seeds=seeds, overrides=overrides, tune=tune or 0, train=also_train)
     drawn = Draws(read_ranges(ranges), draws, draw_seed or 0) if draws else None
     start = str(Path(source) / "experiment.toml") if taken else source
     points = grid(
-        start, read_over(over), draws=drawn, seeds=seeds, chips=chips, exclude_training_chip=deploy, overrides=given
+        start, read_over(over), draws=drawn, seeds=seeds, chips=chips, exclude_training_chip=deploy, overrides=overrides
     )
     path = folder or fresh_path(RUNS, f"{points[0].settings.name}-sweep")
     return sweeps.Sweep.create(path, points, draws=drawn, deployment=deployment)
 
 
 def read_ranges(texts: Sequence[str]) -> dict[str, Range]:
-    """Keys and their bounds from ``KEY=LOW..HIGH`` or ``KEY=LOW..HIGH:log``.
+    """Read keys and their bounds from ``KEY=LOW..HIGH`` or ``KEY=LOW..HIGH:log``.
 
     Raises:
         ExperimentError: a text has no key or lacks a bound, or a key is there twice.
@@ -201,7 +190,7 @@ def read_ranges(texts: Sequence[str]) -> dict[str, Range]:
 
 
 def read_over(texts: Sequence[str]) -> dict[str, list[str]]:
-    """Keys and their values from ``KEY=V1,V2,…`` or ``KEY=[V1,V2,…]``.
+    """Read keys and their values from ``KEY=V1,V2,…`` or ``KEY=[V1,V2,…]``.
 
     Raises:
         ExperimentError: a text has no key or lacks a value, or a key is there twice.
@@ -221,7 +210,7 @@ def read_over(texts: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _split(text: str) -> list[str]:
-    """At commas outside of quotes, brackets and braces."""
+    """Split a text at commas outside of quotes, brackets and braces."""
     pieces, depth, quote = [""], 0, ""
     for character in text:
         if quote or character in "\"'":
@@ -233,22 +222,6 @@ def _split(text: str) -> list[str]:
         else:
             pieces[-1] += character
     return [piece.strip() for piece in pieces]
-
-
-@contextmanager
-def _progress(opened: sweeps.Sweep) -> Iterator[Callable[[sweeps.Ended], None]]:
-    """A bar over the jobs, and a line for each that has ended."""
-    jobs = [*opened.trainings(), *opened.deployments()]
-    complete = sum(job.complete(opened.path) for job in jobs)
-    columns = (TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=ERR, transient=True) as bar:
-        task = bar.add_task("points", total=len(jobs), completed=complete)
-
-        def watch(ended: sweeps.Ended) -> None:
-            bar.console.print(_line(ended, opened))
-            bar.advance(task)
-
-        yield watch
 
 
 def _line(ended: sweeps.Ended, opened: sweeps.Sweep) -> str:
@@ -272,21 +245,18 @@ def _shown(value: Any, unit: str) -> str:
 
 
 def _rows(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    """For JSON, which has no word for what is not a number."""
-    finite = table.replace([float("inf"), float("-inf")], float("nan")).astype(object)
-    return finite.where(finite.notna(), None).to_dict("records")
+    """Return rows for JSON, with null where a value is missing."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def _print_means(table: pd.DataFrame, opened: sweeps.Sweep) -> None:
-    """Means over seeds, chips and draws, with their standard deviations, and the worst."""
+    """Print means over seeds, chips and draws, with standard deviations and the worst."""
     keys = [key for key in opened.keys if key not in opened.drawn]
     uses = [use for use in _TITLES if use in table]
     trained = [use for use in ("train_accuracy", "test_loss", "seconds") if use in table]
     titles = [title for use in uses for title in (_TITLES[use].replace("accuracy", opened.score), "worst")]
     titles += [f"training {opened.score}", "test loss (V²)", "seconds"] if trained else []
-    shown = Table(
-        *(Column(title, no_wrap=True) for title in (*keys, "points", *titles)), box=SIMPLE_HEAD, pad_edge=False
-    )
+    shown = wide_table(*keys, "points", *titles)
     for values, rows in table.groupby(keys, sort=False) if keys else [((), table)]:
         done = rows[rows["error"].isna()]
         cells = [cell for use in uses for cell in _reached(done[use].dropna(), opened.score)]
@@ -306,7 +276,6 @@ def _print_means(table: pd.DataFrame, opened: sweeps.Sweep) -> None:
 
 
 def _reached(values: pd.Series, score: str) -> tuple[str, str]:
-    """Mean with deviation, and the worst."""
     return _mean_score(values, score), scored(values.min(), score) if len(values) > 1 else ""
 
 

@@ -1,4 +1,4 @@
-"""What the command line shows: tables and results on stdout, progress on stderr.
+"""Tables and results go to stdout, progress to stderr.
 
 Nothing from outside is obeyed: names and messages are printed as they are, without markup, emoji or control characters.
 Characters that an output's encoding does not have are replaced by plain ones.
@@ -79,7 +79,7 @@ def _naming(stream: str) -> Iterator[None]:
 
 
 def end_output() -> None:
-    """Write what waits for standard output, or drop it: the interpreter would meet an error of it again at its end."""
+    """Flush standard output, or drop what cannot be written, which would raise again when the interpreter ends."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -5,22 +5,18 @@ from pathlib import Path
 
 import click
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.table import Column, Table
+from rich.table import Table
 
 from harness.cli.options import (
+    FILE,
     Rows,
     about,
-    data_option,
+    experiment_options,
     in_unit,
-    json_option,
     picture_form,
-    seed_option,
-    set_option,
     subject_of,
-    with_overrides,
 )
-from harness.cli.terminal import OUT, WIDE, drawn, exit_unless_drawn, print_json, warn, working
+from harness.cli.terminal import OUT, WIDE, drawn, exit_unless_drawn, print_json, warn, wide_table, working
 from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.learning import EquilibriumPropagation
@@ -78,11 +74,8 @@ line_option = click.option(
     callback=in_unit("V"),
     help="It spans ± this [default: [imperfect]'s, or the largest output's size].",
 )
-@click.option("--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="PNG file for the responses.")
-@set_option
-@seed_option
-@data_option
-@json_option
+@click.option("--to", "file", type=FILE, help="PNG file for the responses.")
+@experiment_options(seed=True)
 def transient(
     source: str,
     samples: tuple[int, ...] | None,
@@ -92,8 +85,7 @@ def transient(
     adc_bits: int | None,
     adc_range: float | None,
     file: Path | None,
-    overrides: tuple[str, ...],
-    seed: int | None,
+    overrides: list[str],
     as_json: bool,
 ) -> None:
     """How fast a RUN's network (an EXPERIMENT's initial one) settles in ngspice's time, and the energy that it takes.
@@ -107,7 +99,7 @@ def transient(
     if file is not None:
         picture_form(file, (".png",))
     parasitics = Parasitics(node, line, bandwidth)
-    experiment, run = subject_of(source, with_overrides(overrides, None, seed))
+    experiment, run = subject_of(source, overrides)
     own = converter_of(experiment)
     converter = Converter(adc_bits or own.bits, own.range if adc_range is None else adc_range)
     with working("simulating") as tell:
@@ -120,7 +112,7 @@ def transient(
 
         return draw_settling(found, experiment.settings.name)
 
-    done = file is None or drawn(file, draw)
+    done = drawn(file, draw)
     if as_json:
         shown = str(file) if file and done else None
         print_json({**about(source, experiment, run), "file": shown, **found.to_json()})
@@ -130,7 +122,7 @@ def transient(
 
 
 def converter_of(experiment: Experiment) -> Converter:
-    """What ``[imperfect]`` reads nodes with, or 8 bits over the outputs' own range."""
+    """Return the converter that ``[imperfect]`` reads nodes with, or 8 bits over the outputs' own range."""
     imperfect = experiment.settings.imperfect
     return Converter() if imperfect.adc_bits is None else Converter(imperfect.adc_bits, imperfect.adc_range)
 
@@ -144,15 +136,9 @@ def settling_of(
     *,
     tell: Callable[[str], None] = lambda _: None,
 ) -> SettlingResult:
-    """Step responses of a run's network, or of an experiment's initial one.
+    """Return the step responses of a run's network, or of an experiment's initial one.
 
-    Args:
-        experiment: says the data, the nudge and, if none is given, the converter.
-        run: whose conductances are taken; None for the initial ones.
-        samples: numbers of held-out rows; None for the first ones.
-        parasitics: capacitances and bandwidth.
-        converter: what reads the nodes; None for the experiment's own.
-        tell: is told what is being done.
+    `samples` are numbers of held-out rows, None for the first ones; without a converter, it is the experiment's own.
 
     Raises:
         ExperimentError: there is no such row.
@@ -181,7 +167,7 @@ def _rows(experiment: Experiment, samples: Sequence[int]) -> Batch:
 
 
 def _nudge(experiment: Experiment, free: Array, targets: Array) -> Nudge:
-    """As in training by equilibrium propagation, of the positive β; for other rules a spring."""
+    """Return the nudge of training by equilibrium propagation at positive β; for other rules, a spring."""
     beta, rule = experiment.strength.beta, experiment.rule
     if isinstance(rule, EquilibriumPropagation):
         nudge = rule.nudge(beta, free, targets)
@@ -191,8 +177,8 @@ def _nudge(experiment: Experiment, free: Array, targets: Array) -> Nudge:
 
 
 def _print(found: SettlingResult) -> None:
-    titles = ("sample", "phase", "read", "step", *(f"to {name}" for name in (*FRACTIONS, CONVERTER)), "energy", "then")
-    table = Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
+    levels = (f"to {name}" for name in (*FRACTIONS, CONVERTER))
+    table = wide_table("sample", "phase", "read", "step", *levels, "energy", "then")
     for phase in found.phases:
         for row in _rows_of(phase):
             table.add_row(*row)
@@ -231,7 +217,7 @@ def _held(found: SettlingResult) -> float:
 
 
 def _rows_of(phase: PhaseResponse) -> list[list[str]]:
-    """Of outputs, with what the whole phase costs until it has settled to a converter's step, and of nodes."""
+    """Return a row for the outputs, with the energy until the converter sees no change, and a row for the nodes."""
     outputs = [show(settled.outputs, "s") for settled in phase.settled]
     nodes = [show(settled.nodes, "s") for settled in phase.settled]
     costs = [show(phase.settled[-1].energy, "J"), show(phase.power, "W")]
@@ -242,11 +228,8 @@ def _rows_of(phase: PhaseResponse) -> list[list[str]]:
 
 
 def _rate(rate: Rate) -> list[str]:
-    often = (
-        "-"
-        if rate.per_second is None
-        else f"{rate.per_second:,.3g}"
-        if rate.per_second < 1e3
-        else (f"{float(f'{rate.per_second:.3g}'):,.0f}")
-    )
+    often = "-"
+    if rate.per_second is not None:
+        small = rate.per_second < 1e3
+        often = f"{rate.per_second:,.3g}" if small else f"{float(f'{rate.per_second:.3g}'):,.0f}"
     return [rate.criterion, show(rate.seconds, "s"), often, show(rate.energy, "J")]

@@ -39,7 +39,7 @@ _ROUNDING = 1e-12  # of the voltages: the nodal chip's floor
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is audited: a network as it is programmed, samples, and the strengths that rules are used with."""
+    """A network as it is programmed, samples, and the strengths of the rules that are audited on it."""
 
     circuit: Circuit
     cost: learning.Cost
@@ -62,7 +62,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class GradientError:
-    """One trainable array against one truth: norm of the difference over the truth's norm; NaN where that is zero."""
+    """The error of one trainable array against one truth, relative to the truth's norm; NaN where that is zero."""
 
     rule: str
     chip: str
@@ -74,7 +74,7 @@ class GradientError:
 
 @dataclass(frozen=True)
 class Curve:
-    """Relative error of a rule's worst array, by the setting that decides it; NaN where the chip did not settle."""
+    """Relative errors of a rule's worst array over one setting; NaN where the chip did not settle."""
 
     rule: str
     chip: str
@@ -87,7 +87,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why figures of a rule are missing, or should not be trusted: its nudge hardly shifts the nodes.
+    """A reason why figures of a rule are missing or should not be trusted: its nudge hardly shifts the nodes.
 
     `shift` is the median over the nodes at the cells' ends, `floor` what the solver or the converter can tell apart, V.
     """
@@ -101,7 +101,7 @@ class Doubt:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What gradients are compared with."""
+    """A gradient that others are compared with."""
 
     name: str
     gradient: Conductances
@@ -112,7 +112,7 @@ class Truth:
     """Whether directions are compared, at the one scale of all arrays that fits best."""
 
     def compare(self, rule: str, chip: str, circuit: Circuit, ours: Conductances) -> list[GradientError]:
-        """One row for each trainable array, from a gradient of all cells."""
+        """Return one row for each trainable array, from a gradient of all cells."""
         if self.cells is not None:
             ours = tuple(part[tuple(cells.T)] for part, cells in zip(ours, self.cells, strict=True))
         name, parts = self.name, list(zip(map(np.ravel, ours), map(np.ravel, self.gradient), strict=True))
@@ -126,7 +126,7 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A chip with its name, and the tolerances that it settles to: none but rounding for the nodal one."""
+    """A chip with its name and the tolerances that it settles to; None for the nodal chip, which has rounding only."""
 
     name: str
     chip: Chip
@@ -136,13 +136,10 @@ class Bench:
 def audit_gradients(
     subject: Subject, *, ngspice: bool = True, curves: bool = True, tell: Callable[[str], None] = lambda _: None
 ) -> Iterator[GradientError | Curve | Doubt]:
-    """The whole audit, row by row.
+    """Audit every rule on every chip, row by row.
 
-    Args:
-        subject: what is audited.
-        ngspice: also on the chip that ngspice simulates.
-        curves: also how errors depend on β, on η and, in ngspice, on reltol, where the circuit has an energy.
-        tell: is told what is being done.
+    With `ngspice`, the chip that ngspice simulates is audited too. With `curves`, errors over β, η and, in
+    ngspice, reltol follow where the circuit has an energy. `tell` is told what is being done.
 
     Raises:
         CircuitError: amplifiers close a loop, so that no energy exists.
@@ -175,7 +172,7 @@ def audit_gradients(
 def audit_rule(
     subject: Subject, name: str, rule: LearningRule, bench: Bench, truths: Sequence[Truth]
 ) -> Iterator[GradientError | Doubt]:
-    """One rule on one chip against some truths; only a `Doubt` where the chip cannot do what the rule asks."""
+    """Compare one rule on one chip with some truths; give a `Doubt` where the chip cannot do what it asks."""
     try:
         readings = rule.measure(bench.chip, subject.batch, np.random.default_rng(subject.seed))
         gradient = rule.gradient(readings)
@@ -190,7 +187,7 @@ def audit_rule(
 
 
 def applicable_rules(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
-    """Every rule that takes the circuit and its cost, with a label that stays the same from version to version."""
+    """Give every rule that takes the circuit and its cost, with a label that stays the same between versions."""
     circuit, cost, step = subject.circuit, subject.cost, subject.step
     if is_reciprocal(circuit):
         yield from _rules_of_energy(subject)
@@ -204,7 +201,7 @@ def applicable_rules(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
 
 
 def _rules_of_energy(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
-    """Those that contrast states, which only reciprocal circuits allow."""
+    """Give the rules that contrast states, which only reciprocal circuits allow."""
     circuit, cost, beta = subject.circuit, subject.cost, subject.beta
     for nudging in Nudging if isinstance(cost, learning.SquaredError) else (Nudging.CURRENT,):
         for variant in Variant:
@@ -215,7 +212,7 @@ def _rules_of_energy(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
 
 
 def coupled_limit(chip: Chip, cost: learning.Cost, batch: Batch) -> Conductances:
-    """Where coupled learning points as η → 0, V², one array per trainable array: the slope of ½ eᵀKe with K held.
+    """Return coupled learning's direction as η → 0, V², for each array: the slope of ½ eᵀKe with K held.
 
     K is the conductance that small signals see at the outputs about the free state (Stern et al. 2021, who derive it
     for linear networks) and e = ∂C/∂v. K⁻¹ is how outputs answer unit currents into one of them after the other, and
@@ -231,14 +228,14 @@ def coupled_limit(chip: Chip, cost: learning.Cost, batch: Batch) -> Conductances
 
 
 def probed_cells(circuit: Circuit, count: int, rng: np.random.Generator) -> tuple[Index, ...]:
-    """At most `count` cells of each array, ``[k, axes]``, among those that have room for finite differences."""
+    """Return at most `count` cells of each array, ``[k, axes]``, among those with room for finite differences."""
     rooms = [(array, array.conductances, 2.1 * _STEP * array.conductances.mean()) for array in circuit.arrays]
     movable = [np.argwhere((g >= array.g_min + room) & (g <= array.g_max - room)) for array, g, room in rooms]
     return tuple(rng.permutation(cells)[:count] for cells in movable)
 
 
 def _strength_curves(subject: Subject, chip: Chip, adjoint: Truth, limit: Truth) -> Iterator[Curve]:
-    """Equilibrium propagation by current, which settles at any β, and coupled learning against its own limit."""
+    """Vary β of equilibrium propagation by current, which settles at any β, and η of coupled learning."""
     betas, etas = (tuple((unit * _STRENGTHS).tolist()) for unit in (subject.beta, subject.eta))
     for variant in (Variant.ONE_SIDED, Variant.CENTERED):
         errors = tuple(_worst(_by_current(subject, beta, variant), chip, subject, adjoint) for beta in betas)
@@ -249,7 +246,7 @@ def _strength_curves(subject: Subject, chip: Chip, adjoint: Truth, limit: Truth)
 
 
 def _tolerance_curve(subject: Subject, adjoint: Truth) -> Curve:
-    """Centered equilibrium propagation by current in ngspice; vntol and abstol follow reltol as far as they may."""
+    """Vary reltol in ngspice, with vntol and abstol following as far as they may."""
     own, errors, variant = subject.tolerances, [], Variant.CENTERED
     for reltol in _RELTOLS:
         factor = reltol / own.reltol
@@ -262,7 +259,7 @@ def _tolerance_curve(subject: Subject, adjoint: Truth) -> Curve:
 
 
 def _worst(rule: LearningRule, chip: Chip, subject: Subject, truth: Truth) -> float:
-    """The largest relative error of any array; NaN where the chip does not settle."""
+    """Return the largest relative error of any array; NaN where the chip does not settle."""
     with suppress(ChipError):
         rows = truth.compare("", "", subject.circuit, _gradient(rule, chip, subject))
         return max((row.relative_error for row in rows if not np.isnan(row.relative_error)), default=np.nan)
@@ -270,7 +267,7 @@ def _worst(rule: LearningRule, chip: Chip, subject: Subject, truth: Truth) -> fl
 
 
 def _doubts(subject: Subject, name: str, strength: str, bench: Bench, readings: NudgedReadings) -> Iterator[Doubt]:
-    """Nudges that move the cells' nodes by too little for the solver, or for a converter, to see."""
+    """Give a doubt for a nudge that the solver's tolerance or a converter's step hides."""
     free = {node for array in subject.circuit.arrays for node in array.pins} - subject.circuit.held_nodes
     at = [k for node, k in subject.circuit.node_index.items() if node in free]
     shift = float(np.median(np.abs(readings.high.nodes - readings.free.nodes)[:, at]))
@@ -300,7 +297,7 @@ def _gradient(rule: LearningRule, chip: Chip, subject: Subject) -> Conductances:
 
 
 def _apart(ours: Array, theirs: Array) -> tuple[float, float]:
-    """Relative error and cosine."""
+    """Return relative error and cosine."""
     error, mine, size = (float(np.linalg.norm(part)) for part in (ours - theirs, ours, theirs))
     return _ratio(error, size), float(np.clip(_ratio(float(ours @ theirs), mine * size), -1, 1))
 

@@ -1,6 +1,6 @@
-"""`harness bench`: how fast an experiment trains on this machine, now, and against what else.
+"""`harness bench`: the speed of an experiment's training on this machine, and of other ways to simulate it.
 
-Every figure is measured in one call, so that the ratios are of one machine in one mood.
+Every figure is measured in one call, so that the ratios are of one machine in one state.
 """
 
 import time
@@ -35,7 +35,7 @@ _RESIDENT_SAMPLES = 32
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one chip learns: every phase, read-out, gradient, update."""
+    """The speed of learning on one chip: every phase, read-out, gradient and update."""
 
     samples_per_second: float
     simulator_share: float
@@ -44,7 +44,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `harness bench` found; the ratios are of times per sample, everything on one core."""
+    """The figures of `harness bench`; ratios are of times per sample, everything on one core."""
 
     samples_per_second: float
     """In ngspice, with all workers, training."""
@@ -80,7 +80,7 @@ class ScalingPoint:
 
 
 def practised(experiment: Experiment) -> Conductances:
-    """Conductances (S) after a short training on the nodal chip.
+    """Return conductances (S) after a short training on the nodal chip.
 
     Fresh ones flatter every simulator: hardly a diode conducts. A few dozen batches on, iterations are those of the
     rest of the training.
@@ -91,7 +91,7 @@ def practised(experiment: Experiment) -> Conductances:
 
 
 def _run(steps: Iterator[float], most: int, seconds: float) -> None:
-    """So many steps, or fewer where they take too long; at least one."""
+    """Take at most `most` steps, at least one, and no more once `seconds` have passed."""
     spent = 0.0
     for _, took in zip(range(most), steps, strict=False):
         spent += took
@@ -109,12 +109,8 @@ def compare(
 ) -> Comparison:
     """Measure an experiment's chips against each other.
 
-    Args:
-        experiment: whose network, data, rule and update are timed.
-        conductances: where to begin, S; see `practised`.
-        simulators: what trains besides the one-core figures.
-        seconds: of training to measure for each chip.
-        tell: is told what is being done.
+    Training begins at `conductances` (S, see `practised`) and is measured for `seconds` on each chip; `simulators` are
+    for the figures with all workers. `tell` is told what is being done.
     """
     tell("training in ngspice")
     with _programmed(experiment, conductances, simulators) as chip:
@@ -152,7 +148,7 @@ def compare(
 
 
 def training_speed(experiment: Experiment, chip: Chip, seconds: float) -> Speed:
-    """Training steps from the chip's conductances on, for at least that long; the median step counts."""
+    """Time training steps from the chip's conductances on, for at least `seconds`; the median step counts."""
     steps = _training(experiment, chip)
     _run(steps, _WARM_UP, seconds)
     simulated, spent = chip.simulator_seconds or 0.0, [next(steps)]
@@ -163,7 +159,7 @@ def training_speed(experiment: Experiment, chip: Chip, seconds: float) -> Speed:
 
 
 def _training(experiment: Experiment, chip: Chip) -> Iterator[float]:
-    """Learns a batch at each step; yields how long that took, s."""
+    """Learn a batch at each step, and give the seconds that it took."""
     rule, update, rng = experiment.rule, experiment.update, _rng(experiment)
     state = update.init(chip.conductances)
     for batch in _batches(experiment):
@@ -173,7 +169,7 @@ def _training(experiment: Experiment, chip: Chip) -> Iterator[float]:
 
 
 def evaluation_speed(experiment: Experiment, chip: Chip, seconds: float) -> float:
-    """Held-out samples per second: one free operating point each."""
+    """Return held-out samples per second, one free operating point each."""
     rows, spent, samples = experiment.data.test, 0.0, 0
     portion = experiment.plan.batch
     while spent < seconds:
@@ -187,7 +183,7 @@ def evaluation_speed(experiment: Experiment, chip: Chip, seconds: float) -> floa
 
 
 def resident_speed(experiment: Experiment, conductances: Conductances) -> float:
-    """Samples per second of the reduced circuit loaded once, its sources altered for each phase of each sample."""
+    """Return samples per second of the reduced circuit, loaded once, its sources altered for each phase of a sample."""
     settling, phases = _settling(experiment, conductances, _RESIDENT_SAMPLES)
     session = open_session()
     lines = resident.resident_lines(settling, experiment.tolerances)
@@ -197,7 +193,7 @@ def resident_speed(experiment: Experiment, conductances: Conductances) -> float:
 
 
 def full_netlist_speed(experiment: Experiment, conductances: Conductances) -> float:
-    """Samples per second of the whole circuit in ngspice, loaded and solved for each phase: measured on one sample."""
+    """Return samples per second of the whole circuit, loaded and solved for each phase; measured on one sample."""
     chip = FullNetlistChip(experiment.circuit, tolerances=experiment.tolerances)
     chip.program(conductances)
     batch = next(_batches(experiment, 1))
@@ -212,7 +208,7 @@ def scaling(
     seconds: float,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[ScalingPoint]:
-    """Training time per sample on one core with fresh conductances, for pairs of (hidden layers, nodes of each)."""
+    """Measure training times per sample on one core, for pairs of (hidden layers, nodes of each)."""
     rates, network = experiment.settings.update.rates, experiment.settings.network
     if isinstance(network, GraphSettings):
         raise ExperimentError(f"experiment {experiment.settings.name}: a free graph has no hidden layers to scale")
@@ -228,10 +224,7 @@ def scaling(
 
 
 def exponent(points: Sequence[ScalingPoint], layers: int) -> float:
-    """Slope of log time against log hidden nodes for networks of so many layers, from `FITTED_FROM` nodes on.
-
-    NaN where that leaves less than two points.
-    """
+    """Return the slope of log time over log hidden nodes, from `FITTED_FROM` nodes on; NaN for less than two points."""
     chosen = [p for p in points if p.layers == layers and p.hidden >= FITTED_FROM]
     if len(chosen) < 2:
         return float("nan")
@@ -240,7 +233,7 @@ def exponent(points: Sequence[ScalingPoint], layers: int) -> float:
 
 
 def _spread(values: Sequence[float], layers: int) -> list[float]:
-    """One value for each crossbar of a network with another number of layers: the last stays with the outputs."""
+    """Return one value for each crossbar of a network with `layers` hidden layers; the last is that of the outputs."""
     return [values[0]] * layers + [values[-1]]
 
 
@@ -268,7 +261,7 @@ class _Recorder(NodalChip):
 
 
 def _settling(experiment: Experiment, conductances: Conductances, samples: int) -> tuple[SettlingJob, int]:
-    """The phases that the rule asks for, for the first samples of an epoch, and their number.
+    """Return the phases that the rule asks for, for the first samples of an epoch, and their number.
 
     Clamped and small-signal phases, which need a deck of another kind, only count in the number.
     """
@@ -280,7 +273,7 @@ def _settling(experiment: Experiment, conductances: Conductances, samples: int) 
 
 
 def _batches(experiment: Experiment, size: int | None = None) -> Iterator[Batch]:
-    """Whole batches of the training rows in one random order, again and again."""
+    """Give whole batches of the training rows in one random order, again and again."""
     rows = experiment.data.train
     size = min(size or experiment.plan.batch, len(rows))
     order = np.random.default_rng(experiment.plan.seed).permutation(len(rows))

@@ -45,7 +45,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether the figure is within its bound (NaN is not)."""
+        """The figure is within its bound (NaN is not)."""
         return bool(self.value <= self.bound)
 
 
@@ -61,7 +61,7 @@ def check_circuit(
     ngspice: bool = True,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Check]:
-    """All checks of a circuit with the conductances that it is programmed to.
+    """Run all checks of a circuit with the conductances that it is programmed to.
 
     Bounds on voltages hold for signals of a volt and grow in proportion with larger ones.
 
@@ -72,7 +72,7 @@ def check_circuit(
         beta: nudging strength, S.
         tolerances: those that the experiment trains with.
         rng: draws the cells for finite differences.
-        springs: whether learning nudges by springs of −β, which the network must bear.
+        springs: learning nudges by springs of −β, which the network must bear.
         ngspice: also run the checks that need ngspice.
         tell: is told what is being done.
     """
@@ -116,14 +116,10 @@ def check_circuit(
 def finite_differences(
     circuit: Circuit, cost: Cost, batch: Batch, cells: Sequence[Index], *, step: float = 3e-4
 ) -> Conductances:
-    """∂C/∂g (V²/S) by central differences of fourth order on the nodal chip, for chosen cells.
+    """Return ∂C/∂g (V²/S) by central differences of fourth order on the nodal chip.
 
-    Args:
-        circuit: with every probed cell at least twice `step` of the array's mean inside its range.
-        cost: mean over the batch.
-        batch: the samples.
-        cells: per array the cells ``[k, axes]`` (word, bit; or edge).
-        step: relative to the array's mean conductance.
+    `cells` are those to move, ``[k, axes]`` (word, bit; or edge) for each array, at least twice `step` of the array's
+    mean conductance inside its range; `step` is relative to that mean.
     """
     chip = NodalChip(circuit, tolerance=1e-10)
     slopes = []
@@ -146,7 +142,7 @@ def finite_differences(
 def _gradient_checks(
     circuit: Circuit, cost: Cost, batch: Batch, beta: float, rng: np.random.Generator
 ) -> Iterator[Check]:
-    """Centered equilibrium propagation with a small nudge, or linearization, against finite differences, per array."""
+    """Compare the gradient of `_rule` with finite differences, array by array."""
     moved = inside(circuit)
     cells = [rng.integers(0, array.shape, (_PROBED_CELLS, len(array.shape))) for array in circuit.arrays]
     truth = finite_differences(moved, cost, batch, cells)
@@ -158,7 +154,7 @@ def _gradient_checks(
 
 
 def _rule(circuit: Circuit, cost: Cost, beta: float) -> tuple[str, EquilibriumPropagation | HardwareLinearization]:
-    """What reads a circuit's gradient: a centered nudge, or where there is no energy a small-signal phase."""
+    """Return the rule that reads a circuit's gradient: centered nudges or, without an energy, a small-signal phase."""
     if is_reciprocal(circuit):
         nudged = EquilibriumPropagation(circuit, cost, beta=beta, nudging=Nudging.CURRENT)
         return "equilibrium propagation", nudged
@@ -166,7 +162,7 @@ def _rule(circuit: Circuit, cost: Cost, beta: float) -> tuple[str, EquilibriumPr
 
 
 def inside(circuit: Circuit) -> Circuit:
-    """The circuit with every cell far enough inside its range to be moved both ways."""
+    """Return the circuit with every cell far enough inside its range to be moved both ways."""
     moved = []
     for array in circuit.arrays:
         room = min(1e-3 * array.conductances.mean(), (array.g_max - array.g_min) / 4)
@@ -191,13 +187,10 @@ def _relative(ours: Array, theirs: Array) -> float:
 
 
 def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
-    """Largest net current into any free node of the unreduced circuit, as a share of the largest that any node passes.
+    """Return the largest net current into any free node of the full circuit, as a share of the largest through a node.
 
-    Args:
-        circuit: with the conductances under which the nodes were read.
-        nodes: V, ``[batch, nodes]``, of a free phase.
-
-    What a transformer draws cannot be told from voltages: its pins are left out.
+    `nodes` are V, ``[batch, nodes]``, of a free phase with the circuit's conductances. The current of a transformer
+    cannot be told from voltages: its pins are left out.
     """
     index = circuit.grounded_index
     volts = np.column_stack([nodes, np.zeros(len(nodes))])

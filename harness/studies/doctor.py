@@ -1,4 +1,4 @@
-"""`harness doctor`: what a machine has, and circuits whose answers are known in closed form."""
+"""`harness doctor`: the parts of this machine, and circuits whose answers are known in closed form."""
 
 import platform
 import shutil
@@ -32,7 +32,7 @@ _GMIN = 1e-12
 
 
 def examine() -> tuple[dict[str, Any], list[Check], NgspiceMissing | None]:
-    """What was found, by part; the checks of the solvers; and what is wrong where ngspice is missing."""
+    """Return what was found, by part; the checks of the solvers; and the error where ngspice is missing."""
     packages = ("PySpice", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
     found: dict[str, Any] = {
         "harness": harness.__version__,
@@ -54,14 +54,14 @@ def examine() -> tuple[dict[str, Any], list[Check], NgspiceMissing | None]:
 
 
 def known_circuit() -> Circuit:
-    """1 V through 1 mS into a diode to ground."""
+    """Return a circuit of 1 V through 1 mS into a diode to ground."""
     cell = Crossbar("w1", ("x0",), ("o0",), np.array([[_CONDUCTANCE]]), 0.0, 1.0)
     source, diode = InputSource("x0", "x0", 0, 1.0), Diode("d0", "o0", GROUND, _DIODE)
     return Circuit("known", (source, cell, diode), (Output("y0", "o0"),))
 
 
 def known_voltage() -> float:
-    """Its output in V, by Lambert's W function (gmin, 1e-12 S, shifts it by less than 1e-9 V)."""
+    """Return the circuit's output in V, by Lambert's W function (gmin, 1e-12 S, shifts it by less than 1e-9 V)."""
     scale = _DIODE.emission * THERMAL_VOLTAGE
     drop = _DIODE.saturation_current / _CONDUCTANCE
     inside = drop / scale * np.exp((_VOLTS + drop) / scale)
@@ -69,14 +69,14 @@ def known_voltage() -> float:
 
 
 def faint_circuit() -> Circuit:
-    """1 V through 1 nS into a diode that blocks: what else conducts at its node shows, such as SPICE's ``rshunt``."""
+    """Return a circuit of 1 V through 1 nS into a blocking diode, which shows leaks such as SPICE's ``rshunt``."""
     cell = Crossbar("w1", ("x0",), ("o0",), np.array([[_FAINT]]), 0.0, 1.0)
     source, diode = InputSource("x0", "x0", 0, 1.0), Diode("d0", GROUND, "o0", DiodeModel("dfaint", 1e-21, 1.0))
     return Circuit("faint", (source, cell, diode), (Output("y0", "o0"),))
 
 
 def faint_voltage() -> float:
-    """Its output in V: a divider with the conductance across the junction."""
+    """Return the circuit's output in V: a divider with the conductance across the junction."""
     return _VOLTS * _FAINT / (_FAINT + _GMIN)
 
 

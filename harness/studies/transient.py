@@ -1,14 +1,13 @@
-"""How fast a chip settles and what that costs: step responses of the free and the nudged phase, in ngspice's time.
+"""Settling times and energies of a chip: step responses of the free and the nudged phase, in ngspice's time.
 
 At t = 0 the inputs step from 0 V, where the circuit has settled, to a sample; when that has settled, the nudge is
 switched on. Every node that no source or amplifier holds has a capacitance to ground: its own and that of every cell at
 its line, open or closed. Lines that are held follow their drivers at once; what charging them takes is reported apart.
 
-Settled is a phase from when on every node (or output) stays near its operating point: within a fraction of the largest
-step that any of them makes in the phase (of `FLOOR` at least), or within one step of the converter that reads it.
-Energy is what all sources, amplifiers and the nudge deliver until nodes and outputs have settled, ∫ Σ v i dt; it
-becomes heat in cells, resistors, diodes and the nudge's spring, and charge on capacitances. What amplifiers need
-themselves to work is not known here and not counted.
+A phase has settled when every node (or output) stays near its operating point: within a fraction of the largest step
+that any of them makes in the phase (of `FLOOR` at least), or within one step of the converter that reads it. Energy is
+what all sources, amplifiers and the nudge deliver until nodes and outputs have settled, ∫ Σ v i dt; it becomes heat in
+cells, resistors, diodes and the nudge's spring, and charge on capacitances. The amplifiers' own supply is not counted.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,13 +55,13 @@ class Parasitics:
 
     @property
     def time_constant(self) -> float:
-        """s of every amplifier, 1/(2π bandwidth)."""
+        """Time constant of every amplifier in s, 1/(2π bandwidth)."""
         return 0.0 if self.bandwidth is None else 1 / (2 * np.pi * self.bandwidth)
 
 
 @dataclass(frozen=True)
 class Converter:
-    """What reads the nodes: 2^bits values over ±range (V); over the largest output of the samples without a range."""
+    """The converter that reads the nodes: 2^bits values over ±range (V), without a range over ± the largest output."""
 
     bits: int = 8
     range: float | None = None
@@ -70,7 +69,7 @@ class Converter:
 
 @dataclass(frozen=True)
 class Settled:
-    """When a phase has settled by one criterion."""
+    """The times at which a phase has settled by one criterion."""
 
     criterion: str
     outputs: float
@@ -82,13 +81,13 @@ class Settled:
 
     @property
     def seconds(self) -> float:
-        """s until all nodes and outputs have settled: the drop between two nodes may take longer than they."""
+        """Time in s until all nodes and outputs have settled: the drop between two nodes may take longer than they."""
         return max(self.outputs, self.nodes)
 
 
 @dataclass(frozen=True)
 class PhaseResponse:
-    """What one sample does in one phase."""
+    """The response of one sample in one phase."""
 
     sample: int
     phase: str
@@ -116,7 +115,7 @@ class PhaseResponse:
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast samples can follow each other if each phase waits for its slowest sample to settle by one criterion."""
+    """The rate of samples if each phase waits for its slowest sample to settle by one criterion."""
 
     criterion: str
     seconds: float
@@ -129,7 +128,7 @@ class Rate:
 
 @dataclass(frozen=True, eq=False)
 class Waveform:
-    """One sample in time."""
+    """The voltages of one sample in time."""
 
     sample: int
     time: Array = field(repr=False)
@@ -173,15 +172,15 @@ class SettlingResult:
 
     @property
     def nudged(self) -> bool:
-        """Whether there is a nudged phase."""
+        """There is a nudged phase."""
         return any(phase.phase == "nudged" for phase in self.phases)
 
     def rate(self, criterion: str) -> Rate:
-        """By criterion."""
+        """Return the rate by one criterion."""
         return next(rate for rate in self.rates if rate.criterion == criterion)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers, texts and lists."""
+        """Return plain numbers, texts and lists."""
         names = [f.name for f in fields(self) if f.name not in {"waveforms", "phases", "rates", "parasitics"}]
         plain = {name: getattr(self, name) for name in names} | {"parasitics": asdict(self.parasitics)}
         return plain | {"phases": [asdict(p) for p in self.phases], "rates": [asdict(r) for r in self.rates]}
@@ -281,7 +280,7 @@ def _waveform(number: int, bench: StepBench, run: StepRun) -> Waveform:
 
 
 def _entered(time: Array, error: Array, band: float) -> float:
-    """s from which on an error (V, ``[points]``) stays within a band; between two points it falls exponentially."""
+    """Return the s from which an error (V, ``[points]``) stays within a band; between points it falls exponentially."""
     outside = np.flatnonzero(error > band)
     if not len(outside):
         return 0.0
@@ -293,7 +292,7 @@ def _entered(time: Array, error: Array, band: float) -> float:
 
 
 def _running(time: Array, watts: Array) -> Array:
-    """J since the first point, ``[points]``."""
+    """Return the J since the first point, ``[points]``."""
     return np.concatenate([[0.0], np.cumsum(np.diff(time) * (watts[1:] + watts[:-1]) / 2)])
 
 
@@ -312,7 +311,7 @@ def _rates(phases: Sequence[PhaseResponse]) -> tuple[Rate, ...]:
 
 
 def _step_of(converter: Converter, outputs: Array) -> tuple[float, float]:
-    """V of one step, and the range."""
+    """Return the V of one step, and the range."""
     if not 1 <= converter.bits <= 24:
         raise CircuitError(f"converter: {converter.bits} bits must lie in 1…24")
     limit = float(np.abs(outputs).max()) if converter.range is None else converter.range

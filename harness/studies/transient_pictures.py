@@ -1,4 +1,4 @@
-"""Step responses as a picture."""
+"""Pictures of step responses."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _SHOWN = 8  # outputs of a sample
 
 @own_style()
 def draw_settling(found: SettlingResult, title: str) -> bytes:
-    """A PNG: outputs of the first sample in time, and how far every sample's nodes are from where each phase ends."""
+    """Draw the outputs of the first sample in time, and every sample's distance from each phase's end, as a PNG."""
     figure = Figure(figsize=(12, 4.5), layout="constrained")
     outputs, errors = figure.subplots(1, 2)
     first = found.waveforms[0]

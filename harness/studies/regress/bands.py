@@ -1,4 +1,4 @@
-"""How far a quantity may be from its golden."""
+"""Bands: how far a quantity may be from its golden."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _KEYS = (*_DISTANCES, *_LIMITS, "relative")
 
 @dataclass(frozen=True)
 class Band:
-    """Where a quantity may be: distances from its golden, and limits that hold whatever the golden is.
+    """A band about a golden, and limits that hold whatever the golden is.
 
     In a suite, ``{ below = 0.03 }`` lets a quantity fall by 0.03 and rise at will, ``{ above = "1 mV" }`` the reverse,
     ``{ within = 0.1, relative = true }`` leave the golden by a tenth of it either way; ``{ at_least = 0.9 }`` and
@@ -36,7 +36,7 @@ class Band:
 
     @classmethod
     def read(cls, written: Mapping[str, Any], unit: str) -> "Band":
-        """A band as a suite writes it.
+        """Read a band as a suite writes it.
 
         Raises:
             ExperimentError: a key is unknown, a distance negative or relative and above 1, or the band bounds nothing.
@@ -63,11 +63,11 @@ class Band:
 
     @property
     def needs_golden(self) -> bool:
-        """Whether it counts from a golden."""
+        """The band counts from a golden."""
         return self.below is not None or self.above is not None
 
     def limits(self, golden: float | None) -> tuple[float, float]:
-        """Least and largest value that pass, in the band's unit; infinite where it does not bound."""
+        """Return the least and the largest value that pass, in the band's unit; infinite where there is no bound."""
         low = -math.inf if self.at_least is None else self.at_least
         high = math.inf if self.at_most is None else self.at_most
         if golden is not None:
@@ -77,7 +77,7 @@ class Band:
         return low, high
 
     def complaint(self, name: str, golden: float | None, found: float) -> str | None:
-        """What to say of a value outside of the band; None for one inside."""
+        """Return what is wrong with a value outside of the band; None for one inside."""
         low, high = self.limits(golden)
         if low <= found <= high:
             return None
@@ -94,7 +94,7 @@ class Band:
         return f"{name} {shown(found, self.unit, digits)} is {side} {shown(bound, self.unit, digits)}, {why}"
 
     def text(self, golden: float | None) -> str:
-        """The values that pass, as tables show them."""
+        """Return the values that pass, as tables show them."""
         limits = self.limits(golden)
         low, high = (shown(bound, self.unit, 4) for bound in limits)
         if not math.isfinite(limits[1]):
@@ -103,7 +103,7 @@ class Band:
 
 
 def shown(value: float, unit: str, digits: int = 4) -> str:
-    """A quantity for people: ``12.9 mV``, ``0.875``, ``0.00226 V²``, counts in full."""
+    """Return a quantity as people read it: ``12.9 mV``, ``0.875``, ``0.00226 V²``, counts in full."""
     if not unit and math.isfinite(value) and value == int(value):
         return f"{int(value):,}"
     return show(value, unit, digits) if unit in _PREFIXED else f"{value:.{digits}g} {unit}".rstrip()
@@ -129,5 +129,5 @@ def _distance(key: str, value: Any, unit: str, relative: bool) -> float:
 
 
 def _digits_apart(found: float, bound: float) -> int:
-    """As many as it takes to tell two numbers apart, at least 4."""
+    """Return how many digits tell two numbers apart, at least 4."""
     return next((n for n in range(4, 17) if f"{found:.{n}g}" != f"{bound:.{n}g}"), 17)

@@ -30,7 +30,7 @@ Finite = Annotated[float, Strict(), AllowInfNan(False)]
 
 @dataclass(frozen=True)
 class Earlier:
-    """What was golden before."""
+    """A golden that another one has replaced."""
 
     date: str
     reason: str
@@ -39,7 +39,7 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Golden:
-    """What a case should come to."""
+    """The values that a case should come to."""
 
     values: dict[str, Finite]
     """By quantity, SI units."""
@@ -53,7 +53,7 @@ class Golden:
     """Newest first."""
 
     def changed(self, settings: Mapping[str, Any]) -> list[str]:
-        """Settings that are not what they were, a clause for each."""
+        """Return a clause for each setting that is not what it was."""
         keys = [*settings, *(key for key in self.settings if key not in settings)]
         pairs = {key: (self.settings.get(key), settings.get(key)) for key in keys}
         return [f"{key} was {_said(old)}, is {_said(new)}" for key, (old, new) in pairs.items() if old != new]
@@ -62,14 +62,14 @@ class Golden:
 def replaced(
     old: Golden | None, values: Mapping[str, float], settings: Mapping[str, Any], reason: str, *, ngspice: bool
 ) -> Golden:
-    """A golden of today; what it replaces goes into its history."""
+    """Return a golden of today, with the one that it replaces in its history."""
     history = () if old is None else (Earlier(old.date, old.reason, old.values), *old.history)
     today = calendar.today().isoformat()
     return Golden(dict(values), dict(settings), versions(ngspice=ngspice), today, reason, history)
 
 
 def versions(*, ngspice: bool) -> dict[str, str]:
-    """What values may depend on in their last bits.
+    """Return the versions of all that values may depend on in their last bits.
 
     Raises:
         NgspiceMissing: its version is wanted and it cannot be loaded.
@@ -80,7 +80,7 @@ def versions(*, ngspice: bool) -> dict[str, str]:
 
 
 def read_goldens(path: Path) -> dict[str, Golden]:
-    """Goldens by the names of their cases; none where there is no file.
+    """Return goldens by the names of their cases; none where there is no file.
 
     Raises:
         ExperimentError: the file is damaged, or of another version.
@@ -98,7 +98,7 @@ def read_goldens(path: Path) -> dict[str, Golden]:
 
 
 def write_goldens(path: Path, goldens: Mapping[str, Golden]) -> None:
-    """Replace the file as a whole."""
+    """Replace the file of goldens as a whole."""
     cases = {name: _GOLDEN.dump_python(golden) for name, golden in goldens.items()}
     write_atomic(path, (_laid_out({"format": _FORMAT, "cases": cases}) + "\n").encode())
 
@@ -108,7 +108,7 @@ _GOLDENS = TypeAdapter(dict[str, Golden])
 
 
 def _laid_out(value: Any, indent: str = "") -> str:
-    """JSON with a line for each key, and lists of numbers or texts in one line."""
+    """Return JSON with a line for each key, and lists of numbers or texts in one line."""
     deeper = indent + "  "
     match value:
         case dict() if value:

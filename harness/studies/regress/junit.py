@@ -13,7 +13,7 @@ _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(reports: Mapping[Suite, Sequence[Report]]) -> bytes:
-    """A test suite for each file and a test case for each case; its class is the file's name.
+    """Return a test suite for each file and a test case for each case; its class is the file's name.
 
     A band that was left, a missing golden and changed settings are failures, a case that could not be measured is an
     error; every case prints what was found of it.

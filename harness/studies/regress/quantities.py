@@ -1,4 +1,4 @@
-"""What can be measured of a case, one seed at a time.
+"""Quantities that can be measured of a case, one seed at a time.
 
 Trained quantities come from a training with the case's own settings. `deployed_accuracy` comes from a training of the
 ideal experiment (no variation, no imperfect pins, exact programming, on the nodal chip) whose conductances are written
@@ -67,7 +67,7 @@ QUANTITIES: dict[str, Quantity] = {
 
 
 class Stopped(Exception):  # noqa: N818 - a wish, not an error
-    """Somebody asked to stop."""
+    """The signal that somebody asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class Preparation:
 
     @property
     def key(self) -> str:
-        """Equal for preparations that give the same conductances."""
+        """A text that is equal for preparations that give the same conductances."""
         return f"{self.steps} {self.settings.to_toml()}"
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Conductances:
-        """The conductances at its end, S.
+        """Return the conductances at the end, S.
 
         Raises:
             HarnessError: the experiment cannot be built or trained.
@@ -102,7 +102,7 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is to be measured of a case with one seed."""
+    """The quantities to measure of a case with one seed."""
 
     settings: Settings
     names: tuple[str, ...]
@@ -114,13 +114,13 @@ class Measurement:
 
     @property
     def practised(self) -> Preparation | None:
-        """What gives the conductances for gradients and voltages; None for the initial ones."""
+        """The preparation of the conductances for gradients and voltages; None for the initial ones."""
         wanted = {"gradient_cosine", "voltage_error", "largest_voltage_error"} & {*self.names}
         return Preparation(self.settings.ideal, self.practice) if wanted and self.practice else None
 
     @property
     def deployed(self) -> Preparation | None:
-        """What gives the conductances for `deployed_accuracy`."""
+        """The preparation of the conductances for `deployed_accuracy`; None where that is not wanted."""
         return Preparation(self.settings.ideal) if "deployed_accuracy" in self.names else None
 
     def run(
@@ -129,7 +129,7 @@ class Measurement:
         deployed: Conductances | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, float]:
-        """The quantities, from what the preparations gave; each group on a chip of its own.
+        """Return the quantities, from what the preparations gave; each group is measured on a chip of its own.
 
         Raises:
             HarnessError: the experiment cannot be built, the chip failed, or a quantity is not finite.
@@ -155,14 +155,10 @@ class Measurement:
 
 
 def gradient_cosine(subject: Experiment, at: Conductances, samples: int) -> float:
-    """Between the gradient that the experiment's rule measures on its chip and the exact one of the ideal circuit.
+    """Return the cosine between the gradient measured on the experiment's chip and the exact one of the ideal circuit.
 
-    The smallest over the arrays that have an exact gradient; −1…1.
-
-    Args:
-        subject: whose first training rows are shown.
-        at: conductances that are programmed, S, one array per trainable array.
-        samples: rows at most.
+    It is the smallest over the arrays that have an exact gradient; −1…1. The first `samples` training rows are shown to
+    the conductances `at` (S).
 
     Raises:
         ChipError: the exact gradient is zero everywhere, or the chip failed.
@@ -182,9 +178,9 @@ def gradient_cosine(subject: Experiment, at: Conductances, samples: int) -> floa
 
 
 def voltage_differences(subject: Experiment, at: Conductances, samples: int) -> Array:
-    """V ``[samples, outputs]`` by which outputs on the experiment's chip differ from the ideal nodal chip's.
+    """Return V ``[samples, outputs]`` by which outputs on the experiment's chip differ from the ideal nodal chip's.
 
-    Arguments as for `gradient_cosine`, but for the rows: the first held-out ones.
+    The first `samples` held-out rows are shown to the conductances `at` (S).
     """
     drives = [Drive(subject.data.test.first(samples).batch(slice(None)).inputs)]
     nodal = NodalChip(subject.circuit, tolerance=_PRECISE)
@@ -194,7 +190,7 @@ def voltage_differences(subject: Experiment, at: Conductances, samples: int) -> 
 
 
 def _trained(subject: Experiment, names: Collection[str], stop: Callable[[], bool]) -> dict[str, float]:
-    """As `Experiment.train` finds them, without a run directory."""
+    """Return trained quantities as `Experiment.train` finds them, without a run directory."""
     with subject.open_chip() as chip:
         rows = [event.row for event in _steps(subject, chip, stop) if isinstance(event, EpochDone)]
         found = {name: float(sum(getattr(row, name) for row in rows)) for name in LEDGER}
@@ -206,7 +202,7 @@ def _trained(subject: Experiment, names: Collection[str], stop: Callable[[], boo
 
 
 def _steps(subject: Experiment, chip: Chip, stop: Callable[[], bool]) -> Iterator[StepDone | EpochDone]:
-    """The training of an experiment from its initial conductances."""
+    """Train an experiment from its initial conductances, event by event."""
     start = Position(chip.conductances, subject.update.init(chip.conductances))
     for event in controller.training(
         chip, subject.rule, subject.update, subject.cost, subject.data, subject.plan, start
@@ -224,6 +220,6 @@ def _programmed(subject: Experiment, conductances: Conductances) -> Iterator[Chi
 
 
 def _cosine(ours: Array, truth: Array) -> float:
-    """0 for a gradient that was measured to be nothing."""
+    """Return the cosine of two gradients; 0 where one is zero."""
     sizes = float(np.linalg.norm(ours)) * float(np.linalg.norm(truth))
     return float(np.clip(ours @ truth / sizes, -1, 1)) if sizes else 0.0

@@ -24,7 +24,7 @@ _DIED = "its worker process died; if memory is short, use fewer workers"
 
 @dataclass(frozen=True)
 class _Outcome:
-    """Of a task: what it gave, or why it failed."""
+    """The value that a task gave, or why it failed."""
 
     value: Any
     seconds: float
@@ -61,14 +61,10 @@ class _Task:
 def measure(
     cases: Sequence[Case], *, workers: int = 1, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[tuple[Case, Found]]:
-    """Measure every seed of every case; gives each case when it is complete, in no order.
+    """Measure every seed of every case; give each case when it is complete, in no order.
 
-    A case that fails is told with its error and stops no other. Nothing depends on the number of processes.
-
-    Args:
-        cases: of one suite or of several.
-        workers: processes, each with a libngspice of its own; 1 is this process.
-        stop: asked several times a second; when it says True, no more cases come.
+    A case that fails is told with its error and stops no other. Nothing depends on the number of processes (`workers`,
+    each with a libngspice of its own; 1 is this process). When `stop` says True, no more cases come.
 
     Raises:
         DataError: a data set cannot be loaded.
@@ -87,7 +83,7 @@ def measure(
 
 
 def _tasks(cases: Sequence[Case]) -> list[_Task]:
-    """Each preparation once, before the first measurement that needs it."""
+    """Return each preparation once, before the first measurement that needs it."""
     tasks, known = [], set[str]()
     for k, case in enumerate(cases):
         for work in case.measurements:
@@ -102,7 +98,6 @@ def _tasks(cases: Sequence[Case]) -> list[_Task]:
 
 
 def _found(case: Case, outcomes: Mapping[int, _Outcome]) -> Found:
-    """A case from its seeds."""
     ordered = [(seed, outcomes[seed]) for seed in case.seeds]
     seconds = sum(outcome.seconds for _, outcome in ordered)
     for seed, outcome in ordered:
@@ -114,7 +109,7 @@ def _found(case: Case, outcomes: Mapping[int, _Outcome]) -> Found:
 
 
 class _Prepared:
-    """What preparations gave so far."""
+    """The outcomes of preparations so far."""
 
     def __init__(self) -> None:
         self._outcomes: dict[str, _Outcome] = {}
@@ -127,7 +122,7 @@ class _Prepared:
         return all(key is None or key in self._outcomes for key in task.needs)
 
     def failed(self, task: _Task) -> _Outcome | None:
-        """The outcome of a task whose preparation has failed."""
+        """Return an outcome for a task whose preparation has failed; None if none has."""
         errors = [self._outcomes[key].error for key in task.needs if key is not None]
         return next((_Outcome(None, 0.0, f"ideal training: {error}") for error in errors if error is not None), None)
 

@@ -46,7 +46,7 @@ from harness.wording import did_you_mean
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One line of a regression: what is built, and how it may differ from its golden."""
+    """One case of a regression: its experiment, and how far results may differ from its golden."""
 
     name: str
     experiment: str
@@ -59,14 +59,14 @@ class Case:
 
     @property
     def measurements(self) -> list[Measurement]:
-        """What is measured, one for each seed."""
+        """A measurement for each seed."""
         return [
             Measurement(_with_seed(self.settings, seed), tuple(self.bands), self.samples, self.practice)
             for seed in self.seeds
         ]
 
     def identity(self) -> dict[str, Any]:
-        """What decides the case's values, by dotted key: every setting that is not a default, and the case's own.
+        """Return what decides the case's values, by dotted key: its own keys, and every setting that is not a default.
 
         Bands, descriptions and the machine's paths are not in it: files count with their contents.
         """
@@ -96,7 +96,7 @@ class Suite:
 
     @classmethod
     def load(cls, path: Path) -> "Suite":
-        """A suite from its file; experiments are read and checked, data sets are not loaded.
+        """Load a suite from its file; experiments are read and checked, data sets are not loaded.
 
         Raises:
             ExperimentError: the file cannot be read, or a key or value in it is wrong; names line and case.
@@ -111,7 +111,7 @@ class Suite:
 
 
 class _Shared(Section):
-    """``[suite]``."""
+    """The keys of ``[suite]``."""
 
     experiment: str | None = None
     set: dict[str, Any] = Field(default={})
@@ -122,7 +122,7 @@ class _Shared(Section):
 
 
 class _Written(_Shared):
-    """``[[case]]``."""
+    """The keys of ``[[case]]``."""
 
     name: str
 
@@ -193,7 +193,7 @@ def _validated(model: type[_Table], table: Any, where: Callable[[Names], str]) -
 
 
 def _places(path: Path, text: str, count: int) -> Sequence[Callable[[Names], str]]:
-    """For each case, what says where a key of it stands."""
+    """Return, for each case, a function that says where a key of it stands."""
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if re.match(r"\s*\[\[\s*case\s*\]\]", line)]
     if len(starts) != count:  # written in another way, such as an array of inline tables

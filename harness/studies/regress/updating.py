@@ -1,4 +1,4 @@
-"""New goldens: what would change, and writing it."""
+"""Updates of goldens: what would change, and writing it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from harness.studies.regress.verdicts import Found, beyond_limits
 
 @dataclass(frozen=True)
 class Change:
-    """What an update makes of a case."""
+    """The change that an update makes of a case's golden."""
 
     case: Case
     old: Golden | None
@@ -20,7 +20,7 @@ class Change:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is something to write."""
+        """There is something to write."""
         same = self.old is not None and (self.old.values, self.old.settings) == (
             self.found.values,
             self.case.identity(),
@@ -29,7 +29,7 @@ class Change:
 
 
 def change(case: Case, old: Golden | None, found: Found) -> Change:
-    """What an update makes of what was found."""
+    """Return the change that an update makes of what was found."""
     refused = (found.error,) if found.error is not None else tuple(beyond_limits(case, found))
     return Change(case, old, found, refused)
 
@@ -56,6 +56,6 @@ def write(suite: Suite, changes: Sequence[Change], reason: str, *, tidy: bool) -
 
 
 def abandoned(suite: Suite, goldens: Iterable[str]) -> list[str]:
-    """Names of goldens that no case of the suite has."""
+    """Return the names of goldens that no case of the suite has."""
     names = {case.name for case in suite.cases}
     return [name for name in goldens if name not in names]

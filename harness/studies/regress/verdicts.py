@@ -1,4 +1,4 @@
-"""What was found of a case against what is golden."""
+"""Verdicts on what was found of a case, against its golden."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from harness.studies.regress.suite import Case, Suite
 
 
 class Verdict(StrEnum):
-    """How a case, or a quantity of it, came out; from good to bad."""
+    """The verdict on a case or a quantity of it, from good to bad."""
 
     PASSED = "passed"
     NO_GOLDEN = "no golden"
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Found:
-    """What measuring a case gave."""
+    """The result of measuring a case."""
 
     values: Mapping[str, float]
     """Over all seeds, by quantity, SI units; empty after an error."""
@@ -33,7 +33,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Row:
-    """A quantity of a case."""
+    """A quantity of a case with its verdict."""
 
     name: str
     band: Band
@@ -56,12 +56,12 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether every quantity is in its band."""
+        """Every quantity is in its band."""
         return self.verdict is Verdict.PASSED
 
 
 def judge(suite: Suite, case: Case, golden: Golden | None, found: Found) -> Report:
-    """A case's verdict; the worst of its quantities'."""
+    """Return a case with its verdict, which is the worst of its quantities'."""
     cure = f"harness regress {quote(str(suite.path))} --update --case {quote(case.name)}"
     if found.error is not None:
         failed = (Row(name, band, _golden(golden, name), None, Verdict.ERROR) for name, band in case.bands.items())
@@ -88,7 +88,7 @@ def judge(suite: Suite, case: Case, golden: Golden | None, found: Found) -> Repo
 
 
 def beyond_limits(case: Case, found: Found) -> list[str]:
-    """Why no update may make these values golden: limits that hold whatever the golden is."""
+    """Return why no update may make these values golden: limits that hold whatever the golden is."""
     complaints = (band.complaint(name, None, found.values[name]) for name, band in case.bands.items())
     return [complaint for complaint in complaints if complaint is not None]
 
@@ -98,7 +98,7 @@ def _golden(golden: Golden | None, name: str) -> float | None:
 
 
 def _newer(golden: Golden | None, case: Case) -> str:
-    """Versions that are not the golden's, as the end of a sentence."""
+    """Return versions that are not the golden's, as the end of a sentence."""
     if golden is None:
         return ""
     now = versions(ngspice=case.settings.chip.kind == "ngspice")

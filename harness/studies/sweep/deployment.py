@@ -33,7 +33,7 @@ class Deployment:
         tune: int = 0,
         train: bool = False,
     ) -> "Deployment":
-        """Of an experiment, as `Experiment.load` takes it, or of the directory of a run.
+        """Deploy an experiment, as `Experiment.load` takes it, or a run, by its directory.
 
         Raises:
             ExperimentError: a key or value is wrong, or several seeds are asked of a run.
@@ -76,7 +76,7 @@ class Deployment:
 
 
 def is_run(source: str) -> bool:
-    """Whether a text names a run directory, and no experiment."""
+    """Return True for a run directory, False for the name or file of an experiment."""
     return (Path(source) / "manifest.json").is_file()
 
 

@@ -127,12 +127,12 @@ class Sweep:
 
     @cached_property
     def score(self) -> str:
-        """What its accuracies are: shares of right classes, or R²."""
+        """The name of its accuracies: share of right classes, or R²."""
         return Experiment(self.points[0].settings).score
 
     @property
     def reached(self) -> list[str]:
-        """Columns of what was reached."""
+        """The columns of what was reached."""
         if self.deployment is None:
             return list(TRAINED)
         tuned = ["tuned_accuracy", "tuned_loss", "tuned_seconds"] if self.deployment.tune else []
@@ -140,7 +140,7 @@ class Sweep:
         return ["origin_accuracy", "deployed_accuracy", "deployed_loss", *tuned, *trained]
 
     def trainings(self) -> dict[Job, Point]:
-        """Jobs that need no other: origins, and points that are trained from the beginning."""
+        """Return the jobs that need no other: origins, and points that are trained from the beginning."""
         jobs: dict[Job, Point] = {}
         if self.deployment is not None and self.deployment.run is None:
             jobs = {Job(f"origins/{origin.name}", origin.settings): origin for origin in self.deployment.origins}
@@ -149,7 +149,7 @@ class Sweep:
         return jobs
 
     def deployments(self) -> dict[Job, Point]:
-        """Jobs that need an origin."""
+        """Return the jobs that need an origin."""
         if self.deployment is None:
             return {}
         tune, origins = self.deployment.tune, self._origins()
@@ -161,12 +161,12 @@ class Sweep:
         return jobs
 
     def _origins(self) -> dict[int, str]:
-        """Folders by seed."""
+        """Return folders by seed."""
         origins = self.deployment.origins if self.deployment else ()
         return {origin.settings.training.seed: f"origins/{origin.name}" for origin in origins}
 
     def row(self, point: Point, errors: Mapping[str, str]) -> dict[str, Any] | None:
-        """A row of the table: what has been reached at a point, and errors by folder; None while there is neither."""
+        """Return a row of the table: what has been reached at a point, and errors by folder; None without either."""
         reached: dict[str, Any] = {}
         trained, used = f"points/{point.name}", f"deployed/{point.name}"
         if self.deployment is not None and (self.path / used / DEPLOYED).exists():
@@ -192,7 +192,7 @@ class Sweep:
         return Run(path).result if path.exists() else None
 
     def save(self, rows: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
-        """Write the table of rows by their points' names, in the order of the grid; returns it."""
+        """Write and return the table of rows by their points' names, in the order of the grid."""
         columns = [*self.keys, *self.copies, *self.reached, "run", "error"]
         table = pd.DataFrame([rows[p.name] for p in self.points if p.name in rows], columns=columns)
         # whole numbers also where failed points leave gaps
@@ -204,7 +204,7 @@ class Sweep:
 
 
 def _json(content: dict[str, Any]) -> bytes:
-    """UTF-8; a path that is not becomes an escape of JSON's, which reads back as the same path."""
+    """Return UTF-8; a path that is not UTF-8 becomes an escape of JSON's, which reads back as the same path."""
     return json.dumps(content, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
 
 
@@ -230,7 +230,7 @@ def _read_point(content: dict[str, Any]) -> Point:
 
 
 def _check_values(points: Sequence[Point], keys: Sequence[str]) -> None:
-    """Refuse values, which head the rows of the table, that are not those of the settings beside them.
+    """Refuse values that are not those of the settings beside them: they head the rows of the table.
 
     Raises:
         ValueError: they are not.
@@ -245,7 +245,7 @@ def _check_values(points: Sequence[Point], keys: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """A job that has ended, for whoever watches."""
+    """A job that has ended."""
 
     point: Point
     folder: str
@@ -256,7 +256,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `run` has come to."""
+    """The result of a call of `run`."""
 
     table: pd.DataFrame
     missing: int
@@ -276,9 +276,11 @@ def run(
 ) -> Outcome:
     """Do every job that is not complete, from its checkpoint if it has one.
 
+    At most `workers` processes work at the same time, each with a libngspice of its own; no result depends on them.
+
     Args:
         sweep: from `Sweep.create`, or reopened.
-        workers: most processes at the same time, each with a libngspice of its own; no result depends on them.
+        workers: most processes at the same time.
         scheduler: address of a Dask cluster, whose workers are used instead (`harness.studies.sweep.remote`).
         watch: sees each job that has ended.
         stop: asked several times a second; when it says True, jobs end with a checkpoint after their current batch.

@@ -1,4 +1,4 @@
-"""Where the jobs of a sweep are done: in processes of this machine."""
+"""Workers of a sweep: processes of this machine."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
@@ -18,14 +18,8 @@ def in_processes(
 ) -> Generator[tuple[Job, str | None]]:
     """Do jobs in processes of this machine, each with a libngspice of its own.
 
-    Args:
-        jobs: none depends on another.
-        directory: of the sweep.
-        workers: most processes at the same time.
-        stop: asked several times a second; when it says True, jobs end with a checkpoint after their current batch.
-
-    Yields:
-        Each job that has ended, with its error if it failed.
+    At most `workers` jobs, of which none depends on another, are done at the same time. When `stop` says True, jobs end
+    with a checkpoint after their current batch. Each job that has ended comes with its error if it failed.
     """
     waiting, deaths, stopped = deque(jobs), Counter[str](), False
     with closing(Workers(workers)) as processes:
@@ -50,5 +44,5 @@ def in_processes(
 
 
 def _work(job: Job, directory: Path) -> str | None:
-    """Do a job in a worker process; returns its error if it fails."""
+    """Do a job in a worker process; return its error if it fails."""
     return perform(job, directory / job.folder, job.start(directory), stopping)

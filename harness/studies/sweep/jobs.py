@@ -1,4 +1,4 @@
-"""What one worker of a sweep does at a time: train a point, or deploy conductances that were trained elsewhere."""
+"""Jobs of a sweep: to train a point, or to deploy conductances that were trained elsewhere."""
 
 import json
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class Job:
     """Whether deployed conductances are then trained in place."""
 
     def complete(self, directory: Path) -> bool:
-        """Whether there is nothing left to do in a sweep's directory.
+        """Return True where nothing is left to do in a sweep's directory.
 
         Raises:
             RunError: the run there is damaged, or was made with other settings.
@@ -48,7 +48,7 @@ class Job:
         return (self.origin is not None and not self.tunes) or Run(folder).result is not None
 
     def start(self, directory: Path) -> Conductances | None:
-        """Conductances to deploy, S; None for a training.
+        """Return the conductances to deploy, S; None for a training.
 
         Raises:
             RunError: the origin has no checkpoint.
@@ -62,13 +62,9 @@ class Job:
 
 
 def perform(job: Job, folder: Path, start: Conductances | None, stop: Callable[[], bool]) -> str | None:
-    """Do a job, from the checkpoint in its folder if there is one; gives its error if it fails.
+    """Do a job in its run directory, from the checkpoint there if there is one; return its error if it fails.
 
-    Args:
-        job: what to do.
-        folder: its run directory, which may not exist yet.
-        start: from `Job.start`.
-        stop: asked after every batch; training ends with a checkpoint when it says True.
+    `start` is from `Job.start`; `stop` is asked after every batch; when it says True, training ends with a checkpoint.
     """
     subject = Experiment(job.settings)
     try:
@@ -86,7 +82,7 @@ def perform(job: Job, folder: Path, start: Conductances | None, stop: Callable[[
 
 
 def deployed(folder: Path) -> dict[str, Any]:
-    """What a run directory says of its deployment.
+    """Return what a run directory says of its deployment.
 
     Raises:
         RunError: the file is damaged.
@@ -99,7 +95,7 @@ def deployed(folder: Path) -> dict[str, Any]:
 
 
 def _opened(subject: Experiment, folder: Path, start: Conductances | None, origin: str | None) -> Run:
-    """The run of a job, which begins with conductances that are deployed."""
+    """Return the run of a job, which begins with the conductances that are deployed."""
     if not folder.exists():
         return subject.create_run(folder, None if start is None else Start(start, {"origin": {"run": origin}}))
     run = Run(folder)
@@ -108,7 +104,7 @@ def _opened(subject: Experiment, folder: Path, start: Conductances | None, origi
 
 
 def _inside(subject: Experiment, start: Conductances) -> Conductances:
-    """The nearest that this chip's cells can hold."""
+    """Return the nearest conductances that this chip's cells can hold."""
     return tuple(np.clip(g, array.g_min, array.g_max) for g, array in zip(start, subject.circuit.arrays, strict=True))
 
 

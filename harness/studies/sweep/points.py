@@ -65,7 +65,7 @@ def grid(
     exclude_training_chip: bool = False,
     overrides: Sequence[str] = (),
 ) -> list[Point]:
-    """Every combination of values, draws, seeds and chips; the first key changes slowest, the chip fastest.
+    """Return every combination of values, draws, seeds and chips; the first key changes slowest, the chip fastest.
 
     Args:
         experiment: as `Experiment.load` takes it.
@@ -114,7 +114,7 @@ def _text(value: Any) -> str:
 def _copies(
     base: Settings, seeds: int | None, chips: int | None, *, exclude_training_chip: bool
 ) -> list[tuple[str, ...]]:
-    """Changes for each seed and chip."""
+    """Return the changes for each seed and chip."""
     trained = [()] if seeds is None else [(f"--seeds training.seed={seed}",) for seed in range(seeds)]
     if chips is None:
         return list(trained)
@@ -128,7 +128,7 @@ def _copies(
 
 
 def _refuse_twins(settings: Sequence[Settings], changes: Sequence[Sequence[str]]) -> None:
-    """A value given twice, or one that another key makes void."""
+    """Refuse a value that is given twice, or that another key makes void."""
     first: dict[str, int] = {}
     for k, each in enumerate(settings):
         if (twin := first.setdefault(each.to_toml(), k)) < k:
@@ -137,7 +137,7 @@ def _refuse_twins(settings: Sequence[Settings], changes: Sequence[Sequence[str]]
 
 
 def _drawn(experiment: str, draws: Draws, overrides: Sequence[str], first: Sequence[str]) -> list[tuple[str, ...]]:
-    """Changes for each draw; `first` is a combination of the other values, beside which bounds are valid."""
+    """Return changes for each draw; `first` is a combination of the other values, beside which bounds are valid."""
     if twice := draws.ranges.keys() & {change.partition(" ")[2].partition("=")[0] for change in first}:
         raise ExperimentError(f"--random {min(twice)}: its values are given with --over already")
     shares = np.random.default_rng(draws.seed).random((draws.count, len(draws.ranges)))
@@ -156,7 +156,7 @@ def _drawn(experiment: str, draws: Draws, overrides: Sequence[str], first: Seque
 
 
 def _bound(experiment: str, key: str, text: str, overrides: Sequence[str], first: Sequence[str]) -> float:
-    """A number in SI units: an int where only whole numbers are allowed."""
+    """Return a bound in SI units: an int where only whole numbers are allowed."""
     settings = Experiment.load(experiment, overrides, swept=[*first, f"--random {key}={text}"]).settings
     (value,) = column([settings], key)
     if not isinstance(value, int | float):
@@ -165,7 +165,7 @@ def _bound(experiment: str, key: str, text: str, overrides: Sequence[str], first
 
 
 def _spread(share: np.ndarray[Any, Any], low: float, high: float, *, log: bool) -> list[float]:
-    """Values at shares, 0…1, of a range."""
+    """Return the values at shares, 0…1, of a range."""
     whole = isinstance(low, int) and isinstance(high, int)
     ends = (low - 0.5, high + 0.5) if whole else (low, high)
     if log:
@@ -177,7 +177,7 @@ def _spread(share: np.ndarray[Any, Any], low: float, high: float, *, log: bool) 
 
 
 def column(settings: Sequence[Settings], key: str) -> list[Any]:
-    """The values of a dotted key in SI units: numbers (of lists, a single one) if all are, otherwise texts."""
+    """Return the values of a dotted key in SI units: numbers (of lists, a single one) if all are, otherwise texts."""
     contents: list[Any] = [each.model_dump(mode="json") for each in settings]
     values = [reduce(lambda section, part: section and section.get(part), key.split("."), each) for each in contents]
     alone = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in values]
@@ -187,7 +187,7 @@ def column(settings: Sequence[Settings], key: str) -> list[Any]:
 
 
 def _name(values: Mapping[str, Any], settings: Settings, chip: int | None) -> str:
-    """Short, and of characters that no shell minds."""
+    """Return a short name of characters that no shell minds."""
     shown = {key.rpartition(".")[2]: value for key, value in values.items()} | {"seed": settings.training.seed}
     shown |= {} if chip is None else {"chip": chip}
     text = "-".join(f"{key}={v:.6g}" if isinstance(v, float) else f"{key}={v}" for key, v in shown.items())

@@ -24,7 +24,7 @@ _CURRENT = ("executing", "long-running")  # states of a task whose result is sti
 
 
 def check_cluster(address: str) -> None:
-    """Reach a cluster once, so that no sweep is begun which it could not do.
+    """Reach a cluster once, so that no sweep is begun that it could not do.
 
     Raises:
         ChipError: see `on_cluster`.
@@ -99,7 +99,7 @@ def _failure(future: Any) -> str:
 
 
 def _unpack(packed: bytes, folder: Path) -> None:
-    """Make a run directory as a whole, in place of an older one; nothing where there is nothing in it."""
+    """Make a run directory as a whole, in place of an older one; an empty archive leaves none."""
     folder.parent.mkdir(exist_ok=True)
     with ZipFile(io.BytesIO(packed)) as files:
         if not files.namelist():
@@ -111,7 +111,7 @@ def _unpack(packed: bytes, folder: Path) -> None:
 
 
 def _reply(request: bytes) -> bytes:
-    """What a worker does with a job."""
+    """Do a job in a worker of the cluster."""
     from distributed import get_worker  # noqa: PLC0415 - see `_failure`
 
     job, start = pickle.loads(request)  # noqa: S301 - from `on_cluster`

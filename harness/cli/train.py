@@ -1,0 +1,245 @@
+"""`harness train` and `harness evaluate`: parse, call, print."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import TextColumn
+from rich.table import Table
+
+from harness.cli.options import (
+    FILE,
+    FOLDER,
+    RUNS,
+    experiment_options,
+    run_option,
+    scheduler_option,
+    simulators_for,
+    subject_of,
+    workers_option,
+)
+from harness.cli.terminal import ERR, OUT, print_json, print_notes, progress_bar, scored, warn, working
+from harness.errors import RunError
+from harness.experiment.chip import SimulatorChoice
+from harness.experiment.experiment import Experiment
+from harness.experiment.runs.warm_start import warm_start
+from harness.processes.interrupts import stop_on_signal
+from harness.training.controller import EpochDone, StepDone
+from harness.training.predictions import PARTS
+from harness.training.runs import Run, Start, fresh_path
+from harness.wording import command, counted
+
+
+@click.command()
+@click.argument("experiment", required=False)
+@run_option
+@click.option("--resume", type=FOLDER, help="Go on with an interrupted run, exactly as recorded in it.")
+@click.option(
+    "--from",
+    "origin",
+    type=FOLDER,
+    metavar="RUN",
+    help="Train on from the conductances of RUN in a new run, with what --set changes: rates, epochs, the chip.",
+)
+@workers_option
+@scheduler_option
+@experiment_options(chip=True, seed=True)
+def train(
+    experiment: str | None,
+    overrides: list[str],
+    folder: Path | None,
+    resume: Path | None,
+    origin: Path | None,
+    workers: int | None,
+    scheduler: str | None,
+    as_json: bool,
+) -> None:
+    """Train EXPERIMENT: a packaged one (see `harness list`) or the path of a TOML file.
+
+    Ctrl-C ends cleanly with a checkpoint; --resume goes on from the last one, also after a kill, and ends with the
+    same conductances bit for bit. --from RUN --set training.epochs=5 begins a new run at the conductances of RUN; the
+    split, the network and the chip keep their seeds, and RUN stays as it is.
+    """
+    if resume is not None:
+        if experiment or overrides or folder or origin:
+            raise click.UsageError(
+                "--resume goes on as the run was recorded; give no experiment, --set, --run, --chip or --seed with it, "
+                "or change it with --from"
+            )
+        run = Run(resume)
+        subject = Experiment.of_run(run)
+        simulators = simulators_for(subject, workers, scheduler)
+        for change in subject.changes_since(run):
+            warn(f"since this run began, {change}; its bits may differ")
+    else:
+        subject, start = _beginning(experiment, origin, overrides)
+        simulators = simulators_for(subject, workers, scheduler)
+        print_notes(subject)
+        run = subject.create_run(folder, start) if folder else _fresh_run(subject, start)
+        for warning in subject.warnings():
+            warn(warning)
+    result = run.result
+    if result is not None and result["epochs"] >= subject.plan.epochs:
+        ERR.print(f"run {run.path} is complete already")
+        if not run.drawn:
+            subject.draw(run, warn=warn)
+    else:
+        ERR.print(f"training {subject.settings.name} in {run.path} ({_described(subject, simulators)})")
+        with stop_on_signal() as stopped, _progress(subject) as watch:
+            result = subject.train(run, watch=watch, stop=stopped, simulators=simulators, warn=warn)
+    if result is None:
+        ERR.print(f"stopped with a checkpoint; go on with: {command('train', '--resume', run.path)}")
+        sys.exit(1)
+    if as_json:
+        print_json(result)
+    else:
+        _print_result(run, result)
+
+
+@click.command()
+@click.argument("run", type=FOLDER)
+@workers_option
+@scheduler_option
+@click.option(
+    "--new-data",
+    type=FOLDER,
+    metavar="FILE",
+    help="CSV file with the run's columns: evaluate all its rows, encoded as the training rows were, instead.",
+)
+@click.option(
+    "--to",
+    "predicted",
+    type=FILE,
+    help="CSV file to write: truth and prediction of every row, in the data's own units.",
+)
+@experiment_options(chip=True)
+def evaluate(
+    run: Path,
+    overrides: list[str],
+    workers: int | None,
+    scheduler: str | None,
+    new_data: Path | None,
+    predicted: Path | None,
+    as_json: bool,
+) -> None:
+    """Loss and accuracy of a RUN's conductances on its training and held-out rows.
+
+    With --set, those of the same conductances on another chip, such as variation.seed=3, chip.kind=nodal or
+    imperfect.read_noise="1 mV".
+
+    With --new-data FILE, those on rows of another file, also where the run's own file has changed or is gone. Columns
+    are found by their names; --set data.missing=drop and data.separator, decimal, encoding, label and labels say how
+    FILE is written where it differs from the run's own.
+    """
+    opened = Run(run)
+    subject, _ = subject_of(str(run), overrides, new_data=new_data)
+    simulators = simulators_for(subject, workers, scheduler)
+    samples = sum(map(len, subject.data.parts.values()))  # outside the status: a download has a bar of its own
+    if new_data is not None:
+        print_notes(subject)
+    with working(f"evaluating {counted(samples, 'sample')}"):
+        result = subject.evaluate(opened, simulators=simulators, predicted=predicted)
+    if as_json:
+        print_json(result)
+        return
+    table = Table("rows", "samples", subject.score, "loss (V²)")
+    for part, rows in subject.data.parts.items():
+        title = PARTS[part] + (f", {counted(len(rows), 'row')} of {new_data}" if new_data else "")
+        accuracy, loss = result[f"{part}_accuracy"], result[f"{part}_loss"]
+        table.add_row(title, str(result[f"{part}_samples"]), scored(accuracy, subject.score), f"{loss:.5g}")
+    OUT.print(table)
+    _print_value_errors(result)
+    if predicted is not None:
+        OUT.print(f"wrote {predicted}")
+
+
+def _beginning(
+    experiment: str | None, origin: Path | None, overrides: Sequence[str]
+) -> tuple[Experiment, Start | None]:
+    """Return an experiment that begins with its own initial conductances, or with those of a run."""
+    if origin is not None:
+        if experiment is not None:
+            raise click.UsageError("--from RUN goes on with the run's own experiment; change it with --set")
+        return warm_start(Run(origin), overrides)
+    if experiment is None:
+        raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume RUN or --from RUN")
+    return Experiment.load(experiment, overrides), None
+
+
+def _fresh_run(subject: Experiment, start: Start | None) -> Run:
+    """Make a run under the first free name; another process may take the same one at the same time."""
+    name = f"{subject.settings.name}-seed{subject.settings.training.seed}"
+    while True:
+        path = fresh_path(RUNS, name)
+        try:
+            return subject.create_run(path, start)
+        except RunError:
+            if not path.exists():
+                raise
+
+
+def _described(subject: Experiment, simulators: SimulatorChoice) -> str:
+    """Return a line that says what is about to be trained."""
+    settings = subject.settings
+    cells = " + ".join("×".join(map(str, array.shape)) for array in subject.circuit.arrays)
+    rows = len(subject.data.train)
+    chip: str = settings.chip.kind
+    if chip == "ngspice":
+        chip += f" on {simulators.scheduler}" if simulators.scheduler else f" × {simulators.workers}"
+    samples, epochs = counted(rows, "training sample"), counted(settings.training.epochs, "epoch")
+    return f"{cells} cells, {samples}, {epochs}, {chip}"
+
+
+@contextmanager
+def _progress(subject: Experiment) -> Iterator[Any]:
+    """Show a bar over the batches of each epoch, and a line for every finished one (for every n-th of very many)."""
+    strained = subject.springs.warning(subject.circuit.conductances)  # which was told before training
+    told, kind = max(1, subject.plan.epochs // 25), subject.score
+    batches = -(-len(subject.data.train) // subject.plan.batch)
+    epoch, note = "epoch {task.fields[epoch]}/" + str(subject.plan.epochs), "{task.fields[note]}"
+    with progress_bar(TextColumn(epoch), TextColumn(note)) as bar:
+        task = bar.add_task("training", total=batches, epoch=1, note="")
+
+        def watch(event: StepDone | EpochDone) -> None:
+            nonlocal strained
+            if isinstance(event, StepDone):
+                loss = event.position.loss / min(event.position.step * subject.plan.batch, len(subject.data.train))
+                bar.update(task, completed=event.row.step, epoch=event.row.epoch, note=f"loss {loss:.4g} V²")
+                return
+            if not strained and (strained := subject.springs.warning(event.position.conductances)):
+                warn(strained)
+            row = event.row
+            bar.reset(task, completed=0, epoch=min(row.epoch + 1, subject.plan.epochs), note="")
+            if row.epoch % told and row.epoch < subject.plan.epochs:
+                return
+            share = "" if row.ngspice_share is None else f", {100 * row.ngspice_share:.0f} % in ngspice"
+            bar.console.print(
+                f"epoch {row.epoch:>3}/{subject.plan.epochs}  loss {row.train_loss:.4g} V²  "
+                f"training {scored(row.train_accuracy, kind)}  held out {scored(row.test_accuracy, kind)}  "
+                f"({row.samples_per_second:.0f} samples/s{share})"
+            )
+
+        yield watch
+
+
+def _print_result(run: Run, result: dict[str, Any]) -> None:
+    """Print what a training reached, and what to do next."""
+    kind = result["score"]
+    test, training = (scored(result[f"{rows}_accuracy"], kind) for rows in ("test", "train"))
+    OUT.print(f"test {kind} {test}, training {kind} {training}")
+    _print_value_errors(result)
+    speed = f"{result['train_samples_per_second']:.0f} samples/s"
+    OUT.print(f"{counted(result['epochs'], 'epoch')} in {result['seconds']:.1f} s, {speed}")
+    OUT.print(f"run directory: {run.path} (training.png, conductances.png, epochs.csv, conductances.npz)")
+    OUT.print(f"next: {command('check', run.path)}")
+    OUT.print(f"      {command('export', run.path, '--to', 'netlist')}")
+
+
+def _print_value_errors(result: dict[str, Any]) -> None:
+    """Print the errors of values in their own units; classes have none."""
+    for name, errors in result.get("value_errors", {}).items():
+        told = ", ".join(f"{PARTS[part]} {error:.4g}" for part, error in errors.items())
+        OUT.print(f"root mean square error of {name}, in its own unit: {told}")
