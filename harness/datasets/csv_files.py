@@ -1,4 +1,4 @@
-"""Data of one's own: a CSV file whose rows are samples, with columns of numbers and a class or values for each row."""
+"""CSV files of the user's own: rows are samples, with columns of numbers and a class or values for each row."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ _UNNAMED = re.compile(r"|Unnamed: \d+")
 
 @dataclass(frozen=True)
 class CsvFile:
-    """Which file, and what its columns are; the keys of ``[data]`` with the same names say more."""
+    """A file and its columns; the keys of ``[data]`` with the same names say more."""
 
     file: Path
     label: str = "label"
@@ -49,13 +49,13 @@ class CsvFile:
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """Columns that are no inputs: the values, or the label."""
+        """The columns that are no inputs: the values, or the label."""
         return self.values or (self.label,)
 
 
 @dataclass(frozen=True, eq=False)
 class _Columns:
-    """Where in a row everything stands."""
+    """The places of inputs, label and values in a row."""
 
     inputs: tuple[int, ...]
     wanted: tuple[int, ...]
@@ -69,9 +69,7 @@ class _Columns:
 def read_csv(source: CsvFile, known: tuple[str, ...] | None = None) -> Table:
     """Read a table of samples; inputs are standardised.
 
-    Args:
-        source: the file and its columns.
-        known: classes of a network that has been trained, in the order of its outputs; None finds them in the file.
+    `known` are the classes of a trained network, in the order of its outputs; None finds them in the file.
 
     Raises:
         DataError: the file is no table, or a column, label or number in it is missing or wrong; names line and column.
@@ -118,7 +116,7 @@ def _chosen(source: CsvFile, text: TextTable) -> _Columns:
 
 
 def _others(text: TextTable, known: set[str], file: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Every column that is neither wanted nor ignored, but for row names without a heading."""
+    """Return every column that is neither wanted nor ignored, except row names without a heading."""
     inputs, notes = [], []
     for at, name in enumerate(text.columns):
         if name in known:
@@ -140,13 +138,13 @@ def _others(text: TextTable, known: set[str], file: Path) -> tuple[tuple[int, ..
 
 
 def _counts_rows(text: TextTable, at: int) -> bool:
-    """Whether a column counts up from 0 or 1."""
+    """Return True for a column that counts up from 0 or 1."""
     found = [cells[at].strip() for _, cells in text.rows()]
     return any(found == list(map(str, range(start, start + len(found)))) for start in (0, 1))
 
 
 def _unknown(source: CsvFile, name: str, text: TextTable) -> str:
-    """What to say of a column that is not there."""
+    """Return what is wrong and how to cure it for a column that is not there."""
     if len(text.columns) == 1:
         cure = f"remove lines above it, or say separator = … ({', '.join(SEPARATORS.values())} are found by themselves)"
         if source.separator:
@@ -163,20 +161,19 @@ def _unknown(source: CsvFile, name: str, text: TextTable) -> str:
 
 
 def _named(text: TextTable) -> str:
-    """The columns by their headings."""
     count = counted(len(text.columns), "column is", "columns are")
     return f"{count} {listed([name or '(no heading)' for name in text.columns], 20)}"
 
 
 def _portions(text: TextTable) -> Iterator[tuple[list[int], list[tuple[str, ...]]]]:
-    """Lines, and columns of cells, of many rows at a time."""
+    """Give lines, and columns of cells, of many rows at a time."""
     rows, count = text.rows(), min(max(_CELLS // len(text.columns), _ROWS[0]), _ROWS[1])
     while portion := list(islice(rows, count)):
         yield [line for line, _ in portion], list(zip(*(cells for _, cells in portion), strict=True))
 
 
 def _found_decimal(text: TextTable, columns: _Columns) -> str:
-    """The decimal mark of the first number that has one."""
+    """Return the decimal mark of the first number that has one."""
     if b"," not in text.content or (text.separator == "," and b'"' not in text.content):
         return "."
     cells = chain.from_iterable((cells[at] for at in columns.of_numbers) for _, cells in text.rows())
@@ -212,7 +209,7 @@ def _column(source: CsvFile, name: str, lines: Sequence[int], cells: Sequence[st
 
 
 def _gaps(source: CsvFile, text: TextTable, columns: _Columns, cells: Cells) -> Gaps:
-    """Where cells are missing."""
+    """Return where cells are missing."""
     inputs = {text.columns[at]: np.isnan(cells.inputs[:, k]) for k, at in enumerate(columns.inputs)}
     if source.values:
         return Gaps(inputs, {name: np.isnan(cells.values[:, k]) for k, name in enumerate(source.values)})
@@ -220,7 +217,7 @@ def _gaps(source: CsvFile, text: TextTable, columns: _Columns, cells: Cells) -> 
 
 
 def _form(text: TextTable, decimal: str) -> str:
-    """How the file is written, where it is not as usual."""
+    """Return how the file is written where that is unusual."""
     found = []
     if text.separator != ",":
         found.append(f"cut at {SEPARATORS.get(text.separator, repr(text.separator))}")
@@ -232,7 +229,7 @@ def _form(text: TextTable, decimal: str) -> str:
 
 
 def _counting(inputs: Array, names: Sequence[str]) -> tuple[str, ...]:
-    """Columns that seem to number the rows."""
+    """Return notes on columns that seem to number the rows."""
     if len(inputs) < _MANY:
         return ()
     counting = [name for name, column in zip(names, inputs.T, strict=True) if (np.diff(column) == 1).all()]

@@ -1,4 +1,4 @@
-"""Files from public mirrors into a folder: what is not what it has to be is not kept."""
+"""Downloads from public mirrors into a folder; only files that pass their check are kept."""
 
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
@@ -22,14 +22,9 @@ Check = Callable[[IdxFile, bytes, str], None]
 
 
 def download(name: str, wanted: Sequence[IdxFile], mirrors: Sequence[str], folder: Path, check: Check) -> None:
-    """Fetch files of a data set; each mirror serves until it fails, and the next one goes on.
+    """Fetch files of a data set into a folder, packed as they come; each mirror serves until it fails.
 
-    Args:
-        name: the data set's, for messages.
-        wanted: the files that are missing.
-        mirrors: addresses that a file's name and ``.gz`` are put behind.
-        folder: where the files go, packed as they come; made if it is not there.
-        check: what a file must pass before it is kept.
+    A file's name and ``.gz`` are put behind the addresses `mirrors`; a file is kept only if it passes `check`.
 
     Raises:
         DataError: a file is to be had from no mirror.
@@ -61,7 +56,7 @@ def download(name: str, wanted: Sequence[IdxFile], mirrors: Sequence[str], folde
 
 
 def _fetch(address: str, most: int, bar: Progress) -> bytes:
-    """What is at an address, but hardly more than `most` bytes."""
+    """Return what is at an address, at most a portion more than `most` bytes."""
     with urlopen(address, timeout=TIMEOUT) as answer:  # noqa: S310 - mirrors are our own http and https addresses
         length = answer.headers.get("Content-Length", "")
         task = bar.add_task(address.rpartition("/")[2], total=int(length) if length.isdecimal() else None)

@@ -1,4 +1,4 @@
-"""IDX files: which one is wanted, and whether a file is that one.
+"""IDX files, checked to be the ones that are wanted.
 
 An IDX file of bytes is ``00 00 08`` and the number of dimensions, then each dimension as four bytes with the highest
 first, then the values in row-major order; it is often packed with gzip. gzip's own header differs between copies, so
@@ -27,7 +27,7 @@ _KINDS = {b"\0\0\x08\x01": " as labels do", b"\0\0\x08\x03": " as images do"}
 
 @dataclass(frozen=True)
 class IdxFile:
-    """What one file has to be."""
+    """A description that one file has to meet."""
 
     name: str
     """Without ``.gz``."""
@@ -39,31 +39,28 @@ class IdxFile:
 
     @property
     def header(self) -> bytes:
-        """Magic number and dimensions."""
+        """The magic number and the dimensions."""
         return bytes((0, 0, 8, len(self.shape))) + b"".join(size.to_bytes(4, "big") for size in self.shape)
 
     @property
     def size(self) -> int:
-        """Length of the content, bytes."""
+        """The length of the content in bytes."""
         return len(self.header) + math.prod(self.shape)
 
     @property
     def packed_size(self) -> int:
-        """The most that a file with this content has, bytes: gzip adds little to what cannot be packed."""
+        """The largest size of a file with this content in bytes: gzip adds little to what cannot be packed."""
         return self.size + self.size // 1000 + _PACKING
 
 
 def read_idx(raw: bytes, wanted: IdxFile, place: str, known: Mapping[str, str]) -> Bytes:
-    """The values of a file, after all checks that its description allows.
+    """Return the values of a file in the wanted shape, after all checks that its description allows.
 
     Args:
         raw: the file, packed with gzip or not, whatever its name says.
-        wanted: what it has to be.
+        wanted: its description.
         place: path or address, for messages.
-        known: what files are, by the SHA-256 of their content or of their published gzip file.
-
-    Returns:
-        Array of ``wanted.shape``.
+        known: names of files, by the SHA-256 of their content or of their published gzip file.
 
     Raises:
         DataError: the file is no intact gzip file, is another known file, or differs from the description in magic
@@ -83,7 +80,7 @@ def read_idx(raw: bytes, wanted: IdxFile, place: str, known: Mapping[str, str]) 
 
 
 def _unpacked(raw: bytes, size: int, place: str) -> bytes:
-    """At most one byte more than `size`, so that no file fills the memory."""
+    """Unpack at most one byte more than `size`, so that no file fills the memory."""
     try:
         with gzip.GzipFile(fileobj=BytesIO(raw)) as stream:
             return stream.read(size + 1)

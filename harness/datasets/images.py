@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -20,17 +22,17 @@ from harness.datasets.download import download
 from harness.datasets.idx import Bytes, IdxFile, read_idx
 from harness.datasets.tables import Table
 from harness.errors import DataError
-from harness.files.reading import read_bytes
+from harness.files.reading import parse_toml, read_bytes
 
 VARIABLE = "HARNESS_DATA"
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Where a set of images comes from and what its files have to be."""
+    """A set of images: its files, its classes and where it is downloaded from."""
 
     name: str
-    files: tuple[IdxFile, IdxFile, IdxFile, IdxFile]
+    files: tuple[IdxFile, ...]
     """Training images and labels, test images and labels."""
     classes: tuple[str, ...]
     mirrors: tuple[str, ...]
@@ -40,17 +42,17 @@ class ImageSet:
 
     @property
     def samples(self) -> int:
-        """Rows of both parts."""
+        """The number of rows of both parts."""
         return self.files[0].shape[0] + self.files[2].shape[0]
 
     @property
     def channels(self) -> int:
-        """Pixels of an image."""
+        """The number of pixels of an image."""
         return math.prod(self.files[0].shape[1:])
 
 
 def load_images(source: ImageSet) -> Table:
-    """An image set with its own test rows, pixels as bytes.
+    """Return an image set with its own test rows, pixels as bytes.
 
     What is checked: dimensions, length and SHA-256 of every file's content, and that every label is a class. Nobody
     published the SHA-256 of KMNIST's contents, only those of its gzip files: a download must be these very files; of
@@ -86,7 +88,7 @@ def _from_folder(source: ImageSet, folder: Path) -> list[Bytes]:
 
 @contextmanager
 def _homes(source: ImageSet) -> Iterator[None]:
-    """Users of containers often have neither HOME nor an entry in the list of users."""
+    """Name the cure where a user, as in many containers, has no home directory."""
     try:
         yield
     except RuntimeError as error:
@@ -122,7 +124,7 @@ def _read(source: ImageSet, file: IdxFile, path: Path) -> Bytes:
 
 
 def _check(source: ImageSet, file: IdxFile, raw: bytes, place: str) -> Bytes:
-    """The values of a file, if it is the right one."""
+    """Return the values of a file, if it is the right one."""
     values = read_idx(raw, file, place, _known(source))
     if values.ndim == 1:
         _check_labels(source, values, place)
@@ -130,7 +132,7 @@ def _check(source: ImageSet, file: IdxFile, raw: bytes, place: str) -> Bytes:
 
 
 def _check_download(source: ImageSet, file: IdxFile, raw: bytes, place: str) -> None:
-    """As `_check`, and what has no known content must be the published file itself."""
+    """Check a downloaded file; one whose content nobody published must be the published gzip file itself."""
     _check(source, file, raw, place)
     found = sha256(raw).hexdigest()
     if file.sha256 is None and found != file.packed_sha256:
@@ -148,7 +150,7 @@ def _check_labels(source: ImageSet, labels: Bytes, place: str) -> None:
 
 
 def _known(source: ImageSet) -> Mapping[str, str]:
-    """Every file that can be told by its SHA-256, by name and set."""
+    """Return the name and set of every file that can be told by its SHA-256."""
     return {
         digest: f"{file.name} of {one.name}"
         for one in (*IMAGE_SETS.values(), source)
@@ -158,67 +160,25 @@ def _known(source: ImageSet) -> Mapping[str, str]:
     }
 
 
-def _like_mnist(
-    name: str,
-    hashes: tuple[str, str, str, str],
-    classes: str,
-    mirrors: tuple[str, ...],
-    *,
-    packed: bool = False,
-    balanced: bool = False,
-) -> ImageSet:
-    """A set with the names and dimensions of MNIST's files; `packed` hashes are those of the published gzip files."""
-    contents, packages = ((None,) * 4, hashes) if packed else (hashes, (None,) * 4)
-    files = (
-        IdxFile("train-images-idx3-ubyte", (60_000, 28, 28), contents[0], packages[0]),
-        IdxFile("train-labels-idx1-ubyte", (60_000,), contents[1], packages[1]),
-        IdxFile("t10k-images-idx3-ubyte", (10_000, 28, 28), contents[2], packages[2]),
-        IdxFile("t10k-labels-idx1-ubyte", (10_000,), contents[3], packages[3]),
-    )
-    return ImageSet(name, files, tuple(classes.split(", ")), mirrors, balanced)
-
-
-_MNIST = _like_mnist(
-    "mnist",
-    (
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ),
-    "0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
-    ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+_FILES = (
+    ("train-images-idx3-ubyte", (60_000, 28, 28)),
+    ("train-labels-idx1-ubyte", (60_000,)),
+    ("t10k-images-idx3-ubyte", (10_000, 28, 28)),
+    ("t10k-labels-idx1-ubyte", (10_000,)),
 )
 
-_FASHION_MNIST = _like_mnist(
-    "fashion_mnist",
-    (
-        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-    ),
-    "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot",
-    (
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-    ),
-    balanced=True,
-)
 
-_KMNIST = _like_mnist(
-    "kmnist",
-    (
-        "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
-        "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
-        "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
-        "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
-    ),
-    "o, ki, su, tsu, na, ha, ma, ya, re, wo",
-    ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/", "https://codh.rois.ac.jp/kmnist/dataset/kmnist/"),
-    packed=True,
-    balanced=True,
-)
+def _image_set(name: str, table: Mapping[str, Any]) -> ImageSet:
+    """Return the set of a table of ``images.toml``."""
+    hashes = ([*table.get(key, (None,) * len(_FILES))] for key in ("sha256", "packed_sha256"))
+    files = tuple(IdxFile(*file, *digests) for file, *digests in zip(_FILES, *hashes, strict=True))
+    return ImageSet(name, files, tuple(table["classes"]), tuple(table["mirrors"]), table.get("balanced", False))
 
-IMAGE_SETS: dict[str, ImageSet] = {source.name: source for source in (_MNIST, _FASHION_MNIST, _KMNIST)}
+
+def _image_sets() -> dict[str, ImageSet]:
+    text = (resources.files("harness.datasets") / "images.toml").read_text(encoding="utf-8")
+    return {name: _image_set(name, table) for name, table in parse_toml(text, DataError, "images.toml").items()}
+
+
+IMAGE_SETS = _image_sets()
 """The image sets, by the name an experiment file gives."""

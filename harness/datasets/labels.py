@@ -1,4 +1,4 @@
-"""Labels as classes: texts as they stand, unless they are told to be one."""
+"""Labels as classes: different texts are different classes, unless they are to be folded."""
 
 import unicodedata
 from collections import Counter
@@ -61,15 +61,10 @@ def labels_of(texts: Sequence[str], lines: Index, where: str, spelling: str | No
 def codes_of(
     texts: Sequence[str], lines: Index, file: Path, column: str, known: Sequence[str], spelling: str | None
 ) -> Index:
-    """Find the class of each row among those that a network knows, ``[rows]``.
+    """Find the class of each row among the classes `known` to a network, in the order of its outputs, ``[rows]``.
 
-    Args:
-        texts: the label of each row, not empty.
-        lines: the line of the file that each row begins in.
-        file: for messages.
-        column: likewise.
-        known: the classes, in the order of the outputs.
-        spelling: ``"folded"`` takes a label for the first class that it differs from by spelling only.
+    Lines, file and column are for messages. With the spelling ``"folded"``, a label is taken for the first class that it
+    differs from by spelling only.
 
     Raises:
         DataError: a label is none of the classes; names its lines.
@@ -92,7 +87,7 @@ def codes_of(
 
 
 def numeric(classes: Sequence[str]) -> bool:
-    """Whether all classes are numbers, which may then be values."""
+    """Return True if all classes are numbers, which may then be values."""
     return all(number_in(name) is not None for name in classes)
 
 
@@ -102,14 +97,14 @@ def _ordered(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _folded(text: str) -> str:
-    """What is left of a text without its spelling."""
+    """Return a text without its spelling: blanks, case and characters that look alike."""
     common = unicodedata.normalize("NFKC", text)
     seen = "".join(character for character in common if unicodedata.category(character) != "Cf")
     return " ".join(seen.split()).casefold()
 
 
 def _spellings(counts: Counter[str]) -> list[list[str]]:
-    """Labels that are the same but for their spelling, the most frequent first."""
+    """Group labels that are the same but for their spelling, the most frequent first."""
     groups: dict[str, list[str]] = {}
     for text, _ in counts.most_common():
         groups.setdefault(_folded(text), []).append(text)
@@ -137,7 +132,7 @@ def _refuse_values(counts: Counter[str], where: str) -> None:
 
 
 def odd_labels(classes: Sequence[str]) -> tuple[str, ...]:
-    """What is to be said of classes that may have been meant as missing labels."""
+    """Return notes on classes that may have been meant as missing labels."""
     odd = [name for name in classes if name.strip().casefold() in MISSING]
     return tuple(
         f"label {name!r} is a class like the others; empty its cells where it means that there is none" for name in odd

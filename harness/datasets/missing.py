@@ -1,4 +1,4 @@
-"""Missing cells: named with their lines, and left out or filled as told."""
+"""Missing cells of a table: they are named with their lines, or left out or filled if that is wanted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Cells:
     """The label of each row; none where there are values."""
 
     def __getitem__(self, kept: Marks) -> "Cells":
-        """Some of the rows."""
+        """Return some of the rows."""
         labels = [label for label, stays in zip(self.labels, kept, strict=True) if stays] if self.labels else []
         return Cells(self.lines[kept], self.inputs[kept], self.values[kept], labels)
 
@@ -79,7 +79,7 @@ def without_missing(
 
 
 def _named(every: Mapping[str, Marks], lines: Index) -> str:
-    """Every missing cell, by column and line."""
+    """Return every missing cell, by column and line."""
     places = {name: [int(line) for line in lines[gap]] for name, gap in every.items() if gap.any()}
     count = sum(len(found) for found in places.values())
     told = [f"column {name!r}, line{'s' * (len(found) > 1)} {ranges(found)}" for name, found in places.items()]

@@ -1,4 +1,4 @@
-"""Rows of another file for a network that has been trained: encoded as its training rows were, and not split."""
+"""Rows of another file for a trained network: they are encoded as its training rows were, and not split."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def new_rows(source: CsvFile, encoding: Encoding) -> Split:
 
 
 def _far_values(rows: Samples, encoding: Encoding) -> tuple[str, ...]:
-    """The value that is farthest from what outputs can show, where that is far."""
+    """Return a note on the value that is farthest from what outputs can show, if it is far."""
     row, at = np.unravel_index(int(np.argmax(np.abs(rows.targets))), rows.targets.shape)
     volts = float(rows.targets[row, at])
     if encoding.scaling is None or abs(volts) <= _FAR or rows.lines is None:

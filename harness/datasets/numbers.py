@@ -101,7 +101,7 @@ def _number(index: int, cell: str, decimal: str) -> float:
 
 
 def _kind(cell: str, decimal: str) -> str:
-    """What a cell is that is no number."""
+    """Return the kind of a cell that is no number, and what to do about it."""
     if decimal == "." and _MAYBE_THOUSANDS.fullmatch(cell) and cell.count(",") == 1:
         return "may have a decimal comma or a thousands separator; say decimal = ',', or leave the separator out"
     if decimal == "." and _WITH_COMMA.fullmatch(cell):

@@ -1,4 +1,4 @@
-"""What every data set becomes: arrays in volts, split into rows to train on and rows that are held out."""
+"""Data sets as arrays in volts, split into rows to train on and rows that are held out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,18 +36,18 @@ class Samples:
         return len(self.codes)
 
     def batch(self, rows: Index | slice) -> Batch:
-        """The samples in `rows`, in that order, in volts."""
+        """Return the samples in `rows`, in that order, in volts."""
         return Batch((self.codes[rows] - self.centre) / self.width, self.targets[rows])
 
     def first(self, count: int) -> "Samples":
-        """At most so many rows from the start."""
+        """Return at most so many rows from the start."""
         lines = None if self.lines is None else self.lines[:count]
         return replace(self, codes=self.codes[:count], targets=self.targets[:count], lines=lines)
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """How values become volts at the outputs, and back: value = offset + per_volt · V."""
+    """A scaling between values and volts at the outputs: value = offset + per_volt · V."""
 
     offset: Array
     """The value at 0 V, ``[outputs]``."""
@@ -56,25 +56,25 @@ class Scaling:
 
     @classmethod
     def none(cls, outputs: int) -> "Scaling":
-        """Values that are volts already."""
+        """Return the scaling of values that are volts already."""
         return cls(np.zeros(outputs), np.ones(outputs))
 
     def volts(self, values: Array) -> Array:
-        """V, ``[samples, outputs]``."""
+        """Return values as V, ``[samples, outputs]``."""
         return np.asarray((values - self.offset) / self.per_volt)
 
     def values(self, volts: Array) -> Array:
-        """In the unit of the data, ``[samples, outputs]``."""
+        """Return volts in the unit of the data, ``[samples, outputs]``."""
         return np.asarray(self.offset + self.per_volt * volts)
 
     def errors(self, outputs: Array, targets: Array) -> Array:
-        """Root of the mean squared error of each output in the unit of the data, ``[outputs]``; arguments in V."""
+        """Return the root mean squared error of each output (V) in the unit of the data, ``[outputs]``."""
         return np.asarray(self.per_volt * np.sqrt(((outputs - targets) ** 2).mean(axis=0)))
 
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """How rows of a file become volts: fitted on the training rows, and kept for rows that come later."""
+    """An encoding of a file's rows as volts: fitted on the training rows, and kept for rows that come later."""
 
     channels: tuple[str, ...]
     """The heading of each input column."""
@@ -92,13 +92,13 @@ class Encoding:
     """How values become targets; None where targets mark classes."""
 
     def samples(self, codes: Codes, labels: Index, values: Array | None, lines: Index | None) -> Samples:
-        """Rows in volts.
+        """Return rows in volts.
 
         Args:
             codes: inputs, NaN where one is missing, ``[samples, channels]``.
             labels: the class index of each row, ``[samples]``.
-            values: what is wanted at the outputs where there are no classes, ``[samples, outputs]``.
-            lines: the line that each row begins in, in a file of one's own, ``[samples]``.
+            values: the wanted outputs where there are no classes, ``[samples, outputs]``.
+            lines: the line that each row begins in, in a file of the user's own, ``[samples]``.
         """
         if self.scaling is None or values is None:
             targets = one_hot(labels, len(self.classes), self.levels)
@@ -108,7 +108,7 @@ class Encoding:
 
 
 def one_hot(labels: Index, classes: int, levels: tuple[float, float]) -> Array:
-    """V at the outputs: the second level at that of a row's class, the first elsewhere; ``[rows, classes]``."""
+    """Return V at the outputs, ``[rows, classes]``: the second level at the row's class, the first elsewhere."""
     targets = np.full((len(labels), classes), levels[0])
     targets[np.arange(len(labels)), labels] = levels[1]
     return targets
@@ -133,16 +133,16 @@ class Split:
 
     @property
     def parts(self) -> Mapping[str, Samples]:
-        """The rows by what they are to the network: ``"train"`` and ``"test"``, or ``"new"``."""
+        """The rows by their role: ``"train"`` and ``"test"``, or ``"new"``."""
         return {"train": self.train, "test": self.test} if self.new is None else {"new": self.test}
 
     @property
     def valued(self) -> bool:
-        """Whether targets are values, not classes."""
+        """Targets are values, not classes."""
         return self.scaling is not None
 
     def sha256(self) -> str:
-        """Hash of every row with its encoding and scaling, in the order of the split."""
+        """Return the hash of every row with its encoding and scaling, in the order of the split."""
         digest = sha256()
         for rows in (self.train, self.test):
             for part in (rows.codes, rows.centre, rows.width, rows.targets):
@@ -153,10 +153,10 @@ class Split:
 
     @property
     def score(self) -> str:
-        """What an accuracy of these rows is: the share of right classes, or R² where targets are values."""
+        """The name of the score of these rows: accuracy, or R² where targets are values."""
         return "R²" if self.valued else "accuracy"
 
     @property
     def channels(self) -> int:
-        """Input channels."""
+        """The number of input channels."""
         return self.train.codes.shape[1]

@@ -1,4 +1,4 @@
-"""Tables split into rows to train on and rows that are held out, with targets in volts."""
+"""Splits of tables into rows to train on and rows that are held out, with targets in volts."""
 
 import math
 
@@ -35,7 +35,7 @@ def split(
     levels: tuple[float, float] | None = None,
     scaled: bool | None = None,
 ) -> Split:
-    """Training and held-out rows with one-hot targets, or with the values that the table wants.
+    """Return training and held-out rows with one-hot targets, or with the values that the table wants.
 
     Args:
         table: the rows.
@@ -72,7 +72,7 @@ def split(
 
 
 def _filled(table: Table, train: Index) -> tuple[Codes, Array]:
-    """The features with the mean of the training rows where one is missing, and these means, ``[channels]``."""
+    """Fill missing features with the mean of the training rows; return these means too, ``[channels]``."""
     if table.features.dtype == np.uint8:
         return table.features, np.zeros(table.features.shape[1])
     gaps = np.isnan(table.features)
@@ -89,7 +89,7 @@ def _filled(table: Table, train: Index) -> tuple[Codes, Array]:
 def _scaling(
     table: Table, values: Array, train: Index, levels: tuple[float, float] | None, scaled: bool | None
 ) -> Scaling:
-    """How values become volts; those of the package's own sets are volts."""
+    """Return how values become volts; those of the package's own sets are volts."""
     spans = np.ptp(values, axis=0)
     if scaled is None:
         fit = np.abs(values).max() <= _REACH and ((spans >= _SMALLEST_SPAN) | (spans == 0)).all()
@@ -107,7 +107,7 @@ def _scaling(
 
 
 def _parts(table: Table, held_out: float | None, seed: int) -> tuple[Index, Index]:
-    """The rows to train on and those to test on."""
+    """Return the rows to train on and those to test on."""
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - scikit-learn takes a second to import
 
     rows = np.arange(len(table.labels))
@@ -127,7 +127,7 @@ def _parts(table: Table, held_out: float | None, seed: int) -> tuple[Index, Inde
 
 
 def _check_sizes(table: Table, share: float) -> None:
-    """Both parts need a row, of every class where classes are told apart."""
+    """Refuse parts without a row or, where classes are told apart, without a row of every class."""
     count = len(table.labels)
     test = math.ceil(share * count)
     counts = np.bincount(table.labels, minlength=len(table.classes))
@@ -142,7 +142,7 @@ def _check_sizes(table: Table, share: float) -> None:
 
 
 def _alone(table: Table, counts: Index) -> str:
-    """The classes with one row, and where it stands."""
+    """Name the classes with one row, and where it stands."""
     alone = np.flatnonzero(counts == 1)
     first = int(alone[0])
     where = ""
@@ -154,7 +154,7 @@ def _alone(table: Table, counts: Index) -> str:
 
 
 def _scale(table: Table, shown: Codes) -> tuple[Array, Array]:
-    """What becomes 0 V and how much becomes 1 V, each ``[channels]``, judged by the training rows `shown`."""
+    """Return the code of 0 V and the codes per volt, each ``[channels]``, of the training rows `shown`."""
     channels = shown.shape[1]
     if shown.dtype == np.uint8:
         mean, deviation = _moments(shown)
@@ -169,7 +169,7 @@ def _scale(table: Table, shown: Codes) -> tuple[Array, Array]:
 
 
 def _moments(pixels: Codes) -> tuple[float, float]:
-    """Mean and standard deviation of bytes, from whole numbers and hence the same on every machine."""
+    """Return mean and standard deviation of bytes, from whole numbers and hence the same on every machine."""
     counts = sum(np.bincount(pixels[s : s + 1024].ravel(), minlength=256) for s in range(0, len(pixels), 1024))
     value, count = np.arange(256), int(np.sum(counts))
     total, squares = int(np.dot(counts, value)), int(np.dot(counts, value**2))
@@ -177,7 +177,7 @@ def _moments(pixels: Codes) -> tuple[float, float]:
 
 
 def far_cells(origin: Origin, codes: Codes, centre: Array, width: Array) -> tuple[str, ...]:
-    """The cell that is farthest from the training rows, where that is far.
+    """Return a note on the cell that is farthest from the training rows, if it is far.
 
     Raises:
         DataError: it is so far that no circuit settles.
@@ -200,7 +200,7 @@ def far_cells(origin: Origin, codes: Codes, centre: Array, width: Array) -> tupl
 def _notes(
     table: Table, origin: Origin, parts: tuple[Index, Index], width: Array, scaling: Scaling | None
 ) -> tuple[str, ...]:
-    """What there is to learn, and what from."""
+    """Return notes on what there is to learn, and from what."""
     train, test = parts
     held = "none" if train is test else f"{len(test):,}"
     notes = [*origin.notes, f"{counted(len(origin.channels), 'input')}: {listed(origin.channels)}"]

@@ -16,7 +16,7 @@ from harness.measurement import Array, Index
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """The file of one's own that a table was read from."""
+    """The file of the user's own that a table was read from."""
 
     file: Path
     channels: tuple[str, ...]

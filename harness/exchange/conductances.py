@@ -1,9 +1,9 @@
-"""Conductances as tables with the names of their lines: out of a run, and measured ones back in.
+"""Tables of conductances with the names of their lines: written from a run, and measured ones read into one.
 
 A CSV file has one row a cell under ``array, row, column, conductance (S)``: the nodes of word and bit line, or of an
 edge's first and second end. An npz file has for each array ``NAME.siemens`` (``[word, bit]`` or ``[edge]``),
-``NAME.rows`` and ``NAME.columns``. Values survive bit for bit. What comes in may be in any order, is put where its
-names say, and in CSV may be in another unit, such as ``conductance (uS)``.
+``NAME.rows`` and ``NAME.columns``. Values survive bit for bit. Rows may come in any order, each is put where its names
+say, and a CSV file may be in another unit, such as ``conductance (uS)``.
 """
 
 import csv
@@ -21,7 +21,8 @@ import numpy as np
 from harness.circuit import Circuit, Crossbar, TrainableArray
 from harness.errors import DataError, UnitError
 from harness.experiment.experiment import Experiment
-from harness.files.reading import TABLE_LIMIT, Arrays, read_arrays, read_bytes, read_text
+from harness.files.delimited import read_delimited
+from harness.files.reading import TABLE_LIMIT, Arrays, read_arrays, read_bytes
 from harness.files.writing import write_atomic
 from harness.measurement import Array, Conductances
 from harness.training.runs import Run, Start, npz
@@ -46,7 +47,7 @@ class Imported:
 
 
 def table_bytes(circuit: Circuit, suffix: str) -> bytes:
-    """The conductances of a circuit as the content of a file, ``".csv"`` or ``".npz"``.
+    """Return the conductances of a circuit as the content of a file, ``".csv"`` or ``".npz"``.
 
     Raises:
         DataError: another suffix.
@@ -65,12 +66,9 @@ def table_bytes(circuit: Circuit, suffix: str) -> bytes:
 
 
 def read_table(file: Path, circuit: Circuit, *, clip: bool = False) -> Imported:
-    """Conductances for every cell of a circuit.
+    """Read conductances for every cell of a circuit, whose names, shapes and bounds they have to meet.
 
-    Args:
-        file: CSV or npz, see above.
-        circuit: which names, shapes and bounds are to be met.
-        clip: what is outside g_min…g_max goes to the bound instead of being refused.
+    With `clip`, values outside g_min…g_max go to the bound instead of being refused.
 
     Raises:
         DataError: the file cannot be read, an array, line or edge is unknown, a cell is missing, there twice, not a
@@ -92,7 +90,7 @@ def read_table(file: Path, circuit: Circuit, *, clip: bool = False) -> Imported:
 
 
 def export_table(circuit: Circuit, file: Path) -> int:
-    """Write the conductances of a circuit; returns how many.
+    """Write the conductances of a circuit, and return how many they are.
 
     Raises:
         DataError: the file's suffix is neither ``.csv`` nor ``.npz``.
@@ -102,17 +100,9 @@ def export_table(circuit: Circuit, file: Path) -> int:
 
 
 def import_table(experiment: Experiment, run: Run | None, file: Path, folder: Path, *, clip: bool) -> tuple[Run, int]:
-    """A run that begins with the conductances of a file; evaluation and training go on from there.
+    """Make a run that begins with the conductances of a file, and return it with the number of clipped cells.
 
-    Args:
-        experiment: whose network takes them.
-        run: which the experiment was read from, for the record.
-        file: see `read_table`.
-        folder: run directory to make.
-        clip: see `read_table`.
-
-    Returns:
-        The run, and how many cells were clipped.
+    The run that the experiment was read from, if any, is recorded as the origin; see `read_table` for `clip`.
 
     Raises:
         DataError: see `read_table`.
@@ -127,12 +117,12 @@ def import_table(experiment: Experiment, run: Run | None, file: Path, folder: Pa
 
 
 def _lines(array: TrainableArray) -> tuple[Sequence[str], Sequence[str]]:
-    """Names of rows and columns; of both ends, for edges."""
+    """Return the names of rows and columns; for edges, those of both ends."""
     return (array.words, array.bits) if isinstance(array, Crossbar) else (array.a, array.b)
 
 
 def _cells(array: TrainableArray) -> Iterator[Cell]:
-    """In the order of the raveled conductances."""
+    """Return the cells in the order of the raveled conductances."""
     return _combined(array.name, *_lines(array), grid=isinstance(array, Crossbar))
 
 
@@ -148,7 +138,7 @@ def _named(array: TrainableArray) -> dict[str, Array | list[str]]:
 
 
 def _placed(file: Path, known: dict[str, TrainableArray], cells: Iterable[tuple[str, Cell, float]]) -> dict[str, Array]:
-    """The values of the cells in the shapes of their arrays; parallel edges in the order of the file."""
+    """Return the values of the cells in the shapes of their arrays; parallel edges in the order of the file."""
     free: dict[Cell, list[int]] = defaultdict(list)
     for array in known.values():
         for index, cell in enumerate(_cells(array)):
@@ -200,28 +190,21 @@ def _refuse(file: Path, array: TrainableArray, conductances: Array, position: tu
 
 
 def _csv_cells(file: Path, _: dict[str, TrainableArray]) -> Iterator[tuple[str, Cell, float]]:
-    """Where each row stands, its cell and its value (S)."""
-    rows = csv.reader(io.StringIO(read_text(file, DataError, most=TABLE_LIMIT), newline=""))
-    try:
-        unit = _unit_of(file, next(rows, []))
-        for row in rows:
-            where = f"{file}, line {rows.line_num}"
-            if len(row) != len(_COLUMNS) + 1:
-                raise DataError(f"{where}: {len(row)} fields where {len(_COLUMNS) + 1} should be")
-            name, line, column, text = (field.strip() for field in row)
-            try:
-                yield where, (name, line, column), parse(f"{text} {unit}", "S")
-            except UnitError as error:
-                cell = _titled((name, line, column))
-                raise DataError(f"{where}: {cell}: {text!r} is no finite number (of {unit})") from error
-    except csv.Error as error:
-        raise DataError(f"{file}, line {rows.line_num}: it cannot be read as CSV ({error})") from error
+    """Give the place of each row, its cell and its value (S)."""
+    table = read_delimited(file, DataError, separator=",")
+    unit = _unit_of(file, table.columns)
+    for line, cells in table.rows():
+        name, row, column, text = map(str.strip, cells)
+        try:
+            yield f"{file}, line {line}", (name, row, column), parse(f"{text} {unit}", "S")
+        except UnitError as error:
+            cell = _titled((name, row, column))
+            raise DataError(f"{file}, line {line}: {cell}: {text!r} is no finite number (of {unit})") from error
 
 
-def _unit_of(file: Path, headings: Sequence[str]) -> str:
-    titles = tuple(heading.strip() for heading in headings)
-    unit = unit_of_heading(titles[-1]) if titles else None
-    if titles[:-1] != _COLUMNS or unit is None:
+def _unit_of(file: Path, titles: Sequence[str]) -> str:
+    unit = unit_of_heading(titles[-1])
+    if tuple(titles[:-1]) != _COLUMNS or unit is None:
         wanted = ", ".join((*_COLUMNS, "conductance (S)"))
         raise DataError(f"{file}: the first line must be {wanted}; it is {', '.join(titles) or 'empty'}")
     try:
@@ -232,7 +215,7 @@ def _unit_of(file: Path, headings: Sequence[str]) -> str:
 
 
 def _npz_cells(file: Path, known: dict[str, TrainableArray]) -> Iterator[tuple[str, Cell, float]]:
-    """As `_csv_cells`."""
+    """Give file, cell and value (S) of each cell."""
     content = read_arrays(file, DataError)
     for key in content:
         if not key.endswith((".siemens", ".rows", ".columns")):

@@ -1,4 +1,4 @@
-"""From a run or an experiment to a package of netlists (`harness.netlist.package.package`)."""
+"""Packages of netlists (`harness.netlist.package.package`) made from a run or an experiment."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ ROWS = 4
 
 @dataclass(frozen=True)
 class Choices:
-    """How a package is to be."""
+    """The choices for a package."""
 
     dialect: Dialect = NGSPICE
     rows: tuple[int, ...] | None = None
@@ -50,7 +50,7 @@ class Choices:
 
 
 def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Package:
-    """What `harness export` writes.
+    """Return the package that `harness export` writes.
 
     Raises:
         ExperimentError: there is no such row.
@@ -78,7 +78,7 @@ def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Packag
 
 
 def _with_expected(package: Package) -> Package:
-    """The package with the voltages that its own cells give.
+    """Return the package with the voltages that its own cells give.
 
     Raises:
         ConvergenceError: the nodal solver did not settle.
@@ -99,7 +99,7 @@ def _with_expected(package: Package) -> Package:
 
 
 def _simulated_volts(package: Package, trained: Mapping[Phase, Array], read: float) -> dict[Phase, Array]:
-    """V of every node, ``[samples, nodes]``, that ngspice gives for the testbenches as they stand.
+    """Return V of every node, ``[samples, nodes]``, that ngspice gives for the testbenches as they stand.
 
     Raises:
         CircuitError: it does not get through them; says how far the trained network drives the cells.
@@ -125,7 +125,7 @@ def _simulated_volts(package: Package, trained: Mapping[Phase, Array], read: flo
 
 
 def made_circuit(subject: Experiment, drawn: Circuit) -> Circuit:
-    """The circuit inside the experiment's chip when it is programmed to the conductances of the drawn one.
+    """Return the circuit inside the experiment's chip when it is programmed to the drawn one's conductances.
 
     Raises:
         CircuitError: a pass of the variation refuses the circuit.
@@ -135,13 +135,13 @@ def made_circuit(subject: Experiment, drawn: Circuit) -> Circuit:
 
 
 def bench_of(subject: Experiment, rows: Sequence[int]) -> Bench:
-    """Held-out rows with their targets; β is the learning rule's, or what suits the network."""
+    """Return held-out rows with their targets; β is the learning rule's, or what suits the network."""
     batch = subject.data.test.batch(np.array(rows, dtype=np.intp))
     return Bench(batch.inputs, batch.targets, subject.strength.beta)
 
 
 def expected_volts(circuit: Circuit, bench: Bench) -> dict[Phase, Array]:
-    """V of every node in each phase, ``[samples, nodes]``, from the nodal solver.
+    """Return V of every node in each phase, ``[samples, nodes]``, from the nodal solver.
 
     Raises:
         ConvergenceError: it did not settle.

@@ -1,4 +1,4 @@
-"""Layout versus schematic: whether two CDL netlists, such as the flat and the hierarchical one, are the same network.
+"""Layout versus schematic: comparison of two CDL netlists, such as the flat and the hierarchical one.
 
 Netgen (Debian's ``netgen-lvs``) and KLayout (PyPI ``klayout``) read both and compare devices, values and connections;
 both are other people's readers of CDL. Cells without devices (amplifiers) stay black boxes.
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from typing_extensions import override
 
 from harness.errors import SimulatorError
-from harness.exchange.simulators.base import Program, ask, run
+from harness.exchange.simulators.base import Program, Tool, ask, run
 from harness.exchange.simulators.child import Limits, in_child
 
 _SETUP = "permute default\nproperty default\n"
@@ -21,27 +21,19 @@ _SLASH = re.compile(r" /(?=\s)")  # also at the end of a line that goes on
 _SUBCIRCUIT = re.compile(r"^\.SUBCKT (\w+)", re.MULTILINE | re.IGNORECASE)
 
 
-class Tool(Protocol):
-    """Compares netlists."""
-
-    name: str
-    """As people call it."""
-    searched: str
-    """Where it is looked for."""
-
-    def version(self) -> str | None:
-        """What this machine has; None for nothing."""
+class Comparer(Tool, Protocol):
+    """A tool that compares netlists."""
 
     def difference(self, first: str, second: str) -> str:
-        """What differs between two CDL texts that the reader has checked; nothing where they are the same network.
+        """Return what differs between two CDL texts that the reader has checked; empty for the same network.
 
         Raises:
             SimulatorError: it could not read them.
         """
 
 
-class Netgen(Tool):
-    """Values within its own tolerance."""
+class Netgen(Comparer):
+    """Netgen, which compares values within its own tolerance."""
 
     name = "Netgen"
     _program = Program("NETGEN", ("netgen-lvs",))
@@ -57,9 +49,7 @@ class Netgen(Tool):
 
     @override
     def difference(self, first: str, second: str) -> str:
-        path = self._program.found()
-        if path is None:
-            raise SimulatorError(f"Netgen is not here (searched {self.searched})")
+        path = self._program.path(self.name)
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
             sides = []
             for name, text in (("first.cdl", first), ("second.cdl", second)):
@@ -76,8 +66,8 @@ class Netgen(Tool):
         return verdict.removeprefix("Result: ").rstrip(".") or "no result"
 
 
-class KLayout(Tool):
-    """Values within one part in a million; cells that hold devices are opened."""
+class KLayout(Comparer):
+    """KLayout, which compares values within one part in a million; cells that hold devices are opened."""
 
     name = "KLayout"
     searched = "Python package klayout"
@@ -96,7 +86,7 @@ def _limits(*texts: str) -> Limits:
 
 
 def _compared(first: str, second: str) -> str:
-    """Say what KLayout finds different in two CDL texts."""
+    """Return what KLayout finds different in two CDL texts."""
     from klayout import db  # noqa: PLC0415 - optional
 
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
@@ -105,7 +95,7 @@ def _compared(first: str, second: str) -> str:
 
 
 def _opened(db: Any, file: Path, text: str) -> Any:
-    """A netlist whose top cell holds every device. KLayout does not know CDL's slash before a cell's name."""
+    """Return a netlist whose top cell holds every device. KLayout does not know CDL's slash before a cell's name."""
     file.write_text(_SLASH.sub("", text), encoding="utf-8")
     netlist = db.Netlist()
     try:
@@ -120,12 +110,12 @@ def _opened(db: Any, file: Path, text: str) -> Any:
 
 
 def _top(text: str) -> str:
-    """The last cell."""
+    """Return the last cell of a netlist."""
     names = _SUBCIRCUIT.findall(text)
     if not names:
         raise SimulatorError("the netlist has no subcircuit")
     return str(names[-1])
 
 
-TOOLS: tuple[Tool, ...] = (Netgen(), KLayout())
+TOOLS: tuple[Comparer, ...] = (Netgen(), KLayout())
 """Used where they are found."""

@@ -1,4 +1,4 @@
-"""`harness import-mlp`: a trained perceptron programmed into a cascade, and how well the circuit agrees with it."""
+"""Trained perceptrons programmed into cascades, and how well the circuits agree with them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +35,10 @@ class Agreement:
 def import_perceptron(
     experiment: Experiment, perceptron: Perceptron, folder: Path, *, simulators: SimulatorChoice = HERE
 ) -> tuple[Run, Agreement]:
-    """A run that begins with a perceptron's weights; training goes on from there with ``harness train --resume``.
+    """Make a run that begins with a perceptron's weights; ``harness train --resume`` goes on from there.
 
-    Args:
-        experiment: of a cascade; its hidden layers and buffers' gains become the perceptron's.
-        perceptron: trained on the experiment's inputs, in volts before the input gain.
-        folder: run directory to make.
-        simulators: how many ngspices, and where.
+    Hidden layers and buffers' gains of the experiment, a cascade, become those of the perceptron, which was trained on
+    the experiment's inputs in volts before the input gain.
 
     Raises:
         ExperimentError: the experiment is no cascade, or the perceptron does not fit its data.
@@ -56,7 +53,7 @@ def import_perceptron(
 
 
 def realization(experiment: Experiment, perceptron: Perceptron) -> tuple[Experiment, Realized]:
-    """The experiment with a perceptron's sizes and gains, and the conductances that compute it.
+    """Return the experiment with a perceptron's sizes and gains, and the conductances that compute it.
 
     Raises:
         ExperimentError: the experiment is no cascade, or the perceptron does not fit its data.
@@ -83,7 +80,7 @@ def realization(experiment: Experiment, perceptron: Perceptron) -> tuple[Experim
 def agreement(
     experiment: Experiment, perceptron: Perceptron, realized: Realized, simulators: SimulatorChoice = HERE
 ) -> Agreement:
-    """How far a cascade is from its perceptron on the held-out rows."""
+    """Compare a cascade with its perceptron on the held-out rows."""
     rows = experiment.data.test.batch(slice(None))
     with experiment.open_chip(simulators) as chip:
         chip.program(realized.conductances)

@@ -1,14 +1,15 @@
-"""`harness verify`: a package simulated again, by ngspice and whatever else is there, against its expected results.
+"""`harness verify`: a package is simulated again and compared with its expected results.
 
 Equal means: no file that the manifest lists was changed since the export or is missing; both netlists, read back
 statement by statement, agree with ``map.json`` and with each other bit for bit; testbenches measure samples when they
 are read; and every simulator that read the package, under the conditions that its testbenches ask for, found each
 voltage within `LIMIT` of ``expected.csv``, in both phases, with the same predictions in the free phase, where outputs
 within `LIMIT` of each other tie. ngspice reads the hierarchical netlist and the flat one. Simulators work in processes
-of their own, so that no package ends this one. CDL has
-nothing to simulate, and a package no second record of its conductances: there, equal means that flat and hierarchical
-netlists are the same, also to the layout tools that are there (`harness.exchange.lvs`). Files that the manifest does
-not list are named, no more.
+of their own, so that no package ends this one.
+
+CDL has nothing to simulate, and a package no second record of its conductances: there, equal means that flat and
+hierarchical netlists are the same, also to the layout tools that are there (`harness.exchange.lvs`). Files that the
+manifest does not list are only named.
 """
 
 import json
@@ -58,7 +59,7 @@ class Difference:
     expected_v: float
 
     def __str__(self) -> str:
-        """Both volts with as many decimals as it takes to see them differ."""
+        """Write both volts with as many decimals as it takes to see them differ."""
         place = f"{self.node}, row {self.sample}, {self.phase}"
         if self.found_v is None:
             return f"{place}: no number, expected {self.expected_v:.4f} V"
@@ -69,7 +70,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Witness:
-    """What one simulator or layout tool found."""
+    """The finding of one simulator or layout tool."""
 
     name: str
     version: str
@@ -87,7 +88,7 @@ class Witness:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What all of them found."""
+    """The findings of all simulators and tools together."""
 
     equal: bool
     max_error_v: float | None
@@ -160,7 +161,7 @@ def _verdict(files: Inventory, witnesses: tuple[Witness, ...], absent: tuple[str
 
 
 def _apart(difference: Difference) -> float:
-    """V."""
+    """Return the distance in V, infinite for what is no number."""
     return math.inf if difference.found_v is None else abs(difference.found_v - difference.expected_v)
 
 
@@ -193,7 +194,7 @@ def _simulated(
 
 
 def _own(differs: str) -> Witness:
-    """What `harness` itself found on reading both netlists."""
+    """Return what `harness` itself found on reading both netlists."""
     return Witness("harness", "reader", "flat against network", equal=not differs, reason=differs)
 
 
@@ -210,7 +211,7 @@ def _decks(
 
 
 def _net(node: str, mapped: Mapping[str, Any], *, flat: bool) -> str:
-    """What expected results call the voltage of a node of the circuit.
+    """Return the name that simulators give to a node of the circuit.
 
     Raises:
         NetlistError: the map does not have it, or calls it by what is no name.
@@ -250,7 +251,7 @@ def _witness(
 
 
 def _worst(results: ExpectedResults, phase: Phase, volts: Array) -> Difference:
-    """Where volts (``[samples, nodes]``) are farthest from the expected ones; what is no number is farthest."""
+    """Return where volts (``[samples, nodes]``) are farthest from the expected ones; no number counts as farthest."""
     errors = np.abs(volts - results.volts[phase])
     sample, node = np.unravel_index(int(np.where(np.isfinite(errors), errors, np.inf).argmax()), errors.shape)
     found, expected = float(volts[sample, node]), float(results.volts[phase][sample, node])
@@ -263,7 +264,7 @@ def _told(problem: SimulatorError) -> str:
 
 
 def _same_predictions(results: ExpectedResults, volts: Array) -> list[bool]:
-    """Whether each sample's prediction is the expected one: the largest output, or whether the only one is above 0 V.
+    """Compare each sample's prediction, the largest output (or the sign of the only one), with the expected one.
 
     Outputs (or the only one and 0 V) that are expected within `LIMIT` of each other tie: either is right.
     """
@@ -273,14 +274,14 @@ def _same_predictions(results: ExpectedResults, volts: Array) -> list[bool]:
 
 
 def _outputs(results: ExpectedResults, volts: Array) -> Array:
-    """V of what a prediction chooses between, ``[samples, choices]``: the outputs, or 0 V and the only output."""
+    """Return V that a prediction chooses between, ``[samples, choices]``: outputs, or 0 V and the only output."""
     column = {node: volts[:, k] for k, node in enumerate(results.nodes)} | {GROUND: np.zeros(len(volts))}
     outputs = [column[plus] - column[minus] for plus, minus in results.outputs]
     return np.column_stack(outputs if len(outputs) > 1 else [column[GROUND], *outputs])
 
 
 def _laid_out(folder: Path, dialect: Dialect) -> tuple[tuple[Witness, ...], tuple[str, ...]]:
-    """CDL: flat against hierarchical."""
+    """Compare flat and hierarchical CDL."""
     for stem in ("network", "flat"):
         check_hierarchy(read_statements(folder, f"{stem}.{dialect.suffix}"))
     own = _own(inconsistency(folder, dialect))

@@ -1,1 +1,1 @@
-"""Files from outside, read with care, and files of our own, written whole or not at all."""
+"""Files: those from outside are read with care, and our own are written as a whole or not at all."""

@@ -83,7 +83,7 @@ class TextTable:
             raise self.error(f"{self.path}, line {broken.line}: {broken}") from broken
 
     def _ragged(self, cells: Sequence[str], heading: int) -> str:
-        """What is wrong with a row of another length."""
+        """Return what is wrong with a row of another length."""
         count, width = len(cells), len(self.columns)
         found = f"{counted(count, 'cell')} where the heading in line {heading} has {width}"
         found += f", cut at {SEPARATORS.get(self.separator, repr(self.separator))}"
@@ -141,7 +141,7 @@ def read_delimited(
 
 
 def _encoding(content: bytes, wanted: str | None, error: type[HarnessError], path: Path) -> str:
-    """The codec of a file, in which its whole content is text."""
+    """Return the codec of a file, in which its whole content is text."""
     for start, what in _NO_TEXT:
         if content.startswith(start):
             raise error(f"{path}: it is no table in text but {what}")
@@ -159,7 +159,7 @@ def _encoding(content: bytes, wanted: str | None, error: type[HarnessError], pat
 
 
 def _wide(content: bytes) -> bool:
-    """Whether every other byte is 0, as in Latin letters of UTF-16."""
+    """Return True where every other byte is 0, as in Latin letters of UTF-16."""
     start = content[:200]
     return len(start) > 1 and any(start[1::2]) != any(start[::2])
 
@@ -180,12 +180,12 @@ def _check_text(content: bytes, codec: str, error: type[HarnessError], path: Pat
 
 
 def _lines(content: bytes, codec: str) -> Iterable[str]:
-    """Lines with their ends as they are."""
+    """Give lines with their ends as they are."""
     return io.TextIOWrapper(io.BytesIO(content), codec, newline="")
 
 
 def _records(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The line that each row begins in, and its cells.
+    """Give the line that each row begins in, and its cells.
 
     Raises:
         _BrokenRecordError: a quote is not closed, or goes on behind its end.
@@ -201,7 +201,7 @@ def _records(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[s
 
 
 def _unquoted(wrong: str) -> str:
-    """In people's words."""
+    """Return what is wrong with quotes in plain words."""
     if "unexpected end" in wrong or "field larger" in wrong:
         return "a quote opens a cell and is not closed; close it, or write it twice within quotes"
     if "expected after" in wrong:
@@ -210,7 +210,7 @@ def _unquoted(wrong: str) -> str:
 
 
 def _found_separator(content: bytes, codec: str, error: type[HarnessError], path: Path) -> str:
-    """The one character at which heading and rows can be cut."""
+    """Return the one character at which heading and rows can be cut."""
     fits: dict[str, tuple[int, bool]] = {}
     for separator in SEPARATORS:
         if separator == " " and fits:
@@ -228,7 +228,7 @@ def _found_separator(content: bytes, codec: str, error: type[HarnessError], path
 
 
 def _counts(content: bytes, codec: str, separator: str) -> list[int]:
-    """Cells of the heading and of the first rows; none where rows cannot be cut so."""
+    """Return the numbers of cells of the heading and the first rows; none where rows cannot be cut so."""
     try:
         records = list(islice(_records(_lines(content, codec), separator), _LOOKED_AT))
     except _BrokenRecordError:

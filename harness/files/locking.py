@@ -1,4 +1,4 @@
-"""One process at a time in a directory, also on file systems without locks.
+"""Locks on directories: one process at a time, also on file systems without locks.
 
 Usually the file ``.lock`` is locked with flock, which ends with the process however that ends. Network file systems
 may have no flock (Lustre, NFS). There a process makes ``.lock.held``, a symbolic link whose text says host, process and
@@ -25,11 +25,9 @@ _IN_USE = {errno.EWOULDBLOCK, errno.EACCES}
 
 @contextmanager
 def alone_in(folder: Path, title: str) -> Iterator[None]:
-    """Keep other processes out of a directory until the block ends.
+    """Keep other processes out of an existing directory until the block ends.
 
-    Args:
-        folder: which must exist.
-        title: what to call it in errors, such as ``run runs/iris-seed0``.
+    Errors call the directory `title`, such as ``run runs/iris-seed0``.
 
     Raises:
         RunError: another process is in it.
@@ -55,7 +53,7 @@ def alone_in(folder: Path, title: str) -> Iterator[None]:
 
 
 def _hold(held: Path, title: str) -> None:
-    """Make the link, which no other process can have made meanwhile."""
+    """Make the link, unless another process was quicker."""
     _release(held, title)
     try:
         os.symlink(_named(os.getpid()), held)
@@ -94,7 +92,7 @@ def _release(held: Path, title: str) -> None:
 
 
 def _named(process: int) -> str:
-    """``HOST:PROCESS started N``; the start tells a process from a later one of the same number."""
+    """Return ``HOST:PROCESS started N``; the start tells a process from a later one of the same number."""
     try:
         started = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -103,7 +101,7 @@ def _named(process: int) -> str:
 
 
 def _exists(process: int) -> bool:
-    """Ask the system, where there is no /proc."""
+    """Ask the system about a process, where there is no /proc."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

@@ -1,7 +1,7 @@
-"""One reader for everything that comes from outside: files are looked at with care before their content is believed.
+"""The one reader of everything that comes from outside: files are checked before their content is believed.
 
-A file may be no plain file, too large, damaged, nested too deep, or made to harm. Each reader here checks the kind and
-the size before it reads and the structure before it answers. It raises the error class that its caller names, with one
+A file may be irregular, too large, damaged, nested too deep, or made to harm. Each reader here checks the kind and the
+size before it reads and the structure before it answers. It raises the error class that its caller names, with one
 sentence that begins with the place. Nothing read is ever executed, and no pickles are loaded.
 """
 
@@ -62,15 +62,10 @@ _DAMAGED = (
 
 
 def read_bytes(path: Path, error: type[HarnessError], *, most: int = TEXT_LIMIT) -> bytes:
-    """Return the content of a plain file.
-
-    Args:
-        path: the file; a link is followed.
-        error: class of the error that is raised.
-        most: largest size, bytes.
+    """Return the content of a regular file of at most `most` bytes; a link is followed.
 
     Raises:
-        HarnessError: of class `error`; the file is missing, no plain file, too large, or cannot be read.
+        HarnessError: of class `error`; the file is missing, no regular file, too large, or cannot be read.
     """
     try:
         # a pipe without a writer does not block, and a terminal does not become ours
@@ -105,7 +100,7 @@ def read_text(path: Path, error: type[HarnessError], *, most: int = TEXT_LIMIT) 
 
 
 def decoded(content: bytes, error: type[HarnessError], place: str) -> str:
-    """Return bytes as the UTF-8 text that they are.
+    """Return bytes as the UTF-8 text that they encode.
 
     Raises:
         HarnessError: of class `error`; they are not UTF-8 text; names the line.
@@ -141,7 +136,7 @@ def read_toml(path: Path, error: type[HarnessError]) -> dict[str, Any]:
 
 
 def parse_json(text: str, error: type[HarnessError], place: str) -> dict[str, Any]:
-    """Return the object that a JSON text is.
+    """Return the object that a JSON text describes.
 
     Raises:
         HarnessError: of class `error`; the text is not JSON, not an object, names a key twice, has a number that is not
@@ -167,14 +162,9 @@ def read_json(path: Path, error: type[HarnessError]) -> dict[str, Any]:
 def read_arrays(path: Path, error: type[HarnessError], *, most: int = TABLE_LIMIT) -> Arrays:
     """Return the arrays of an npz file by name: real numbers, truth values and texts, in the machine's byte order.
 
-    Args:
-        path: the file.
-        error: class of the error that is raised.
-        most: bytes of all arrays together.
-
     Raises:
         HarnessError: of class `error`; see `read_bytes`, or the file is no npz file, is damaged or encrypted, declares
-            more than it holds, or has an array of another kind (objects, complex numbers, records).
+            more than it holds, has more than `most` bytes of arrays, or has one of objects, complex numbers or records.
     """
     content = read_bytes(path, error, most=most)
     try:
@@ -203,7 +193,7 @@ def _check_members(members: Sequence[zipfile.ZipInfo], most: int) -> None:
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
-    """The array of one entry; what its header declares has to be there, no more and no less."""
+    """Return the array of one entry; it has to hold exactly what its header declares."""
     with archive.open(info) as file:
         content = io.BytesIO(file.read(info.file_size + 1))
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -233,7 +223,7 @@ def _check_characters(texts: npt.NDArray[Any], name: str) -> None:
 
 
 def check_values(found: Any, error: type[HarnessError], place: str) -> None:
-    """Check what files can hold: depth, whole numbers, texts; without recursion, since the depth is what is in doubt.
+    """Check depth, whole numbers and texts, without recursion, since the depth is in doubt.
 
     Raises:
         HarnessError: of class `error`; tables are nested deeper than `DEPTH_LIMIT`, or there is a whole number beyond
@@ -289,13 +279,13 @@ def _titled(value: Any) -> str:
 
 
 def _numberless(wrong: ValueError) -> str:
-    """Python's own advice on long integers is about its settings, not about the file."""
+    """Return an error without Python's own advice on long integers, which is about its settings."""
     text = str(wrong)
     return "a whole number has thousands of digits" if "integer string conversion" in text else text
 
 
 def _why(wrong: Exception) -> str:
-    """In people's words."""
+    """Return an error in plain words."""
     if isinstance(wrong, OSError) and wrong.strerror:
         return wrong.strerror.lower()
     if isinstance(wrong, MemoryError):

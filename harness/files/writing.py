@@ -64,7 +64,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder at once: it vanishes as a whole before its files are removed. There may be none.
+    """Remove a folder, if it exists; it vanishes as a whole before its files are removed.
 
     Raises:
         OSError: it cannot be removed; names the folder.
@@ -98,7 +98,7 @@ def _remove_abandoned(part: Path) -> None:
 
 
 def _made(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
-    """A new part of a file or folder, locked, and the descriptor that holds the lock."""
+    """Make a new part of a file or folder, locked, and return it with the descriptor that holds the lock."""
     while True:
         part = path.parent / f".{path.name[:_LONGEST]}-{secrets.token_hex(4)}{_PARTIAL}"
         try:
@@ -127,7 +127,7 @@ def _new_folder(part: Path) -> int:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Errors name the file that a user asked for, not the part of it."""
+    """Have errors name the file that a user asked for, not the part of it."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Pictures of circuits: a graph of conductances with its pins, or crossbars in a row; equal circuits, equal bytes."""
+"""Pictures of circuits: graphs of conductances with pins, or crossbars in a row; equal circuits give equal bytes."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +51,7 @@ _COUNTED = {InputSource: "input pin", VoltageSource: "rail", Diode: "diode", Res
 
 @own_style()
 def draw_circuit(circuit: Circuit, *, title: str, format: Form = "png") -> bytes:  # noqa: A002
-    """A circuit with its programmed conductances, as the bytes of a PNG or SVG file.
+    """Draw a circuit with its programmed conductances as the bytes of a PNG or SVG file.
 
     Where all arrays are crossbars, they are drawn as heat maps in a row, with what lies between them in words. Any
     other circuit is drawn as a graph: in rows and columns where its nodes are those of
@@ -69,7 +69,7 @@ def draw_circuit(circuit: Circuit, *, title: str, format: Form = "png") -> bytes
 
 @own_style()
 def draw_activations(*, format: Form = "png") -> bytes:  # noqa: A002
-    """What devices make of a voltage behind a resistor of 100 kΩ: the activations of nodes that have them.
+    """Draw the activations of nodes with devices: a device's voltage behind a resistor of 100 kΩ.
 
     A diode from ground is a rectifier, soft by N V_T; the antiparallel pair a logarithm; its relative with rails, and
     the shelf, clip; the square-law transistor bends above its threshold (`harness.devices.resolvents`).
@@ -129,7 +129,7 @@ def _graph(circuit: Circuit) -> Figure:
 
 
 def _links(circuit: Circuit) -> Iterator[_Link]:
-    """Trainable conductances, then what `harness.circuit.networks.free.free_graph` has not put in series with one."""
+    """Return trainable conductances, then the parts that `harness.circuit.networks.free.free_graph` has beside them."""
     kinds = Resistor | Diode | CurrentSource | BidirectionalAmplifier
     fixed: dict[str, Element] = {element.name: element for element in circuit.elements if isinstance(element, kinds)}
     names = (*circuit.nodes, GROUND)
@@ -145,7 +145,7 @@ def _links(circuit: Circuit) -> Iterator[_Link]:
 
 
 def _edge(a: str, b: str, siemens: float, k: int, fixed: dict[str, Element]) -> _Link:
-    """Edge k of a free graph, with its diodes and its sense resistor, which leave `fixed`."""
+    """Return edge k of a free graph, with its diodes and its sense resistor, which leave `fixed`."""
     diodes, end = [], b
     for name in (f"d{k}f", f"d{k}b"):
         match fixed.get(name):
@@ -161,7 +161,7 @@ def _edge(a: str, b: str, siemens: float, k: int, fixed: dict[str, Element]) -> 
 
 
 def _grid_shape(links: Sequence[_Link]) -> tuple[int, int] | None:
-    """Rows and columns, if the links are those of a grid."""
+    """Return rows and columns if the links are those of a grid, else None."""
     pairs = {frozenset((link.a, link.b)) for link in links}
     size = len({node for pair in pairs for node in pair})
     for rows in (n for n in range(1, size) if size % n == 0):
@@ -189,7 +189,7 @@ def _layout(links: Sequence[_Link]) -> _Places:
 
 
 def _strokes(links: Sequence[_Link], places: _Places, *, wrapped: bool) -> list[_Strokes]:
-    """Straight lines, bows where links are parallel, and two stubs for an edge that is `wrapped` round a torus."""
+    """Return straight lines, bows where links are parallel, and two stubs for an edge `wrapped` round a torus."""
     pairs = [frozenset((link.a, link.b)) for link in links]
     together, before = Counter(pairs), Counter[frozenset[str]]()
     found: list[_Strokes] = []
@@ -207,7 +207,7 @@ def _strokes(links: Sequence[_Link], places: _Places, *, wrapped: bool) -> list[
 
 
 def _bow(a: Array, b: Array, bend: float) -> Array:
-    """A parabola from a to b, `bend` times a fifth of their distance off the straight line."""
+    """Return a parabola from a to b, `bend` times a fifth of their distance off the straight line."""
     if not bend:
         return np.array([a, b])
     at = np.linspace(0, 1, 15)[:, None]
@@ -231,7 +231,7 @@ def _draw_lines(figure: Figure, axes: Axes, links: Sequence[_Link], strokes: Seq
 
 
 def _draw_diodes(axes: Axes, links: Sequence[_Link], strokes: Sequence[_Strokes]) -> None:
-    """A triangle that points where the current passes; those of a pair point away from each other."""
+    """Draw a triangle that points where the current passes; those of a pair point away from each other."""
     label = "diode"
     for link, parts in zip(links, strokes, strict=True):
         for forward, share in zip(link.diodes, (0.5,) if len(link.diodes) == 1 else (0.63, 0.37), strict=False):
@@ -242,7 +242,7 @@ def _draw_diodes(axes: Axes, links: Sequence[_Link], strokes: Sequence[_Strokes]
 
 
 def _along(line: Array, share: float) -> tuple[Array, Array]:
-    """The point at a share of a line's points, and the line's direction there."""
+    """Return the point at a share of a line's points, and the line's direction there."""
     whole, part = divmod(share * (len(line) - 1), 1)
     step = line[int(whole) + 1] - line[int(whole)]
     return line[int(whole)] + part * step, step
@@ -264,7 +264,7 @@ def _draw_nodes(axes: Axes, circuit: Circuit, places: _Places) -> None:
 
 
 def _draw_readings(axes: Axes, circuit: Circuit, places: _Places, sensed: dict[str, _Strokes]) -> None:
-    """Rings about the nodes of outputs, and dots on the edges whose current they read."""
+    """Draw rings about the nodes of outputs, and dots on the edges whose current they read."""
     rings: list[Array] = []
     dots: list[Array] = []
     for output in circuit.outputs:
@@ -280,7 +280,7 @@ def _draw_readings(axes: Axes, circuit: Circuit, places: _Places, sensed: dict[s
 
 
 def _draw_labels(axes: Axes, circuit: Circuit, places: _Places) -> None:
-    """Names as the user gave them, with inputs, volts and outputs below."""
+    """Write names as the user gave them, with inputs, volts and outputs below."""
     own = all(node.startswith("n") for node in places if node != GROUND)
     notes = {node: [GROUND_WORD if node == GROUND else node[own:]] for node in places}
     for element in circuit.elements:
@@ -304,7 +304,7 @@ def _write(axes: Axes, place: Array, text: str) -> None:
 
 
 def _blocks(circuit: Circuit) -> Figure:
-    """Crossbars from left to right as heat maps, and between them arrows with what is there."""
+    """Draw crossbars from left to right as heat maps, and between them arrows with the elements there."""
     crossbars = [array for array in circuit.arrays if isinstance(array, Crossbar)]
     figure = Figure(figsize=(2 + 4.4 * len(crossbars), 4.6), layout="constrained")
     widths = [0.45, *(width for _ in crossbars for width in (1, 0.45))]
@@ -329,7 +329,7 @@ def _draw_gap(axes: Axes, words: Sequence[str]) -> None:
 
 
 def _between(circuit: Circuit, bits: set[str], words: set[str]) -> list[str]:
-    """What touches the bit lines before a gap or the word lines after it, counted, in words."""
+    """Return the elements that touch the bit lines before a gap or the word lines after it, counted, in words."""
     found: Counter[tuple[str, str]] = Counter()
     for element in circuit.elements:
         if (bits | words).isdisjoint(element.pins):

@@ -24,7 +24,7 @@ _WAYS = (("potentiation", "C0"), ("depression", "C1"))
 
 @own_style()
 def draw_memristor(shown: Specimen, *, format: Form = "png") -> bytes:  # noqa: A002
-    """The loop of current and voltage at two frequencies, and the conductance pulse by pulse."""
+    """Draw current against voltage at two frequencies, and the conductance pulse by pulse."""
     figure, (loops, pulses) = _panels(2)
     for hertz in shown.hertz:
         loop = hysteresis(shown.model, shown.amplitude, hertz, shown.start)
@@ -41,7 +41,7 @@ def draw_memristor(shown: Specimen, *, format: Form = "png") -> bytes:  # noqa: 
 
 @own_style()
 def draw_published(device: Preset | Potentiometer, *, format: Form = "png") -> bytes:  # noqa: A002
-    """Conductance pulse by pulse, with bands for the scatter that was published."""
+    """Draw the conductance pulse by pulse, with bands for the scatter that was published."""
     figure, (axes,) = _panels(1)
     if isinstance(device, Potentiometer):
         law = device.response()
@@ -62,7 +62,7 @@ def draw_published(device: Preset | Potentiometer, *, format: Form = "png") -> b
 
 @own_style()
 def draw_measured(curves: Sequence[Curve], found: PulseFit, name: str, *, format: Form = "png") -> bytes:  # noqa: A002
-    """Measured curves as dots, and the fitted law over the same pulses as lines."""
+    """Draw measured curves as dots, and the fitted law over the same pulses as lines."""
     figure, (axes,) = _panels(1)
     law = found.response
     for (way, colour), up, bound, sign in zip(_WAYS, (True, False), law.bounds, (1, -1), strict=True):
@@ -95,7 +95,7 @@ def _draw_band(
     name: str,
     shade: float,
 ) -> None:
-    """Where the middle 68 % of cells are; nothing where the strength is 0 or was not published."""
+    """Draw the band of the middle 68 % of cells, unless the strength is 0 or was not published."""
     strength = (device or 0.0) + (cycle or 0.0)
     if not strength:
         return

@@ -58,7 +58,7 @@ def _boundary(chip: Chip, data: Split, title: str) -> bytes:
 
 @own_style()
 def draw_training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], title: str, score: str = "accuracy") -> bytes:
-    """Loss by batch and by epoch, and the score by epoch: accuracy in %, or R².
+    """Draw loss by batch and by epoch, and the score by epoch: accuracy in %, or R².
 
     Axes are cut where a few batches of the start, or a few epochs of R², would flatten all others; they say how far.
     """
@@ -93,11 +93,7 @@ def draw_training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], title: s
 def cut_above(axes: Axes, batches: Sequence[float], kept: Sequence[float], **style: Any) -> None:
     """End an axis of losses above all but the largest twenty-fifth of the batches, where one of these is far above.
 
-    Args:
-        axes: begins at 0.
-        batches: V² of every batch.
-        kept: V² that stay in sight, such as those of epochs.
-        style: of the note that says how far it was cut.
+    Losses are in V²; those in `kept`, such as the ones of epochs, stay in sight. `style` is that of the note.
     """
     ordered = sorted(batches)
     if len(ordered) < _SMOOTHED:
@@ -111,10 +107,7 @@ def cut_above(axes: Axes, batches: Sequence[float], kept: Sequence[float], **sty
 def cut_below(axes: Axes, scores: Sequence[tuple[float, float]], **style: Any) -> None:
     """Begin an axis of R² at −1 where it ends above, or else at the lowest of the second half of the epochs.
 
-    Args:
-        axes: shows the scores.
-        scores: R² of training and held-out rows after every epoch.
-        style: of the note that says how far it was cut.
+    `scores` are the R² of training and held-out rows after every epoch; `style` is that of the note.
     """
     lowest = min(map(min, scores), default=0.0)
     late = min(map(min, scores[len(scores) // 2 :]), default=0.0)
@@ -125,14 +118,14 @@ def cut_below(axes: Axes, scores: Sequence[tuple[float, float]], **style: Any) -
 
 
 def _say(axes: Axes, text: str, style: Mapping[str, Any]) -> None:
-    """A note above an axis that was cut."""
+    """Write a note above an axis that was cut."""
     look: dict[str, Any] = {"fontsize": 8, "color": "0.4", **style}
     axes.text(1.0, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", **look)
 
 
 @own_style()
 def draw_arrays(arrays: Sequence[TrainableArray]) -> bytes:
-    """Conductances: of a crossbar as a heat map, word lines down, bit lines across; of a graph's edges by size."""
+    """Draw the conductances of crossbars as heat maps, and those of a graph's edges as a histogram."""
     figure = Figure(figsize=(5 * len(arrays), 6), layout="constrained")
     for axes, array in zip(figure.subplots(1, len(arrays), squeeze=False)[0], arrays, strict=True):
         if isinstance(array, Edges):
@@ -151,7 +144,7 @@ def draw_arrays(arrays: Sequence[TrainableArray]) -> bytes:
 
 @own_style()
 def draw_boundary(axes_volts: tuple[Array, Array], margin: Array, points: Array, classes: Index, title: str) -> bytes:
-    """What a circuit with two inputs answers, over the plane of its inputs.
+    """Draw the answers of a circuit with two inputs over the plane of its inputs.
 
     Args:
         axes_volts: V of the grid's columns and rows.
@@ -175,7 +168,7 @@ def draw_boundary(axes_volts: tuple[Array, Array], margin: Array, points: Array,
 
 @own_style()
 def draw_scaling(lines: Mapping[str, Mapping[int, float]], title: str) -> bytes:
-    """Training time (s a sample) against hidden nodes, a named line for each number of layers."""
+    """Draw training time (s a sample) over hidden nodes, a named line for each number of layers."""
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.subplots()
     for name, times in lines.items():
@@ -193,12 +186,10 @@ def draw_scaling(lines: Mapping[str, Mapping[int, float]], title: str) -> bytes:
 def draw_audit(
     panels: Mapping[str, Mapping[str, Mapping[float, float]]], used: Mapping[str, float], title: str
 ) -> bytes:
-    """Relative errors of gradients on logarithmic axes, a panel for each setting that decides them.
+    """Draw relative errors of gradients on logarithmic axes, a panel for each setting that decides them.
 
-    Args:
-        panels: by the setting's name with its unit, a named line for each rule: error by value (NaN leaves a gap).
-        used: the setting that the table of the audit was made with, which is marked.
-        title: above the first panel.
+    A panel, named by the setting with its unit, has a named line for each rule: error by value (NaN leaves a gap). The
+    setting `used` by the table of the audit is marked.
     """
     figure = Figure(figsize=(5 * len(panels), 4.5), layout="constrained")
     for axes, (setting, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):

@@ -1,4 +1,4 @@
-"""How pictures are drawn: in Matplotlib's own style and without a screen, whatever the user's settings of it are."""
+"""The style of pictures: Matplotlib's own and without a screen, whatever the user's settings of it are."""
 
 import io
 import warnings
@@ -41,7 +41,7 @@ def own_style(changes: Any = None, *, salt: str = "harness") -> Iterator[None]:
 
 
 def as_bytes(figure: Figure, form: Form = "png") -> bytes:
-    """A picture's file; equal figures, equal bytes."""
+    """Return a picture's file; equal figures give equal bytes."""
     buffer = io.BytesIO()
     if form == "svg":
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
@@ -51,5 +51,5 @@ def as_bytes(figure: Figure, form: Form = "png") -> bytes:
 
 
 def literal(text: str) -> str:
-    """A name from outside, in which a dollar sign begins no formula."""
+    """Return a name from outside so that a dollar sign in it begins no formula."""
     return text.replace("$", r"\$")

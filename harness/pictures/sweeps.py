@@ -1,4 +1,4 @@
-"""The picture of a sweep: accuracy against everything that was swept."""
+"""Pictures of sweeps: accuracy over everything that was swept."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -76,7 +76,7 @@ def draw_sweep(
 
 
 def _others(table: pd.DataFrame, keys: list[str], uses: int) -> list[str]:
-    """Keys whose values have lines of their own."""
+    """Return the keys whose values have lines of their own."""
     if not keys or table[keys].drop_duplicates().shape[0] * uses <= _LINES:
         return keys
     texts = [key for key in keys if not is_numeric_dtype(table[key])]
@@ -121,19 +121,19 @@ def _draw_panel(
 
 
 def _places(values: pd.Series) -> tuple[Any, Any]:
-    """Where the values of a key stand on its axis, and the texts of its ticks if they are no numbers."""
+    """Return the places of a key's values on its axis, and the texts of its ticks if they are no numbers."""
     return (values, None) if is_numeric_dtype(values) else pd.factorize(values)
 
 
 def _copies(table: pd.DataFrame, place: list[str], keys: Sequence[str]) -> str:
-    """What differs between the points of one place on a line: seeds, chips and keys that have no lines of their own."""
+    """Name what differs between the points of one place on a line: seeds, chips and keys without lines of their own."""
     names = [name for name in ("seed", "chip", *keys) if name in table and name not in place]
     varied = [name for name in names if table.groupby(place)[name].nunique().max() > 1]
     return " and ".join(f"{name}s" if name in ("seed", "chip") else name for name in varied)
 
 
 def _mark_failures(axes: Axes, table: pd.DataFrame, across: str) -> None:
-    """Crosses at the bottom of a panel."""
+    """Draw crosses at the bottom of a panel."""
     if "error" not in table or not (failed := table["error"].notna()).any():
         return
     at = np.asarray(_places(table[across])[0])[failed]
@@ -143,7 +143,7 @@ def _mark_failures(axes: Axes, table: pd.DataFrame, across: str) -> None:
 
 
 def _draw_means(axes: Axes, rows: pd.DataFrame, form: str, colour: Any, label: str, *, band: bool) -> None:
-    """With a band, or bars, from the worst to the best."""
+    """Draw means with a band, or bars, from the worst to the best."""
     heights = rows.groupby("at")["height"].agg(["mean", "min", "max"])
     axes.plot(heights.index, heights["mean"], form, color=colour, markersize=5, label=label or None)
     if band:
@@ -159,7 +159,7 @@ def _shown(value: Any, unit: str) -> str:
 
 
 def _running_median(rows: pd.DataFrame) -> tuple[Any, Any]:
-    """Over neighbouring draws, or over those of the same value where values repeat."""
+    """Return medians over neighbouring draws, or over those of the same value where values repeat."""
     if 2 * rows["at"].nunique() <= len(rows):
         found = rows.groupby("at")["height"].median()
         return found.index, found
@@ -169,7 +169,7 @@ def _running_median(rows: pd.DataFrame) -> tuple[Any, Any]:
 
 
 def _scale(axes: Axes, at: Any, ticks: Any, unit: str) -> None:
-    """Text at its ticks; numbers over decades on a logarithmic axis, on which 0 has a place left of a gap."""
+    """Write texts at their ticks; numbers over decades get a logarithmic axis, with a place for 0 left of a gap."""
     if ticks is not None:
         axes.set_xticks(range(len(ticks)), labels=[literal(str(tick)) for tick in ticks])
         return

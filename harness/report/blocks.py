@@ -1,4 +1,4 @@
-"""A network as blocks in a row, in words: pins, crossbars, and what stands between them."""
+"""A network as a row of blocks in words: pins, crossbars, and the elements between them."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ class Block:
 
 
 def blocks(circuit: Circuit) -> list[Block]:
-    """From inputs to outputs; arrays in order, and before and after each what touches its lines.
+    """Return the blocks from inputs to outputs: the arrays in order, and the elements that touch their lines.
 
     An element is counted where it appears first: what touches the word lines of a crossbar stands before it, what
     touches its bit lines behind it.
@@ -97,7 +97,7 @@ def _outputs(circuit: Circuit) -> str:
 
 
 def _counted(circuit: Circuit, nodes: set[str], seen: set[str]) -> list[str]:
-    """Elements at some nodes that were not seen before, in words; rails of the diodes at them come along."""
+    """Return elements at some nodes that were not seen before, in words, with the rails of their diodes."""
     near: list[Element] = []
     reached = set(nodes)
     for element in circuit.elements:

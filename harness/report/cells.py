@@ -19,8 +19,8 @@ from harness.circuit import (
     Transformer,
     VoltageSource,
 )
+from harness.report.inventory import volts
 from harness.report.svg import GROUND_COLOUR, INK, inlined
-from harness.units import show
 
 _MOST_DIODE_CELLS = 4
 _Ends = tuple[tuple[bool, str], ...]
@@ -37,7 +37,7 @@ class Cell:
 
 
 def draw_cells(circuit: Circuit) -> list[Cell]:
-    """A cell of every kind that the circuit has, with how many there are."""
+    """Draw a cell of every kind that the circuit has, with how many there are."""
     found = [*_sources(circuit), *_arrays(circuit), *_diodes(circuit), *_stages(circuit), *_outputs(circuit)]
     cells = []
     for k, (title, count, draw) in enumerate(found):
@@ -50,10 +50,6 @@ def draw_cells(circuit: Circuit) -> list[Cell]:
 
 
 _Found = Iterator[tuple[str, int, Callable[[schemdraw.Drawing], None]]]
-
-
-def _volts(value: float) -> str:
-    return show(value, "V").replace("-", "−")
 
 
 def _sources(circuit: Circuit) -> _Found:
@@ -82,7 +78,7 @@ def _arrays(circuit: Circuit) -> _Found:
 
 
 def _crossing(d: schemdraw.Drawing) -> None:
-    """The lines cross without touching; the cell joins them."""
+    """Draw lines that cross without touching, and the cell that joins them."""
     d += (word := parts.Line().right().length(4.0).label("word line", "left"))
     start = (word.start[0] + 0.9, word.start[1])
     end = (start[0] + 1.8, start[1] - 1.8)
@@ -99,7 +95,7 @@ def _edge(d: schemdraw.Drawing) -> None:
 
 
 def _diodes(circuit: Circuit) -> _Found:
-    rails = {e.node: _volts(e.volts) for e in circuit.elements if isinstance(e, VoltageSource)} | {GROUND: "ground"}
+    rails = {e.node: volts(e.volts) for e in circuit.elements if isinstance(e, VoltageSource)} | {GROUND: "ground"}
     at: dict[str, list[tuple[bool, str]]] = {}
     for diode in (element for element in circuit.elements if isinstance(element, Diode)):
         away = diode.anode not in rails
@@ -161,7 +157,7 @@ def _gain(gains: list[float]) -> str:
 
 
 def _amplifier(gain: str) -> Callable[[schemdraw.Drawing], None]:
-    """A voltage source at the output, and at the input a current source that draws 1/A of its current."""
+    """Draw a voltage source at the output, and at the input a current source that draws 1/A of its current."""
 
     def draw(d: schemdraw.Drawing) -> None:
         d += parts.Dot(open=True, fill=GROUND_COLOUR).label("in", "left")
@@ -191,7 +187,7 @@ def _buffer(gain: str) -> Callable[[schemdraw.Drawing], None]:
 
 
 def _gyrator(d: schemdraw.Drawing) -> None:
-    """Each port's current source follows the other port's voltage."""
+    """Draw two ports whose current sources follow the other port's voltage."""
     d += (first := parts.SourceControlledI().down().label("g v(c,d)", "top", ofst=0.1))
     d += (second := parts.SourceControlledI().reverse().down().at((first.start[0] + 2.2, first.start[1])))
     d += parts.Label().at((second.center[0] + 1.3, second.center[1])).label("g v(a,b)", "center")

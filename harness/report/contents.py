@@ -1,4 +1,4 @@
-"""What a report tells of a network, gathered before it is written."""
+"""The contents of a report, gathered before they are written."""
 
 import platform
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _CROWDED = 0.25  # share of an array's cells at their bounds that is worth a war
 
 @dataclass(frozen=True)
 class Limits:
-    """What must not be exceeded; None where nobody said."""
+    """Limits that must not be exceeded; None where no limit was given."""
 
     supply: float | None = None
     """V: every node should stay within ±supply."""
@@ -44,7 +44,7 @@ class Limits:
 
 
 class Kind(StrEnum):
-    """How a finding is to be taken; in the order of the page."""
+    """The kinds of findings, in the order of the page."""
 
     WARNING = "Warning"
     OK = "OK"
@@ -93,25 +93,28 @@ class Contents:
     epochs: list[EpochRow]
     versions: dict[str, tuple[str, str]]
     """Then (in training) and now (for this page), ``""`` where unknown."""
-    settling: SettlingResult | str | None
+    settling: SettlingResult | str | None = None
     """Step responses, or why there are none; None where nobody asked for them."""
     more: tuple[Finding, ...] = ()
     """Findings from elsewhere."""
 
     @property
     def supply(self) -> float:
-        """V that nodes are shown against: the supply, or the largest voltage that a source holds if none was given."""
+        """The V that nodes are shown against: the supply, or the largest voltage of a source if none was given."""
         return self.found.held if self.limits.supply is None else self.limits.supply
 
     @property
     def cells(self) -> list[CellCount]:
-        """Of each array."""
+        """The counts of each array's cells."""
         return [cell_count(array) for array in self.circuit.arrays]
 
     def to_json(self) -> dict[str, Any]:
-        """The summary as plain numbers and texts: V, A, W."""
+        """Return the summary as plain numbers and texts: V, A, W."""
         found, worst = self.found, self.found.worst_line
         low, high = found.range
+        supply, limit = self.limits.supply, self.limits.line
+        beyond = None if supply is None else sum(len(group.beyond(supply)) for group in found.groups)
+        above = None if limit is None else sum(len(lines.above(limit)) for lines in found.lines)
         return {
             "name": self.name,
             "origin": self.origin,
@@ -121,16 +124,12 @@ class Contents:
             "cells": sum(count.cells for count in self.cells),
             "lowest_v": low,
             "highest_v": high,
-            "supply_v": self.limits.supply,
+            "supply_v": supply,
             "largest_source_v": found.held,
-            "nodes_beyond_supply": None
-            if self.limits.supply is None
-            else sum(len(group.beyond(self.limits.supply)) for group in found.groups),
+            "nodes_beyond_supply": beyond,
             "worst_line_a": worst[0] if worst else None,
             "worst_line": worst[1].where if worst else None,
-            "lines_above_limit": None
-            if self.limits.line is None
-            else sum(len(lines.above(self.limits.line)) for lines in found.lines),
+            "lines_above_limit": above,
             "mean_power_w": float(found.power.mean()),
             "largest_power_w": float(found.power.max()),
             "warnings": self.warnings,
@@ -138,18 +137,17 @@ class Contents:
 
     @property
     def findings(self) -> list[Finding]:
-        """Warnings first, then what is in order, then what nobody asked about."""
+        """The findings: warnings, then what is in order, then notes."""
         told = [*self._of_lines(), self._of_nodes(), *self._of_cells(), *self.more]
         if self.nonidealities:
             count = f"{len(self.nonidealities)} non-idealities were on"
-            told.append(
-                Finding(Kind.NOTE, f"{count} in training; voltages, currents and power here are of the drawn circuit.")
-            )
+            text = f"{count} in training; voltages, currents and power here are of the drawn circuit."
+            told.append(Finding(Kind.NOTE, text))
         return sorted(told, key=lambda finding: list(Kind).index(finding.kind))
 
     @property
     def warnings(self) -> list[str]:
-        """What is beyond a limit."""
+        """The findings beyond a limit."""
         return [finding.text for finding in self.findings if finding.kind is Kind.WARNING]
 
     def _of_lines(self) -> list[Finding]:
@@ -243,12 +241,11 @@ def gather(subject: Experiment, run: Run | None, limits: Limits) -> Contents:
         steps=steps,
         epochs=epochs,
         versions=versions_of(run.manifest["versions"] if run else {}),
-        settling=None,
     )
 
 
 def held_out(subject: Experiment) -> Batch:
-    """The rows that are examined."""
+    """Return the rows that are examined."""
     return subject.data.test.batch(slice(min(MOST_ROWS, len(subject.data.test))))
 
 
@@ -257,6 +254,6 @@ def _rows_told(examined: int, rows: int) -> str:
 
 
 def versions_of(then: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Of each package, then and now."""
+    """Return the version of each package then and now."""
     now = {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
     return {name: (then.get(name, ""), now.get(name, "")) for name in dict.fromkeys([*then, *now])}

@@ -5,6 +5,7 @@ import numpy as np
 from harness.report import figures
 from harness.report.contents import Contents
 from harness.report.html import Markup, element, joined, picture, table
+from harness.report.inventory import volts
 from harness.report.survey import Lines, NodeGroup
 from harness.units import show
 
@@ -12,18 +13,13 @@ _LISTED = 5  # lines of each kind with the largest currents
 _ROUNDING = 1e-9
 
 
-def volts(value: float) -> str:
-    """With a minus sign."""
-    return show(value, "V").replace("-", "−")
-
-
 def against(report: Contents) -> str:
-    """What `Contents.supply` is."""
+    """Return the name of `Contents.supply`."""
     return "largest source" if report.limits.supply is None else "supply"
 
 
 def voltages(report: Contents) -> Markup:
-    """Of every group of nodes, against the supply."""
+    """Show the voltages of every group of nodes against the supply."""
     groups = report.found.groups
     compared = f"a {against(report)} of ±{show(report.supply, 'V')}"
     if report.limits.supply is None:
@@ -46,22 +42,12 @@ def _group_row(group: NodeGroup, supply: float) -> tuple[str, ...]:
     (low, lowest), (high, highest) = group.lowest, group.highest
     early, middle, late = (volts(float(v)) for v in np.percentile(group.volts, [5, 50, 95]))
     beyond = len(group.beyond(supply))
-    return (
-        group.title,
-        f"{len(group.names):,}",
-        volts(low),
-        lowest,
-        early,
-        middle,
-        late,
-        volts(high),
-        highest,
-        f"{beyond:,}",
-    )
+    count, outside = f"{len(group.names):,}", f"{beyond:,}"
+    return group.title, count, volts(low), lowest, early, middle, late, volts(high), highest, outside
 
 
 def currents(report: Contents) -> Markup:
-    """Of every line, against the limit."""
+    """Show the currents of every line against the limit."""
     arrays: dict[str, list[Lines]] = {}
     for lines in report.found.lines:
         arrays.setdefault(lines.array, []).append(lines)
@@ -101,12 +87,12 @@ def _lines_row(lines: Lines, limit: float | None) -> tuple[str, ...]:
 
 
 def _amperes(lines: Lines, value: float) -> str:
-    """A current, or 0 A where it is what rounding leaves of Kirchhoff's law."""
+    """Return a current in words, 0 A where it is what rounding leaves of Kirchhoff's law."""
     return show(0.0 if value < _ROUNDING * lines.worst[0] else float(value), "A")
 
 
 def power(report: Contents) -> Markup:
-    """Of every sample, and where it goes."""
+    """Show the power of every sample, and the parts that it goes to."""
     found = report.found
     mean, total = float(found.power.mean()), sum(found.shares.values())
     rows = []

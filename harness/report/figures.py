@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
@@ -20,7 +21,7 @@ from harness.studies.transient import SettlingResult
 from harness.training.runs import EpochRow, StepRow
 from harness.units import show
 
-_SIZE = (5.8, 3.5)  # inches at 72 points: as wide as a column of the page
+_SIZE = (5.8, 3.4)  # inches at 72 points: as wide as a column of the page
 _PIXELS = 1600  # of a heat map along either side
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -54,9 +55,22 @@ _NOTE: Any = {"color": INK, "fontsize": 9.5}
 
 
 @contextmanager
-def _figure(name: str, size: tuple[float, float] = _SIZE) -> Iterator[Figure]:
+def _figure(name: str, size: tuple[float, float]) -> Iterator[Figure]:
     with own_style(_STYLE, salt=name):
         yield Figure(figsize=size, layout="constrained")
+
+
+@contextmanager
+def _axes(name: str, size: tuple[float, float] = _SIZE) -> Iterator[tuple[Figure, Axes]]:
+    with _figure(name, size) as figure:
+        yield figure, figure.subplots()
+
+
+def _ticks(axis: Axis, unit: str = "", most: int = 10, *, whole: bool = False) -> None:
+    """Put at most so many ticks on an axis, with a unit's prefixes, or at whole numbers."""
+    if unit:
+        axis.set_major_formatter(EngFormatter(unit))
+    axis.set_major_locator(MaxNLocator(most, integer=whole))
 
 
 def _svg(figure: Figure, name: str, title: str, description: str) -> str:
@@ -64,17 +78,16 @@ def _svg(figure: Figure, name: str, title: str, description: str) -> str:
 
 
 def heat_map(array: TrainableArray, number: int) -> tuple[str, int]:
-    """Conductances of a crossbar, word lines down and bit lines across; how many cells a pixel is the mean of."""
+    """Draw a crossbar's conductances, word lines down and bit lines across; return how many cells a pixel averages."""
     g, factor = shrunk(array.conductances, _PIXELS)
     words, bits = array.shape
-    with _figure(f"heat{number}", (5.8, 4.4)) as figure:
-        axes = figure.subplots()
+    with _axes(f"heat{number}", (5.8, 4.4)) as (figure, axes):
         axes.grid(visible=False)
         image = axes.imshow(
             g, aspect="auto", interpolation="none", cmap="cividis", extent=(-0.5, bits - 0.5, words - 0.5, -0.5)
         )
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(integer=True))
+            _ticks(axis, whole=True)
         axes.set(xlabel="bit line", ylabel="word line", title=f"{array.name}: {words:,} × {bits:,}")
         bar = figure.colorbar(image, ax=axes, format=EngFormatter("S"), pad=0.02)
         bar.outline.set_visible(False)
@@ -83,7 +96,7 @@ def heat_map(array: TrainableArray, number: int) -> tuple[str, int]:
 
 
 def shrunk(values: Array, most: int) -> tuple[Array, int]:
-    """A picture of at most `most` pixels along either side, each the mean of its cells, and their number."""
+    """Average cells into at most `most` pixels along either side; return the picture and the cells of a pixel."""
     rows, columns = (-(-size // most) for size in values.shape)
     if rows == columns == 1:
         return values, 1
@@ -95,16 +108,14 @@ def shrunk(values: Array, most: int) -> tuple[Array, int]:
 
 
 def histogram(array: TrainableArray, number: int) -> str:
-    """How many cells have which conductance; open cells are counted in the title."""
+    """Draw how many cells have which conductance; open cells are counted in the title."""
     every = array.conductances.ravel()
     g = every[every > 0]
     opened = f", {every.size - g.size:,} more are open" if g.size < every.size else ""
-    with _figure(f"histogram{number}", (5.8, 3.2)) as figure:
-        axes = figure.subplots()
+    with _axes(f"histogram{number}", (5.8, 3.2)) as (figure, axes):
         axes.hist(g, bins=40, color=SERIES[0])
-        axes.xaxis.set_major_formatter(EngFormatter("S"))
-        axes.xaxis.set_major_locator(MaxNLocator(6))
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        _ticks(axes.xaxis, "S", 6)
+        _ticks(axes.yaxis, most=5, whole=True)
         noun = "cells" if isinstance(array, Crossbar) else "edges"
         axes.set(xlabel="conductance", ylabel=noun, title=f"{array.name}: {g.size:,} {noun}{opened}")
         told = f"Median {show(float(np.median(every)), 'S')}, {span(every.tolist(), 'S')}."
@@ -112,9 +123,8 @@ def histogram(array: TrainableArray, number: int) -> str:
 
 
 def voltage_ranges(groups: Sequence[NodeGroup], supply: float, name: str) -> str:
-    """Of each group of nodes: range, middle nine tenths and median over nodes and samples, against ±supply (V)."""
-    with _figure("voltages", (6.4, 1.0 + 0.36 * len(groups))) as figure:
-        axes = figure.subplots()
+    """Draw range, middle nine tenths and median of each group of nodes over all samples, against ±supply (V)."""
+    with _axes("voltages", (6.4, 1.0 + 0.36 * len(groups))) as (figure, axes):
         for k, group in enumerate(groups):
             low, early, middle, late, high = np.percentile(group.volts, [0, 5, 50, 95, 100])
             axes.plot([low, high], [k, k], color=SERIES[0], linewidth=2, solid_capstyle="round")
@@ -124,8 +134,7 @@ def voltage_ranges(groups: Sequence[NodeGroup], supply: float, name: str) -> str
             axes.axvline(side, color=SERIES[1], linestyle="--", linewidth=1.3)
         axes.set_yticks(range(len(groups)), labels=[group.title for group in groups])
         axes.set(ylim=(len(groups) - 0.5, -0.6))
-        axes.xaxis.set_major_formatter(EngFormatter("V"))
-        axes.xaxis.set_major_locator(MaxNLocator(7))
+        _ticks(axes.xaxis, "V", 7)
         axes.grid(visible=False, axis="y")
         axes.set(xlabel=f"node voltage; dashed: ± {name}, {show(supply, 'V')}")
         told = "; ".join(f"{g.title} {_from_to(g)}" for g in groups)
@@ -137,7 +146,7 @@ def _from_to(group: NodeGroup) -> str:
 
 
 def line_currents(parts: Sequence[Lines], limit: float | None) -> str:
-    """The largest current of every line of one array, against a limit (A) where it is near enough to be seen."""
+    """Draw the largest current of every line of an array, and a limit (A) that is near enough to be seen."""
     array = parts[0].array
     with _figure(f"lines-{array}", (5.8, 1.9 * len(parts) + 0.3)) as figure:
         panels = figure.subplots(len(parts), 1, squeeze=False)[:, 0]
@@ -156,32 +165,28 @@ def _steps(axes: Axes, lines: Lines, colour: str) -> None:
     edges = np.append(starts, len(lines.names)) - 0.5
     axes.stairs(np.maximum.reduceat(lines.along, starts), edges, fill=True, color=colour, alpha=0.35, linewidth=0)
     axes.stairs(np.maximum.reduceat(lines.end, starts), edges, color=colour, linewidth=1.2)
-    axes.yaxis.set_major_formatter(EngFormatter("A"))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _ticks(axes.yaxis, "A", 4)
+    _ticks(axes.xaxis, whole=True)
     axes.grid(visible=False, axis="x")
 
 
 def power_histogram(found: Survey) -> str:
-    """How many samples cost how much."""
-    with _figure("power", (5.8, 3.2)) as figure:
-        axes = figure.subplots()
+    """Draw how many samples take how much power."""
+    with _axes("power", (5.8, 3.2)) as (figure, axes):
         axes.hist(found.power, bins=min(40, max(5, found.samples // 4)), color=SERIES[2])
         axes.axvline(float(found.power.mean()), color=INK, linestyle="--", linewidth=1.2)
-        axes.xaxis.set_major_formatter(EngFormatter("W"))
-        axes.xaxis.set_major_locator(MaxNLocator(6))
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        _ticks(axes.xaxis, "W", 6)
+        _ticks(axes.yaxis, whole=True)
         axes.set(xlabel="static power; dashed: mean", ylabel="samples")
         told = f"Mean {show(float(found.power.mean()), 'W')}, {span(found.power.tolist(), 'W')}."
         return _svg(figure, "power", "Histogram of static power", told)
 
 
 def training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], score: str) -> list[str]:
-    """Loss by batch and epoch, and accuracy (or R²) by epoch; axes are cut as in ``training.png``."""
+    """Draw loss by batch and epoch, and accuracy (or R²) by epoch; axes are cut as in ``training.png``."""
     ends = [row.epoch for row in epochs]
     batches = max((row.step for row in steps), default=1)
-    with _figure("loss", (5.8, 3.4)) as figure:
-        axes = figure.subplots()
+    with _axes("loss") as (figure, axes):
         axes.plot([row.epoch - 1 + row.step / batches for row in steps], [row.loss for row in steps],
                   color=FAINT, linewidth=0.7, label="batch")  # fmt: skip
         axes.plot(ends, [row.train_loss for row in epochs], "o-", color=SERIES[0], markersize=3, label="training")
@@ -194,8 +199,7 @@ def training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], score: str) -
         )
         loss = _svg(figure, "loss", "Loss while training", told)
     percent, unit = (100.0, " (%)") if score == "accuracy" else (1.0, "")
-    with _figure("accuracy", (5.8, 3.4)) as figure:
-        axes = figure.subplots()
+    with _axes("accuracy") as (figure, axes):
         for style, colour, name, values in (
             ("o-", SERIES[0], "training, running", [row.train_accuracy for row in epochs]),
             ("s-", SERIES[1], "held out", [row.test_accuracy for row in epochs]),
@@ -210,31 +214,27 @@ def training(steps: Sequence[StepRow], epochs: Sequence[EpochRow], score: str) -
 
 
 def settling_curves(found: SettlingResult) -> list[str]:
-    """Outputs of the first sample in time, and how far all nodes of every sample are from where each phase ends."""
+    """Draw the outputs of the first sample in time, and how far each sample's nodes are from the phase's end."""
     first = found.waveforms[0]
-    with _figure("response", (5.8, 3.4)) as figure:
-        axes = figure.subplots()
+    with _axes("response") as (figure, axes):
         chosen = np.argsort(-np.ptp(first.outputs, axis=0), kind="stable")[: len(SERIES)]
         for colour, k in zip(SERIES, sorted(chosen.tolist()), strict=False):
             axes.plot(first.time, first.outputs[:, k], color=colour, label=f"output {k}")
         if first.nudged is not None:
             axes.axvline(first.nudged, color=INK, linestyle=":", linewidth=1.2, label="nudge on")
-        axes.xaxis.set_major_formatter(EngFormatter("s"))
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        _ticks(axes.xaxis, "s", 6)
         axes.yaxis.set_major_formatter(EngFormatter("V"))
         axes.set(xlabel=f"time, sample {first.sample}")
         axes.legend()
         response = _svg(figure, "response", "Outputs in time", f"Of sample {first.sample}, up to four outputs.")
-    with _figure("error", (5.8, 3.4)) as figure:
-        axes = figure.subplots()
+    with _axes("error") as (figure, axes):
         for k, wave in enumerate(found.waveforms):
             error = np.log10(np.maximum(wave.error, 1e-9))
             axes.plot(wave.time, error, color=SERIES[k % len(SERIES)], linewidth=1.2, label=f"sample {wave.sample}")
         axes.axhline(np.log10(found.adc_step), color=INK, linestyle="--", linewidth=1.2, label="ADC step")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda power, _: show(10**power, "V")))
-        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.xaxis.set_major_formatter(EngFormatter("s"))
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        _ticks(axes.yaxis, most=6, whole=True)
+        _ticks(axes.xaxis, "s", 6)
         axes.set(xlabel="time", ylabel="farthest node from its goal")
         axes.legend()
         told = f"Logarithmic; one ADC step is {show(found.adc_step, 'V')}."

@@ -1,4 +1,4 @@
-"""Small pieces of HTML; every text is escaped here and nowhere else."""
+"""Small pieces of HTML; every text is escaped here and only here."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -11,33 +11,27 @@ class Markup(str):
 
 
 def safe(text: object) -> Markup:
-    """Text as HTML; markup stays what it is."""
+    """Return a text as HTML; markup stays what it is."""
     return text if isinstance(text, Markup) else Markup(escape(str(text)))
 
 
 def element(tag: str, *content: object, **attributes: str) -> Markup:
-    """A tag with its content; attributes are given as ``class_`` or ``aria_label``."""
+    """Return a tag with its content; attributes are given as ``class_`` or ``aria_label``."""
     names = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
     told = "".join(f' {name}="{escape(value)}"' for name, value in names.items())
     return Markup(f"<{tag}{told}>{''.join(map(safe, content))}</{tag}>")
 
 
 def joined(parts: Iterable[object]) -> Markup:
-    """Parts after each other."""
+    """Return parts after each other."""
     return Markup("\n".join(map(safe, parts)))
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, about: str, numbers: Sequence[int] = (),
           wide: Sequence[int] = (), bars: Sequence[int] = ()) -> Markup:  # fmt: skip
-    """A table in a container of its own that scrolls; the first column heads its rows.
+    """Return a table in a container of its own that scrolls; the first column heads its rows.
 
-    Args:
-        titles: of the columns.
-        rows: a value for each column.
-        about: caption.
-        numbers: columns that are set to the right.
-        wide: columns with sentences.
-        bars: columns with bars.
+    The caption is `about`; columns `numbers` are set to the right, columns `wide` and `bars` hold sentences and bars.
     """
     classes = dict.fromkeys(numbers, "number") | dict.fromkeys(wide, "wide") | dict.fromkeys(bars, "bars")
 
@@ -55,6 +49,6 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, about: str
 
 
 def picture(svg: str, caption: object = "", *, kind: str = "") -> Markup:
-    """A figure of inline SVG."""
+    """Return a figure of inline SVG."""
     told = element("figcaption", caption) if caption else ""
     return element("figure", Markup(svg), told, **({"class_": kind} if kind else {}))

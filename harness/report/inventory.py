@@ -1,5 +1,6 @@
-"""What a circuit is made of, as rows of a table."""
+"""The devices of a circuit, as rows of a table."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class DeviceRow:
 
 @dataclass(frozen=True)
 class CellCount:
-    """Where the cells of an array stand in their range."""
+    """The number of an array's cells, and of those at a bound of their range."""
 
     array: str
     cells: int
@@ -48,32 +49,35 @@ class CellCount:
 
     @property
     def bound_share(self) -> float:
-        """Share of cells at either bound."""
+        """The share of cells at either bound."""
         return (self.at_min + self.at_max) / self.cells
 
 
 def cell_count(array: TrainableArray) -> CellCount:
-    """Cells that stand exactly at a bound of their range."""
+    """Count cells that stand exactly at a bound of their range."""
     g = array.conductances
     return CellCount(
         array.name, g.size, int((g <= array.g_min).sum()), int((g >= array.g_max).sum()), array.g_min, array.g_max
     )
 
 
+def volts(value: float) -> str:
+    """Return volts with their prefix, and with a minus sign instead of a hyphen."""
+    return show(value, "V").replace("-", "−")
+
+
 def span(values: Iterable[float], unit: str) -> str:
-    """The smallest and the largest of some values, or the only one."""
+    """Return the smallest and the largest of some values, or the only one."""
     found = list(values)
     low, high = show(min(found), unit), show(max(found), unit)
     return low if low == high else f"{low} … {high}"
 
 
 def device_rows(circuit: Circuit) -> list[DeviceRow]:
-    """One row for each array and diode model, and for each kind of other elements."""
+    """Return one row for each array and diode model, and for each kind of other elements."""
     rows = [_array_row(array) for array in circuit.arrays]
     diodes = [element for element in circuit.elements if isinstance(element, Diode)]
-    models: dict[DiodeModel, int] = {}
-    for diode in diodes:
-        models[diode.model] = models.get(diode.model, 0) + 1
+    models = Counter(diode.model for diode in diodes)
     if len(models) <= 4:
         rows += [_diode_row(model, count) for model, count in models.items()]
     else:  # every diode with parameters of its own

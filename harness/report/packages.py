@@ -1,4 +1,4 @@
-"""What a report tells of an exported package: its own netlist, solved for its own samples."""
+"""Reports of exported packages: their own netlists, solved for their own samples."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ _CLOSE = 1e-6  # V
 
 
 def gather_package(folder: Path, limits: Limits) -> tuple[Contents, Array]:
-    """Read a package's circuit and examine it for the samples in its expected.csv; and their inputs (V).
+    """Examine a package's circuit for the samples in its expected.csv; return the contents and the inputs (V).
 
     Raises:
         CircuitError, NetlistError: the folder is no package, its netlist is not its own any more, or it has no samples.
@@ -50,14 +50,13 @@ def gather_package(folder: Path, limits: Limits) -> tuple[Contents, Array]:
         steps=[],
         epochs=[],
         versions=versions_of(manifest["versions"]),
-        settling=None,
         more=(_against_expected(found, expected), _verified(manifest.get("verified"))),
     )
     return report, inputs
 
 
 def _inputs(circuit: Circuit, expected: list[dict[str, float]], folder: Path) -> Array:
-    """V before the input gain, ``[samples, channels]``, from what the pins should have."""
+    """Return V before the input gain, ``[samples, channels]``, from the voltages that the pins should have."""
     inputs = np.zeros((len(expected), circuit.channels))
     for pin in (element for element in circuit.elements if isinstance(element, InputSource) and element.gain):
         try:
@@ -68,7 +67,7 @@ def _inputs(circuit: Circuit, expected: list[dict[str, float]], folder: Path) ->
 
 
 def _against_expected(found: Survey, expected: list[dict[str, float]]) -> Finding:
-    """How far the netlist's voltages are from those that the package promises."""
+    """Compare the netlist's voltages with those that the package expects."""
     worst, where = 0.0, ""
     for group in found.groups:
         for row, volts in enumerate(expected):

@@ -11,9 +11,9 @@ from harness.report import figures
 from harness.report.blocks import blocks
 from harness.report.cells import draw_cells
 from harness.report.contents import Contents
-from harness.report.electrical import against, currents, power, voltages, volts
+from harness.report.electrical import against, currents, power, voltages
 from harness.report.html import Markup, element, joined, picture, safe, table
-from harness.report.inventory import device_rows
+from harness.report.inventory import device_rows, volts
 from harness.report.timing import timing
 from harness.units import show
 from harness.wording import counted
@@ -22,7 +22,7 @@ _DRAWN_NODES = 400  # of a graph
 
 
 def render(report: Contents) -> str:
-    """The page."""
+    """Return the page."""
     parts = [(title, body) for title, body in _sections(report) if body]
     names = [title.lower().replace(" ", "-") for title, _ in parts]
     sections = [
@@ -88,7 +88,7 @@ def _summary(report: Contents) -> Markup:
 
 
 def _from_to(low: str, high: str) -> str:
-    """A range whose unit stands once where it is the same."""
+    """Return a range whose unit stands once where it is the same."""
     (first, unit), (last, other) = low.rsplit(" ", 1), high.rsplit(" ", 1)
     return f"{first} … {last} {unit}" if unit == other else f"{low} … {high}"
 
@@ -101,7 +101,7 @@ def _shape(circuit: Circuit) -> str:
 
 
 def score_text(value: float, kind: str) -> str:
-    """An accuracy or R², as people read it."""
+    """Return an accuracy or R² as people read it."""
     return f"{100 * value:.2f} %" if kind == "accuracy" else f"{value:.4f}"
 
 
@@ -134,7 +134,7 @@ def _network(circuit: Circuit) -> Markup:
 
 
 def _graph(circuit: Circuit) -> Markup:
-    """The graph as `harness show` draws it, which does not turn dark."""
+    """Return the graph as `harness show` draws it, which does not turn dark."""
     from harness.pictures.circuits import draw_circuit  # noqa: PLC0415 - networkx is slow to import
 
     coded = base64.b64encode(draw_circuit(circuit, title="", format="png")).decode()

@@ -1,4 +1,4 @@
-"""What a circuit does over a set of samples: voltages, line currents and power, solved by the nodal chip.
+"""Voltages, line currents and power of a circuit over a set of samples, solved by the nodal chip.
 
 Lines are those of `harness.circuit.variation.lines`: a word line is driven at its first cell, a bit line is read behind
 its last one. The current at that end is the sum of all cell currents of the line; where cells of both signs meet, more
@@ -43,25 +43,25 @@ class NodeGroup:
 
     @property
     def lowest(self) -> tuple[float, str]:
-        """V, and the node."""
+        """The lowest voltage in V, and its node."""
         low = self.volts.min(axis=0)
         return float(low.min()), self.names[int(low.argmin())]
 
     @property
     def highest(self) -> tuple[float, str]:
-        """V, and the node."""
+        """The highest voltage in V, and its node."""
         high = self.volts.max(axis=0)
         return float(high.max()), self.names[int(high.argmax())]
 
     def beyond(self, supply: float) -> tuple[str, ...]:
-        """Nodes that leave ±supply (V) in some sample."""
+        """Return the nodes that leave ±supply (V) in some sample."""
         outside = np.abs(self.volts).max(axis=0) > supply * _ROUNDING
         return tuple(name for name, out in zip(self.names, outside, strict=True) if out)
 
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """Currents of all word lines, all bit lines, or all edges of an array, or of the fixed resistors."""
+    """Currents of all word lines, bit lines or edges of an array, or of the fixed resistors."""
 
     array: str
     """Its name; ``"resistors"`` for these, which are the segments of lines with resistance."""
@@ -77,12 +77,12 @@ class Lines:
 
     @property
     def worst(self) -> tuple[float, str]:
-        """A anywhere along a line, and the line."""
+        """The largest current in A anywhere along a line, and the line."""
         return float(self.along.max()), self.names[int(self.along.argmax())]
 
     @property
     def title(self) -> str:
-        """What they are called together."""
+        """The name of all the lines together."""
         return "resistors" if self.kind == "resistor" else f"{self.array}, {self.kind}s"
 
     @property
@@ -92,7 +92,7 @@ class Lines:
         return name if self.kind == "resistor" else f"{name} of {self.array}"
 
     def above(self, limit: float) -> tuple[str, ...]:
-        """Lines that carry more than `limit` (A) somewhere in some sample."""
+        """Return the lines that carry more than `limit` (A) somewhere in some sample."""
         return tuple(n for n, amperes in zip(self.names, self.along, strict=True) if amperes > limit * _ROUNDING)
 
 
@@ -113,26 +113,24 @@ class Survey:
 
     @property
     def samples(self) -> int:
-        """Number of samples."""
+        """The number of samples."""
         return len(self.power)
 
     @property
     def range(self) -> tuple[float, float]:
-        """V: the lowest and the highest voltage of any node."""
+        """The lowest and the highest voltage of any node in V."""
         return min(g.lowest[0] for g in self.groups), max(g.highest[0] for g in self.groups)
 
     @property
     def worst_line(self) -> tuple[float, Lines] | None:
-        """A, and the lines among which the largest current flows; None without arrays."""
+        """The largest line current in A, and its group of lines; None without arrays."""
         return max(((lines.worst[0], lines) for lines in self.lines), key=lambda pair: pair[0], default=None)
 
 
 def survey(circuit: Circuit, inputs: Array) -> Survey:
-    """Let a circuit with its programmed conductances settle in the free phase of every sample.
+    """Settle a circuit with its programmed conductances in the free phase of every sample.
 
-    Args:
-        circuit: the full circuit.
-        inputs: V before the input gain, ``[batch, channels]``.
+    `inputs` are V before the input gain, ``[batch, channels]``.
 
     Raises:
         ConvergenceError: a sample did not settle.
@@ -158,7 +156,7 @@ def _rest(circuit: Circuit) -> str:
 
 
 def node_roles(circuit: Circuit) -> dict[str, list[str]]:
-    """Every node once, by what it is: pins, rails, outputs of stages, bit lines of each crossbar, outputs, others."""
+    """Return every node once, by role: pins, rails, outputs of stages, bit lines of each crossbar, outputs, others."""
     roles: dict[str, str] = {}
     for element in circuit.elements:
         match element:
@@ -184,7 +182,7 @@ def node_roles(circuit: Circuit) -> dict[str, list[str]]:
 
 
 def _array_currents(circuit: Circuit, array: TrainableArray, nodes: Array) -> tuple[list[Lines], float]:
-    """Currents of an array's lines, and the mean of its power (W)."""
+    """Return currents of an array's lines, and the mean of its power (W)."""
     index = circuit.grounded_index
     volts = np.column_stack([nodes, np.zeros(len(nodes))])
     drops = _drops(array, *array.ends(index), volts)
@@ -213,7 +211,7 @@ def _resistor_currents(circuit: Circuit, nodes: Array) -> Iterator[Lines]:
 
 
 def _drops(array: TrainableArray, first: Index, second: Index, volts: Array) -> Iterator[Array]:
-    """V over every cell of some samples at a time, ``[samples, *array.shape]``."""
+    """Give V over every cell for some samples at a time, ``[samples, *array.shape]``."""
     step = max(1, _AT_ONCE // array.conductances.size)
     for start in range(0, len(volts), step):
         rows = volts[start : start + step]

@@ -1,4 +1,4 @@
-"""SVG that belongs into a page: no namespaces, no foreign ids, no outside references, colours of the page."""
+"""SVG that fits into a page: no namespaces, no foreign ids, no outside references, colours of the page."""
 
 import re
 from html import escape
@@ -15,7 +15,7 @@ _PAGE = {
 
 
 def inlined(text: str, *, name: str, title: str, description: str = "") -> str:
-    """An SVG file's root element, ready to stand in an HTML page.
+    """Return an SVG file's root element, ready to stand in an HTML page.
 
     Args:
         text: of the file, as Matplotlib and schemdraw write them.
@@ -39,7 +39,7 @@ def inlined(text: str, *, name: str, title: str, description: str = "") -> str:
 
 
 def _own_ids(body: str, name: str) -> str:
-    """Ids that are referred to, unique in the page; no others."""
+    """Make ids that are referred to unique in the page, and drop the others."""
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
     body = re.sub(r' id="([^"]*)"', lambda m: f' id="{name}-{m.group(1)}"' if m.group(1) in used else "", body)
     return re.sub(r'(href="#|url\(#)([^")]+)', rf"\g<1>{name}-\g<2>", body)

@@ -7,7 +7,7 @@ from harness.units import show
 
 
 def timing(settling: SettlingResult | str | None) -> Markup:
-    """Settling times, rates and energies; or why there are none."""
+    """Show settling times, rates and energies, or why there are none."""
     if settling is None:
         return element(
             "p", "Not simulated: harness report --transient adds step responses, settling times and energy per sample."
@@ -16,8 +16,8 @@ def timing(settling: SettlingResult | str | None) -> Markup:
         return element("p", f"Not simulated: {settling}.")
     parasitics = settling.parasitics
     told = (
-        f"Step responses in ngspice with {_farads(parasitics.node)} at every node and {_farads(parasitics.line)} "
-        f"for every cell at a line: {settling.free_nodes:,} free nodes with {_farads(settling.capacitance)}. "
+        f"Step responses in ngspice with {show(parasitics.node, 'F')} at every node and {show(parasitics.line, 'F')} "
+        f"for every cell at a line: {settling.free_nodes:,} free nodes with {show(settling.capacitance, 'F')}. "
     )
     bandwidth = parasitics.bandwidth
     if settling.amplifiers:
@@ -52,8 +52,3 @@ def timing(settling: SettlingResult | str | None) -> Markup:
                   numbers=tuple(range(1, len(heads)))),
         ]
     )  # fmt: skip
-
-
-def _farads(value: float) -> str:
-    """With the prefix of a node's capacitance where it is that small."""
-    return show(value, "F")

@@ -20,7 +20,7 @@ from harness.cli.main import main
 from harness.devices import CellLaw, Curve
 from harness.errors import NetlistError, NgspiceMissing, SimulatorError
 from harness.exchange.export import expected_volts
-from harness.exchange.lvs import KLayout, Netgen, Tool
+from harness.exchange.lvs import Comparer, KLayout, Netgen
 from harness.exchange.simulators import NGSPICE as SIMULATOR
 from harness.exchange.simulators import OTHERS
 from harness.exchange.simulators.programs import LTSPICE, SPECTRE, XYCE, ProgramSimulator
@@ -591,7 +591,7 @@ def test_raw_files(tmp_path: Path) -> None:
     assert net_of("V(XNET:H0)") == "xnet.h0"
 
 
-def layout_tool(tool: Tool) -> Tool:
+def layout_tool(tool: Comparer) -> Comparer:
     if tool.version() is None:
         pytest.skip(f"{tool.name} is not here (searched {tool.searched})")
     return tool
@@ -601,7 +601,7 @@ TOOLS = pytest.mark.parametrize("tool", [Netgen(), KLayout()], ids=["Netgen", "K
 
 
 @TOOLS
-def test_layout_tools_find_flat_and_hierarchical_netlists_alike(tool: Tool, tmp_path: Path) -> None:
+def test_layout_tools_find_flat_and_hierarchical_netlists_alike(tool: Comparer, tmp_path: Path) -> None:
     layout_tool(tool)
     circuits = (
         everything(),
@@ -629,7 +629,7 @@ def test_layout_tools_find_flat_and_hierarchical_netlists_alike(tool: Tool, tmp_
     ],
     ids=["value", "connection", "diode-turned", "amplifier-turned", "missing"],
 )
-def test_layout_tools_find_what_differs(tool: Tool, pattern: str, changed: str, tmp_path: Path) -> None:
+def test_layout_tools_find_what_differs(tool: Comparer, pattern: str, changed: str, tmp_path: Path) -> None:
     layout_tool(tool)
     package = export(kendall([4]), tmp_path / "p", CDL)
     network, flat = ((package / f"{stem}.cdl").read_text() for stem in ("network", "flat"))

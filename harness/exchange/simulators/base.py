@@ -1,4 +1,4 @@
-"""What simulators are given, and what is asked of them."""
+"""The interface of simulators, the decks that they are given, and how their programs are run."""
 
 import os
 import shutil
@@ -16,6 +16,7 @@ import numpy as np
 
 from harness.errors import SimulatorError
 from harness.exchange.simulators.child import BRIEF, Limits
+from harness.exchange.simulators.raw import read_raw
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect, Phase
 from harness.netlist.reading.statements import ABOUT_ANALYSES, Statement
@@ -56,42 +57,46 @@ class Deck:
 
     @property
     def limits(self) -> Limits:
-        """What a simulator may use for it."""
+        """The time and memory that a simulator may use for it."""
         return Limits.of(len(self.statements), len(self.times))
 
     @property
     def step(self) -> float:
-        """s that no time step may be longer than: each sample has two points at least."""
+        """The longest time step in s: each sample has two points at least."""
         return self.times[0]
 
     @property
     def stop(self) -> float:
-        """s at which the last sample ends."""
+        """The time in s at which the last sample ends."""
         return self.times[-1] + self.times[0]
 
     def network(self) -> Iterator[str]:
-        """Statements that are not about analyses."""
+        """Return the statements that are not about analyses."""
         return (s.text for s in self.statements if s.text.split(maxsplit=1)[0] not in ABOUT_ANALYSES)
 
 
-class Simulator(Protocol):
-    """A program or library."""
+class Tool(Protocol):
+    """A program or library of somebody else, which this machine may have."""
 
     name: str
-    """As people call it."""
+    """The name that people know."""
 
     @property
     def searched(self) -> str:
-        """Where it is looked for."""
+        """The places where it is looked for, in words."""
 
     def version(self) -> str | None:
-        """What this machine has; None for nothing."""
+        """Return the version on this machine; None where it is not found."""
+
+
+class Simulator(Tool, Protocol):
+    """A simulator of packages."""
 
     def reads(self, dialect: Dialect) -> bool:
-        """Whether it takes a dialect's files."""
+        """Return True if it takes a dialect's files."""
 
     def volts(self, deck: Deck) -> Array:
-        """V of the deck's nets in the middle of each sample, ``[samples, nets]``.
+        """Return V of the deck's nets in the middle of each sample, ``[samples, nets]``.
 
         Raises:
             SimulatorError: it did not take the files or found no solution.
@@ -100,7 +105,7 @@ class Simulator(Protocol):
 
 @dataclass(frozen=True)
 class Program:
-    """Where an executable is looked for: a variable of the environment first, then names on the path.
+    """An executable, given by a variable of the environment or, without it, found by its names on the path.
 
     Entries of the path that mean the working directory do not count: that may be a package from somebody else.
     """
@@ -110,25 +115,47 @@ class Program:
 
     @property
     def searched(self) -> str:
-        """For people."""
+        """The places where it is looked for, in words."""
         return f"${self.variable}, then {' and '.join(self.commands)} on the path"
 
     def found(self) -> str | None:
-        """Its path, which holds in every folder."""
+        """Return its absolute path; None where it is not found."""
         named = os.environ.get(self.variable)
         folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
         trusted = os.pathsep.join(folder for folder in folders if os.path.isabs(folder))
         found = (shutil.which(command, path=trusted) for command in ((named,) if named else self.commands))
         return next((os.path.abspath(path) for path in found if path), None)
 
+    def path(self, name: str) -> str:
+        """Return its absolute path.
+
+        Raises:
+            SimulatorError: the program, which people call `name`, is not found.
+        """
+        if (path := self.found()) is None:
+            raise SimulatorError(f"{name} is not here (searched {self.searched})")
+        return path
+
 
 def sampled(time: Array, volts: Array, at: Sequence[float]) -> Array:
-    """Results over time (V, ``[points, nets]`` at s) in the middle of each sample, where they are constant."""
+    """Return results over time (V, ``[points, nets]`` at s) in the middle of each sample, where they are constant."""
     return np.column_stack([np.interp(at, time, column) for column in volts.T])
 
 
+def read_samples(name: str, raw: Path, deck: Deck) -> Array:
+    """Return V of a deck's nets, ``[samples, nets]``, from a raw file that a simulator has written.
+
+    Raises:
+        SimulatorError: the file cannot be read, or lacks a net.
+    """
+    found = read_raw(raw)
+    if missing := [net for net in ("time", *deck.nets) if net not in found]:
+        raise SimulatorError(f"{name} gave no voltage of {missing[0]}")
+    return sampled(found["time"], np.column_stack([found[net] for net in deck.nets]), deck.times)
+
+
 def ask(name: str, command: Sequence[str]) -> str:
-    """Run a program that is only asked something, in an empty folder; returns what it said.
+    """Run a program that is only asked something, in an empty folder; return what it said.
 
     Many programs read files of the folder that they are started in, and that may be a package from somebody else.
 
@@ -140,7 +167,7 @@ def ask(name: str, command: Sequence[str]) -> str:
 
 
 def run(name: str, command: Sequence[str], folder: Path, limits: Limits = BRIEF) -> str:
-    """Run a program in a folder; returns what it said.
+    """Run a program in a folder; return what it said.
 
     Raises:
         SimulatorError: it cannot be started, takes too long, crashes or fails; with its last lines.

@@ -1,4 +1,4 @@
-"""Work on files from elsewhere, done in a process of its own.
+"""Work on files from elsewhere, in a process of its own.
 
 A netlist that somebody sent may make a simulator crash, run without end or take all memory. Whatever becomes of the
 process, this one goes on and says so in a sentence.
@@ -27,7 +27,7 @@ _MOST_WRITTEN = 4_000_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a process may use, beyond what it has when it begins."""
+    """Limits of what a process may use beyond what it has when it begins."""
 
     seconds: float = _SECONDS
     memory: int = _BYTES
@@ -45,7 +45,7 @@ class Limits:
 
     @property
     def told(self) -> str:
-        """What messages call them."""
+        """The limits in words, for messages."""
         return f"{show(self.memory, 'B')} of memory and {show(self.seconds, 's')}"
 
     def impose(self) -> None:
@@ -61,7 +61,7 @@ BRIEF = Limits()
 
 
 def _own_bytes() -> int:
-    """What this process has of its own; 0 where the system does not say."""
+    """Return the bytes that belong to this process; 0 where the system does not say."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[5]) * resource.getpagesize()
@@ -70,13 +70,9 @@ def _own_bytes() -> int:
 
 
 def in_child(name: str, limits: Limits, work: Callable[..., T], *arguments: Any) -> T:
-    """Do some work in the child of this process and return what it returns.
+    """Do some work, a function of a module, in the child of this process and return what it returns.
 
-    Args:
-        name: of what does the work, for messages.
-        limits: of time and memory.
-        work: a function of a module.
-        arguments: whatever can be sent.
+    `name` is what messages call the worker; `limits` are of its time and memory; arguments are whatever can be pickled.
 
     Raises:
         SimulatorError: the child crashed or took too long, or what the work itself raises.
@@ -101,7 +97,7 @@ def in_child(name: str, limits: Limits, work: Callable[..., T], *arguments: Any)
 
 @cache
 def _child() -> Workers:
-    """One process for one piece of work after another; it is replaced when it died."""
+    """Return the process that does one piece of work after another; a new one replaces it when it has died."""
     child = Workers(1, name="child", quiet=True)
     atexit.register(child.close)
     return child
@@ -117,7 +113,6 @@ def _awaited(child: Workers, seconds: float) -> Ended | None:
 
 
 def _within(limits: Limits, work: Callable[..., T], *arguments: Any) -> T:
-    """Do the work in the child."""
     limits.impose()
     try:
         return work(*arguments)

@@ -21,7 +21,7 @@ _NAMED = re.compile(r"\{(\w+)\}$")
 
 
 class Neospice(Simulator):
-    """Reads the dialect of ngspice.
+    """A reader of ngspice's dialect.
 
     It takes numbers only at controlled sources, so parameters come to it by value.
     """
@@ -43,15 +43,8 @@ class Neospice(Simulator):
         if len(lines) > _MOST_LINES:
             raise SimulatorError(f"neospice is too slow for {len(lines):,} lines (at most {_MOST_LINES:,})")
         values = {found[1]: found[2] for line in lines if (found := _PARAMETER.fullmatch(line))}
-        text = "\n".join(
-            [
-                "* a package's testbench",
-                options_of(deck.conditions),
-                *(_valued(line, values) for line in lines),
-                ".end",
-                "",
-            ]
-        )
+        plain = (_valued(line, values) for line in lines)
+        text = "\n".join(["* a package's testbench", options_of(deck.conditions), *plain, ".end", ""])
         time, volts = in_child(
             self.name, deck.limits, _transient, text, deck.conditions, deck.nets, deck.step, deck.stop
         )

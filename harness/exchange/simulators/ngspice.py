@@ -1,4 +1,4 @@
-"""ngspice, in a child of this process."""
+"""ngspice in a child of this process."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _AT_ONCE = 20
 
 
 class Ngspice(Simulator):
-    """Reads what the dialects of SPICE have in common; Spectre's statements come to it in SPICE's words."""
+    """A reader of what the dialects of SPICE have in common; it gets Spectre's statements in SPICE's words."""
 
     name = "ngspice"
     searched = "$NGSPICE_LIBRARY_PATH, then the system's libngspice"

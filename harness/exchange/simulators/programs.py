@@ -5,12 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from typing_extensions import override
 
 from harness.errors import SimulatorError
-from harness.exchange.simulators.base import Deck, Program, Simulator, ask, run, sampled
-from harness.exchange.simulators.raw import read_raw
+from harness.exchange.simulators.base import Deck, Program, Simulator, ask, read_samples, run
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
 from harness.netlist.reading.statements import text_of
@@ -52,9 +50,7 @@ class ProgramSimulator(Simulator):
 
     @override
     def volts(self, deck: Deck) -> Array:
-        path = self.program.found()
-        if path is None:
-            raise SimulatorError(f"{self.name} is not here (searched {self.searched})")
+        path = self.program.path(self.name)
         testbench = f"testbench_{deck.phase}.{deck.dialect.suffix}"
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
             for stem in ("network", "models", "parameters", f"testbench_{deck.phase}"):
@@ -62,10 +58,7 @@ class ProgramSimulator(Simulator):
                 (Path(folder) / file).write_text(text_of(deck.folder, file), encoding="utf-8")
             raw = self.result(testbench)
             run(self.name, [path, *self.command(testbench, raw)], Path(folder), deck.limits)
-            found = read_raw(Path(folder) / raw)
-        if missing := [net for net in ("time", *deck.nets) if net not in found]:
-            raise SimulatorError(f"{self.name} gave no voltage of {missing[0]}")
-        return sampled(found["time"], np.column_stack([found[net] for net in deck.nets]), deck.times)
+            return read_samples(self.name, Path(folder) / raw, deck)
 
 
 def _beside(testbench: str) -> str:

@@ -14,7 +14,7 @@ _DIGITS = 12  # of a number of points
 
 
 def read_raw(path: Path) -> dict[str, Array]:
-    """Vectors over time by name, ``[points]`` each: ``time``, and nets as ``xnet.h0``.
+    """Return vectors over time by name, ``[points]`` each: ``time``, and nets as ``xnet.h0``.
 
     Raises:
         SimulatorError: the file is missing, too large, damaged, or no raw file of real numbers.
@@ -42,7 +42,7 @@ def read_raw(path: Path) -> dict[str, Array]:
 
 
 def _header(path: Path, head: str) -> tuple[int, list[str]]:
-    """Number of points, names of the vectors."""
+    """Return the number of points and the names of the vectors."""
     points = re.search(r"^No\. Points:\s*(\d+)", head, re.MULTILINE)
     variables = re.search(r"^Variables:\s*(.*)\Z", head, re.MULTILINE | re.DOTALL)
     if points is None or variables is None or re.search(r"^Flags:.*complex", head, re.MULTILINE):
@@ -54,14 +54,14 @@ def _header(path: Path, head: str) -> tuple[int, list[str]]:
 
 
 def net_of(name: str) -> str:
-    """``xnet.h0`` of what simulators call a net: ``V(XNET:H0)``, ``xnet:h0``, ``xnet.h0``."""
+    """Return ``xnet.h0`` for what simulators call that net: ``V(XNET:H0)``, ``xnet:h0``, ``xnet.h0``."""
     plain = name.lower().replace(":", ".").replace("|", ".")
     found = re.fullmatch(r"v\((.+)\)", plain)
     return found.group(1) if found else plain
 
 
 def _narrowed(content: bytes) -> bytes:
-    """A file whose text is UTF-16, with the text in ASCII; what follows ``Binary:`` stays as it is."""
+    """Return a file with its UTF-16 header in ASCII; the numbers behind ``Binary:`` stay as they are."""
     mark = "Binary:\n".encode("utf-16-le")
     end = content.find(mark)
     if end < 0:

