@@ -34,12 +34,7 @@ _UNITS = {"β": "β (S)"}
 @click.option(
     "--samples", type=click.IntRange(min=1), default=2, show_default=True, help="Held-out rows to audit with."
 )
-@click.option(
-    "--to",
-    "file",
-    type=FILE,
-    help="PNG file for curves of the error against β, η and, in ngspice, reltol.",
-)
+@click.option("--to", "file", type=FILE, help="PNG file for curves of the error against β, η and, in ngspice, reltol.")
 @click.option("--adc-bits", type=click.IntRange(1, 32), help="Bits of a converter that would read the nodes.")
 @click.option("--adc-range", type=click.FloatRange(min=0, min_open=True), help="V that the converter spans.")
 @experiment_options(chip=True, seed=True)

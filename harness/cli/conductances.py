@@ -86,12 +86,7 @@ def import_conductances(
 @workers_option
 @experiment_options(chip=True, seed=True)
 def import_mlp(
-    weights: Path,
-    experiment: str,
-    folder: Path | None,
-    overrides: list[str],
-    workers: int | None,
-    as_json: bool,
+    weights: Path, experiment: str, folder: Path | None, overrides: list[str], workers: int | None, as_json: bool
 ) -> None:
     """Program a trained ReLU perceptron into a cascade of resistor-diode stages, and compare the two.
 

@@ -196,13 +196,7 @@ def _sizes() -> dict[str, tuple[int, int, int]]:
 @workers_option
 @experiment_options()
 def bench(
-    source: str,
-    seconds: float,
-    scaling: bool,
-    file: Path,
-    workers: int | None,
-    overrides: list[str],
-    as_json: bool,
+    source: str, seconds: float, scaling: bool, file: Path, workers: int | None, overrides: list[str], as_json: bool
 ) -> None:
     """How fast an EXPERIMENT trains on this machine, now: after a short practice, a RUN as it is trained.
 

@@ -44,9 +44,7 @@ _set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the experiment; may be repeated."
 )
 _chip_option = click.option(
-    "--chip",
-    type=OneOf(["ngspice", "nodal"]),
-    help="What simulates the network, instead of the experiment's choice.",
+    "--chip", type=OneOf(["ngspice", "nodal"]), help="What simulates the network, instead of the experiment's choice."
 )
 _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")
 

@@ -260,9 +260,4 @@ def _print_list(selection: Mapping[Suite, Sequence[Case]], as_json: bool) -> Non
 
 
 def _listed(case: Case) -> dict[str, Any]:
-    return {
-        "name": case.name,
-        "experiment": case.experiment,
-        "seeds": list(case.seeds),
-        "quantities": list(case.bands),
-    }
+    return {"name": case.name, "experiment": case.experiment, "seeds": list(case.seeds), "quantities": list(case.bands)}

@@ -21,11 +21,7 @@ from harness.training.runs import fresh_path
 from harness.units import show
 from harness.wording import command, counted
 
-_TITLES = {
-    "test_accuracy": "test accuracy",
-    "deployed_accuracy": "deployed",
-    "tuned_accuracy": "tuned in place",
-}
+_TITLES = {"test_accuracy": "test accuracy", "deployed_accuracy": "deployed", "tuned_accuracy": "tuned in place"}
 
 
 @click.command()

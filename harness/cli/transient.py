@@ -7,15 +7,7 @@ import click
 import numpy as np
 from rich.table import Table
 
-from harness.cli.options import (
-    FILE,
-    Rows,
-    about,
-    experiment_options,
-    in_unit,
-    picture_form,
-    subject_of,
-)
+from harness.cli.options import FILE, Rows, about, experiment_options, in_unit, picture_form, subject_of
 from harness.cli.terminal import OUT, WIDE, drawn, exit_unless_drawn, print_json, warn, wide_table, working
 from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment

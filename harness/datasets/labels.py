@@ -63,8 +63,8 @@ def codes_of(
 ) -> Index:
     """Find the class of each row among the classes `known` to a network, in the order of its outputs, ``[rows]``.
 
-    Lines, file and column are for messages. With the spelling ``"folded"``, a label is taken for the first class that it
-    differs from by spelling only.
+    Lines, file and column are for messages. With the spelling ``"folded"``, a label is taken for the first class that
+    it differs from by spelling only.
 
     Raises:
         DataError: a label is none of the classes; names its lines.

@@ -101,12 +101,7 @@ def _draw_band(
         return
     devices, cycles = np.random.default_rng(0).spawn(2)
     scattered = spread(
-        response,
-        (CELLS,),
-        device_to_device=device or 0.0,
-        cycle_to_cycle=cycle or 0.0,
-        devices=devices,
-        cycles=cycles,
+        response, (CELLS,), device_to_device=device or 0.0, cycle_to_cycle=cycle or 0.0, devices=devices, cycles=cycles
     )
     label = f"{name}, σ {100 * strength:.2g} % of {'a step' if device else 'the range'}"
     every = -(-max(counts) // _READINGS)

@@ -25,13 +25,7 @@ class Deployment:
 
     @classmethod
     def of(
-        cls,
-        source: str,
-        *,
-        seeds: int | None = None,
-        overrides: Sequence[str] = (),
-        tune: int = 0,
-        train: bool = False,
+        cls, source: str, *, seeds: int | None = None, overrides: Sequence[str] = (), tune: int = 0, train: bool = False
     ) -> "Deployment":
         """Deploy an experiment, as `Experiment.load` takes it, or a run, by its directory.
 
