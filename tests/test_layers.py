@@ -5,6 +5,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import networkx
@@ -123,6 +124,7 @@ def test_the_controller_sees_the_protocol_and_no_concrete_chip() -> None:
 def test_circuits_and_netlists_need_neither_pyspice_nor_ngspice_nor_dask() -> None:
     code = """
 import sys
+import tomllib
 sys.modules["PySpice"] = sys.modules["cffi"] = sys.modules["dask"] = sys.modules["distributed"] = None
 import harness.chip.nodal.chip, harness.netlist.decks.full, harness.netlist.decks.batch
 from harness.experiment.experiment import Experiment
@@ -157,3 +159,11 @@ def test_what_texts_refer_to_is_there() -> None:
 
 def test_no_module_is_a_drawer() -> None:
     assert not {path.stem for path in HARNESS.rglob("*.py")} & {"utils", "util", "helpers", "misc", "common"}
+
+
+def test_files_that_are_no_modules_are_packaged() -> None:
+    """A wheel has only the data files that ``pyproject.toml`` names."""
+    setup = tomllib.loads((HARNESS.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    named = {path for pattern in setup["package-data"]["harness"] for path in HARNESS.glob(pattern)}
+    files = {path for path in HARNESS.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert sorted(path for path in files - named if path.suffix != ".py") == []

@@ -276,8 +276,6 @@ def _print_points(points: Sequence[measure.ScalingPoint], exponents: Mapping[int
     OUT.print(table)
 
 
-for _command in (
-    *(audit, check, conductances, devices, evaluate, export, import_mlp),
-    *(regress, report, sweep, train, transient, verify),
-):
+_OF_OTHER_FILES = (audit, check, conductances, devices, evaluate, export, import_mlp, regress, report, sweep, train)
+for _command in (*_OF_OTHER_FILES, transient, verify):
     main.add_command(_command)

@@ -99,13 +99,10 @@ def _predicted(curves: tuple[Curve, ...], most: tuple[float, ...], unknowns: Arr
     bottom, height, curvature_up, curvature_down = unknowns
     parts = []
     for curve in curves:
-        way = _way(curve.pulses / most[0 if curve.up else 1], curvature_up if curve.up else curvature_down)
+        share, curvature = curve.pulses / most[0 if curve.up else 1], curvature_up if curve.up else curvature_down
+        way = share if abs(curvature) < 1e-9 else np.expm1(-curvature * share) / np.expm1(-curvature)
         parts.append(bottom + height * (way if curve.up else 1 - way))
     return np.concatenate(parts)
-
-
-def _way(share: Array, curvature: float) -> Array:
-    return share if abs(curvature) < 1e-9 else np.expm1(-curvature * share) / np.expm1(-curvature)
 
 
 def _scatter(curves: tuple[Curve, ...], misfit: Array) -> float:

@@ -27,7 +27,7 @@ from harness.files.writing import write_atomic
 from harness.measurement import Array, Conductances
 from harness.training.runs import Run, Start, npz
 from harness.units import parse, show, unit_of_heading
-from harness.wording import counted, did_you_mean
+from harness.wording import counted, did_you_mean, listed
 
 SUFFIXES = (".csv", ".npz")
 _COLUMNS = ("array", "row", "column")
@@ -165,12 +165,8 @@ def _unknown(where: str, cell: Cell, known: dict[str, TrainableArray]) -> str:
         return f"{where}: there is no array {name!r}{did_you_mean(name, known, or_list=True)}"
     for kind, line, lines in zip(("row", "column"), (row, column), _lines(array), strict=True):
         if line not in lines:
-            return f"{where}: {array.title} has no {kind} {line!r}; it has {_some(lines)}"
+            return f"{where}: {array.title} has no {kind} {line!r}; it has {listed(lines, 6)}"
     return f"{where}: {array.title} has no edge from {row} to {column}"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 6 else f"{names[0]}, {names[1]} … {names[-1]}"
 
 
 def _titled(cell: Cell) -> str:

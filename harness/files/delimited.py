@@ -153,7 +153,8 @@ def _encoding(content: bytes, wanted: str | None, error: type[HarnessError], pat
         raise error(f"{path}: it does not begin with the mark of {wanted.upper()}; say utf-16-le, utf-16-be or another")
     codec = marked or wanted or "utf-8"
     if codec == "utf-8" and _wide(content):
-        raise error(f"{path}: it looks like UTF-16 without a byte order mark; say encoding = 'utf-16-le' (or '-be')")
+        cure = "save it as UTF-8, or say encoding = 'utf-16-le' (or '-be')"
+        raise error(f"{path}: it looks like UTF-16 without a byte order mark; {cure}")
     _check_text(content, codec, error, path)
     return codec
 
@@ -169,7 +170,9 @@ def _check_text(content: bytes, codec: str, error: type[HarnessError], path: Pat
         text = content.decode(codec)
     except UnicodeDecodeError as wrong:
         line = wrong.object[: wrong.start].decode(codec, "replace").count("\n") + 1
-        cure = "say which encoding it has, such as encoding = 'latin-1'" if codec == "utf-8" else "say another encoding"
+        cure = "say another encoding"
+        if codec == "utf-8":
+            cure = "save it as UTF-8, or say which encoding it has, such as encoding = 'latin-1'"
         if content.startswith(tuple(mark for mark, _ in _MARKS)):
             cure = "the file is damaged"
         what = f"it is not {codec.upper().removesuffix('-SIG')} text (byte 0x{wrong.object[wrong.start]:02x})"

@@ -165,7 +165,7 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"g\.npz: (it cannot be read as an npz file|there is no such file)"):
             read_table(tmp_path / "g.npz", LAYERED)
     (tmp_path / "g.csv").write_bytes(b"\xfe\x00")
-    with pytest.raises(DataError, match="line 1: it is not UTF-8 text"):
+    with pytest.raises(DataError, match=r"g\.csv: it looks like UTF-16 without a byte order mark; save it as UTF-8"):
         read_table(tmp_path / "g.csv", LAYERED)
     with pytest.raises(DataError, match=r"ends with \.csv or \.npz, not '\.txt'"):
         export_table(LAYERED, tmp_path / "g.txt")

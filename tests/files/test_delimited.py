@@ -45,9 +45,9 @@ def test_other_encodings_are_named(tmp_path: Path, encoding: str) -> None:
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        (b"a,b\n1,2\n3,\xe9\n", {}, r", line 3: it is not UTF-8 text (byte 0xe9); say which encoding it has, such as"),
-        ("a,b\n1,é\n".encode("utf-16-le"), {}, ": it looks like UTF-16 without a byte order mark; say encoding = "),
-        ("a,b\n1,é\n".encode("utf-16-be"), {}, ": it looks like UTF-16 without a byte order mark; say encoding = "),
+        (b"a,b\n1,2\n3,\xe9\n", {}, r", line 3: it is not UTF-8 text (byte 0xe9); save it as UTF-8, or say which"),
+        ("a,b\n1,é\n".encode("utf-16-le"), {}, ": it looks like UTF-16 without a byte order mark; save it as"),
+        ("a,b\n1,é\n".encode("utf-16-be"), {}, ": it looks like UTF-16 without a byte order mark; save it as"),
         ("a,b\n1,é\n".encode("utf-16"), {"encoding": "latin-1"}, ": it begins with the mark of UTF-16, which is not"),
         (
             b"a,b\n1,2\n",
