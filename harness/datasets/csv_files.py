@@ -23,7 +23,7 @@ few enough for a processor's cache."""
 _MANY = 10
 """Rows from which on a column that counts them is no chance."""
 _UNNAMED = re.compile(r"|Unnamed: \d+")
-"""What pandas calls a column without a heading when it writes a table again."""
+"""Names that pandas gives to a column without a heading when it writes a table again."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class _Columns:
     of_numbers: tuple[int, ...]
     """The inputs and then the values."""
     notes: tuple[str, ...]
-    """What was left out without being told to."""
+    """Notes on columns that were left out without being told to."""
 
 
 def read_csv(source: CsvFile, known: tuple[str, ...] | None = None) -> Table:

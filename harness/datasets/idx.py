@@ -33,9 +33,9 @@ class IdxFile:
     """Without ``.gz``."""
     shape: tuple[int, ...]
     sha256: str | None
-    """Of the content; None where nobody published it."""
+    """Hash of the content; None where nobody published it."""
     packed_sha256: str | None = None
-    """Of the gzip file that is published."""
+    """Hash of the gzip file that is published."""
 
     @property
     def header(self) -> bytes:

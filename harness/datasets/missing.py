@@ -42,7 +42,7 @@ class Gaps:
 
     inputs: Mapping[str, Marks]
     wanted: Mapping[str, Marks]
-    """Of the label, or of the values."""
+    """Rows without a label, or without a value."""
 
 
 def without_missing(

@@ -10,7 +10,7 @@ from harness.measurement import Array
 LARGEST = 1e100
 """Beyond this, squares and sums of numbers overflow."""
 MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", ".", "-", "--"})
-"""What stands in a column of numbers where a value is missing, in small letters."""
+"""Texts that stand for a missing value in a column of numbers, in small letters."""
 
 _LOOKED_AT = 80
 """Characters of a cell by which its kind is told."""
@@ -34,7 +34,7 @@ _KINDS = (
     (r".*%", "has a percent sign; leave it out"),
     (r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?\s*[^\d\s.,].*", "has something behind its number; leave it out"),
 )  # fmt: skip
-"""What cells are that are no plain number, as patterns of small letters, and what to do about it."""
+"""Kinds of cells that are no plain number, as patterns of small letters, and what to do about them."""
 
 
 class NoNumberError(ValueError):

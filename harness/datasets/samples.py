@@ -79,7 +79,7 @@ class Encoding:
     channels: tuple[str, ...]
     """The heading of each input column."""
     filling: Array
-    """What stands for a missing cell, ``[channels]``."""
+    """The value that fills a missing cell, ``[channels]``."""
     centre: Array
     """As in `Samples`, ``[channels]``."""
     width: Array

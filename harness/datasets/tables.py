@@ -44,7 +44,7 @@ class Table:
     test_rows: int = 0
     """So many of the last rows are the set's own test rows."""
     values: Array | None = None
-    """What is wanted at the outputs, ``[rows, outputs]``, where rows have no classes; `labels` are all 0 then and
+    """The wanted outputs, ``[rows, outputs]``, where rows have no classes; `labels` are all 0 then and
     `classes` names the outputs."""
     origin: Origin | None = None
     """None for the sets that come with the package."""

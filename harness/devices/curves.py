@@ -15,7 +15,7 @@ from harness.measurement import Array
 from harness.wording import did_you_mean
 
 PERIODS = 3
-"""Of the sine; the last one is shown, when the loop has nearly closed."""
+"""Periods of the sine; the last one is shown, when the loop has nearly closed."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Specimen:
     amplitude: float
     """V of the sine."""
     hertz: tuple[float, float]
-    """Of the sine, the slower first."""
+    """Frequencies of the sine, the slower first."""
     up: WritePulse
     down: WritePulse
     pulses: int

@@ -23,7 +23,7 @@ from harness.wording import counted
 
 COLUMNS = ("pulse", "conductance", "direction")
 UP, DOWN = ("up", "set", "potentiation"), ("down", "reset", "depression")
-"""What the two directions are called, in any case."""
+"""Names of the two directions, in any case."""
 _STEEPEST = 30.0
 _FEWEST = 4
 
@@ -47,7 +47,7 @@ class PulseFit:
 
     response: ExponentialStep
     rms_error: float
-    """Of all rows, as a fraction of the fitted range."""
+    """Error of all rows, as a fraction of the fitted range."""
     cycle_to_cycle: float
     """rms difference of measured and fitted steps, as a fraction of the range; read noise is in it."""
 

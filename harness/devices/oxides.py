@@ -135,11 +135,11 @@ class DataDriven(Memristor):
     off_bound: float = 16719.0
     """r_p at 0 V, Ω."""
     off_bound_slope: float = 0.0
-    """Of r_p, Ω/V."""
+    """Slope of r_p, Ω/V."""
     on_bound: float = 29304.82557
     """r_n at 0 V, Ω."""
     on_bound_slope: float = 23692.77225
-    """Of r_n, Ω/V."""
+    """Slope of r_n, Ω/V."""
 
     def __post_init__(self) -> None:
         check_resistances("data-driven", self.on_resistance, self.off_resistance)

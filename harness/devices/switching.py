@@ -20,17 +20,17 @@ from harness.measurement import Array
 from harness.units import show
 
 EDGE = 1e-3
-"""Of the range of x, before each bound, in which the motion towards that bound slows to 0."""
+"""Share of the range of x before each bound in which the motion towards that bound slows to 0."""
 READ_VOLTS = 0.01
 """V at which a conductance is read."""
 
 _TOLERANCE = 1e-9
-"""Of one step of an integration, as a fraction of the range of x."""
+"""Error of one step of an integration, as a fraction of the range of x."""
 _FIRST_STEP = 1e-3
 _MOST_STEPS = 100_000
 _END = 1e-14
 _NUDGE = 1e-7
-"""Of x, for its slope."""
+"""Change of x for its slope."""
 
 
 class Memristor(Protocol):

@@ -27,7 +27,7 @@ from harness.netlist.tolerances import Conditions, Tolerances
 from harness.training.runs import Run
 
 _IN_TIME = Tolerances(1e-6, 1e-9, 1e-12)
-"""Of testbenches whose cells move in time: tighter ones multiply the steps and change voltages by less than 1e-5."""
+"""For testbenches whose cells move in time: tighter ones multiply the steps and change voltages by less than 1e-5."""
 _SECONDS = 1800.0
 """That ngspice may take for such a testbench."""
 _TOLERANCE = 1e-9  # V of the last Newton step, whose square over 26 mV is left

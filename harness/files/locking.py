@@ -19,7 +19,7 @@ from harness.errors import RunError
 
 LOCK, HELD = ".lock", ".lock.held"
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EBADF, errno.EOPNOTSUPP}
-"""What flock says where a file system has no locks."""
+"""Errors of flock where a file system has no locks."""
 _IN_USE = {errno.EWOULDBLOCK, errno.EACCES}
 
 

@@ -101,7 +101,7 @@ class _Link:
     siemens: float | None
     """None for fixed parts."""
     diodes: tuple[bool, ...] = ()
-    """Of each diode, whether it lets current pass from a to b."""
+    """For each diode, True where it lets current pass from a to b."""
     sensed: str = ""
     """The node at which its current is read."""
 

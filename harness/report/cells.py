@@ -24,7 +24,7 @@ from harness.report.svg import GROUND_COLOUR, INK, inlined
 
 _MOST_DIODE_CELLS = 4
 _Ends = tuple[tuple[bool, str], ...]
-"""Of the diodes at a node, in order: whether current leaves the node through it, and what is at its other end."""
+"""The diodes at a node, in order: True where current leaves the node through one, and the name of its other end."""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class Contents:
     reached: float | None
     """Score of the rows that were examined, by the nodal solver; None without targets."""
     result: dict[str, Any] | None
-    """Of the run, if it is complete."""
+    """The result of the run, if it is complete."""
     steps: list[StepRow]
     epochs: list[EpochRow]
     versions: dict[str, tuple[str, str]]

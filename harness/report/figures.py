@@ -51,7 +51,7 @@ _STYLE: Any = {
     "image.composite_image": False,
 }
 _NOTE: Any = {"color": INK, "fontsize": 9.5}
-"""Of a note above an axis that was cut."""
+"""Style of a note above an axis that was cut."""
 
 
 @contextmanager

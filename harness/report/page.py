@@ -58,7 +58,8 @@ def _sections(report: Contents) -> Iterator[tuple[str, Markup]]:
     yield "Training", _training(report)
     yield "Non-idealities", _nonidealities(report)
     yield "Experiment", _experiment(report)
-    yield "Versions", _versions(report)
+    versions = [(name, then or "–", now or "–") for name, (then, now) in report.versions.items()]
+    yield "Versions", table(("package", "then", "for this report"), versions, about="Versions")
 
 
 def _summary(report: Contents) -> Markup:
@@ -212,8 +213,3 @@ def _experiment(report: Contents) -> Markup:
             element("pre", report.settings.to_toml().strip(), tabindex="0"),
         ]
     )
-
-
-def _versions(report: Contents) -> Markup:
-    rows = [(name, then or "–", now or "–") for name, (then, now) in report.versions.items()]
-    return table(("package", "then", "for this report"), rows, about="Versions")

@@ -49,13 +49,13 @@ class Subject:
     step: float
     """By which finite differences and simultaneous perturbation move cells on the chip, S."""
     eta: float
-    """Of coupled learning."""
+    """η of coupled learning."""
     tolerances: Tolerances = field(default_factory=Tolerances)
     """Those of the experiment, for ngspice."""
     seed: int = 0
-    """Of probed cells, signs and directions."""
+    """Seed of probed cells, signs and directions."""
     cells: int = 12
-    """Of each array, that finite differences probe; none is at a bound of its range."""
+    """Cells of each array that finite differences probe; none is at a bound of its range."""
     adc_step: float | None = None
     """V that a converter at the nodes would resolve; None for no converter."""
 
@@ -109,7 +109,7 @@ class Truth:
     cells: tuple[Index, ...] | None = None
     """The probed cells of each array, ``[k, axes]``; None for all."""
     any_scale: bool = False
-    """Whether directions are compared, at the one scale of all arrays that fits best."""
+    """True to compare directions, at the one scale of all arrays that fits best."""
 
     def compare(self, rule: str, chip: str, circuit: Circuit, ours: Conductances) -> list[GradientError]:
         """Return one row for each trainable array, from a gradient of all cells."""

@@ -39,7 +39,7 @@ class Speed:
 
     samples_per_second: float
     simulator_share: float
-    """Of the time, inside the simulators' analyses."""
+    """Share of the time inside the simulators' analyses."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Comparison:
     evaluation_samples_per_second: float
     """Free phases of held-out rows, with all workers."""
     ngspice_share: float
-    """Of the training time, inside ngspice's analyses."""
+    """Share of the training time inside ngspice's analyses."""
     iterations_per_point: float
     """Newton iterations for each operating point that was wanted."""
     microseconds_per_iteration: float

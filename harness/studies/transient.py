@@ -163,7 +163,7 @@ class SettlingResult:
     amplifier_time_constant: float
     """s; 0 if they are ideal."""
     amplifier_share: float
-    """Of an amplifier's time constant in its sum with the network's slowest."""
+    """Share of an amplifier's time constant in its sum with the network's slowest."""
     phases: tuple[PhaseResponse, ...]
     rates: tuple[Rate, ...]
     simulation_seconds: float

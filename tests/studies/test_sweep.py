@@ -24,8 +24,7 @@ from harness.cli.sweep import read_over
 from harness.errors import ExperimentError, RunError
 from harness.pictures.sweeps import draw_sweep
 from harness.studies.sweep import Ended, Sweep, run
-from harness.studies.sweep.executors import in_processes
-from harness.studies.sweep.jobs import Job
+from harness.studies.sweep.jobs import Job, in_processes
 from harness.studies.sweep.points import grid
 from tests.chip.test_pool import workers_of
 

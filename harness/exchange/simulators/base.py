@@ -47,13 +47,13 @@ class Deck:
     dialect: Dialect
     phase: Phase
     statements: tuple[Statement, ...]
-    """Of the testbench and all that it includes, in SPICE's words."""
+    """Statements of the testbench and all that it includes, in SPICE's words."""
     nets: tuple[str, ...]
     """To be read, as ``xnet.h0``: ports by themselves, others behind the instance of their cell."""
     times: tuple[float, ...]
     """s at which each sample is read."""
     conditions: Conditions
-    """What the testbench's own options ask for."""
+    """The conditions that the testbench's own options ask for."""
 
     @property
     def limits(self) -> Limits:

@@ -9,7 +9,7 @@ from harness.studies.regress.suite import Suite
 from harness.studies.regress.verdicts import Report, Verdict
 
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold."""
+"""Characters that XML 1.0 cannot hold."""
 
 
 def junit(reports: Mapping[Suite, Sequence[Report]]) -> bytes:

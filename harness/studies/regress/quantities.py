@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -30,11 +31,7 @@ _PRECISE = 1e-11  # V: Newton tolerance of the ideal chip
 
 
 def _root_mean_square(values: Sequence[float]) -> float:
-    return math.sqrt(math.fsum(value**2 for value in values) / len(values))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+    return math.sqrt(fmean(value**2 for value in values))
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Quantity:
 
     unit: str
     about: str
-    over_seeds: Callable[[Sequence[float]], float] = _mean
+    over_seeds: Callable[[Sequence[float]], float] = fmean
 
 
 def _ledger_unit(name: str) -> str:
@@ -106,7 +103,7 @@ class Measurement:
 
     settings: Settings
     names: tuple[str, ...]
-    """Of quantities."""
+    """Names of quantities."""
     samples: int = 32
     """Rows, at most, that gradients (training rows) and voltages (held-out rows) are measured on."""
     practice: int = 0

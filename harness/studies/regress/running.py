@@ -18,7 +18,7 @@ from harness.studies.regress.suite import Case
 from harness.studies.regress.verdicts import Found
 
 _Given = tuple[Conductances | None, Conductances | None]
-"""What the preparations for practice and for deployment gave."""
+"""The results of the preparations for practice and for deployment."""
 _DIED = "its worker process died; if memory is short, use fewer workers"
 
 
@@ -39,7 +39,7 @@ class _Task:
     needs: tuple[str | None, str | None] = (None, None)
     """Keys of the preparations for practice and for deployment."""
     key: str = ""
-    """Of a preparation."""
+    """Key of a preparation."""
     case: int = -1
 
     def perform(self, given: _Given, stop: Callable[[], bool] = lambda: False) -> _Outcome:

@@ -21,7 +21,7 @@ class Deployment:
     tune: int = 0
     """Epochs of training in place, after the evaluation."""
     train: bool = False
-    """Whether every point is trained from the beginning as well."""
+    """True to train every point from the beginning as well."""
 
     @classmethod
     def of(

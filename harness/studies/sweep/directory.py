@@ -35,8 +35,7 @@ from harness.files.locking import alone_in
 from harness.files.reading import TABLE_LIMIT, parse_json, read_bytes, read_text
 from harness.files.writing import whole_folder, write_atomic
 from harness.studies.sweep.deployment import Deployment
-from harness.studies.sweep.executors import in_processes
-from harness.studies.sweep.jobs import DEPLOYED, Job, deployed
+from harness.studies.sweep.jobs import DEPLOYED, Job, deployed, in_processes
 from harness.studies.sweep.points import Draws, Point, column
 from harness.training.runs import LEDGER, EpochRow, Run
 from harness.validation import first_finding
@@ -251,7 +250,7 @@ class Ended:
     folder: str
     error: str | None
     accuracy: dict[str, float]
-    """What was reached: ``test_accuracy``, or ``deployed_accuracy`` and, if tuned, ``tuned_accuracy``."""
+    """The scores reached: ``test_accuracy``, or ``deployed_accuracy`` and, if tuned, ``tuned_accuracy``."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +261,7 @@ class Outcome:
     missing: int
     """Jobs that were stopped, or never begun."""
     errors: dict[str, str]
-    """Of jobs, by their folders."""
+    """Errors of jobs, by their folders."""
 
 
 def run(

@@ -1,7 +1,9 @@
-"""Jobs of a sweep: to train a point, or to deploy conductances that were trained elsewhere."""
+"""Jobs of a sweep, each to train a point or to deploy conductances, and processes of this machine that do them."""
 
 import json
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,15 @@ from harness.files.reading import read_json
 from harness.files.writing import write_atomic
 from harness.measurement import Conductances
 from harness.processes.memory import exhausted
+from harness.processes.pool import Workers
+from harness.processes.worker import stopping
 from harness.training.controller import evaluate
 from harness.training.runs import Run, Start
 
 DEPLOYED = "deployed.json"
 """Loss and accuracy on the held-out rows before any tuning; its presence says that they were evaluated."""
+REPEATS = 3
+"""How often a job is done again whose worker has died."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +39,7 @@ class Job:
     origin: str | None = None
     """Folder of the run whose conductances are deployed here; None trains from the experiment's own."""
     tunes: bool = False
-    """Whether deployed conductances are then trained in place."""
+    """True to train deployed conductances in place."""
 
     def complete(self, directory: Path) -> bool:
         """Return True where nothing is left to do in a sweep's directory.
@@ -114,3 +120,38 @@ def _deploy(subject: Experiment, run: Run, conductances: Conductances) -> None:
         found = evaluate(chip, subject.cost, subject.data.test)
     reached = {"deployed_accuracy": found.accuracy, "deployed_loss": found.loss, "samples": len(found.outputs)}
     write_atomic(run.path / DEPLOYED, (json.dumps(reached, indent=2) + "\n").encode())
+
+
+def in_processes(
+    jobs: Sequence[Job], directory: Path, workers: int, stop: Callable[[], bool]
+) -> Generator[tuple[Job, str | None]]:
+    """Do jobs in processes of this machine, each with a libngspice of its own.
+
+    At most `workers` jobs, of which none depends on another, are done at the same time. When `stop` says True, jobs end
+    with a checkpoint after their current batch. Each job that has ended comes with its error if it failed.
+    """
+    waiting, deaths, stopped = deque(jobs), Counter[str](), False
+    with closing(Workers(workers)) as processes:
+        while waiting or processes.busy:
+            if not stopped and (stopped := stop()):
+                waiting.clear()
+                processes.stop()
+            while waiting and processes.busy < workers:
+                job = waiting.popleft()
+                processes.give(job, _work, job, directory)
+            for ended in processes.ended(timeout=0.2):
+                job = ended.tag
+                if ended.error is not None:
+                    raise ended.error
+                if ended.lost is None:
+                    yield job, ended.value
+                elif deaths[job.folder] == REPEATS:
+                    yield job, f"its worker process died {REPEATS + 1} times; if memory is short, use fewer workers"
+                elif not stopped:
+                    deaths[job.folder] += 1
+                    waiting.appendleft(job)
+
+
+def _work(job: Job, directory: Path) -> str | None:
+    """Do a job in a worker process; return its error if it fails."""
+    return perform(job, directory / job.folder, job.start(directory), stopping)

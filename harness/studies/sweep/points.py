@@ -27,7 +27,7 @@ class Point:
     """One row of a sweep."""
 
     name: str
-    """Of its run directory."""
+    """Name of its run directory."""
     values: dict[str, Any]
     """By swept key: a number in SI units, or text."""
     settings: Settings

@@ -17,8 +17,7 @@ from zipfile import ZipFile
 
 from harness.chip.ngspice.cluster import Software, check_workers, connect, failures_named, unwarned
 from harness.files.writing import remove_folder, whole_folder
-from harness.studies.sweep.executors import REPEATS
-from harness.studies.sweep.jobs import Job, perform
+from harness.studies.sweep.jobs import REPEATS, Job, perform
 
 _CURRENT = ("executing", "long-running")  # states of a task whose result is still wanted
 
@@ -40,7 +39,7 @@ def check_cluster(address: str) -> None:
 def on_cluster(
     jobs: Sequence[Job], directory: Path, address: str, stop: Callable[[], bool]
 ) -> Generator[tuple[Job, str | None]]:
-    """Do jobs on the workers of a running Dask cluster, each a process of one thread; see `executors.in_processes`.
+    """Do jobs on the workers of a running Dask cluster, each a process of one thread; see `in_processes`.
 
     Raises:
         ChipError: Dask is not installed, no scheduler answers, it has no workers, one has several threads or other
