@@ -9,7 +9,7 @@ from rich.table import Table
 from harness.circuit.networks.perceptron import Perceptron
 from harness.cli.options import (
     FILE,
-    FOLDER,
+    PATH,
     RUNS,
     experiment_options,
     run_option,
@@ -55,7 +55,7 @@ def export_conductances(source: str, file: Path, overrides: list[str], as_json: 
 @conductances.command("import")
 @click.argument("source", metavar="RUN|EXPERIMENT")
 @click.argument("file", type=FILE)
-@click.option("--to", "--run", "folder", type=FOLDER, help="Run directory to make [default: runs/NAME-imported].")
+@click.option("--to", "--run", "folder", type=PATH, help="Run directory to make [default: runs/NAME-imported].")
 @click.option("--clip", is_flag=True, help="Set values outside g_min…g_max to the bound instead of refusing them.")
 @experiment_options()
 def import_conductances(

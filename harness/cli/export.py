@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from harness.cli.options import FOLDER, OneOf, Rows, experiment_options, json_option, subject_of
+from harness.cli.options import PATH, OneOf, Rows, experiment_options, json_option, subject_of
 from harness.cli.terminal import ERR, OUT, WIDE, answer, print_json, working
 from harness.exchange.export import ROWS, Choices, package_of
 from harness.exchange.verify import LIMIT, Verdict, Witness, record
@@ -35,7 +35,7 @@ class _Tile(click.ParamType[tuple[int, int]]):
 @click.command()
 @click.argument("source", metavar="RUN|EXPERIMENT")
 @click.option("--dialect", type=OneOf(list(DIALECTS)), default="ngspice", show_default=True, help="Language.")
-@click.option("--to", "folder", required=True, type=FOLDER, help="Folder to write; it must not exist yet.")
+@click.option("--to", "folder", required=True, type=PATH, help="Folder to write; it must not exist yet.")
 @click.option(
     "--samples",
     "rows",

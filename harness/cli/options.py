@@ -23,7 +23,7 @@ from harness.wording import did_you_mean
 RUNS = Path("runs")
 """Where runs and sweeps go that nobody gave a place."""
 FILE = click.Path(path_type=Path, dir_okay=False)
-FOLDER = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path)
 
 
 class OneOf(click.Choice[str]):
@@ -39,7 +39,7 @@ class OneOf(click.Choice[str]):
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
-run_option = click.option("--run", "folder", type=FOLDER, help="Run directory to make [default: runs/NAME-seedN].")
+run_option = click.option("--run", "folder", type=PATH, help="Run directory to make [default: runs/NAME-seedN].")
 _set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the experiment; may be repeated."
 )

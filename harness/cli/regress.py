@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness.cli.options import FILE, FOLDER, data_option, json_option, simulators_for
+from harness.cli.options import FILE, PATH, data_option, json_option, simulators_for
 from harness.cli.terminal import ERR, OUT, WIDE, counting, print_json, verdict, warn, wide_table
 from harness.experiment.experiment import Experiment
 from harness.files.writing import write_atomic
@@ -26,7 +26,7 @@ from harness.wording import counted, did_you_mean
 
 
 @click.command()
-@click.argument("files", metavar="SUITE.toml…", nargs=-1, required=True, type=FOLDER)
+@click.argument("files", metavar="SUITE.toml…", nargs=-1, required=True, type=PATH)
 @click.option("--case", "chosen", multiple=True, metavar="GLOB", help="Only cases of such a name; may be repeated.")
 @click.option("--update", is_flag=True, help="Make what is found the new goldens.")
 @click.option("--reason", metavar="TEXT", help="Why they are new; asked for on a terminal.")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pandas as pd
 
-from harness.cli.options import FOLDER, RUNS, experiment_options, usable_cores
+from harness.cli.options import PATH, RUNS, experiment_options, usable_cores
 from harness.cli.terminal import ERR, OUT, WIDE, counting, print_json, scored, warn, wide_table
 from harness.errors import ExperimentError
 from harness.processes.interrupts import stop_on_signal
@@ -64,8 +64,8 @@ _TITLES = {"test_accuracy": "test accuracy", "deployed_accuracy": "deployed", "t
 @click.option(
     "--also-train", is_flag=True, help="With --deploy, also train every point from the beginning, to compare."
 )
-@click.option("--to", "folder", type=FOLDER, help="Directory to make [default: runs/NAME-sweep].")
-@click.option("--resume", type=FOLDER, metavar="DIR", help="Go on with an interrupted sweep.")
+@click.option("--to", "folder", type=PATH, help="Directory to make [default: runs/NAME-sweep].")
+@click.option("--resume", type=PATH, metavar="DIR", help="Go on with an interrupted sweep.")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from harness.cli.options import (
     FILE,
-    FOLDER,
+    PATH,
     RUNS,
     experiment_options,
     run_option,
@@ -36,11 +36,11 @@ from harness.wording import command, counted
 @click.command()
 @click.argument("experiment", required=False)
 @run_option
-@click.option("--resume", type=FOLDER, help="Go on with an interrupted run, exactly as recorded in it.")
+@click.option("--resume", type=PATH, help="Go on with an interrupted run, exactly as recorded in it.")
 @click.option(
     "--from",
     "origin",
-    type=FOLDER,
+    type=PATH,
     metavar="RUN",
     help="Train on from the conductances of RUN in a new run, with what --set changes: rates, epochs, the chip.",
 )
@@ -100,12 +100,12 @@ def train(
 
 
 @click.command()
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=PATH)
 @workers_option
 @scheduler_option
 @click.option(
     "--new-data",
-    type=FOLDER,
+    type=PATH,
     metavar="FILE",
     help="CSV file with the run's columns: evaluate all its rows, encoded as the training rows were, instead.",
 )
