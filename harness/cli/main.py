@@ -49,9 +49,9 @@ from harness.cli.transient import transient
 from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.errors import ExperimentError, HarnessError, UnitError
 from harness.experiment.packaged import experiment_names, packaged_experiments
-from harness.processes.memory import exhausted
 from harness.files.writing import write_atomic
 from harness.processes.interrupts import ended_by_interrupt
+from harness.processes.memory import exhausted
 from harness.studies import benchmark as measure
 from harness.studies import doctor as machine
 from harness.wording import counted, nearest, printable
