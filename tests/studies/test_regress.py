@@ -22,7 +22,7 @@ from harness.errors import ChipError, ExperimentError
 from harness.studies.regress.bands import Band, shown
 from harness.studies.regress.goldens import Golden, read_goldens, write_goldens
 from harness.studies.regress.junit import junit
-from harness.studies.regress.quantities import QUANTITIES, Measurement, Preparation, gradient_cosine, ideal
+from harness.studies.regress.quantities import QUANTITIES, Measurement, Preparation, gradient_cosine
 from harness.studies.regress.running import _in_processes, _Task, measure
 from harness.studies.regress.suite import Suite
 from harness.studies.regress.verdicts import Found, judge
@@ -250,7 +250,7 @@ def test_deployed_accuracy_is_that_of_ideal_conductances_on_the_chip(tmp_path: P
 
 def test_the_ideal_experiment_has_nothing_wrong() -> None:
     wrong = settings_of("iris", "imperfect.adc_bits=4", "variation.spread=0.1", "chip.kind=ngspice", "chip.reltol=1e-5")
-    assert ideal(wrong) == settings_of("iris")
+    assert wrong.ideal == settings_of("iris")
 
 
 def test_an_ideal_chip_has_no_error_and_the_exact_gradient() -> None:
