@@ -3,8 +3,8 @@
 Plain frozen data. Arrays have the batch as their first axis; voltages are in V, currents in A, conductances in S.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -83,28 +83,97 @@ class Reading:
 
     outputs: Array
     """V, ``[batch, outputs]``: v⁺ − v⁻ for a pair."""
-    all_nodes: Array = field(repr=False)
-    """V, ``[batch, nodes]``: what the chip itself knows of its nodes; rules read `nodes`."""
-    access: Access = Access.NODES
-    """What may be read."""
+    volts: Array | None = field(default=None, repr=False)
+    """V, ``[batch, nodes]``: every node, in the order of ``Circuit.nodes``; None where only outputs can be read."""
     tally: Callable[[], None] | None = field(default=None, repr=False)
-    """Told when `nodes` are looked at."""
+    """Told when a rule looks at `nodes`."""
 
     @property
     def nodes(self) -> Array:
-        """V, ``[batch, nodes]``: every node of the circuit, in the order of ``Circuit.nodes``.
+        """The voltages of all nodes, for a rule: that it looked at them counts.
 
         Raises:
             ChipError: the chip gives access to its outputs only.
         """
-        if self.access is Access.OUTPUTS:
+        if self.tally:
+            self.tally()
+        return self.all_nodes
+
+    @property
+    def all_nodes(self) -> Array:
+        """The voltages of all nodes, for the chip itself and for pictures.
+
+        Raises:
+            ChipError: the chip gives access to its outputs only.
+        """
+        if self.volts is None:
             raise ChipError(
                 "the chip gives access to its outputs only (chip.access = 'outputs'), and this rule reads its nodes; "
                 "set chip.access = 'nodes', or take a rule that reads outputs, such as analytical-gradient"
             )
-        if self.tally:
-            self.tally()
-        return self.all_nodes
+        return self.volts
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a learning rule asks of a chip beside free phases and their outputs."""
+
+    nudges: Set[type[Nudge]] = frozenset()
+    nodes: bool = False
+    """Whether it reads voltages of nodes."""
+    small_signal: bool = False
+    """Whether it drives the chip about an operating point."""
+    adjoint: bool = False
+    """Whether it does so in the adjoint network."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a chip can do; a rule that asks for more is refused before anything is asked of the chip."""
+
+    nudges: Set[type[Nudge]] = frozenset()
+    """What it can do to its outputs."""
+    access: Access = Access.OUTPUTS
+    """What may be read of it."""
+    small_signal: bool = False
+    """Whether it can be driven about an operating point (`Drive.about`)."""
+    adjoint: bool = False
+    """Whether that can be done in the adjoint network."""
+    reproducible: bool = False
+    """Whether the same drives give the same bits, after the same step key where the chip takes one."""
+    tolerance: float = 1e-6
+    """V within which a batch reads what its samples read one by one, where voltages are of the order of a volt."""
+    largest_batch: int | None = None
+    """Samples that can be shown together; None for any number."""
+    simulator: str | None = None
+    """The program that the machine must have for it."""
+
+    def read_at(self, access: Access) -> "Capabilities":
+        """Return what is left where only so much may be read: an operating point is known by its nodes."""
+        if access is Access.NODES:
+            return self
+        return replace(self, access=access, small_signal=False, adjoint=False)
+
+    def lacking(self, needs: Needs) -> list[str]:
+        """Return what is needed and cannot be done, in words."""
+        lacking = [words for kind, words in _NUDGES.items() if kind in needs.nudges - self.nudges]
+        if needs.nodes and self.access is not Access.NODES:
+            lacking.append(NODES)
+        if needs.small_signal and not self.small_signal:
+            lacking.append("small-signal phases")
+        if needs.adjoint and not self.adjoint:
+            lacking.append("small-signal phases of the adjoint network")
+        return lacking
+
+
+NODES = "voltages of nodes"
+_NUDGES: dict[type[Nudge], str] = {
+    Spring: "springs at outputs",
+    Injection: "currents into outputs",
+    Clamp: "clamped outputs",
+}
+ALL_NUDGES = frozenset(_NUDGES)
+"""Every kind of nudge."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,51 +2,37 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
+from typing import Protocol, TypedDict
 
 import numpy as np
 
+from harness.chip.metering import Ledger
 from harness.circuit import Circuit, check_bounds
 from harness.circuit.power import dissipated
 from harness.errors import ChipError, SpringError
-from harness.measurement import Access, Array, Clamp, Conductances, Drive, Injection, Reading, Spring
+from harness.measurement import (
+    ALL_NUDGES,
+    Access,
+    Array,
+    Capabilities,
+    Clamp,
+    Conductances,
+    Drive,
+    Injection,
+    Needs,
+    Nudge,
+    Reading,
+    Spring,
+)
 from harness.units import show
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What was asked of a chip so far, so that rules can be compared by what they ask of hardware."""
-
-    phases: int = 0
-    """Samples settled, counted anew in every phase."""
-    nodes_read: int = 0
-    """Voltages read: outputs always, inner nodes only where somebody looked at them."""
-    voltages_set: int = 0
-    """Input pins set, once for phases that share their inputs, and outputs nudged or clamped."""
-    conductances_written: int = 0
-    energy: float = 0.0
-    """J dissipated in the network while it settled, over all phases but small-signal ones."""
-    pulses: int = 0
-    """Write pulses; 0 where writing is not modelled (`harness.chip.imperfect.programming`)."""
-    reads_to_verify: int = 0
-    """Cells read between write pulses."""
-    write_energy: float = 0.0
-    """J of the write pulses; 0 where the device's are not known."""
-    sparse_sweeps: int = 0
-    """ngspice's sweeps without a solution by KLU, which Sparse 1.3 did again (`harness.chip.ngspice.session`)."""
-
-    def __add__(self, other: "Ledger") -> "Ledger":
-        return Ledger(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
-
-    def __sub__(self, other: "Ledger") -> "Ledger":
-        return Ledger(*(mine - theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
 class Chip(Protocol):
     """A programmable network that settles under a drive and can be read.
 
-    Measuring never changes conductances, and a batch gives what its samples give one by one.
+    This is all that training needs. A chip may count what is asked of it and repeat its random imperfections, too
+    (`harness.chip.metering`); `harness.testing` checks what is promised here.
     """
 
     @property
@@ -54,22 +40,15 @@ class Chip(Protocol):
         """The topology and its limits (the conductances in it are those of the start)."""
 
     @property
+    def capabilities(self) -> Capabilities:
+        """What it can do besides free phases, and how exactly."""
+
+    @property
     def conductances(self) -> Conductances:
         """What is programmed now: S, one array per trainable array of the circuit."""
 
-    @property
-    def ledger(self) -> Ledger:
-        """What was asked of it so far."""
-
-    @property
-    def simulator_seconds(self) -> float | None:
-        """Time spent inside a simulator's analyses so far, s; None where there is no simulator."""
-
-    def set_step_key(self, numbers: Sequence[int]) -> None:
-        """Say which step of which epoch begins, so that a chip's random imperfections can be repeated."""
-
     def program(self, conductances: Sequence[Array]) -> None:
-        """Set every conductance (S).
+        """Set every conductance (S), as nearly as the chip can.
 
         Raises:
             CircuitError: a value is outside its array's range; nothing is changed then.
@@ -79,56 +58,77 @@ class Chip(Protocol):
         """Change conductances by `wanted` (S) as far as their range allows; returns what was really written (S).
 
         Raises:
-            ChipError: a wanted change is not finite.
+            ChipError: a wanted change is not finite; nothing is changed then.
         """
 
     def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Let the network settle under each drive, and read it. All drives have the same number of samples.
 
-        Drives that do not depend on each other's readings belong into one call.
+        Drives that do not depend on each other's readings belong into one call. A batch gives what its samples give
+        one by one, within the chip's tolerance, and no conductance changes.
 
         Raises:
             ConvergenceError: a sample did not settle; names sample and phase.
-            ChipError: the drive does not fit the circuit, or the simulator failed.
+            ChipError: the drive does not fit the circuit, asks for more than the chip can, or the simulator failed.
         """
 
     def close(self) -> None:
         """Release what the chip holds; it cannot be used afterwards."""
 
 
+SIMULATED = Capabilities(ALL_NUDGES, Access.NODES, small_signal=True, adjoint=True, reproducible=True)
+"""What a simulator can do."""
+
+
+class SimulationOptions(TypedDict, total=False):
+    """What every simulated chip takes."""
+
+    access: Access
+    """What may be read."""
+    settling_time: float | None
+    """s that every phase takes, for the energy in the ledger; None leaves energy uncounted."""
+
+
 class SimulatedChip(ABC):
-    """A `Chip` made of a circuit: it keeps conductances, limits, access and ledger; how it settles is said below it.
+    """A `Chip` made of a circuit: it keeps conductances, limits and ledger; how it settles is said below it.
 
     Args:
         circuit: the full circuit.
+        capabilities: what is simulated; `access` may take away from it.
         access: what may be read.
         settling_time: s that every phase takes, for the energy in the ledger; None leaves energy uncounted.
     """
 
-    def __init__(self, circuit: Circuit, *, access: Access = Access.NODES, settling_time: float | None = None) -> None:
-        self.circuit = circuit
+    def __init__(
+        self,
+        circuit: Circuit,
+        capabilities: Capabilities = SIMULATED,
+        *,
+        access: Access = Access.NODES,
+        settling_time: float | None = None,
+    ) -> None:
+        self.circuit, self.capabilities = circuit, capabilities.read_at(access)
         self.conductances: Conductances = tuple(_frozen(array.conductances) for array in circuit.arrays)
         self.ledger = Ledger()
-        self._access, self._settling_time = access, settling_time
+        self._settling_time = settling_time
 
     @abstractmethod
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        """The readings of drives that were checked."""
+        """The readings of drives that were checked, nodes and all."""
 
     @property
-    def simulator_seconds(self) -> float | None:  # noqa: D102 - said once, on the protocol
+    def simulator_seconds(self) -> float | None:
+        """Nothing is known of a simulator here."""
         return None
 
-    def set_step_key(self, numbers: Sequence[int]) -> None:  # noqa: ARG002
-        """See `Chip.set_step_key`; nothing is random here."""
-        return
-
-    def program(self, conductances: Sequence[Array]) -> None:  # noqa: D102
+    def program(self, conductances: Sequence[Array]) -> None:
+        """See `Chip.program`; exactly."""
         for array, values in zip(self.circuit.arrays, conductances, strict=True):
             check_bounds(array, values)
         self.conductances = tuple(map(_frozen, conductances))
 
-    def adjust(self, wanted: Sequence[Array]) -> Conductances:  # noqa: D102
+    def adjust(self, wanted: Sequence[Array]) -> Conductances:
+        """See `Chip.adjust`; exactly, up to the bounds."""
         before = self.conductances
         check_changes(self.circuit, wanted)
         pairs = zip(self.circuit.arrays, before, wanted, strict=True)
@@ -137,11 +137,14 @@ class SimulatedChip(ABC):
         self.ledger += Ledger(conductances_written=sum(int(np.count_nonzero(change)) for change in written))
         return written
 
-    def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:  # noqa: D102
-        check_drives(self.circuit, drives)
+    def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        """See `Chip.measure`."""
+        check_drives(self.circuit, self.capabilities, drives)
         readings = self._settle(drives)
         self.ledger += self._asked(drives, readings)
-        return tuple(replace(reading, access=self._access, tally=_Tally(self, reading)) for reading in readings)
+        if self.capabilities.access is Access.OUTPUTS:
+            return tuple(Reading(reading.outputs) for reading in readings)
+        return tuple(replace(reading, tally=_Tally(self, reading)) for reading in readings)
 
     def close(self) -> None:
         """See `Chip.close`; most simulated chips hold nothing."""
@@ -162,11 +165,6 @@ class SimulatedChip(ABC):
             voltages_set=batch * (shown * self.circuit.input_pins + nudged * outputs),
             energy=energy,
         )
-
-
-def stream(seed: int, key: int, numbers: Sequence[int] = ()) -> np.random.Generator:
-    """Random numbers that nothing else draws: those of another key, of a step, or of the training, are others."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key, *numbers)))
 
 
 class _Tally:
@@ -192,31 +190,41 @@ def check_changes(circuit: Circuit, wanted: Sequence[Array]) -> None:
             raise ChipError(f"{array.title}: a wanted change is not finite; lower the learning rate or the nudge")
 
 
-def check_drives(circuit: Circuit, drives: Sequence[Drive]) -> None:
-    """Refuse drives that do not fit the circuit or each other.
+def check_drives(circuit: Circuit, capabilities: Capabilities, drives: Sequence[Drive]) -> None:
+    """Refuse drives that do not fit the circuit or each other, or that a chip cannot do.
 
     Raises:
-        ChipError: a shape is wrong or a value is not finite; names the phase.
+        ChipError: a shape is wrong, a value is not finite, or the chip cannot do it; names the phase.
     """
     if not drives:
         raise ChipError("measure: no drive was given")
     batch = len(drives[0].inputs)
-    outputs = (batch, len(circuit.outputs))
+    if capabilities.largest_batch is not None and batch > capabilities.largest_batch:
+        raise ChipError(f"measure: {batch} samples at once, and the chip takes at most {capabilities.largest_batch}")
     for drive in drives:
-        _check_array(f"{drive.phase} phase: inputs", drive.inputs, (batch, circuit.channels))
-        match drive.nudge:
-            case Spring(targets=targets) as spring:
-                _check_array(f"{drive.phase} phase: targets", targets, outputs)
-                if not np.isfinite(spring.conductance):
-                    raise ChipError(f"{drive.phase} phase: β = {spring.conductance} S is not finite")
-            case Injection(current=current):
-                _check_array(f"{drive.phase} phase: nudging currents", current, outputs)
-            case Clamp(volts=volts):
-                _check_array(f"{drive.phase} phase: clamped voltages", volts, outputs)
-        if drive.adjoint and drive.about is None:
-            raise ChipError(f"{drive.phase} phase: an adjoint drive needs an operating point; give 'about'")
-        if drive.about is not None:
-            _check_array(f"{drive.phase} phase: operating point", drive.about.all_nodes, (batch, len(circuit.nodes)))
+        _check_drive(circuit, capabilities, drive, batch)
+
+
+def _check_drive(circuit: Circuit, capabilities: Capabilities, drive: Drive, batch: int) -> None:
+    phase, outputs = f"{drive.phase} phase", (batch, len(circuit.outputs))
+    if drive.about is not None:
+        _check_array(f"{phase}: operating point", drive.about.all_nodes, (batch, len(circuit.nodes)))
+    elif drive.adjoint:
+        raise ChipError(f"{phase}: an adjoint drive needs an operating point; give 'about'")
+    nudges = set[type[Nudge]]() if drive.nudge is None else {type(drive.nudge)}
+    asked = Needs(nudges, small_signal=drive.about is not None, adjoint=drive.adjoint)
+    if lacking := capabilities.lacking(asked):
+        raise ChipError(f"{phase}: the chip has no {' and no '.join(lacking)}")
+    _check_array(f"{phase}: inputs", drive.inputs, (batch, circuit.channels))
+    match drive.nudge:
+        case Spring(beta, targets):
+            _check_array(f"{phase}: targets", targets, outputs)
+            if not np.isfinite(beta):
+                raise ChipError(f"{phase}: β = {beta} S is not finite")
+        case Injection(current):
+            _check_array(f"{phase}: nudging currents", current, outputs)
+        case Clamp(volts):
+            _check_array(f"{phase}: clamped voltages", volts, outputs)
 
 
 def refuse_unstable(drives: Sequence[Drive], own: Callable[[], float]) -> None:

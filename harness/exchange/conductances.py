@@ -25,7 +25,8 @@ from harness.files.delimited import read_delimited
 from harness.files.reading import TABLE_LIMIT, Arrays, read_arrays, read_bytes
 from harness.files.writing import write_atomic
 from harness.measurement import Array, Conductances
-from harness.training.runs import Run, Start, npz
+from harness.training.position import npz
+from harness.training.runs import Run, Start
 from harness.units import parse, show, unit_of_heading
 from harness.wording import counted, did_you_mean, listed
 

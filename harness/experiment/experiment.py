@@ -28,15 +28,17 @@ from harness.experiment.update import build_update
 from harness.files.reading import read_text
 from harness.files.writing import write_atomic
 from harness.learning.costs import Cost
+from harness.learning.rules.base import LearningRule
 from harness.learning.updates.updates import UpdateRule
 from harness.netlist.decks.full import export_text
 from harness.netlist.tolerances import Tolerances
 from harness.processes.memory import Part, refuse
 from harness.training import controller, parts
-from harness.training.controller import EpochDone, LearningRule, Plan, StepDone
+from harness.training.controller import EpochDone, Plan, StepDone
+from harness.training.position import Position
 from harness.training.predictions import predictions
 from harness.training.results import figures, finish
-from harness.training.runs import Position, Run, Start
+from harness.training.runs import Run, Start
 
 _PARTS = ("data", "circuit", "cost", "rule", "update")
 """Parts that may be of one's own."""

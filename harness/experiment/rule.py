@@ -23,8 +23,8 @@ from harness.learning import (
     Variant,
 )
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
+from harness.learning.rules.base import LearningRule
 from harness.measurement import Access, Batch
-from harness.training.controller import LearningRule
 from harness.validation import Flag, MismatchError, Positive, Section, Siemens, Volts, Whole
 
 USUAL = "equilibrium-propagation"

@@ -14,7 +14,8 @@ from harness.datasets import Split
 from harness.files.writing import write_atomic
 from harness.measurement import Array, Drive, Index
 from harness.pictures.style import as_bytes, own_style
-from harness.training.runs import EpochRow, Run, StepRow
+from harness.training.runs import Run
+from harness.training.tables import EpochRow, StepRow
 from harness.wording import counted
 
 _SMOOTHED = 25  # batches in the running mean of the loss

@@ -17,7 +17,8 @@ from harness.measurement import Batch
 from harness.report.inventory import CellCount, cell_count
 from harness.report.survey import Survey, survey
 from harness.studies.transient import SettlingResult
-from harness.training.runs import EpochRow, Run, StepRow
+from harness.training.runs import Run
+from harness.training.tables import EpochRow, StepRow
 from harness.units import show
 from harness.validation import Section, Unit
 from harness.wording import counted

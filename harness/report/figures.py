@@ -18,7 +18,7 @@ from harness.report.inventory import span
 from harness.report.survey import Lines, NodeGroup, Survey
 from harness.report.svg import FAINT, INK, SERIES, inlined
 from harness.studies.transient import SettlingResult
-from harness.training.runs import EpochRow, StepRow
+from harness.training.tables import EpochRow, StepRow
 from harness.units import show
 
 _SIZE = (5.8, 3.4)  # inches at 72 points: as wide as a column of the page

@@ -19,12 +19,12 @@ from harness.circuit.circuit import Circuit
 from harness.circuit.scaling import is_reciprocal
 from harness.errors import ChipError, CircuitError
 from harness.learning import CoupledLearning, EquilibriumPropagation, Nudging, Variant
+from harness.learning.rules.base import LearningRule
 from harness.learning.rules.cells import Cells
 from harness.learning.rules.generalized import NudgedReadings
 from harness.measurement import Array, Batch, Conductances, Drive, Index, Injection
 from harness.netlist.tolerances import Tolerances
 from harness.studies.check import finite_differences
-from harness.training.controller import LearningRule
 from harness.units import show
 
 _PRECISE = 1e-11  # V: Newton tolerance of the nodal chips

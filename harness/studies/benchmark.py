@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.chip.base import Chip
+from harness.chip.metering import simulator_seconds_of
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.ngspice.session import open_session
 from harness.chip.nodal.chip import NodalChip
@@ -151,10 +152,10 @@ def training_speed(experiment: Experiment, chip: Chip, seconds: float) -> Speed:
     """Time training steps from the chip's conductances on, for at least `seconds`; the median step counts."""
     steps = _training(experiment, chip)
     _run(steps, _WARM_UP, seconds)
-    simulated, spent = chip.simulator_seconds or 0.0, [next(steps)]
+    simulated, spent = simulator_seconds_of(chip) or 0.0, [next(steps)]
     while sum(spent) < seconds:
         spent.append(next(steps))
-    share = ((chip.simulator_seconds or 0.0) - simulated) / sum(spent)
+    share = ((simulator_seconds_of(chip) or 0.0) - simulated) / sum(spent)
     return Speed(min(experiment.plan.batch, len(experiment.data.train)) / float(np.median(spent)), share)
 
 

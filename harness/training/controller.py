@@ -3,40 +3,26 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
 
 import numpy as np
 
-from harness.chip.base import Chip, Ledger
+from harness.chip.base import Chip
+from harness.chip.metering import Ledger, ledger_of, set_step_key, simulator_seconds_of
 from harness.datasets import Samples, Split
+from harness.errors import ExperimentError
 from harness.learning.costs import Cost
+from harness.learning.rules.base import LearningRule, R, refuse_unfit
 from harness.learning.updates.updates import Schedule, UpdateRule, UpdateState
-from harness.measurement import Array, Batch, Conductances, Drive, Reading
+from harness.measurement import Array, Batch, Conductances, Drive
 from harness.training import parts
-from harness.training.runs import LEDGER, EpochRow, Position, Run, StepRow
+from harness.training.position import Position
+from harness.training.runs import Run
+from harness.training.tables import EpochRow, StepRow
 
 EVALUATION_BATCH = 256
 CHECKPOINT_SECONDS = 10.0
 _SAVING_SHARE = 30  # epochs of milliseconds are not all saved: a checkpoint takes at most a thirtieth of the time
 _ORDER, _STEP = 0, 1  # streams of random numbers: one for the order of an epoch, one for each step of it
-
-
-class Readings(Protocol):
-    """What every rule reads, whatever else it does."""
-
-    @property
-    def free(self) -> Reading:
-        """The free phase, before the update."""
-
-
-class LearningRule(Protocol):
-    """How a batch becomes a gradient; it asks the chip through drives only and keeps no state."""
-
-    def measure(self, chip: Chip, batch: Batch, rng: np.random.Generator) -> Any:
-        """Whatever the rule asks of the chip for one batch: `Readings` of a kind of its own."""
-
-    def gradient(self, readings: Any) -> Conductances:
-        """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +75,7 @@ class EpochDone:
 
 def train_step(
     chip: Chip,
-    rule: LearningRule,
+    rule: LearningRule[R],
     update: UpdateRule,
     cost: Cost,
     state: UpdateState,
@@ -97,7 +83,7 @@ def train_step(
     rng: np.random.Generator,
 ) -> tuple[UpdateState, StepRecord]:
     """Learn one batch."""
-    readings: Readings = rule.measure(chip, batch, rng)
+    readings = rule.measure(chip, batch, rng)
     gradient = rule.gradient(readings)
     wanted, state = update.step(gradient, state)
     written = chip.adjust(wanted)
@@ -108,32 +94,36 @@ def train_step(
 
 def evaluate(chip: Chip, cost: Cost, samples: Samples) -> Evaluation:
     """Free phases of every sample, without learning; noise is that of no step, the same at every evaluation."""
-    chip.set_step_key(())
-    starts = range(0, len(samples), EVALUATION_BATCH)
-    batches = (samples.batch(slice(start, start + EVALUATION_BATCH)) for start in starts)
+    set_step_key(chip, ())
+    size = min(EVALUATION_BATCH, chip.capabilities.largest_batch or EVALUATION_BATCH)
+    batches = (samples.batch(slice(start, start + size)) for start in range(0, len(samples), size))
     outputs = np.concatenate([chip.measure([Drive(batch.inputs)])[0].outputs for batch in batches])
     loss = float(cost.values(outputs, samples.targets).mean())
     return Evaluation(loss, cost.score(outputs, samples.targets), outputs)
 
 
 def training(
-    chip: Chip, rule: LearningRule, update: UpdateRule, cost: Cost, data: Split, plan: Plan, start: Position
+    chip: Chip, rule: LearningRule[R], update: UpdateRule, cost: Cost, data: Split, plan: Plan, start: Position
 ) -> Iterator[StepDone | EpochDone]:
     """Train from a position to the plan's end; every event carries the position that a later process can start from.
 
     Each sample is visited once an epoch; the order of epoch e and the random numbers of each step depend on the seed,
     e and the step alone.
+
+    Raises:
+        ExperimentError: the rule or the batches ask for more than the chip can do.
     """
+    refuse_beyond(chip, rule, plan)
     chip.program(start.conductances)
     position = start
     batches = -(-len(data.train) // plan.batch)
     for epoch in range(start.epoch, plan.epochs):
         order = np.random.default_rng([plan.seed, _ORDER, epoch]).permutation(len(data.train))
         for step in range(position.step, batches):
-            began, simulated, asked = time.perf_counter(), chip.simulator_seconds, chip.ledger
+            began, simulated, asked = time.perf_counter(), simulator_seconds_of(chip), ledger_of(chip)
             batch = data.train.batch(order[step * plan.batch : (step + 1) * plan.batch])
             rng = np.random.default_rng([plan.seed, _STEP, epoch, step])
-            chip.set_step_key([epoch, step])
+            set_step_key(chip, [epoch, step])
             scaled = update.scaled(plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs))
             state, record = train_step(chip, rule, scaled, cost, position.update, batch, rng)
             position = Position(
@@ -144,22 +134,22 @@ def training(
                 position.loss + record.loss * len(batch),
                 position.right + record.accuracy * len(batch),
                 position.seconds + time.perf_counter() - began,
-                position.simulator_seconds + (chip.simulator_seconds or 0.0) - (simulated or 0.0),
-                **_asked(position, chip.ledger - asked),
+                position.simulator_seconds + (simulator_seconds_of(chip) or 0.0) - (simulated or 0.0),
+                position.ledger + _since(chip, asked),
             )
             yield StepDone(position, _step_row(position, record))
-        began, asked = time.perf_counter(), chip.ledger
+        began, asked = time.perf_counter(), ledger_of(chip)
         test = evaluate(chip, cost, data.test)
-        spent, again = time.perf_counter() - began, (chip.ledger - asked).sparse_sweeps
-        position = replace(position, sparse_sweeps=position.sparse_sweeps + again)
-        row = _epoch_row(position, len(data.train), test, spent, simulated=chip.simulator_seconds is not None)
+        spent, again = time.perf_counter() - began, _since(chip, asked).sparse_sweeps
+        position = replace(position, ledger=position.ledger + Ledger(sparse_sweeps=again))
+        row = _epoch_row(position, len(data.train), test, spent, chip)
         position = Position(position.conductances, position.update, epoch + 1)
         yield EpochDone(position, row)
 
 
 def train(
     chip: Chip,
-    rule: LearningRule,
+    rule: LearningRule[R],
     update: UpdateRule,
     cost: Cost,
     data: Split,
@@ -186,8 +176,10 @@ def train(
 
     Raises:
         ChipError: the chip failed; the run keeps its last checkpoint.
+        ExperimentError: the rule or the batches ask for more than the chip can do.
         RunError: the run was trained with another chip, rule, update, cost or plan, or on other data.
     """
+    refuse_beyond(chip, rule, plan)
     given = {"rule": rule, "update": update, "cost": cost, "plan": plan}
     described = {name: parts.described(part) for name, part in given.items()}
     parts.claim(run, {**described, "chip": parts.described_chip(chip), "data": data.sha256()})
@@ -212,9 +204,24 @@ def train(
     return True
 
 
-def _asked(position: Position, ledger: Ledger) -> dict[str, Any]:
-    """The epoch's ledger so far with a step's added."""
-    return {name: getattr(position, name) + value for name, value in vars(ledger).items()}
+def refuse_beyond(chip: Chip, rule: LearningRule[R], plan: Plan) -> None:
+    """Refuse a rule, or batches, that ask for more than a chip can do.
+
+    Raises:
+        ExperimentError: says what the chip lacks, and which rules it can serve.
+    """
+    refuse_unfit(type(rule).__qualname__, rule.needs, chip.capabilities, type(chip).__qualname__)
+    most = chip.capabilities.largest_batch
+    if most is not None and plan.batch > most:
+        raise ExperimentError(
+            f"training.batch: {plan.batch} samples at once, and the chip takes at most {most}; lower it"
+        )
+
+
+def _since(chip: Chip, before: Ledger | None) -> Ledger:
+    """What was asked of a chip since its ledger was so; nothing where it has none."""
+    now = ledger_of(chip)
+    return Ledger() if now is None or before is None else now - before
 
 
 def _step_row(position: Position, record: StepRecord) -> StepRow:
@@ -229,7 +236,8 @@ def _step_row(position: Position, record: StepRecord) -> StepRow:
     )
 
 
-def _epoch_row(position: Position, samples: int, test: Evaluation, evaluating: float, *, simulated: bool) -> EpochRow:
+def _epoch_row(position: Position, samples: int, test: Evaluation, evaluating: float, chip: Chip) -> EpochRow:
+    simulated, counted = simulator_seconds_of(chip) is not None, ledger_of(chip) is not None
     return EpochRow(
         epoch=position.epoch + 1,
         train_loss=position.loss / samples,
@@ -240,5 +248,5 @@ def _epoch_row(position: Position, samples: int, test: Evaluation, evaluating: f
         evaluation_seconds=evaluating,
         samples_per_second=samples / position.seconds,
         ngspice_share=position.simulator_seconds / position.seconds if simulated else None,
-        **{name: getattr(position, name) for name in LEDGER},
+        ledger=position.ledger if counted else None,
     )

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.chip.base import Chip
+from harness.chip.metering import ledger_of
 from harness.datasets import Split
 from harness.learning.costs import Cost
 from harness.training.controller import Evaluation, evaluate
 from harness.training.predictions import value_errors
-from harness.training.runs import LEDGER, Run
+from harness.training.runs import Run
+from harness.training.tables import total
 
 SHOWN = 10_000
 """Training rows that a finished run is evaluated on, at most: more would take minutes and tell nothing new."""
@@ -22,7 +24,8 @@ def figures(chip: Chip, cost: Cost, data: Split) -> tuple[dict[str, Evaluation],
         ChipError: the chip failed.
     """
     found = {part: evaluate(chip, cost, samples) for part, samples in data.parts.items()}
-    shown: dict[str, Any] = {"sparse_sweeps": chip.ledger.sparse_sweeps}
+    ledger = ledger_of(chip)
+    shown: dict[str, Any] = {} if ledger is None else {"sparse_sweeps": ledger.sparse_sweeps}
     for part, one in found.items():
         shown |= {f"{part}_accuracy": one.accuracy, f"{part}_loss": one.loss, f"{part}_samples": len(one.outputs)}
     return found, shown | value_errors(data, found)
@@ -66,5 +69,5 @@ def _reached(run: Run, data: Split, train: Evaluation, evaluating: float) -> dic
         "training_seconds": seconds,
         "train_samples_per_second": len(data.train) * len(epochs) / seconds,
         "ngspice_share": sum(shares) / seconds if shares else None,
-        **{name: sum(getattr(row, name) for row in epochs) for name in LEDGER},
+        **({} if (ledger := total(epochs)) is None else vars(ledger)),
     }

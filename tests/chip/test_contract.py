@@ -1,101 +1,129 @@
-"""What every chip promises, whatever it is made of."""
+"""What every chip promises, whatever it is made of: `harness.testing` over every kind."""
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
+from harness.chip.base import Chip
 from harness.chip.imperfect.made import VariedChip
-from harness.chip.ngspice.chip import FullBatchChip
+from harness.chip.imperfect.pins import ImperfectChip, PinErrors
+from harness.chip.imperfect.programming import Mode, ProgrammedChip, Programming
+from harness.chip.ngspice.chip import FullBatchChip, FullNetlistChip, NgspiceChip
+from harness.chip.ngspice.pool import WorkerPool
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.circuit import Circuit
 from harness.circuit.variation.lines import LineResistance
 from harness.circuit.variation.variation import ConductanceSpread, Variation
+from harness.devices.pulses import SoftBounds
+from harness.devices.writing import Device
 from harness.errors import ChipError, CircuitError
-from harness.measurement import Drive, Injection, Spring
+from harness.measurement import Access, Drive, Injection, Spring
+from harness.netlist.tolerances import Tolerances
+from harness.testing import CHIP_CHECKS, check_chip
+from harness.testing.chips import MakeChip as MakeAny
 from tests.conftest import SOLVERS, MakeChip, kendall, random_batch, scellier
 
-CIRCUITS = [pytest.param(kendall([4]), id="kendall"), pytest.param(scellier([4, 3]), id="scellier")]
+CIRCUITS = {"kendall": kendall([4]), "scellier": scellier([4, 3])}
+PINS = PinErrors(dac_bits=8, dac_range=2, adc_bits=12, adc_range=8, read_noise=1e-4, levels=64, programming_noise=0.01)
 
 
-def varied_chip(circuit: Circuit) -> VariedChip:
+def varied(circuit: Circuit) -> VariedChip:
     """A chip whose cells differ from the drawn ones, at the ends of resistive lines."""
     variation = Variation(spread=ConductanceSpread(0.1), lines=LineResistance(1e-3, 2e-3))
     return VariedChip(circuit, variation, 0, NodalChip)
+
+
+def imperfect(circuit: Circuit) -> ImperfectChip:
+    """A chip behind converters, with noise and cells of few levels."""
+    return ImperfectChip(NodalChip(circuit), PINS, seed=0)
+
+
+def programmed(circuit: Circuit) -> ProgrammedChip:
+    """A chip that is written by pulses of devices that scatter."""
+    device = Device("soft-bounds", SoftBounds(0, 1, 0.02, 0.02), cycle_to_cycle=0.01)
+    return ProgrammedChip(varied(circuit), Programming(device, Mode.VERIFY), seed=0)
+
+
+def outputs_only(circuit: Circuit) -> ImperfectChip:
+    return ImperfectChip(NodalChip(circuit, access=Access.OUTPUTS), PINS, seed=0)
+
+
+KINDS: dict[str, Callable[[Circuit], Chip]] = {
+    "nodal": NodalChip,
+    "unreduced": UnreducedNodalChip,
+    "outputs-only": outputs_only,
+    "varied": varied,
+    "imperfect": imperfect,
+    "programmed": programmed,
+}
+IN_NGSPICE: dict[str, Callable[[Circuit], Chip]] = {
+    "ngspice": NgspiceChip,
+    "full-netlist": FullNetlistChip,
+    "full-batch": FullBatchChip,
+}
+EVERY_KIND = [
+    *(pytest.param(make, id=name) for name, make in KINDS.items()),
+    *(pytest.param(make, id=name, marks=pytest.mark.ngspice) for name, make in IN_NGSPICE.items()),
+]
+
+
+@pytest.mark.parametrize("check", CHIP_CHECKS)
+@pytest.mark.parametrize("circuit", CIRCUITS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_every_kind_of_chip_keeps_what_chips_promise(
+    kind: Callable[[Circuit], Chip], circuit: str, check: Callable[[MakeAny], None]
+) -> None:
+    check(lambda: kind(CIRCUITS[circuit]))
+
+
+# --- workers
+
+
+class Lent(WorkerPool):
+    """Workers that a chip does not end."""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Lent]:
+    lent = Lent(Tolerances(), 2)
+    yield lent
+    WorkerPool.close(lent)
+
+
+@pytest.mark.ngspice
+def test_a_chip_of_many_workers_keeps_what_chips_promise(workers: Lent) -> None:
+    check_chip(lambda: NgspiceChip(CIRCUITS["kendall"], simulators=workers, chunk=2))
+
+
+# --- what chips of a circuit promise besides
 
 
 @pytest.fixture(
     params=[
         *SOLVERS,
         pytest.param(UnreducedNodalChip, id="unreduced"),
-        pytest.param(FullBatchChip, id="full-sweep", marks=pytest.mark.ngspice),
-        pytest.param(varied_chip, id="varied"),
+        pytest.param(FullBatchChip, id="full-batch", marks=pytest.mark.ngspice),
+        pytest.param(varied, id="varied"),
     ]
 )
 def make_chip(request: pytest.FixtureRequest) -> MakeChip:
-    """Every kind of chip, by a function from circuit to chip."""
+    """Every kind that writes exactly, by a function from circuit to chip."""
     return request.param
 
 
-def drives_of(circuit: Circuit, samples: int = 3) -> list[Drive]:
-    batch = random_batch(circuit, samples)
-    return [
-        Drive(batch.inputs),
-        Drive(batch.inputs, Spring(0.05, batch.targets), "nudged +β"),
-        Drive(batch.inputs, Spring(-0.01, batch.targets), "nudged −β"),
-        Drive(batch.inputs, Injection(0.02 * batch.targets), "injected"),
-    ]
-
-
-@pytest.mark.parametrize("circuit", CIRCUITS)
-def test_outputs_are_drops_between_the_read_nodes(make_chip: MakeChip, circuit: Circuit) -> None:
-    for reading in make_chip(circuit).measure(drives_of(circuit)):
-        nodes = dict(zip(circuit.nodes, reading.nodes.T, strict=True)) | {"0": np.zeros(3)}
-        drops = np.column_stack([nodes[o.plus] - nodes[o.minus] for o in circuit.outputs])
-        np.testing.assert_allclose(reading.outputs, drops, atol=1e-15)
-
-
-@pytest.mark.parametrize("circuit", CIRCUITS)
+@pytest.mark.parametrize("circuit", CIRCUITS.values(), ids=CIRCUITS)
 def test_input_pins_hold_the_gained_inputs(make_chip: MakeChip, circuit: Circuit) -> None:
-    drive = drives_of(circuit)[0]
+    drive = Drive(random_batch(circuit).inputs)
     (reading,) = make_chip(circuit).measure([drive])
     gain = 1.0 if circuit.name == "layered" else 3.0
     for sign, suffix in ((1, "p"), (-1, "n")):
         pins = [circuit.node_index[f"x{i}{suffix}"] for i in range(circuit.channels)]
         np.testing.assert_allclose(reading.nodes[:, pins], sign * gain * drive.inputs, rtol=1e-12)
-
-
-@pytest.mark.parametrize("circuit", CIRCUITS)
-def test_a_batch_gives_what_its_samples_give_one_by_one(make_chip: MakeChip, circuit: Circuit) -> None:
-    chip = make_chip(circuit)
-    together = chip.measure(drives_of(circuit))
-    for sample in range(3):
-        row = slice(sample, sample + 1)
-        for whole, drive in zip(together, drives_of(circuit), strict=True):
-            nudge = drive.nudge
-            if isinstance(nudge, Spring):
-                nudge = Spring(nudge.conductance, nudge.targets[row])
-            elif isinstance(nudge, Injection):
-                nudge = Injection(nudge.current[row])
-            (alone,) = chip.measure([Drive(drive.inputs[row], nudge, drive.phase)])
-            np.testing.assert_allclose(alone.nodes, whole.nodes[row], atol=5e-6)
-
-
-@pytest.mark.parametrize("circuit", CIRCUITS)
-def test_measuring_twice_gives_the_same_bits_and_changes_no_conductance(make_chip: MakeChip, circuit: Circuit) -> None:
-    chip = make_chip(circuit)
-    first, second = chip.measure(drives_of(circuit)), chip.measure(drives_of(circuit))
-    for a, b in zip(first, second, strict=True):
-        assert a.nodes.tobytes() == b.nodes.tobytes()
-    for programmed, initial in zip(chip.conductances, circuit.conductances, strict=True):
-        np.testing.assert_array_equal(programmed, initial)
-
-
-def test_a_spring_pulls_the_outputs_towards_their_targets_and_a_negative_one_pushes(make_chip: MakeChip) -> None:
-    circuit = kendall([4])
-    batch = random_batch(circuit)
-    free, *nudged = make_chip(circuit).measure(drives_of(circuit)[:3])
-    distance = np.abs(free.outputs - batch.targets).sum()
-    assert np.abs(nudged[0].outputs - batch.targets).sum() < distance < np.abs(nudged[1].outputs - batch.targets).sum()
 
 
 def test_adjust_clips_to_the_range_and_says_what_was_written(make_chip: MakeChip) -> None:
@@ -142,10 +170,3 @@ def test_a_change_that_is_not_finite_is_refused(make_chip: MakeChip) -> None:
     changes = [np.full(g.shape, np.nan) for g in chip.conductances]
     with pytest.raises(ChipError, match="crossbar w1: a wanted change is not finite"):
         chip.adjust(changes)
-
-
-def test_an_empty_batch_gives_empty_readings(make_chip: MakeChip) -> None:
-    circuit = kendall([4])
-    (reading,) = make_chip(circuit).measure([Drive(np.zeros((0, 3)))])
-    assert reading.outputs.shape == (0, 2)
-    assert reading.nodes.shape == (0, len(circuit.nodes))

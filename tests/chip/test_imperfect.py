@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.chip.base import stream
 from harness.chip.imperfect.pins import ImperfectChip, PinErrors
+from harness.chip.metering import stream
 from harness.chip.nodal.chip import NodalChip
 from harness.errors import ChipError
 from harness.experiment.experiment import Experiment

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.chip.base import Ledger
 from harness.chip.imperfect.made import VariedChip
 from harness.chip.imperfect.programming import Mode, ProgrammedChip, Programming
+from harness.chip.metering import Ledger
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, equilibrium_network, rectified_cascade
 from harness.circuit.pairs import differential_pairs

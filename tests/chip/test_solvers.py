@@ -19,7 +19,7 @@ from harness.experiment.experiment import Experiment
 from harness.measurement import Drive
 from harness.studies.check import TIGHT
 from harness.training.controller import EpochDone, training
-from harness.training.runs import Position
+from harness.training.position import Position
 from tests.chip.test_nonlinear_cells import LINES, apart, nonlinear, phases
 from tests.conftest import kendall, random_batch
 
@@ -141,7 +141,8 @@ def test_a_run_counts_the_sweeps_that_were_done_again() -> None:
         events = list(training(*parts, start))
         asked = chip.ledger.sparse_sweeps
     assert isinstance(events[-1], EpochDone)
-    assert events[-1].row.sparse_sweeps == asked > len(events) - 1  # the evaluation's too
+    assert events[-1].row.ledger is not None
+    assert events[-1].row.ledger.sparse_sweeps == asked > len(events) - 1  # the evaluation's too
 
 
 @pytest.mark.usefixtures("poor")

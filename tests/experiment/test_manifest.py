@@ -19,7 +19,7 @@ from harness.experiment.runs.warm_start import warm_start
 from harness.learning import GeneralizedEquilibriumPropagation, SquaredError
 from harness.measurement import Injection
 from harness.training.controller import Plan, train
-from harness.training.runs import npz
+from harness.training.position import npz
 
 TOML = """
 name = "small"

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.chip.base import Ledger
 from harness.chip.imperfect.pins import ImperfectChip, PinErrors
+from harness.chip.metering import Ledger
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Crossbar, Diode, Edges, InputSource, Output, Resistor, VoltageSource

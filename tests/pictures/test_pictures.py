@@ -20,7 +20,7 @@ from harness.pictures.runs import draw_training
 from harness.pictures.style import as_bytes, literal, own_style
 from harness.pictures.sweeps import draw_sweep
 from harness.report import figures
-from harness.training.runs import EpochRow, StepRow
+from harness.training.tables import EpochRow, StepRow
 
 SHORT = ["--chip", "nodal", "--set", "training.epochs=1"]
 PNG = b"\x89PNG"

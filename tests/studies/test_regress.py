@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import Experiment
+from harness.chip.metering import ENTRIES
 from harness.cli.main import main
 from harness.errors import ChipError, ExperimentError
 from harness.studies.regress.bands import Band, shown
@@ -26,7 +27,7 @@ from harness.studies.regress.quantities import QUANTITIES, Measurement, Preparat
 from harness.studies.regress.running import _in_processes, _Task, measure
 from harness.studies.regress.suite import Suite
 from harness.studies.regress.verdicts import Found, judge
-from harness.training.runs import LEDGER, Run
+from harness.training.runs import Run
 from tests.cli.test_cli import harness
 
 QUICK = ["chip.kind=nodal", "training.epochs=5"]
@@ -228,7 +229,7 @@ def test_identity_holds_what_decides_values_and_no_path(tmp_path: Path) -> None:
 
 def test_trained_quantities_are_those_of_a_run(tmp_path: Path) -> None:
     settings = settings_of("iris", "imperfect.read_noise=1 mV", "training.batch=35", "chip.settling_time=1 us")
-    names = ("test_accuracy", "train_accuracy", "test_loss", *LEDGER)
+    names = ("test_accuracy", "train_accuracy", "test_loss", *ENTRIES)
     subject = Experiment(settings)
     reached = subject.train(subject.create_run(tmp_path / "run"))
     assert reached is not None
@@ -298,7 +299,7 @@ def test_a_quantity_without_a_finite_value_is_an_error(monkeypatch: pytest.Monke
 
 
 def test_every_column_of_the_ledger_is_a_quantity() -> None:
-    assert set(LEDGER) <= set(QUANTITIES)
+    assert set(ENTRIES) <= set(QUANTITIES)
     assert QUANTITIES["energy"].unit == "J"
     assert QUANTITIES["phases"].unit == ""
 

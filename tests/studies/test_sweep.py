@@ -158,7 +158,7 @@ def test_a_point_that_fails_stops_no_other(tmp_path: Path) -> None:
     assert [row["network.hidden"] for row in rows] == ["[4]", "[5, 5]"] * 2
     assert [row["test_accuracy"] is None for row in rows] == [True, True, False, False]
     assert [row["phases"] for row in rows] == [None, None, 36, 36]
-    assert "access to its outputs only" in rows[0]["error"]
+    assert "needs voltages of nodes" in rows[0]["error"]
     assert (
         "2 of 4 points failed, see results.csv; try again with: harness sweep --resume runs/xor-sweep" in shown.stderr
     )

@@ -14,11 +14,14 @@ import pandas as pd
 import pytest
 
 from harness import Experiment, Run
+from harness.chip.metering import ENTRIES, Ledger
 from harness.errors import RunError
 from harness.files.writing import write_atomic
 from harness.learning.updates.updates import UpdateState
 from harness.training.controller import EpochDone, StepDone
-from harness.training.runs import LEDGER, EpochRow, Position, StepRow, fresh_path, npz
+from harness.training.position import Position, npz
+from harness.training.runs import fresh_path
+from harness.training.tables import EpochRow, StepRow
 
 ROWS = [StepRow(1, 1, 0.5, 1.0, 1e-6, 1e-7), StepRow(2, 1, 0.4, 1.0, 1e-6, 1e-7), StepRow(2, 2, 0.3, 1.0, 1e-6, 1e-7)]
 SHORT = ["chip.kind=nodal", "training.epochs=3", "training.batch=25"]
@@ -202,17 +205,17 @@ def test_a_position_survives_the_round_trip(tmp_path: Path) -> None:
 
 def test_a_checkpoint_from_before_the_ledger_is_read_with_zeros(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", "", {})
-    before = Position((np.ones((2, 2)),), UpdateState(), 1, 2, phases=7, energy=1.5)
-    run.save(before, ROWS, [EpochRow(1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, None, phases=7)])
+    before = Position((np.ones((2, 2)),), UpdateState(), 1, 2, ledger=Ledger(phases=7, energy=1.5))
+    run.save(before, ROWS, [EpochRow(1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, None, Ledger(phases=7))])
     file = run.path / "checkpoint.npz"
     with np.load(file) as saved:
-        write_atomic(file, npz({name: saved[name] for name in saved.files if name not in LEDGER}))
+        write_atomic(file, npz({name: saved[name] for name in saved.files if name not in ENTRIES}))
     table = pd.read_csv(run.path / "epochs.csv").drop(columns=["phases settled", "energy dissipated (J)"])
     table.to_csv(run.path / "epochs.csv", index=False)
     after = run.position()
     assert after is not None
-    assert (after.epoch, after.step, after.phases, after.energy) == (1, 2, 0, 0.0)
-    assert run.tables()[1][0].phases == 0
+    assert (after.epoch, after.step, after.ledger) == (1, 2, Ledger())
+    assert run.tables()[1][0].ledger == Ledger()
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

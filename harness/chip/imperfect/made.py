@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from typing_extensions import override
 
-from harness.chip.base import Chip, Ledger, SimulatedChip
+from harness.chip.base import Chip, SimulatedChip
+from harness.chip.metering import Ledger, ledger_of, set_step_key, simulator_seconds_of
 from harness.circuit import Circuit
 from harness.circuit.variation.variation import Variation, effective, faults_of, faulty, vary
 from harness.errors import ChipError
@@ -41,16 +43,17 @@ class VariedChip(SimulatedChip):
         *,
         access: Access = Access.NODES,
     ) -> None:
-        super().__init__(circuit, access=access)
+        super().__init__(circuit)
         sound = vary(circuit, variation.without_faults, seed)
         self._cell_factor = variation.temperature.cell_factor
         self._faults = faults_of(circuit, variation, seed)
         made = faulty(sound, faults_of(sound, variation, seed))
         self._shapes = [array.shape for array in made.arrays]
         self._chip = make(made.with_conductances(self._real))
+        self.capabilities = self._chip.capabilities.read_at(access)
         index = self._chip.circuit.node_index
         self._drawn = np.array([index[node] for node in circuit.nodes], dtype=np.intp)
-        self._settled: list[tuple[Array, Reading]] = []
+        self._settled: list[tuple[Array | None, Reading]] = []
 
     @property
     def made(self) -> Circuit:
@@ -58,17 +61,21 @@ class VariedChip(SimulatedChip):
         return self._chip.circuit
 
     @property
-    def simulator_seconds(self) -> float | None:  # noqa: D102
-        return self._chip.simulator_seconds
+    @override
+    def simulator_seconds(self) -> float | None:
+        return simulator_seconds_of(self._chip)
 
-    def set_step_key(self, numbers: Sequence[int]) -> None:  # noqa: D102
-        self._chip.set_step_key(numbers)
+    def set_step_key(self, numbers: Sequence[int]) -> None:
+        """Tell the chip inside, in which something may be random."""
+        set_step_key(self._chip, numbers)
 
+    @override
     def program(self, conductances: Sequence[Array]) -> None:
         """See `Chip.program`; faulty cells make of it what they can."""
         super().program(conductances)
         self._chip.program(self._real)
 
+    @override
     def adjust(self, wanted: Sequence[Array]) -> Conductances:
         """See `Chip.adjust`: changes of the programmed conductances, which a stuck cell keeps as they are."""
         movable = [np.where(fault.stuck, 0.0, change) for fault, change in zip(self._faults, wanted, strict=True)]
@@ -76,7 +83,8 @@ class VariedChip(SimulatedChip):
         self._chip.program(self._real)
         return written
 
-    def close(self) -> None:  # noqa: D102
+    @override
+    def close(self) -> None:
         self._chip.close()
 
     @property
@@ -85,10 +93,11 @@ class VariedChip(SimulatedChip):
         real = effective(self.conductances, self._faults)
         return tuple(self._cell_factor * g.reshape(shape) for g, shape in zip(real, self._shapes, strict=True))
 
+    @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         inside = self._chip.measure([self._about_inside(drive) for drive in drives])
-        shown = tuple(Reading(reading.outputs, reading.all_nodes[:, self._drawn]) for reading in inside)
-        self._settled = [(outer.all_nodes, inner) for outer, inner in zip(shown, inside, strict=True)]
+        shown = tuple(replace(r, volts=None if r.volts is None else r.volts[:, self._drawn]) for r in inside)
+        self._settled = [(outer.volts, inner) for outer, inner in zip(shown, inside, strict=True)]
         return shown
 
     def _about_inside(self, drive: Drive) -> Drive:
@@ -96,14 +105,15 @@ class VariedChip(SimulatedChip):
         if drive.about is None:
             return drive
         for nodes, reading in self._settled:
-            if nodes is drive.about.all_nodes:
+            if nodes is drive.about.volts:
                 return replace(drive, about=reading)
         raise ChipError(
             f"{drive.phase} phase: a chip with variation can only linearize about what it read last; "
             "measure the operating point again just before"
         )
 
+    @override
     def _asked(self, drives: Sequence[Drive], readings: Sequence[Reading]) -> Ledger:
         """Counted at the pins; the energy is that of the inner circuit."""
-        inside = self._chip.ledger.energy
-        return replace(super()._asked(drives, readings), energy=inside - self.ledger.energy)
+        inside = ledger_of(self._chip) or Ledger()
+        return replace(super()._asked(drives, readings), energy=inside.energy - self.ledger.energy)

@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from typing_extensions import override
 
-from harness.chip.base import Chip, Ledger, stream
-from harness.circuit import Circuit, TrainableArray
+from harness.chip.base import Chip
+from harness.chip.imperfect.wrapped import WrappedChip
+from harness.chip.metering import stream
+from harness.circuit import Circuit, InputSource, TrainableArray, check_bounds
+from harness.circuit.scaling import scaling_of
 from harness.errors import ChipError
-from harness.measurement import Array, Conductances, Drive, Reading
+from harness.measurement import Array, Capabilities, Conductances, Drive, Reading
 from harness.units import show
 
 _FIRST_STREAM = 100  # behind those of `harness.circuit.variation.variation`
@@ -73,7 +77,17 @@ class PinErrors:
         bits = self.dac_bits, self.adc_bits, self.levels
         return all(value is None for value in bits) and not any(getattr(self, name) for name in _STRENGTHS)
 
+    def uncertainty(self, circuit: Circuit) -> float:
+        """V by which two readings of the same hardly ever differ more, where voltages are of the order of a volt."""
+        gain = max((abs(e.gain) for e in circuit.elements if isinstance(e, InputSource)), default=1.0)
+        scale = np.abs(scaling_of(circuit).scale)
+        found = self.read_noise + gain * scale.max() / scale.min() * self.dac_noise + self.mismatch + self.drift
+        step = 0.0 if self.adc_bits is None else 2 * self.adc_range / (2**self.adc_bits - 1)
+        return float(_DEVIATIONS * found + step)
 
+
+_DEVIATIONS = 10
+"""Standard deviations between two draws that hardly ever are so far apart."""
 _STRENGTHS = {
     "dac_noise": "V",
     "read_noise": "V",
@@ -85,7 +99,7 @@ _STRENGTHS = {
 }
 
 
-class ImperfectChip:
+class ImperfectChip(WrappedChip):
     """A `Chip` behind imperfect pins.
 
     Args:
@@ -95,7 +109,8 @@ class ImperfectChip:
     """
 
     def __init__(self, chip: Chip, errors: PinErrors, *, seed: int) -> None:
-        self._chip, self._errors, self._seed = chip, errors, seed
+        super().__init__(chip)
+        self._errors, self._seed = errors, seed
         self._twin = self._fixed("mismatch")
         self._bias = self._fixed("bias")
         held = set(chip.circuit.held_nodes)
@@ -105,30 +120,26 @@ class ImperfectChip:
         self.program(chip.conductances)
 
     @property
-    def circuit(self) -> Circuit:  # noqa: D102 - said once, on the protocol
-        return self._chip.circuit
+    @override
+    def capabilities(self) -> Capabilities:
+        """Those of the chip inside, with what noise, converters and the twin add to the tolerance."""
+        inside = self._chip.capabilities
+        return replace(inside, tolerance=inside.tolerance + self._errors.uncertainty(self.circuit))
 
-    @property
-    def conductances(self) -> Conductances:  # noqa: D102
-        return self._chip.conductances
-
-    @property
-    def ledger(self) -> Ledger:  # noqa: D102
-        return self._chip.ledger
-
-    @property
-    def simulator_seconds(self) -> float | None:  # noqa: D102
-        return self._chip.simulator_seconds
-
-    def set_step_key(self, numbers: Sequence[int]) -> None:  # noqa: D102
-        self._chip.set_step_key(numbers)
+    @override
+    def set_step_key(self, numbers: Sequence[int]) -> None:
+        super().set_step_key(numbers)
         keys = enumerate(_STREAMS, start=_FIRST_STREAM)
         self._rng = {name: stream(self._seed, key, numbers) for key, name in keys}
 
+    @override
     def program(self, conductances: Sequence[Array]) -> None:
         """See `Chip.program`; values go to the nearest level."""
+        for array, values in zip(self.circuit.arrays, conductances, strict=True):
+            check_bounds(array, values)
         self._chip.program(tuple(self._levelled(k, g, "nearest") for k, g in enumerate(conductances)))
 
+    @override
     def adjust(self, wanted: Sequence[Array]) -> Conductances:
         """See `Chip.adjust`: what is written differs from what is wanted by bias, noise and levels."""
         errors, before = self._errors, self.conductances
@@ -145,8 +156,8 @@ class ImperfectChip:
             reached.append(self._levelled(k, asked, "random") - g)
         return self._chip.adjust(reached)
 
+    @override
     def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        """See `Chip.measure`."""
         driven = [self._driven(drive) for drive in drives]
         if (self._errors.mismatch or self._errors.drift) and any(drive.nudge is not None for drive in drives):
             settled = self._measured_in_twins(driven)
@@ -155,9 +166,6 @@ class ImperfectChip:
         shown = tuple(self._read(reading) for reading in settled)
         self._settled = list(zip(shown, settled, strict=True))
         return shown
-
-    def close(self) -> None:  # noqa: D102
-        self._chip.close()
 
     def _fixed(self, name: str) -> Conductances:
         """A standard normal number for each cell, the same for the chip's life (per device)."""
@@ -198,9 +206,10 @@ class ImperfectChip:
         errors = self._errors
         if errors.adc_bits is None and not errors.read_noise:
             return reading
-        nodes = reading.all_nodes.copy()
+        hidden = reading.volts is None  # noise of nodes is drawn all the same, so that access changes no output
+        nodes = np.zeros((len(reading.outputs), len(self.circuit.nodes))) if hidden else reading.all_nodes.copy()
         nodes[:, self._free] = self._seen(nodes[:, self._free])
-        return replace(reading, outputs=self._seen(reading.outputs), all_nodes=nodes)
+        return replace(reading, outputs=self._seen(reading.outputs), volts=None if hidden else nodes)
 
     def _seen(self, volts: Array) -> Array:
         errors, seen = self._errors, volts

@@ -22,14 +22,17 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
-from harness.chip.base import Chip, Ledger, check_changes, stream
-from harness.circuit import Circuit, TrainableArray
+from harness.chip.base import Chip, check_changes
+from harness.chip.imperfect.wrapped import WrappedChip
+from harness.chip.metering import Ledger, stream
+from harness.circuit import Circuit, TrainableArray, check_bounds
 from harness.circuit.pairs import differential_pairs
 from harness.devices.pulses import Spread
 from harness.devices.writing import Device, middle_steps, pulses_needed
 from harness.errors import ChipError
-from harness.measurement import Array, Conductances, Drive, Index, Reading
+from harness.measurement import Array, Conductances, Index
 from harness.units import show
 from harness.wording import counted
 
@@ -79,7 +82,7 @@ class Programming:
                 raise ChipError(f"programming: {name} {getattr(self.device, name):g} must lie in 0…10")
 
 
-class ProgrammedChip:
+class ProgrammedChip(WrappedChip):
     """A `Chip` that is written by pulses.
 
     Pulses, reads to verify and the energy of pulses go into its ledger. Devices differ as the seed says, and pulses
@@ -98,35 +101,32 @@ class ProgrammedChip:
         arrays = chip.circuit.arrays
         partners = differential_pairs(chip.circuit) if programming.pairs else [None] * len(arrays)
         devices = stream(seed, _DEVICES)
-        self._chip, self._seed, self._spent = chip, seed, Ledger()
+        super().__init__(chip)
+        self._seed, self._spent = seed, Ledger()
         self._cells = [_Cells(a, programming, p, devices) for a, p in zip(arrays, partners, strict=True)]
         self.set_step_key(())
         self.program(chip.conductances)
 
     @property
-    def circuit(self) -> Circuit:  # noqa: D102 - said once, on the protocol
-        return self._chip.circuit
+    @override
+    def ledger(self) -> Ledger | None:
+        """What the chip inside counts, and pulses; None where it counts nothing."""
+        inside = super().ledger
+        return None if inside is None else inside + self._spent
 
-    @property
-    def conductances(self) -> Conductances:  # noqa: D102
-        return self._chip.conductances
-
-    @property
-    def ledger(self) -> Ledger:  # noqa: D102
-        return self._chip.ledger + self._spent
-
-    @property
-    def simulator_seconds(self) -> float | None:  # noqa: D102
-        return self._chip.simulator_seconds
-
-    def set_step_key(self, numbers: Sequence[int]) -> None:  # noqa: D102
-        self._chip.set_step_key(numbers)
+    @override
+    def set_step_key(self, numbers: Sequence[int]) -> None:
+        super().set_step_key(numbers)
         self._cycles, self._rounding = (stream(self._seed, k, numbers) for k in (_CYCLES, _ROUNDING))
 
+    @override
     def program(self, conductances: Sequence[Array]) -> None:
         """See `Chip.program`; careful writing, exact and clipped to the devices' range, which the ledger leaves out."""
+        for array, values in zip(self.circuit.arrays, conductances, strict=True):
+            check_bounds(array, values)
         self._chip.program(tuple(cells.held(g) for cells, g in zip(self._cells, conductances, strict=True)))
 
+    @override
     def adjust(self, wanted: Sequence[Array]) -> Conductances:
         """See `Chip.adjust`; by pulses."""
         check_changes(self.circuit, wanted)
@@ -141,12 +141,6 @@ class ProgrammedChip:
             return written
         self._chip.program(held)  # what else the chip does to cells, such as noise or decay, ends at their bounds, too
         return tuple(after - old for after, old in zip(self.conductances, before, strict=True))
-
-    def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:  # noqa: D102
-        return self._chip.measure(drives)
-
-    def close(self) -> None:  # noqa: D102
-        self._chip.close()
 
 
 def clipped_cells(circuit: Circuit, device: Device) -> list[str]:

@@ -1,27 +1,36 @@
 """The chips that ngspice simulates: the reduced circuit, and the full netlist as its witness or where it must be."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from typing_extensions import override
 
-from harness.chip.base import Ledger, SimulatedChip, refuse_unstable
+from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
+from harness.chip.metering import Ledger
 from harness.chip.ngspice.session import BatchDeck, Session, Unsettled, open_session
 from harness.chip.ngspice.worker import OneSimulator, Settled, Simulators
 from harness.circuit import Circuit, ReducedCircuit, Reduction
 from harness.circuit.branches import Branches
 from harness.circuit.linearized import linearized
-from harness.errors import ChipError, ConvergenceError
-from harness.measurement import Array, Clamp, Drive, Reading
+from harness.errors import ConvergenceError
+from harness.measurement import Array, Capabilities, Clamp, Drive, Reading
 from harness.netlist.decks import batch, full, full_batch
 from harness.netlist.tolerances import Tolerances
 
 CHUNK = 32
 """Samples per sweep. Each point starts from the one before it: what a sample reads must depend neither on how many
 samples are asked for beyond its chunk, nor on how many workers share them."""
+
+_NEIGHBOURS = 5
+"""Times ngspice's relative bound by which a sample's voltages depend on its neighbours in a chunk, measured."""
+
+
+def _capabilities(tolerances: Tolerances | None) -> Capabilities:
+    bounds = tolerances or Tolerances()
+    return replace(SIMULATED, tolerance=_NEIGHBOURS * bounds.reltol + bounds.vntol, simulator="ngspice")
 
 
 class NgspiceChip(SimulatedChip):
@@ -32,7 +41,7 @@ class NgspiceChip(SimulatedChip):
         tolerances: ngspice's convergence bounds.
         simulators: what settles the chunks; the ngspice of this process if none is given.
         chunk: samples per sweep; the results' last bits depend on it, and on nothing else about `simulators`.
-        shared: see `SimulatedChip`.
+        options: see `SimulatedChip`.
 
     Raises:
         NgspiceMissing: libngspice cannot be loaded.
@@ -45,9 +54,9 @@ class NgspiceChip(SimulatedChip):
         tolerances: Tolerances | None = None,
         simulators: Simulators | None = None,
         chunk: int = CHUNK,
-        **shared: Any,
+        **options: Unpack[SimulationOptions],
     ) -> None:
-        super().__init__(circuit, **shared)
+        super().__init__(circuit, _capabilities(tolerances), **options)
         self._reduction = Reduction(circuit)
         self._simulators = simulators or OneSimulator(tolerances or Tolerances())
         self._chunk = chunk
@@ -67,6 +76,7 @@ class NgspiceChip(SimulatedChip):
     def close(self) -> None:
         self._simulators.close()
 
+    @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Neighbouring drives of one kind share a sweep: its deck has diodes or their slopes, clamps or none."""
         reduced = self._reduction.reduce(self.conductances)
@@ -119,8 +129,10 @@ class Work:
 class FullNetlistChip(SimulatedChip):
     """A `Chip` that ngspice solves without any reduction: one full netlist per sample and phase. Slow; a witness."""
 
-    def __init__(self, circuit: Circuit, *, tolerances: Tolerances | None = None, **shared: Any) -> None:
-        super().__init__(circuit, **shared)
+    def __init__(
+        self, circuit: Circuit, *, tolerances: Tolerances | None = None, **options: Unpack[SimulationOptions]
+    ) -> None:
+        super().__init__(circuit, replace(_capabilities(tolerances), adjoint=False), **options)
         self._tolerances = tolerances or Tolerances()
         self._session: Session = open_session()
         self._vectors = tuple(f"v({node.lower()})" for node in circuit.nodes)
@@ -130,6 +142,7 @@ class FullNetlistChip(SimulatedChip):
     def simulator_seconds(self) -> float:
         return self._session.analysis_seconds
 
+    @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         self._refuse_unstable(drives)
         circuit = self.circuit.with_conductances(self.conductances)
@@ -139,8 +152,6 @@ class FullNetlistChip(SimulatedChip):
         refuse_unstable(drives, lambda: Branches(self.circuit).programmed(self.conductances).output_conductance())
 
     def _settle_each(self, circuit: Circuit, drive: Drive) -> Reading:
-        if drive.adjoint:
-            raise ChipError(f"{drive.phase} phase: the full netlist has no adjoint; take the reduced one")
         nodes = np.zeros((len(drive.inputs), len(circuit.nodes)))
         for sample in range(len(nodes)):
             shown = circuit if drive.about is None else linearized(circuit, drive.about.all_nodes[sample])
@@ -177,11 +188,17 @@ class FullBatchChip(FullNetlistChip):
     """
 
     def __init__(
-        self, circuit: Circuit, *, tolerances: Tolerances | None = None, chunk: int = CHUNK, **shared: Any
+        self,
+        circuit: Circuit,
+        *,
+        tolerances: Tolerances | None = None,
+        chunk: int = CHUNK,
+        **options: Unpack[SimulationOptions],
     ) -> None:
-        super().__init__(circuit, tolerances=tolerances, **shared)
+        super().__init__(circuit, tolerances=tolerances, **options)
         self._chunk = chunk
 
+    @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         self._refuse_unstable(drives)
         circuit = self.circuit.with_conductances(self.conductances)

@@ -5,12 +5,17 @@ ngspice solves (`harness.devices.diode`).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import Unpack
 
-from harness.chip.base import SimulatedChip, refuse_unstable
+from typing_extensions import override
+
+from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
 from harness.chip.nodal import newton
+from harness.chip.nodal.unreduced import TOLERANCE, UnreducedNodalChip
 from harness.circuit import Circuit, Reduction
+from harness.circuit.circuit import nonlinear_arrays
 from harness.measurement import Drive, Reading
 
 
@@ -21,11 +26,12 @@ class NodalChip(SimulatedChip):
     arguments are those of `SimulatedChip`.
     """
 
-    def __init__(self, circuit: Circuit, *, tolerance: float = 1e-7, **shared: Any) -> None:
-        super().__init__(circuit, **shared)
+    def __init__(self, circuit: Circuit, *, tolerance: float = TOLERANCE, **options: Unpack[SimulationOptions]) -> None:
+        super().__init__(circuit, replace(SIMULATED, tolerance=tolerance), **options)
         self._reduction = Reduction(circuit)
         self._tolerance = tolerance
 
+    @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         reduced = self._reduction.reduce(self.conductances)
         refuse_unstable(drives, reduced.output_conductance)
@@ -34,3 +40,11 @@ class NodalChip(SimulatedChip):
             alike = list(group)
             readings += reduced.readings(newton.settle(reduced.settling(alike), self._tolerance), alike)
         return tuple(readings)
+
+
+def nodal_chip(
+    circuit: Circuit, *, tolerance: float = TOLERANCE, **options: Unpack[SimulationOptions]
+) -> NodalChip | UnreducedNodalChip:
+    """Return the nodal chip for a circuit: the reduced one, but where cells are nonlinear, which nothing reduces."""
+    kind = UnreducedNodalChip if nonlinear_arrays(circuit) else NodalChip
+    return kind(circuit, tolerance=tolerance, **options)

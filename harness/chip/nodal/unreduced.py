@@ -11,13 +11,14 @@ sample; a factorisation is kept, into the next phase too, for as long as it make
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
+from typing_extensions import override
 
-from harness.chip.base import SimulatedChip, refuse_unstable
+from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
 from harness.chip.nodal.jacobians import Border, Dense, Jacobian, Logical, Sparse, unjoined
 from harness.chip.nodal.newton import limited
 from harness.circuit import Circuit
@@ -25,6 +26,8 @@ from harness.circuit.branches import Branches, Equations
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array, Clamp, Conductances, Drive, Index, Injection, Reading, Spring
 
+TOLERANCE = 1e-7
+"""V of the last Newton step."""
 MAX_ITERATIONS = 300
 _UNDAMPED = 40  # iterations
 _SLOW = 0.5  # step per last step, above which late steps are damped
@@ -43,12 +46,13 @@ class UnreducedNodalChip(SimulatedChip):
     Other arguments are those of `SimulatedChip`.
     """
 
-    def __init__(self, circuit: Circuit, *, tolerance: float = 1e-7, **shared: Any) -> None:
-        super().__init__(circuit, **shared)
+    def __init__(self, circuit: Circuit, *, tolerance: float = TOLERANCE, **options: Unpack[SimulationOptions]) -> None:
+        super().__init__(circuit, replace(SIMULATED, tolerance=tolerance), **options)
         self._branches = Branches(circuit)
         self._tolerance = tolerance
         self._last: tuple[Conductances, _Solver] | None = None
 
+    @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         if self._last is None or self._last[0] is not self.conductances:
             self._last = self.conductances, _Solver(self._branches.programmed(self.conductances))

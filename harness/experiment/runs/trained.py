@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from harness.circuit import Circuit
 from harness.errors import RunError
 from harness.training import parts
-from harness.training.runs import Position, Run
+from harness.training.position import Position
+from harness.training.runs import Run
 from harness.units import show
 from harness.wording import command
 

@@ -13,20 +13,21 @@ small-signal conductances, and the inner voltages that these depend on are read 
 to its outputs only, predicted by a digital twin.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, final
+from typing import final
 
 import numpy as np
+from typing_extensions import override
 
 from harness.circuit import Circuit, Diode, Reduction
 from harness.circuit.reduction.linear import settle_linear
 from harness.learning.costs import Cost
+from harness.learning.rules.base import LearningRule, Measurable, Programmable
 from harness.learning.rules.cells import Cells
 from harness.learning.rules.cycles import Cycles
-from harness.learning.rules.generalized import Measurable
-from harness.measurement import Array, Batch, Conductances, Drive, Injection, Reading
+from harness.measurement import Array, Batch, Conductances, Drive, Injection, Needs, Reading
 
 
 class Form(StrEnum):
@@ -34,16 +35,6 @@ class Form(StrEnum):
 
     NODE = "node"
     CYCLE = "cycle"
-
-
-class Twin(Protocol):
-    """A digital model of the chip, such as the nodal chip."""
-
-    def program(self, conductances: Sequence[Array]) -> None:
-        """See `harness.chip.base.Chip`."""
-
-    def measure(self, drives: list[Drive]) -> tuple[Reading, ...]:
-        """See `harness.chip.base.Chip`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,34 +50,41 @@ class KnownReadings:
 
 
 @final
-class AnalyticalGradient:
+class AnalyticalGradient(LearningRule[KnownReadings]):
     """The rule for every circuit; gradients in V²/S.
 
     Args:
         circuit: the topology (conductances in it are ignored).
         cost: what is lowered.
         form: node or cycle form.
-        twin: makes the model that predicts inner voltages of circuits with diodes; without it they are read.
+        twin: makes a digital model of the chip, such as the nodal chip, that predicts inner voltages of circuits with
+            diodes; without it they are read.
 
     Raises:
         CircuitError: amplifiers close a loop, or the cycle form does not take the circuit.
     """
 
     def __init__(
-        self, circuit: Circuit, cost: Cost, *, form: Form = Form.NODE, twin: Callable[[], Twin] | None = None
+        self, circuit: Circuit, cost: Cost, *, form: Form = Form.NODE, twin: Callable[[], Programmable] | None = None
     ) -> None:
         self._cost, self._reduction, self._cells = cost, Reduction(circuit), Cells(circuit)
         self._cycles = Cycles(circuit) if form is Form.CYCLE else None
         self._nonlinear = any(isinstance(element, Diode) for element in circuit.elements)
         self._twin = twin() if twin and self._nonlinear else None
 
-    def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> KnownReadings:  # noqa: ARG002
+    @property
+    @override
+    def needs(self) -> Needs:
+        return Needs(nodes=self._nonlinear and self._twin is None)
+
+    @override
+    def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> KnownReadings:
         """Settle the free phase, and find the operating point."""
         (free,) = chip.measure([Drive(batch.inputs)])
         return KnownReadings(batch, free, chip.conductances, self._operating_point(chip, batch, free))
 
+    @override
     def gradient(self, readings: KnownReadings) -> Conductances:
-        """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
         batch = readings.batch
         slopes = self._cost.slopes(readings.free.outputs, batch.targets) / len(batch)
         if self._cycles:

@@ -12,23 +12,17 @@ the range leaves of it.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import final
 
 import numpy as np
+from typing_extensions import override
 
 from harness.circuit import Circuit
 from harness.errors import ExperimentError
 from harness.learning.costs import Cost
-from harness.learning.rules.generalized import Measurable
-from harness.measurement import Array, Batch, Conductances, Drive, Reading
+from harness.learning.rules.base import LearningRule, Programmable
+from harness.measurement import Array, Batch, Conductances, Drive, Needs, Reading
 from harness.units import show
-
-
-class Programmable(Measurable, Protocol):
-    """What the baselines need of a chip."""
-
-    def program(self, conductances: Sequence[Array]) -> None:
-        """See `harness.chip.base.Chip`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +65,18 @@ def _restored(chip: Programmable) -> Iterator[Conductances]:
         chip.program(before)
 
 
+class _Baseline(LearningRule[DifferenceReadings]):
+    """What both share: they ask for outputs alone, and have the gradient when they have measured."""
+
+    needs = Needs()
+
+    @override
+    def gradient(self, readings: DifferenceReadings) -> Conductances:
+        return readings.slopes
+
+
 @final
-class FiniteDifferences:
+class FiniteDifferences(_Baseline):
     """Central differences, cell by cell.
 
     Args:
@@ -87,7 +91,8 @@ class FiniteDifferences:
     def __init__(self, circuit: Circuit, cost: Cost, *, step: float) -> None:
         self._probe = _Probe(circuit, cost, step, "finite differences")
 
-    def measure(self, chip: Programmable, batch: Batch, rng: np.random.Generator) -> DifferenceReadings:  # noqa: ARG002
+    @override
+    def measure(self, chip: Programmable, batch: Batch, rng: np.random.Generator) -> DifferenceReadings:
         """A free phase, and two more for every cell."""
         (free,) = chip.measure([Drive(batch.inputs)])
         slopes = tuple(np.zeros(g.shape) for g in chip.conductances)
@@ -96,10 +101,6 @@ class FiniteDifferences:
                 for cell in np.ndindex(array.shape):
                     slopes[k][cell] = self._slope(chip, batch, before, k, cell)
         return DifferenceReadings(batch, free, slopes)
-
-    def gradient(self, readings: DifferenceReadings) -> Conductances:
-        """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
-        return readings.slopes
 
     def _slope(self, chip: Programmable, batch: Batch, before: Conductances, k: int, cell: tuple[int, ...]) -> float:
         direction = [np.zeros(g.shape) for g in before]
@@ -110,7 +111,7 @@ class FiniteDifferences:
 
 
 @final
-class SimultaneousPerturbation:
+class SimultaneousPerturbation(_Baseline):
     """SPSA: all cells at once, in random directions.
 
     Args:
@@ -129,6 +130,7 @@ class SimultaneousPerturbation:
             raise ExperimentError(f"simultaneous perturbation: {draws} draws; at least 1 is needed")
         self._draws = draws
 
+    @override
     def measure(self, chip: Programmable, batch: Batch, rng: np.random.Generator) -> DifferenceReadings:
         """A free phase, and two more for every draw."""
         (free,) = chip.measure([Drive(batch.inputs)])
@@ -141,7 +143,3 @@ class SimultaneousPerturbation:
                 moved = zip(total, up, down, strict=True)  # cells' ranges are wider than nothing: high is above low
                 total = tuple(part + gained / (high - low) for part, high, low in moved)
         return DifferenceReadings(batch, free, tuple(part / self._draws for part in total))
-
-    def gradient(self, readings: DifferenceReadings) -> Conductances:
-        """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
-        return readings.slopes

@@ -11,11 +11,11 @@ learning: another direction, that of ½ eᵀK e for output errors e and K, the n
 it, held fixed. Strengths are (b, 0), (±b, 0) with a random sign per batch, or (b, −b), whose error is of order b².
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, final
+from typing import final
 
 import numpy as np
 from typing_extensions import override
@@ -23,8 +23,9 @@ from typing_extensions import override
 from harness.circuit import Circuit
 from harness.circuit.scaling import is_reciprocal
 from harness.errors import ConvergenceError, ExperimentError
+from harness.learning.rules.base import LearningRule, Measurable
 from harness.learning.rules.cells import Cells
-from harness.measurement import Array, Batch, Conductances, Drive, Nudge, Reading
+from harness.measurement import Array, Batch, Conductances, Drive, Needs, Nudge, Reading
 
 
 class Variant(StrEnum):
@@ -33,17 +34,6 @@ class Variant(StrEnum):
     ONE_SIDED = "one-sided"
     RANDOM_SIGN = "random-sign"
     CENTERED = "centered"
-
-
-class Measurable(Protocol):
-    """What a rule needs of a chip."""
-
-    @property
-    def conductances(self) -> Conductances:
-        """See `harness.chip.base.Chip`."""
-
-    def measure(self, drives: list[Drive]) -> tuple[Reading, ...]:
-        """See `harness.chip.base.Chip`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +50,7 @@ class NudgedReadings:
     """b₁ − b₂."""
 
 
-class Contrast(ABC):
+class Contrast(LearningRule[NudgedReadings]):
     """What all members share: they differ in the nudge alone.
 
     Args:
@@ -94,6 +84,13 @@ class Contrast(ABC):
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:
         """What pulls the outputs; `free` (V) are the free outputs, NaN where the nudge does not wait for them."""
 
+    @property
+    @override
+    def needs(self) -> Needs:
+        nothing = np.zeros((1, self._cells.outputs))
+        return Needs({type(self.nudge(self._strength, nothing, nothing))}, nodes=True)
+
+    @override
     def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> NudgedReadings:
         """Settle the free phase and the nudged ones; `rng` draws the sign where the variant wants one.
 
@@ -118,6 +115,7 @@ class Contrast(ABC):
         high, low = (*nudged, free)[:2]
         return NudgedReadings(batch, free, high, low, strengths[0] - (*strengths, 0.0)[1])
 
+    @override
     def gradient(self, readings: NudgedReadings) -> Conductances:
         """The direction of steepest ascent of the batch's mean, one array per trainable array, V² over b's unit.
 

@@ -17,15 +17,16 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from typing_extensions import override
 
 from harness.circuit import Circuit
 from harness.circuit.scaling import is_reciprocal
 from harness.errors import ExperimentError
 from harness.learning.costs import Cost
+from harness.learning.rules.base import LearningRule, Measurable
 from harness.learning.rules.cells import Cells
-from harness.learning.rules.generalized import Measurable
 from harness.learning.rules.sources import rail_gradient
-from harness.measurement import Batch, Conductances, Drive, Injection, Reading
+from harness.measurement import Batch, Conductances, Drive, Injection, Needs, Reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,7 @@ class LinearizedReadings:
 
 
 @final
-class HardwareLinearization:
+class HardwareLinearization(LearningRule[LinearizedReadings]):
     """The rule for every circuit; gradients in V²/S.
 
     Args:
@@ -58,7 +59,13 @@ class HardwareLinearization:
         self._circuit, self._cost, self._gamma, self._cells = circuit, cost, gamma, Cells(circuit)
         self._adjoint = not is_reciprocal(circuit)
 
-    def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> LinearizedReadings:  # noqa: ARG002
+    @property
+    @override
+    def needs(self) -> Needs:
+        return Needs({Injection}, nodes=True, small_signal=True, adjoint=self._adjoint)
+
+    @override
+    def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> LinearizedReadings:
         """Settle the free phase, then the small-signal one about it."""
         (free,) = chip.measure([Drive(batch.inputs)])
         errors = Injection(self._gamma * self._cost.slopes(free.outputs, batch.targets))
@@ -71,8 +78,8 @@ class HardwareLinearization:
         adjoint = readings.small.nodes if self._adjoint else self._cells.adjoint_of(readings.small.nodes)
         return rail_gradient(self._circuit, conductances, readings.free.nodes, factor * adjoint)
 
+    @override
     def gradient(self, readings: LinearizedReadings) -> Conductances:
-        """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
         factor = -1 / (self._gamma * len(readings.batch))
         if self._adjoint:
             return self._cells.adjoint_products(-factor * readings.small.nodes, readings.free.nodes)

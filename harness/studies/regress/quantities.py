@@ -7,7 +7,6 @@ ideal one: the initial conductances, or those after ``practice`` steps of the id
 """
 
 import math
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,16 +15,18 @@ from statistics import fmean
 import numpy as np
 
 from harness.chip.base import Chip
+from harness.chip.metering import ENTRIES, HEADINGS, UNITS, Ledger
 from harness.chip.nodal.chip import NodalChip
-from harness.errors import ChipError
+from harness.errors import ChipError, ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import Settings
 from harness.learning import AnalyticalGradient
 from harness.measurement import Array, Conductances, Drive
 from harness.training import controller
 from harness.training.controller import EpochDone, StepDone
+from harness.training.position import Position
 from harness.training.results import SHOWN
-from harness.training.runs import HEADINGS, LEDGER, Position
+from harness.training.tables import total
 
 _PRECISE = 1e-11  # V: Newton tolerance of the ideal chip
 
@@ -43,12 +44,7 @@ class Quantity:
     over_seeds: Callable[[Sequence[float]], float] = fmean
 
 
-def _ledger_unit(name: str) -> str:
-    unit = re.search(r"\((\w+)\)$", HEADINGS.get(name, name))
-    return unit.group(1) if unit else ""
-
-
-TRAINED = ("test_accuracy", "train_accuracy", "test_loss", *LEDGER)
+TRAINED = ("test_accuracy", "train_accuracy", "test_loss", *ENTRIES)
 """Quantities that ask for a training of the case."""
 QUANTITIES: dict[str, Quantity] = {
     "test_accuracy": Quantity("", "of held-out rows after training with the case's settings (R² for values)"),
@@ -58,7 +54,7 @@ QUANTITIES: dict[str, Quantity] = {
     "gradient_cosine": Quantity("", "between measured and exact gradient; the smallest of the arrays"),
     "voltage_error": Quantity("V", "of outputs against the ideal chip's, root mean square", _root_mean_square),
     "largest_voltage_error": Quantity("V", "of outputs against the ideal chip's, the largest", max),
-    **{name: Quantity(_ledger_unit(name), f"{HEADINGS.get(name, name)}, by the whole training") for name in LEDGER},
+    **{name: Quantity(UNITS[name], f"{HEADINGS[name]}, by the whole training") for name in ENTRIES},
 }
 """By the names that suites use. Several seeds are averaged, but for the two voltage errors."""
 
@@ -190,7 +186,10 @@ def _trained(subject: Experiment, names: Collection[str], stop: Callable[[], boo
     """Return trained quantities as `Experiment.train` finds them, without a run directory."""
     with subject.open_chip() as chip:
         rows = [event.row for event in _steps(subject, chip, stop) if isinstance(event, EpochDone)]
-        found = {name: float(sum(getattr(row, name) for row in rows)) for name in LEDGER}
+        ledger = total(rows)
+        if ledger is None and (wanted := ENTRIES.keys() & {*names}):
+            raise ExperimentError(f"{min(wanted)} is not counted by the chip of kind {subject.settings.chip.kind}")
+        found = {name: float(value) for name, value in vars(ledger or Ledger()).items()}
         found |= {"test_accuracy": rows[-1].test_accuracy, "test_loss": rows[-1].test_loss}
         if "train_accuracy" in names:
             shown = subject.data.train.first(SHOWN)

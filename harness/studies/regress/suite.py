@@ -34,6 +34,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
+from harness.chip.metering import WRITING
 from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import Settings, leaves
@@ -83,7 +84,6 @@ def _digest(file: Path) -> str:
     return sha256(read_bytes(file, ExperimentError, most=TABLE_LIMIT)).hexdigest()
 
 
-_WRITES = ("pulses", "reads_to_verify", "write_energy")
 _ASIDE = {"name", "description", "training.seed"}
 
 
@@ -174,7 +174,7 @@ def _bands(written: _Written, settings: Settings, where: Callable[[str], str]) -
             )
         if name == "energy" and settings.chip.settling_time is None:
             raise ExperimentError(f"{where(name)}: energy is not counted without chip.settling_time; set it")
-        if name in _WRITES and settings.programming is None:
+        if name in WRITING and settings.programming is None:
             raise ExperimentError(f"{where(name)}: {name} is not counted without [programming]; set programming.device")
         try:
             yield name, Band.read(table, QUANTITIES[name].unit)

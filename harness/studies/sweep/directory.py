@@ -18,7 +18,7 @@ of the origin on its own chip.
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +28,7 @@ from warnings import warn as python_warning
 import pandas as pd
 from pydantic import ValidationError
 
+from harness.chip.metering import ENTRIES
 from harness.errors import PictureError, RunError
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import Settings, merged
@@ -37,13 +38,13 @@ from harness.files.writing import whole_folder, write_atomic
 from harness.studies.sweep.deployment import Deployment
 from harness.studies.sweep.jobs import DEPLOYED, Job, deployed, in_processes
 from harness.studies.sweep.points import Draws, Point, column
-from harness.training.runs import LEDGER, EpochRow, Run
+from harness.training.runs import Run
 from harness.validation import first_finding
 
-TRAINED = ("test_accuracy", "train_accuracy", "test_loss", "seconds", *LEDGER)
+TRAINED = ("test_accuracy", "train_accuracy", "test_loss", "seconds", *ENTRIES)
 """Columns that come from training at a point."""
 SWEEP = "sweep.json"
-_COUNTED = {field.name for field in fields(EpochRow) if field.type is int}
+_COUNTED = {name for name, entry in ENTRIES.items() if entry.type is int}
 
 
 class Sweep:
@@ -177,7 +178,7 @@ class Sweep:
                 reached |= {f"tuned_{name}": result[f"test_{name}"] for name in ("accuracy", "loss")}
                 reached["tuned_seconds"] = result["seconds"]
         if (result := self._result(trained)) is not None:
-            reached |= {name: result[name] for name in TRAINED}
+            reached |= {name: result.get(name) for name in TRAINED}  # a chip may count nothing
         told = [errors[folder] for folder in (trained, used) if folder in errors]
         if not (reached or told):
             return None

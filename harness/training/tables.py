@@ -1,0 +1,144 @@
+"""The tables of a run: one row for each batch, and one for each epoch."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import Field, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from harness.chip.metering import ENTRIES, HEADINGS, Ledger
+from harness.errors import RunError
+from harness.files.reading import TABLE_LIMIT, read_text
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One row of ``steps.csv``."""
+
+    epoch: int
+    step: int
+    """Batches since the start of the epoch, from 1."""
+    loss: float
+    accuracy: float
+    largest_change: float
+    mean_change: float
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One row of ``epochs.csv``."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    seconds: float
+    """Training time, s."""
+    evaluation_seconds: float
+    samples_per_second: float
+    ngspice_share: float | None
+    """None where no simulator runs."""
+    ledger: Ledger | None = None
+    """What training asked of the chip, with ngspice's sweeps of the evaluation; None where the chip counts nothing."""
+
+
+_HEADINGS = {
+    "loss": "loss (V²)",
+    "largest_change": "largest change (S)",
+    "mean_change": "mean |change| (S)",
+    "train_loss": "train loss (V²)",
+    "train_accuracy": "train accuracy",
+    "test_loss": "test loss (V²)",
+    "test_accuracy": "test accuracy",
+    "seconds": "training time (s)",
+    "evaluation_seconds": "evaluation time (s)",
+    "samples_per_second": "training samples per second (1/s)",
+    "ngspice_share": "share of time in ngspice",
+}
+"""Columns of the tables that are not called like their field; R² stands for accuracy where targets are values."""
+
+_LEDGER = "ledger"
+"""Field of a row whose entries are columns of their own (`harness.chip.metering.ENTRIES`)."""
+
+Row = TypeVar("Row", StepRow, EpochRow)
+
+
+def total(rows: Iterable[EpochRow]) -> Ledger | None:
+    """Return what was asked of the chip over all epochs; None where nothing was counted."""
+    counted = [row.ledger for row in rows if row.ledger is not None]
+    return sum(counted, Ledger()) if counted else None
+
+
+def as_csv(rows: Sequence[Row], kind: type[Row], score: str) -> bytes:
+    """Return a table; where the chip has counted nothing, it has no columns of the ledger.
+
+    Args:
+        rows: of the table.
+        kind: of the rows.
+        score: what heads columns of accuracies, such as R².
+    """
+    ledgers = [row.ledger if isinstance(row, EpochRow) else None for row in rows]
+    flat = [vars(row) | (vars(ledger) if ledger else {}) for row, ledger in zip(rows, ledgers, strict=True)]
+    names = [name for name in _columns(kind) if name not in ENTRIES or not rows or any(ledgers)]
+    frame = pd.DataFrame(flat, columns=names)
+    for name, entry in ENTRIES.items():
+        if name in frame and entry.type is int and frame[name].isna().any():
+            frame[name] = frame[name].astype("Int64")
+    frame = frame.rename(columns=_HEADINGS | HEADINGS)
+    return frame.rename(columns=lambda heading: heading.replace("accuracy", score)).to_csv(index=False).encode()
+
+
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """Read a table, every number with the very bits that were written.
+
+    Raises:
+        RunError: the file is missing or damaged; names the line.
+    """
+    rows = csv.reader(io.StringIO(read_text(path, RunError, most=TABLE_LIMIT), newline=""))
+    try:
+        headings = [heading.replace("R²", "accuracy") for heading in next(rows, [])]
+        columns = _columns_at(headings, kind)
+        return [_row(kind, _values(row, headings, columns)) for row in rows]
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"{path}, line {rows.line_num}: the table is damaged ({error})") from error
+
+
+def _columns(kind: type[Row]) -> "dict[str, Field[Any]]":
+    """The columns of a table by their name, the ledger's behind the others."""
+    plain = {field.name: field for field in fields(kind)}
+    return plain if plain.pop(_LEDGER, None) is None else plain | ENTRIES
+
+
+def _columns_at(headings: Sequence[str], kind: type[Row]) -> "dict[int, Field[Any]]":
+    """The column of each place; those of the ledger may be missing, as where nothing was counted and in older runs."""
+    known = {(_HEADINGS | HEADINGS).get(name, name): column for name, column in _columns(kind).items()}
+    needed = [heading for heading, column in known.items() if column.name not in ENTRIES]
+    if missing := [heading for heading in needed if heading not in headings]:
+        raise ValueError(f"there is no column {missing[0]!r}")
+    return {k: known[heading] for k, heading in enumerate(headings) if heading in known}
+
+
+def _values(row: Sequence[str], headings: Sequence[str], columns: "Mapping[int, Field[Any]]") -> dict[str, Any]:
+    if len(row) != len(headings):
+        raise ValueError(f"it has {len(row)} fields where {len(headings)} should be")
+    values: dict[str, Any] = {}
+    for k, column in columns.items():
+        optional = "None" in str(column.type) or column.name in ENTRIES
+        try:
+            values[column.name] = None if optional and not row[k] else (int if column.type is int else float)(row[k])
+        except ValueError:
+            raise ValueError(f"{headings[k]}: {row[k][:40]!r} is no number") from None
+    return values
+
+
+def _row(kind: type[Row], values: Mapping[str, Any]) -> Row:
+    """A row from the values of its columns."""
+    entries = {name: values[name] for name in ENTRIES if values.get(name) is not None}
+    plain = {name: value for name, value in values.items() if name not in ENTRIES}
+    if entries:
+        plain[_LEDGER] = Ledger(**entries)
+    return kind(**plain)
