@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 from harness.errors import SimulatorError
 from harness.processes.worker import stopping
@@ -29,6 +30,14 @@ def fails(message: str) -> None:
 
 def dies(code: int) -> None:
     os._exit(code)
+
+
+def dies_until(marks: Path, calls: int) -> str:
+    with marks.open("a") as file:
+        file.write(".")
+    if len(marks.read_text()) < calls:
+        os._exit(1)
+    return "done"
 
 
 def fails_to_begin() -> None:

@@ -1,18 +1,13 @@
 """Packages of netlists (`harness.netlist.package.package`) made from a run or an experiment."""
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 
 import numpy as np
 
-from harness.chip.base import Chip
 from harness.chip.imperfect.made import VariedChip
-from harness.chip.nodal.chip import NodalChip
-from harness.chip.nodal.unreduced import UnreducedNodalChip
+from harness.chip.nodal.chip import nodal_chip
 from harness.circuit import Circuit
-from harness.circuit.circuit import nonlinear_arrays
 from harness.errors import CircuitError, ExperimentError, SimulatorError
 from harness.exchange.simulators.base import sampled
 from harness.exchange.simulators.child import Limits, in_child
@@ -24,6 +19,7 @@ from harness.netlist.deviation import deviation_of
 from harness.netlist.dialects import NGSPICE, RESISTORS, Bench, CellStyle, Dialect, Phase
 from harness.netlist.package.package import Origin, Package
 from harness.netlist.tolerances import Conditions, Tolerances
+from harness.processes.versions import versions
 from harness.training.runs import Run
 
 _IN_TIME = Tolerances(1e-6, 1e-9, 1e-12)
@@ -68,7 +64,7 @@ def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Packag
         experiment=subject.settings.name,
         conductances=subject.told(run),
         run=run.path.resolve().name if run else None,
-        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
+        versions=versions(_VERSIONS),
         rows=rows,
         as_made=as_made,
         temperature=subject.settings.variation.temperature if as_made else None,
@@ -131,7 +127,7 @@ def made_circuit(subject: Experiment, drawn: Circuit) -> Circuit:
         CircuitError: a pass of the variation refuses the circuit.
     """
     variation = subject.settings.variation.build()
-    return drawn if variation.absent else VariedChip(drawn, variation, subject.settings.chip_seed, _chip).made
+    return drawn if variation.absent else VariedChip(drawn, variation, subject.settings.chip_seed, nodal_chip).made
 
 
 def bench_of(subject: Experiment, rows: Sequence[int]) -> Bench:
@@ -147,13 +143,8 @@ def expected_volts(circuit: Circuit, bench: Bench) -> dict[Phase, Array]:
         ConvergenceError: it did not settle.
     """
     drives = [Drive(bench.inputs), Drive(bench.inputs, Spring(bench.beta, bench.targets), phase="nudged")]
-    chip = _chip(circuit)
-    free, nudged = (reading.all_nodes for reading in chip.measure(drives))
+    free, nudged = (reading.all_nodes for reading in nodal_chip(circuit, tolerance=_TOLERANCE).measure(drives))
     return {Phase.FREE: free, Phase.NUDGED: nudged}
-
-
-def _chip(circuit: Circuit) -> Chip:
-    return (UnreducedNodalChip if nonlinear_arrays(circuit) else NodalChip)(circuit, tolerance=_TOLERANCE)
 
 
 def _rows(subject: Experiment, wanted: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, Union
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.chip import nodal_chip
 from harness.circuit import Circuit
 from harness.datasets import Split
 from harness.experiment.strength import SHARE, Strength, bearable
@@ -181,7 +181,7 @@ class AnalyticalSettings(_Rule):
 
     def build(self, given: Given) -> LearningRule:
         """The rule; where inner nodes are not read, it predicts them by a twin."""
-        twin = partial(NodalChip, given.circuit) if given.access is Access.OUTPUTS else None
+        twin = partial(nodal_chip, given.circuit) if given.access is Access.OUTPUTS else None
         return AnalyticalGradient(given.circuit, given.cost, form=self.form, twin=twin)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.chip import nodal_chip
 from harness.circuit import Circuit, Reduction
 from harness.errors import ExperimentError
 from harness.learning import Nudging
@@ -77,7 +77,7 @@ def own_conductance(circuit: Circuit) -> float:
 
 def conductance_at_rest(circuit: Circuit, rows: Batch) -> float:
     """S that the combination of outputs which sees least sees about a free state; the median over samples."""
-    chip = NodalChip(circuit)
+    chip = nodal_chip(circuit)
     (free,) = chip.measure([Drive(rows.inputs)])
     units = [np.broadcast_to(unit, free.outputs.shape) for unit in np.eye(len(circuit.outputs))]
     answers = chip.measure([Drive(rows.inputs, Injection(unit), "small-signal", about=free) for unit in units])

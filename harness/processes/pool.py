@@ -54,22 +54,29 @@ class Workers:
     """Processes that do one call each at a time; to be used by one thread at a time.
 
     They are started when they are first needed, and stay until `close`. One that is stopped or hangs is killed with a
-    warning, and counts as lost.
+    warning, and counts as lost. Another one does its call again then, as often as `attempts` say.
 
     Args:
         size: most processes at the same time.
         prepare: called in every process before anything else; what it raises is raised by `ended`.
+        attempts: how often a call is begun at most; what is still lost then has ended.
         name: what they are called in lists of processes.
         quiet: whether nobody sees what the processes write to stderr.
     """
 
     def __init__(
-        self, size: int, prepare: Callable[[], None] | None = None, *, name: str = "worker", quiet: bool = False
+        self,
+        size: int,
+        prepare: Callable[[], None] | None = None,
+        *,
+        attempts: int = 1,
+        name: str = "worker",
+        quiet: bool = False,
     ) -> None:
         if size < 1:
             raise ValueError(f"{size} worker processes; at least 1 is needed")
         self.size = size
-        self._prepare = prepare or _nothing
+        self._prepare, self._attempts, self._stopped = prepare or _nothing, attempts, False
         self._name, self._quiet = name, quiet
         self._all: list[_Worker] = []
         self._failed_starts = 0
@@ -88,12 +95,15 @@ class Workers:
             function: of a module, so that it can be sent.
             arguments: of the function; they are pickled, as is what it returns.
         """
+        self._give(_Call(tag, (function, arguments)))
+
+    def _give(self, call: "_Call") -> None:
         idle = [worker for worker in self._all if worker.call is None]
         worker = idle[0] if idle else self._start()
-        worker.call = _Call(tag, (function, arguments))  # before it is sent: a stopped process may not take it
-        if worker.ready and not worker.say(worker.call.message):  # it died since its last call
+        worker.call = call  # before it is sent: a stopped process may not take it
+        if worker.ready and not worker.say(call.message):  # it died since its last call
             self._remove(worker)
-            self.give(tag, function, *arguments)
+            self._give(call)
 
     def ended(self, timeout: float | None = None) -> list[Ended]:
         """Wait until a call has ended, or for some seconds, and return all that have ended meanwhile.
@@ -107,7 +117,8 @@ class Workers:
         return [ended for ended in found if ended is not None]
 
     def stop(self) -> None:
-        """Tell the calls that are at work to end early (`harness.processes.worker.stopping`)."""
+        """Tell the calls that are at work to end early (`harness.processes.worker.stopping`); none is done again."""
+        self._stopped = True
         for worker in self._all:
             if worker.call is not None:
                 worker.say(STOP)
@@ -147,12 +158,16 @@ class Workers:
         return None
 
     def _bury(self, worker: "_Worker", call: "_Call") -> Ended | None:
-        """Take a dead worker out; another one gets its call if it had not begun."""
+        """Take a dead worker out; another one gets its call if it had not begun, or may be begun again."""
         with suppress(subprocess.TimeoutExpired):
             worker.process.wait(_ENDING)
         cause = self._remove(worker)
         if worker.ready:
-            return Ended(call.tag, lost=cause)
+            call.losses += 1
+            if self._stopped or call.losses >= self._attempts:
+                return Ended(call.tag, lost=cause)
+            self._give(call)
+            return None
         self._failed_starts += 1
         if self._failed_starts == _STARTS:
             self._failed_starts = 0
@@ -160,8 +175,7 @@ class Workers:
                 f"{_STARTS} worker processes in a row ended before they were ready, the last by {cause}; "
                 "see 'harness doctor', or use a single worker"
             )
-        function, arguments = call.message
-        self.give(call.tag, function, *arguments)
+        self._give(call)
         return None
 
     def _remove(self, worker: "_Worker") -> str:
@@ -170,10 +184,12 @@ class Workers:
         return worker.fault or cause
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Call:
     tag: Any
     message: tuple[Callable[..., Any], tuple[Any, ...]]
+    losses: int = 0
+    """Processes that died over it."""
 
 
 @dataclass(eq=False)

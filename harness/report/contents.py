@@ -1,10 +1,8 @@
 """The contents of a report, gathered before they are written."""
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import metadata
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -14,6 +12,7 @@ from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import NON_IDEALITIES, Settings
 from harness.measurement import Batch
+from harness.processes.versions import versions
 from harness.report.inventory import CellCount, cell_count
 from harness.report.survey import Survey, survey
 from harness.studies.transient import SettlingResult
@@ -256,5 +255,5 @@ def _rows_told(examined: int, rows: int) -> str:
 
 def versions_of(then: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Return the version of each package then and now."""
-    now = {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
+    now = versions(_PACKAGES)
     return {name: (then.get(name, ""), now.get(name, "")) for name in dict.fromkeys([*then, *now])}

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.chip.nodal.chip import NodalChip
-from harness.chip.nodal.unreduced import UnreducedNodalChip
+from harness.chip.nodal.chip import nodal_chip
 from harness.circuit import (
     GROUND,
     BidirectionalAmplifier,
@@ -24,7 +23,6 @@ from harness.circuit import (
     TrainableArray,
     VoltageSource,
 )
-from harness.circuit.circuit import nonlinear_arrays
 from harness.circuit.power import dissipated
 from harness.measurement import Array, Drive, Index
 
@@ -135,7 +133,7 @@ def survey(circuit: Circuit, inputs: Array) -> Survey:
     Raises:
         ConvergenceError: a sample did not settle.
     """
-    chip = (UnreducedNodalChip if nonlinear_arrays(circuit) else NodalChip)(circuit)
+    chip = nodal_chip(circuit)
     (reading,) = chip.measure([Drive(inputs)])
     nodes = reading.all_nodes
     power = dissipated(circuit, circuit.conductances, nodes)

@@ -14,7 +14,7 @@ import numpy as np
 from harness import learning
 from harness.chip.base import Chip
 from harness.chip.ngspice.chip import NgspiceChip
-from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.chip import nodal_chip
 from harness.circuit.circuit import Circuit
 from harness.circuit.scaling import is_reciprocal
 from harness.errors import ChipError, CircuitError
@@ -148,7 +148,7 @@ def audit_gradients(
     """
     circuit, cost, batch = subject.circuit, subject.cost, subject.batch
     tell("the adjoint and finite differences")
-    nodal = Bench("nodal", NodalChip(circuit, tolerance=_PRECISE))
+    nodal = Bench("nodal", nodal_chip(circuit, tolerance=_PRECISE))
     benches = [nodal, *([_simulated(circuit, subject.tolerances)] if ngspice else [])]
     adjoint = Truth("adjoint", _gradient(learning.AnalyticalGradient(circuit, cost), nodal.chip, subject))
     probed = probed_cells(circuit, subject.cells, np.random.default_rng(subject.seed))

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.chip.base import Chip
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
-from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.chip import nodal_chip
 from harness.circuit import (
     GROUND,
     BidirectionalAmplifier,
@@ -79,7 +79,7 @@ def check_circuit(
     if springs:
         own = Reduction(circuit).reduce(circuit.conductances).output_conductance()
         yield Check("β against the network's own conductance at the outputs", beta / own, 1.0, "relative")
-    nodal = NodalChip(circuit)
+    nodal = nodal_chip(circuit)
     (free,) = nodal.measure([Drive(batch.inputs)])
     drives = [Drive(batch.inputs)]
     slopes = cost.slopes(free.outputs, batch.targets)
@@ -121,7 +121,7 @@ def finite_differences(
     `cells` are those to move, ``[k, axes]`` (word, bit; or edge) for each array, at least twice `step` of the array's
     mean conductance inside its range; `step` is relative to that mean.
     """
-    chip = NodalChip(circuit, tolerance=1e-10)
+    chip = nodal_chip(circuit, tolerance=1e-10)
     slopes = []
     for k, (array, chosen) in enumerate(zip(circuit.arrays, cells, strict=True)):
         change = step * array.conductances.mean()
@@ -147,7 +147,7 @@ def _gradient_checks(
     cells = [rng.integers(0, array.shape, (_PROBED_CELLS, len(array.shape))) for array in circuit.arrays]
     truth = finite_differences(moved, cost, batch, cells)
     name, rule = _rule(moved, cost, 1e-3 * beta)
-    gradient = _gradient(rule, NodalChip(moved, tolerance=1e-10), batch)
+    gradient = _gradient(rule, nodal_chip(moved, tolerance=1e-10), batch)
     for array, chosen, ours, theirs in zip(circuit.arrays, cells, gradient, truth, strict=True):
         value = _relative(ours[tuple(chosen.T)], theirs)
         yield Check(f"gradient of {array.name}: {name} against finite differences", value, 1e-5, "relative")

@@ -1,10 +1,8 @@
 """`harness doctor`: the parts of this machine, and circuits whose answers are known in closed form."""
 
-import platform
 import shutil
 from collections.abc import Callable
 from functools import partial
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from harness.devices import DiodeModel
 from harness.devices.diode import THERMAL_VOLTAGE
 from harness.errors import NgspiceMissing
 from harness.measurement import Drive
+from harness.processes.versions import versions
 from harness.studies.check import TIGHT, Check
 
 _VOLTS = 1.0
@@ -36,8 +35,7 @@ def examine() -> tuple[dict[str, Any], list[Check], NgspiceMissing | None]:
     packages = ("PySpice", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
     found: dict[str, Any] = {
         "harness": harness.__version__,
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in packages},
+        **versions(packages),
         "ngspice command": shutil.which("ngspice") or "none (only needed to run exported netlists)",
     }
     checks = _compare("nodal", NodalChip)

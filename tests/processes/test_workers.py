@@ -15,7 +15,7 @@ from harness.errors import SimulatorError
 from harness.processes import pool as workers_module
 from harness.processes.pool import Ended, Workers
 from harness.processes.worker import stopping
-from tests.calls import at_work, dies, fails, fails_to_begin, pid_of, until_stopped
+from tests.calls import at_work, dies, dies_until, fails, fails_to_begin, pid_of, until_stopped
 from tests.chip.test_pool import all_gone, workers_of
 
 HARNESS = str(Path(sys.executable).with_name("harness"))
@@ -49,6 +49,23 @@ def test_calls_end_with_their_results_errors_and_deaths(two: Workers) -> None:
     assert (death.tag, death.value, death.lost) == ("death", None, "exit status 5")
     two.give("after", divmod, 9, 4)
     assert [ended.value for ended in all_of(two)] == [(2, 1)]
+
+
+def test_a_lost_call_is_begun_again_as_often_as_it_may_be(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    workers = Workers(1, attempts=3)
+    try:
+        workers.give("twice", dies_until, marks, 3)
+        assert [(ended.value, ended.lost) for ended in all_of(workers)] == [("done", None)]
+        assert marks.read_text() == "..."
+        workers.give("always", dies, 5)
+        assert [ended.lost for ended in all_of(workers)] == ["exit status 5"]
+        workers.give("stopped", dies_until, tmp_path / "others", 9)
+        workers.stop()
+        assert [ended.lost for ended in all_of(workers)] == ["exit status 1"]
+        assert (tmp_path / "others").read_text() == "."
+    finally:
+        workers.close()
 
 
 def test_calls_are_told_to_stop(two: Workers) -> None:

@@ -1,6 +1,6 @@
 """Many ngspices on this machine: worker processes that settle the chunks of a batch at the same time."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 
 from typing_extensions import override
@@ -30,7 +30,7 @@ class WorkerPool(Simulators):
     def __init__(self, tolerances: Tolerances, workers: int) -> None:
         self.workers = workers
         self._tolerances = tolerances
-        self._processes = Workers(workers, prepare)
+        self._processes = Workers(workers, prepare, attempts=_ATTEMPTS)
 
     @override
     def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:
@@ -48,10 +48,8 @@ class WorkerPool(Simulators):
                     task = call.waiting.popleft()
                     self._processes.give(task, perform, task)
                 for ended in self._processes.ended():
-                    if ended.lost is not None:
-                        call.note_death(ended.tag, ended.lost)
-                    else:
-                        call.note(ended.tag, ended.value if ended.error is None else Answer(ended.error))
+                    error = ended.error if ended.lost is None else _died(ended.lost)
+                    call.note(ended.tag, ended.value if error is None else Answer(error))
         except BaseException:  # Ctrl-C too: no later call may get the answers that are still to come
             self.close()
             raise
@@ -73,7 +71,6 @@ class _Call:
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.waiting = deque(tasks)
         self.answers: list[Answer | None] = [None] * len(tasks)
-        self._deaths: Counter[int] = Counter()
 
     def note(self, task: Task, answer: Answer) -> None:
         """Keep an answer; behind an error nothing more is begun, but everything before it still is."""
@@ -81,11 +78,7 @@ class _Call:
         if isinstance(answer.outcome, Exception):
             self.waiting = deque(other for other in self.waiting if other.number < task.number)
 
-    def note_death(self, task: Task, cause: str) -> None:
-        """Have the task done again, unless too many workers have died over it."""
-        self._deaths[task.number] += 1
-        if self._deaths[task.number] < _ATTEMPTS:
-            self.waiting.appendleft(task)
-            return
-        died = f"{_ATTEMPTS} worker processes in a row died over the same chunk of samples, the last by {cause}"
-        self.note(task, Answer(SimulatorError(f"{died}; if memory is short, use fewer workers or a smaller chunk")))
+
+def _died(cause: str) -> SimulatorError:
+    died = f"{_ATTEMPTS} worker processes in a row died over the same chunk of samples, the last by {cause}"
+    return SimulatorError(f"{died}; if memory is short, use fewer workers or a smaller chunk")

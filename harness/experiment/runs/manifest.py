@@ -5,10 +5,8 @@ the parts that trained it (`harness.training.parts`). An experiment.toml that wa
 changed, are found by comparison and refused: what the run reached was not reached with them.
 """
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from importlib import metadata
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +17,7 @@ from harness.datasets import Encoding, Scaling, Split
 from harness.errors import RunError
 from harness.experiment.settings import Settings, differences, leaves, read_settings
 from harness.files.reading import TABLE_LIMIT, read_bytes, read_text
+from harness.processes.versions import versions
 from harness.training.runs import MANIFEST, Run
 from harness.validation import first_finding
 from harness.wording import command
@@ -151,8 +150,7 @@ def versions_of(settings: Settings) -> dict[str, str]:
     Raises:
         NgspiceMissing: the experiment wants ngspice, and it cannot be loaded.
     """
-    versions = {name: metadata.version(name) for name in ("harness", "numpy", "scipy", "scikit-learn")}
-    return {"python": platform.python_version(), **versions, **settings.chip.versions()}
+    return versions() | settings.chip.versions()
 
 
 def _hashes(settings: Settings) -> dict[str, str]:
@@ -328,8 +326,8 @@ def changes_since(run: Run, settings: Settings) -> list[str]:
     before, now = dict(then.versions), versions_of(settings)
     if (solver := then.chip.get("linear_solver")) is not None:
         before["the linear solver"], now["the linear solver"] = solver, open_session().linear_solver
-    versions = {name: (before.get(name, "none"), version) for name, version in now.items()}
-    return [f"{name} {old} is now {new}" for name, (old, new) in versions.items() if old != new]
+    pairs = {name: (before.get(name, "none"), version) for name, version in now.items()}
+    return [f"{name} {old} is now {new}" for name, (old, new) in pairs.items() if old != new]
 
 
 def _made(run: Run, then: Recorded) -> Settings:

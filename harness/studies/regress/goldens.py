@@ -5,11 +5,9 @@ stood there before. A change of a setting shows as a line of its own.
 """
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date as calendar
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +17,7 @@ from harness.chip.ngspice.session import open_session
 from harness.errors import ExperimentError
 from harness.files.reading import read_json
 from harness.files.writing import write_atomic
+from harness.processes.versions import versions
 from harness.validation import first_finding
 
 _FORMAT = 1
@@ -65,18 +64,16 @@ def replaced(
     """Return a golden of today, with the one that it replaces in its history."""
     history = () if old is None else (Earlier(old.date, old.reason, old.values), *old.history)
     today = calendar.today().isoformat()
-    return Golden(dict(values), dict(settings), versions(ngspice=ngspice), today, reason, history)
+    return Golden(dict(values), dict(settings), versions_now(ngspice=ngspice), today, reason, history)
 
 
-def versions(*, ngspice: bool) -> dict[str, str]:
+def versions_now(*, ngspice: bool) -> dict[str, str]:
     """Return the versions of all that values may depend on in their last bits.
 
     Raises:
         NgspiceMissing: its version is wanted and it cannot be loaded.
     """
-    found = {name: metadata.version(name) for name in ("harness", "numpy", "scipy", "scikit-learn")}
-    found |= {"python": platform.python_version()}
-    return found | ({"ngspice": open_session().version_text} if ngspice else {})
+    return versions() | ({"ngspice": open_session().version_text} if ngspice else {})
 
 
 def read_goldens(path: Path) -> dict[str, Golden]:

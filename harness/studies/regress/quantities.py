@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.chip.base import Chip
 from harness.chip.metering import ENTRIES, HEADINGS, UNITS, Ledger
-from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.chip import nodal_chip
 from harness.errors import ChipError, ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import Settings
@@ -160,7 +160,7 @@ def gradient_cosine(subject: Experiment, at: Conductances, samples: int) -> floa
     rng = np.random.default_rng(subject.settings.training.seed)
     with _programmed(subject, at) as chip:
         ours = subject.rule.gradient(subject.rule.measure(chip, batch, rng))
-    nodal = NodalChip(subject.circuit, tolerance=_PRECISE)
+    nodal = nodal_chip(subject.circuit, tolerance=_PRECISE)
     nodal.program(at)
     exact = AnalyticalGradient(subject.circuit, subject.cost)
     truth = exact.gradient(exact.measure(nodal, batch, rng))
@@ -176,7 +176,7 @@ def voltage_differences(subject: Experiment, at: Conductances, samples: int) -> 
     The first `samples` held-out rows are shown to the conductances `at` (S).
     """
     drives = [Drive(subject.data.test.first(samples).batch(slice(None)).inputs)]
-    nodal = NodalChip(subject.circuit, tolerance=_PRECISE)
+    nodal = nodal_chip(subject.circuit, tolerance=_PRECISE)
     nodal.program(at)
     with _programmed(subject, at) as chip:
         return chip.measure(drives)[0].outputs - nodal.measure(drives)[0].outputs

@@ -1,7 +1,7 @@
 """Jobs of a sweep, each to train a point or to deploy conductances, and processes of this machine that do them."""
 
 import json
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -130,8 +130,8 @@ def in_processes(
     At most `workers` jobs, of which none depends on another, are done at the same time. When `stop` says True, jobs end
     with a checkpoint after their current batch. Each job that has ended comes with its error if it failed.
     """
-    waiting, deaths, stopped = deque(jobs), Counter[str](), False
-    with closing(Workers(workers)) as processes:
+    waiting, stopped = deque(jobs), False
+    with closing(Workers(workers, attempts=REPEATS + 1)) as processes:
         while waiting or processes.busy:
             if not stopped and (stopped := stop()):
                 waiting.clear()
@@ -145,11 +145,8 @@ def in_processes(
                     raise ended.error
                 if ended.lost is None:
                     yield job, ended.value
-                elif deaths[job.folder] == REPEATS:
-                    yield job, f"its worker process died {REPEATS + 1} times; if memory is short, use fewer workers"
                 elif not stopped:
-                    deaths[job.folder] += 1
-                    waiting.appendleft(job)
+                    yield job, f"its worker process died {REPEATS + 1} times; if memory is short, use fewer workers"
 
 
 def _work(job: Job, directory: Path) -> str | None:
