@@ -9,7 +9,7 @@ import numpy as np
 from harness.chip.base import Chip
 from harness.chip.metering import Ledger, ledger_of, set_step_key, simulator_seconds_of
 from harness.datasets import Samples, Split
-from harness.errors import ExperimentError
+from harness.errors import ChipError, ExperimentError
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, R, refuse_unfit
 from harness.learning.updates.updates import Schedule, UpdateRule, UpdateState
@@ -22,6 +22,7 @@ from harness.training.tables import EpochRow, StepRow
 EVALUATION_BATCH = 256
 CHECKPOINT_SECONDS = 10.0
 _SAVING_SHARE = 30  # epochs of milliseconds are not all saved: a checkpoint takes at most a thirtieth of the time
+_CORE = ("circuit", "capabilities", "conductances", "program", "adjust", "measure", "close")
 _ORDER, _STEP = 0, 1  # streams of random numbers: one for the order of an epoch, one for each step of it
 
 
@@ -207,10 +208,17 @@ def train(
 def refuse_beyond(chip: Chip, rule: LearningRule[R], plan: Plan) -> None:
     """Refuse a rule, or batches, that ask for more than a chip can do.
 
+    A rule of somebody's own that does not say what it needs is let through; the chip refuses what it cannot do.
+
     Raises:
         ExperimentError: says what the chip lacks, and which rules it can serve.
+        ChipError: the chip is none.
     """
-    refuse_unfit(type(rule).__qualname__, rule.needs, chip.capabilities, type(chip).__qualname__)
+    name = type(chip).__qualname__
+    if missing := [part for part in _CORE if not hasattr(chip, part)]:
+        raise ChipError(f"{name} is no chip: it has no {', no '.join(missing)}; see harness.chip.base.Chip")
+    if (needs := getattr(rule, "needs", None)) is not None:
+        refuse_unfit(type(rule).__qualname__, needs, chip.capabilities, name)
     most = chip.capabilities.largest_batch
     if most is not None and plan.batch > most:
         raise ExperimentError(

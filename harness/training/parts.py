@@ -29,6 +29,8 @@ _BY_NAME = ("circuit", "chip", "datasets", "experiment", "learning.rules.cells",
 """Modules of objects that parts hold and that only their name describes: the run's netlist and data tell the rest."""
 _WORDS = "cure"
 """Attribute with a sentence for people, which may be worded otherwise tomorrow."""
+_RENAMED = {"curved": "nonlinear"}
+"""Attributes by the name that descriptions of older runs have for them."""
 _WRAPPED = "_chip"
 """Attribute in which a chip keeps the chip that it wraps."""
 _SIMULATED = {
@@ -193,10 +195,10 @@ def _name(thing: Any) -> str:
 
 
 def _without_rooms(description: Any) -> Any:
-    """A description in which older runs named the modules of the package, too."""
+    """A description in which older runs named the modules of the package, too, and called attributes otherwise."""
     match description:
         case {"kind": str(kind), **rest} if kind.startswith(f"{_PACKAGE}."):
-            inner = {name: _without_rooms(value) for name, value in rest.items()}
+            inner = {_RENAMED.get(str(name), str(name)): _without_rooms(value) for name, value in rest.items()}
             return {"kind": f"{_PACKAGE}.{_MODULES.sub('', kind)}", **inner}
         case Mapping():
             return {str(name): _without_rooms(value) for name, value in description.items()}

@@ -152,6 +152,16 @@ def test_batches_beyond_what_a_chip_takes_are_refused_before_training(tmp_path: 
         train(Divider(), rule, SGD((1.0,)), SquaredError(), divider_data(), Plan(1, 3, 0), run)
 
 
+def test_what_lacks_the_core_is_no_chip(tmp_path: Path) -> None:
+    class Half:
+        circuit, conductances, close = DIVIDER, DIVIDER.conductances, None
+
+    rule, run = FiniteDifferences(DIVIDER, SquaredError(), step=1e-6), Run.create(tmp_path / "run", "", {})
+    message = "Half is no chip: it has no capabilities, no program, no adjust, no measure;"
+    with pytest.raises(ChipError, match=message):
+        train(Half(), rule, SGD((1.0,)), SquaredError(), divider_data(), Plan(1, 2, 0), run)  # type: ignore[arg-type]
+
+
 # --- every check can fail
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from harness import Experiment, Run
 from harness.chip.metering import ENTRIES, Ledger
 from harness.errors import RunError
 from harness.files.writing import write_atomic
+from harness.learning import AnalyticalGradient, SquaredError
 from harness.learning.updates.updates import UpdateState
 from harness.training.controller import EpochDone, StepDone
+from harness.training.parts import described, refuse_others
 from harness.training.position import Position, npz
 from harness.training.runs import fresh_path
 from harness.training.tables import EpochRow, StepRow
@@ -300,3 +303,17 @@ def test_a_moved_run_knows_where_it_is_and_is_not_extended(tmp_path: Path) -> No
     assert moved.result["run"] == str(tmp_path / "two")
     with pytest.raises(RunError, match=r"training\.epochs is 4, but the run was made with 3; .*harness train --from"):
         small("training.epochs=4").train(moved)
+
+
+def test_parts_of_older_runs_are_known_by_their_former_words(tmp_path: Path) -> None:
+    """Modules stood in descriptions once, and an attribute was called otherwise."""
+    circuit = Experiment.load("xor", ["chip.kind=nodal"]).circuit
+    now = described(AnalyticalGradient(circuit, SquaredError()))
+    then = {"curved" if key == "nonlinear" else key: value for key, value in now.items()}
+    then["kind"] = "harness.learning.rules.analytical.AnalyticalGradient"
+    assert now.keys() != then.keys()
+    made = {"versions": {"harness": version("harness")}, "parts": {"rule": then}, "own": ["rule"]}
+    run = Run.create(tmp_path / "run", "", made)
+    refuse_others(run, {"rule": now})
+    with pytest.raises(RunError, match="nonlinear = False"):
+        refuse_others(run, {"rule": {**now, "nonlinear": False}})
