@@ -82,7 +82,7 @@ def refuse_others(run: Run, given: Mapping[str, Any]) -> None:
         RunError: such a part, with both descriptions.
     """
     manifest, position = run.manifest, run.position()
-    begun = position is not None and (position.epoch or position.step)
+    begun = position is not None and position.begun
     if (begun or manifest.get("own")) and (differing := _differing(manifest, given)):
         name, known = differing[0], manifest.get("parts", {})
         then = title(known[name]) if name in known else "something that an older version did not record"
