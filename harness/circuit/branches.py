@@ -6,21 +6,23 @@ Voltages of nodes (ground last) and, below them, currents of transformers are
     v = rise · x + held,    into · (linear · v + incidence · i(drops · x + held drops)) = into · sources
 
 with the free variables x of `harness.circuit.scaling`, and Kirchhoff's law summed to one equation for each by `into`.
-Branches are the diodes and the cells of arrays that have a curve. Arrays here have the batch last.
+Branches are the cells of arrays that have a curve and, behind them, those of devices. Arrays here have the batch last.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, diags, identity
 from scipy.sparse.linalg import splu
 
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import CurrentSource, Diode, Gyrator, Resistor, TrainableArray, Transformer
+from harness.circuit.elements import TrainableArray, Transformer
+from harness.circuit.primitives import Current, Vccs
 from harness.circuit.scaling import scaling_of
 from harness.devices import CellLaw
-from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
+from harness.devices.diode import GMIN
 from harness.measurement import Array, Index
 
 Entries = tuple[Index, Index, Array]
@@ -40,26 +42,23 @@ class Branches:
         """V/V, ``[rows, n]``, and 1/scale of each free node in its variable's equation, ``[n, rows]``."""
         self.cells = [(k, array.law) for k, array in enumerate(circuit.arrays) if not array.law.linear]
         """Nonlinear arrays: their numbers and laws."""
-        diodes = [e for e in circuit.elements if isinstance(e, Diode)]
-        self.saturation = np.array([d.model.saturation_current for d in diodes])[:, None]
-        self.scale = np.array([d.model.emission for d in diodes])[:, None] * THERMAL_VOLTAGE
-        """N V_T of each diode, V, ``[diodes, 1]``."""
-        self.critical = self.scale * np.log(self.scale / (np.sqrt(2) * self.saturation))
-        """V of each diode above which it is let rise by logarithmic steps only, ``[diodes, 1]``."""
-        ends = [self._ends(circuit.arrays[k]) for k, _ in self.cells]
-        ends.append((circuit.at([d.anode for d in diodes]), circuit.at([d.cathode for d in diodes])))
-        self.first, self.second = (np.concatenate([pair[side] for pair in ends]) for side in (0, 1))
-        """Nodes at both ends of every branch: cells array by array, then diodes."""
-        self.drops = (self.rise[self.first] - self.rise[self.second]).tocsr()
-        """V over every branch, of the unknowns, ``[branches, n]``."""
+        cells, devices = [self._ends(circuit.arrays[k]) for k, _ in self.cells], circuit.device_branches
+        places = [(*pair, *pair) for pair in cells] + [(d.first, d.second, d.above, d.below) for d in devices]
+        nowhere = (np.zeros(0, np.intp),) * 4
+        self.first, self.second, self.above, self.below = map(np.concatenate, zip(nowhere, *places, strict=True))
+        """Nodes at both ends of every branch, and those whose voltage its current follows: cells, then devices."""
+        begins = np.cumsum([0, *(len(d.first) for d in devices)]).tolist()
+        self.laws = [(slice(*rows), d.law.upright()) for rows, d in zip(pairwise(begins), devices, strict=True)]
+        """Laws of devices, and which of their branches they are of."""
+        self.drops = (self.rise[self.above] - self.rise[self.below]).tocsr()
+        """V that the current of every branch follows, of the unknowns, ``[branches, n]``."""
         moving = np.diff(self.drops.indptr) > 0
         limits = [np.zeros(0), *(np.full(circuit.arrays[k].conductances.size, law.limit) for k, law in self.cells)]
         self.limits = np.where(moving[: sum(map(len, limits))], np.concatenate(limits), np.inf)[:, None]
         """V up to which the law of a nonlinear cell holds, where a free node touches it, ``[cells, 1]``."""
         self.incidence = (self.into[:, self.first] - self.into[:, self.second]).tocsr()
         """Where the currents of branches enter the equations, ``[n, branches]``."""
-        self.plus = circuit.at([o.plus for o in circuit.outputs])
-        self.minus = circuit.at([o.minus for o in circuit.outputs])
+        self.plus, self.minus = circuit.output_ends
         self.places, self.weights = self._jacobian()
         """Where slopes of branches enter the Jacobian, row + n · column, and how, ``[places, branches]``."""
         self._fixed = _joined(list(self._fixed_entries()))
@@ -89,9 +88,13 @@ class Branches:
         nonlinear = [np.zeros(0), *(conductances[k].ravel() for k, _ in self.cells)]
         return Equations(self, matrix, self._sources(), np.concatenate(nonlinear)[:, None])
 
+    def limited(self, new: Array, old: Array) -> Array:
+        """V at which currents of devices get their next tangents, ``[device branches, batch]``; see `Law`."""
+        return np.concatenate([new[:0], *(law.limited(new[rows], old[rows]) for rows, law in self.laws)])
+
     def _ends(self, array: TrainableArray) -> tuple[Index, Index]:
         """Nodes at both ends of every cell, in the order of ``conductances.ravel()``."""
-        first, second = np.broadcast_arrays(*array.ends(self.circuit.grounded_index))
+        first, second = np.broadcast_arrays(*self.circuit.ends(array))
         return first.ravel(), second.ravel()
 
     def _fixed_entries(self) -> Iterator[Entries]:
@@ -101,22 +104,19 @@ class Branches:
             ratio = np.array([1.0, -1.0, -transformer.ratio, transformer.ratio])
             yield pins, own, ratio
             yield own, pins, ratio
-        for element in self.circuit.elements:
-            match element:
-                case Resistor(conductance=conductance):
-                    a, b = self.circuit.at(element.pins)
-                    yield _conductances(np.array([a]), np.array([b]), np.array([conductance]))
-                case Gyrator(conductance=conductance):
-                    a, b, c, d = self.circuit.at(element.pins)
-                    signs = np.array([1.0, -1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0])
-                    yield np.array([a, a, b, b, c, c, d, d]), np.array([c, d, c, d, a, b, a, b]), conductance * signs
+        rows, columns, values = _conductances(*self.circuit.fixed)
+        one_by_one = np.arange(len(rows)).reshape(4, -1).T.ravel()  # sums are rounded in the order of the elements
+        yield rows[one_by_one], columns[one_by_one], values[one_by_one]
+        for part in self.circuit.parts(Vccs):
+            first, second, above, below = self.circuit.at(part.nets)
+            signs = part.siemens * np.array([1.0, -1.0, -1.0, 1.0])
+            yield np.array([first, first, second, second]), np.array([above, below, above, below]), signs
 
     def _sources(self) -> Array:
         """A into every node, ``[rows]``."""
         amperes = np.zeros(self.rise.shape[0])
-        for element in self.circuit.elements:
-            if isinstance(element, CurrentSource):
-                np.add.at(amperes, self.circuit.at(element.pins), [-element.amperes, element.amperes])
+        for part in self.circuit.parts(Current):
+            np.add.at(amperes, self.circuit.at(part.nets), [-part.amperes, part.amperes])
         return amperes
 
     def _frames(self) -> tuple[csr_matrix, csr_matrix]:
@@ -180,8 +180,9 @@ class Equations:
         """Currents (A) and slopes (S) of all branches, ``[branches, batch]``.
 
         Args:
-            volts: over every branch, V, ``[branches, batch]``.
-            junctions: over every diode, V, ``[diodes, batch]``: where its tangent is taken, on which its current lies.
+            volts: that every current follows, V, ``[branches, batch]``.
+            junctions: of every branch of devices, V, ``[device branches, batch]``: where its tangent is taken, on which
+                its current lies.
         """
         current, slope = np.empty_like(volts), np.empty_like(volts)
         begin = 0
@@ -189,9 +190,15 @@ class Equations:
             rows = slice(begin, begin + self.branches.circuit.arrays[k].conductances.size)
             _scaled(law, volts[rows], self.siemens[rows], current[rows], slope[rows])
             begin = rows.stop
-        found, slope[begin:] = current_and_slope(junctions, self.branches.saturation, self.branches.scale)
-        current[begin:] = found + slope[begin:] * (volts[begin:] - junctions)
+        for rows, device in self.branches.laws:
+            current[begin:][rows], slope[begin:][rows] = device.current_and_slope(junctions[rows])
+        current[begin:] += slope[begin:] * (volts[begin:] - junctions)
         return current, slope
+
+    def through(self, state: Array) -> tuple[Array, Array]:
+        """Currents (A) and slopes (S) of all branches for V of all rows, ``[branches, batch]``."""
+        volts = state[self.branches.above] - state[self.branches.below]
+        return self.tangents(volts, volts[len(self.siemens) :])
 
 
 def _scaled(law: CellLaw, volts: Array, siemens: Array, current: Array, slope: Array) -> None:

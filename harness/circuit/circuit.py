@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -11,20 +12,20 @@ from scipy.sparse.csgraph import connected_components
 
 from harness.circuit.elements import (
     GROUND,
-    Diode,
     Element,
     InputSource,
+    Modelled,
     Output,
+    Source,
+    Stage,
     TrainableArray,
 )
-from harness.devices import DiodeModel
+from harness.circuit.primitives import RESERVED, Conductance, Device, DeviceBranches, Model, Primitive
 from harness.errors import CircuitError
 from harness.measurement import Array, Conductances, Index
 
-RESERVED = "harness_"
-"""How names start that the netlist writer invents: senses of amplifiers, nudges, the swept source."""
 _NAME = re.compile(r"[A-Za-z0-9_]+")
-_CONDUCTANCE_LIMIT = 1e6  # S: beyond it SPICE's own arithmetic loses the rest of the circuit
+_P = TypeVar("_P", bound=Primitive)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,58 @@ class Circuit:
         """Positions of some nodes in such arrays, ``[nodes]``."""
         return np.array([self.grounded_index[node] for node in nodes], dtype=np.intp)
 
+    def ends(self, array: TrainableArray) -> tuple[Index, Index]:
+        """Positions of the nodes at both ends of an array's cells, in shapes that broadcast to the array's."""
+        return array.ends(self.grounded_index)
+
+    @cached_property
+    def output_ends(self) -> tuple[Index, Index]:
+        """Positions of the plus and of the minus nodes of all outputs, ``[outputs]``."""
+        return self.at([o.plus for o in self.outputs]), self.at([o.minus for o in self.outputs])
+
+    def with_ground(self, nodes: Array) -> Array:
+        """Voltages of all nodes (V, ``[..., nodes]``) with ground's last: what `at` counts in."""
+        return np.concatenate([nodes, np.zeros((*nodes.shape[:-1], 1))], axis=-1)
+
+    @cached_property
+    def primitives(self) -> tuple[Primitive, ...]:
+        """What all elements but the trainable arrays come down to, in order."""
+        return tuple(p for e in self.elements if not isinstance(e, TrainableArray) for p in e.lowered())
+
+    def parts(self, kind: type[_P]) -> list[_P]:
+        """The primitives of one kind, in order."""
+        return [part for part in self.primitives if isinstance(part, kind)]
+
+    @cached_property
+    def fixed(self) -> tuple[Index, Index, Array]:
+        """Both ends of all conductances but cells, as `at` counts, and the conductances (S)."""
+        found = self.parts(Conductance)
+        first, second = (self.at([part.nets[k] for part in found]) for k in (0, 1))
+        return first, second, np.array([part.siemens for part in found])
+
+    @cached_property
+    def device_branches(self) -> tuple[DeviceBranches, ...]:
+        """The branches of all devices, kind by kind of model."""
+        kinds: dict[type[Model], list[Device]] = {}
+        for device in self.parts(Device):
+            kinds.setdefault(type(device.model), []).append(device)
+        found = []
+        for kind, devices in kinds.items():
+            ends = zip(*(branch for d in devices for branch in kind.branches(*d.nets)), strict=True)
+            first, second, above, below = map(self.at, ends)
+            found.append(DeviceBranches(first, second, above, below, kind.laws([d.model for d in devices])))
+        return tuple(found)
+
+    @cached_property
+    def sources(self) -> tuple[Source, ...]:
+        """Rails and input pins, in order."""
+        return tuple(e for e in self.elements if isinstance(e, Source))
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """Amplifiers and buffers, in order."""
+        return tuple(e for e in self.elements if isinstance(e, Stage))
+
     @cached_property
     def arrays(self) -> tuple[TrainableArray, ...]:
         """The trainable arrays, in order."""
@@ -110,10 +163,10 @@ class Circuit:
 
 def _check_names(circuit: Circuit) -> None:
     _check_name("circuit", circuit.name)
-    models: dict[str, DiodeModel] = {}
-    for diode in (e for e in circuit.elements if isinstance(e, Diode)):
-        if models.setdefault(diode.model.name.casefold(), diode.model) != diode.model:
-            raise CircuitError(f"diode {diode.name}: another diode model is called {diode.model.name} too")
+    models: dict[str, Model] = {}
+    for device in (e for e in circuit.elements if isinstance(e, Modelled)):
+        if models.setdefault(device.model.name.casefold(), device.model) != device.model:
+            raise CircuitError(f"{device.title}: another {device.noun} model is called {device.model.name} too")
     seen: dict[str, str] = {}
     for element in (*circuit.elements, *circuit.outputs):
         _check_name("element", element.name)

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import LinearOperator, eigs, splu
 
 from harness.circuit.branches import Branches
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Crossbar, InputSource, Transformer, VoltageSource
+from harness.circuit.elements import Crossbar, Transformer
 from harness.circuit.power import dissipated
 from harness.errors import CircuitError
 from harness.measurement import Array, Index, Injection, Nudge, Spring
@@ -29,7 +29,7 @@ def capacitances(circuit: Circuit, node: float, line: float) -> Array:
     index = circuit.grounded_index
     cells = np.zeros(len(index))
     for array in circuit.arrays:
-        first, second = array.ends(index)
+        first, second = circuit.ends(array)
         each = array.shape[::-1] if isinstance(array, Crossbar) else (1, 1)
         np.add.at(cells, first.ravel(), each[0])
         np.add.at(cells, second.ravel(), each[1])
@@ -47,8 +47,7 @@ class Dynamics:
 
     def __init__(self, circuit: Circuit, farads: Array) -> None:
         self.circuit = circuit
-        sources = [e for e in circuit.elements if isinstance(e, (InputSource, VoltageSource))]
-        driven = {e.node for e in sources}
+        driven = {source.node for source in circuit.sources}
         self.free = circuit.at([n for n in circuit.nodes if n not in circuit.held_nodes])
         """Nodes that nothing holds."""
         self.moving = circuit.at([n for n in circuit.nodes if n not in driven])
@@ -64,9 +63,7 @@ class Dynamics:
         self._capacitance = (self._branches.into @ diags(own) @ self._branches.rise).tocsc()
         self._linear = self._branches.into @ self._equations.linear @ self._branches.rise
         self._incidence = _incidence(self._branches.first, self._branches.second, rows)
-        self._plus = circuit.at([o.plus for o in circuit.outputs])
-        self._minus = circuit.at([o.minus for o in circuit.outputs])
-        self._pins = _incidence(self._plus, self._minus, rows)
+        self._pins = _incidence(*circuit.output_ends, rows)
 
     def slowest(self, nodes: Array, spring: float = 0.0) -> float:
         """The largest time constant (s) of small signals about an operating point (V, ``[nodes]``).
@@ -89,12 +86,8 @@ class Dynamics:
     def held_volts(self, inputs: Array) -> Array:
         """V of nodes that ideal sources hold, 0 elsewhere, ``[points, nodes]``; inputs in V, ``[points, channels]``."""
         volts = np.zeros((len(inputs), len(self.circuit.nodes)))
-        for source in self.circuit.elements:
-            match source:
-                case InputSource(node=node, channel=channel, gain=gain):
-                    volts[:, self.circuit.node_index[node]] = gain * inputs[:, channel]
-                case VoltageSource(node=node, volts=level):
-                    volts[:, self.circuit.node_index[node]] = level
+        for source in self.circuit.sources:
+            volts[:, self.circuit.node_index[source.node]] = source.level(inputs)
         return volts
 
     def stored(self, volts: Array) -> Array:
@@ -126,7 +119,7 @@ class Dynamics:
 
     def _powers(self, volts: Array, currents: Array, switched: Array, nudge: Nudge | None) -> tuple[Array, Array]:
         state = np.column_stack([volts, np.zeros(len(volts)), currents]).T
-        leaving = self._equations.linear @ state + self._incidence @ self._nonlinear(state)
+        leaving = self._equations.linear @ state + self._incidence @ self._equations.through(state)[0]
         drops = self._pins.T @ state
         pushed, given = _pushed(nudge, drops, switched)
         missing = leaving - self._equations.sources[:, None] - self._pins @ pushed
@@ -143,17 +136,11 @@ class Dynamics:
         drawn = scaling.scale[free][:, None] * total - missing[free]
         return np.asarray(np.sum(state[free] * drawn, axis=0))
 
-    def _nonlinear(self, state: Array) -> Array:
-        """A in diodes and nonlinear cells, ``[branches, points]``."""
-        over = state[self._branches.first] - state[self._branches.second]
-        return self._equations.tangents(over, over[len(over) - len(self._branches.scale) :])[0]
-
     def _conductance(self, nodes: Array) -> csr_matrix:
         """S of small signals, ``[n, n]``."""
         branches = self._branches
         state = np.append(nodes, np.zeros(branches.rise.shape[0] - len(nodes)))[:, None]
-        over = state[branches.first] - state[branches.second]
-        _, slopes = self._equations.tangents(over, over[len(over) - len(branches.scale) :])
+        _, slopes = self._equations.through(state)
         return (self._linear + branches.incidence @ diags(slopes[:, 0]) @ branches.drops).tocsr()
 
 

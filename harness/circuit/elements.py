@@ -1,17 +1,32 @@
 """The parts of a circuit: plain frozen data, no simulator.
 
 An element answers for itself: which nodes it touches, which it drives, between which of them a direct current can
-flow, and which values it takes. Names of elements and nodes are made of ``[A-Za-z0-9_]`` and are unique without regard
-to case; ground is ``"0"``.
+flow, which values it takes, what parts it comes down to (`harness.circuit.primitives`), and what small signals see of
+it. Names of elements and nodes are made of ``[A-Za-z0-9_]`` and are unique without regard to case; ground is ``"0"``.
 Voltages are in V, currents in A, conductances in S.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import product
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from typing_extensions import override
 
+from harness.circuit.primitives import (
+    RESERVED,
+    Cccs,
+    Cell,
+    Conductance,
+    Current,
+    Device,
+    Input,
+    Primitive,
+    Vccs,
+    Vcvs,
+    Voltage,
+)
 from harness.devices import LINEAR_CELLS, CellLaw, DiodeModel
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
@@ -27,10 +42,35 @@ _CONDUCTANCE_LIMIT = 1e6  # S: beyond it SPICE's own arithmetic loses the rest o
 class Part:
     """What most elements answer: they drive no node, leave no path for a direct current, and take any value."""
 
+    noun: ClassVar[str]
+    """How people call the element."""
+    figure: ClassVar[tuple[str, str]]
+    """The attribute that tells two of them apart, and its unit."""
+
+    name: str
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"{self.noun} {self.name}"
+
     @property
     def drives(self) -> str | None:
         """The node whose voltage the element dictates, if any."""
         return None
+
+    def lowered(self) -> Iterator[Primitive]:
+        """The parts that the element comes down to; nodes of its own begin with `RESERVED`."""
+        raise NotImplementedError
+
+    def small_signal(self, volts: Mapping[str, float]) -> "Element":  # noqa: ARG002
+        """The element as small signals see it about an operating point (V by node): sources stand still."""
+        return cast("Element", self)
+
+    def placed(self, name: str, pins: Sequence[str]) -> Self:
+        """The same element under another name, at other nodes; not for arrays."""
+        cls: Any = type(self)
+        return cls(name, *pins, *(getattr(self, f.name) for f in fields(cls)[1 + len(pins) :]))
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -45,6 +85,92 @@ class Part:
         """
 
 
+class _Source(Part):
+    """What holds a node above ground."""
+
+    node: str
+
+    @property
+    def pins(self) -> tuple[str]:
+        """The node that it holds."""
+        return (self.node,)
+
+    @property
+    @override
+    def drives(self) -> str:
+        return self.node
+
+    @property
+    @override
+    def paths(self) -> tuple[Path, ...]:
+        return ((self.node, GROUND),)
+
+    def level(self, inputs: Array) -> Array:
+        """V for inputs (V, ``[batch, channels]``), ``[batch]``."""
+        raise NotImplementedError
+
+    def row(self, channels: int) -> Array:
+        """V as numbers that multiply the inputs and, last, 1, ``[channels + 1]``."""
+        raise NotImplementedError
+
+
+class _Stage(Part):
+    """What holds one node at a multiple of another: `gain` × (v(input) + `offset`)."""
+
+    name: str
+    input: str
+    output: str
+    gain: float
+    offset: float
+
+    figure: ClassVar[tuple[str, str]] = ("gain", "V/V")
+
+    @property
+    def pins(self) -> Path:
+        """Input and output."""
+        return self.input, self.output
+
+    @property
+    @override
+    def drives(self) -> str:
+        return self.output
+
+    @property
+    @override
+    def paths(self) -> tuple[Path, ...]:
+        return ((self.output, GROUND),)
+
+    @override
+    def check(self) -> None:
+        _check_nonzero(f"{self.title}: gain", self.gain, "V/V")
+        _check_finite(f"{self.title}: offset", self.offset, "V")
+
+    @override
+    def small_signal(self, volts: Mapping[str, float]) -> "Stage":
+        return replace(cast("Stage", self), offset=0.0)
+
+
+class _TwoPort(Part):
+    """What joins two ports, `a` over `b` and `c` over `d`."""
+
+    a: str
+    b: str
+    c: str
+    d: str
+
+    @property
+    def pins(self) -> tuple[str, str, str, str]:
+        """Both nodes of either port."""
+        return self.a, self.b, self.c, self.d
+
+    @override
+    def check(self) -> None:
+        what, unit = self.figure
+        _check_nonzero(f"{self.title}: {what}", getattr(self, what), unit)
+        for port in (self.pins[:2], self.pins[2:]):
+            _check_apart(self.title, "both pins of a port are", port)
+
+
 @dataclass(frozen=True)
 class Resistor(Part):
     """A fixed conductance (S) between `a` and `b`."""
@@ -53,6 +179,9 @@ class Resistor(Part):
     a: str
     b: str
     conductance: float
+
+    noun: ClassVar[str] = "resistor"
+    figure: ClassVar[tuple[str, str]] = ("conductance", "S")
 
     @property
     def pins(self) -> Path:
@@ -66,12 +195,15 @@ class Resistor(Part):
 
     @override
     def check(self) -> None:
-        what = f"resistor {self.name}"
-        _check_finite(what, self.conductance, "S")
+        _check_finite(self.title, self.conductance, "S")
         if not 0 < self.conductance <= _CONDUCTANCE_LIMIT:
             bounds = f"above {show(0.0, 'S')} and at most at {show(_CONDUCTANCE_LIMIT, 'S')}"
-            raise CircuitError(f"{what}: {show(self.conductance, 'S')} must lie {bounds}")
-        _check_apart(what, "both ends are", self.pins)
+            raise CircuitError(f"{self.title}: {show(self.conductance, 'S')} must lie {bounds}")
+        _check_apart(self.title, "both ends are", self.pins)
+
+    @override
+    def lowered(self) -> Iterator[Primitive]:
+        yield Conductance(f"r{self.name}", self.pins, self.conductance)
 
 
 @dataclass(frozen=True)
@@ -82,6 +214,8 @@ class Diode(Part):
     anode: str
     cathode: str
     model: DiodeModel
+
+    noun: ClassVar[str] = "diode"
 
     @property
     def pins(self) -> Path:
@@ -95,39 +229,53 @@ class Diode(Part):
 
     @override
     def check(self) -> None:
-        _check_apart(f"diode {self.name}", "both ends are", self.pins)
+        _check_apart(self.title, "both ends are", self.pins)
+
+    @override
+    def lowered(self) -> Iterator[Primitive]:
+        yield Device(f"d{self.name}", self.pins, self.model)
+
+    @override
+    def small_signal(self, volts: Mapping[str, float]) -> Resistor:
+        over = np.array([volts[self.anode] - volts[self.cathode]])
+        _, slope = DiodeModel.laws([self.model]).current_and_slope(over)
+        return Resistor(self.name, self.anode, self.cathode, float(slope[0]))
 
 
 @dataclass(frozen=True)
-class VoltageSource(Part):
+class VoltageSource(_Source):
     """A rail: holds `node` at `volts` above ground."""
 
     name: str
     node: str
     volts: float
 
-    @property
-    def pins(self) -> tuple[str]:
-        """The node that it holds."""
-        return (self.node,)
-
-    @property
-    @override
-    def drives(self) -> str:
-        return self.node
-
-    @property
-    @override
-    def paths(self) -> tuple[Path, ...]:
-        return ((self.node, GROUND),)
+    noun: ClassVar[str] = "rail"
+    figure: ClassVar[tuple[str, str]] = ("volts", "V")
 
     @override
     def check(self) -> None:
         _check_finite(f"voltage source {self.name}", self.volts, "V")
 
+    @override
+    def lowered(self) -> Iterator[Primitive]:
+        yield Voltage(f"v{self.name}", (self.node, GROUND), self.volts)
+
+    @override
+    def small_signal(self, volts: Mapping[str, float]) -> Self:
+        return replace(self, volts=0.0)
+
+    @override
+    def row(self, channels: int) -> Array:
+        return np.append(np.zeros(channels), self.volts)
+
+    @override
+    def level(self, inputs: Array) -> Array:
+        return np.full(len(inputs), self.volts)
+
 
 @dataclass(frozen=True)
-class InputSource(Part):
+class InputSource(_Source):
     """An input pin: holds `node` at `gain` × the value of input `channel` (V); two of opposite gain double an input."""
 
     name: str
@@ -135,26 +283,32 @@ class InputSource(Part):
     channel: int
     gain: float
 
-    @property
-    def pins(self) -> tuple[str]:
-        """The node that it holds."""
-        return (self.node,)
-
-    @property
-    @override
-    def drives(self) -> str:
-        return self.node
-
-    @property
-    @override
-    def paths(self) -> tuple[Path, ...]:
-        return ((self.node, GROUND),)
+    noun: ClassVar[str] = "input pin"
+    figure: ClassVar[tuple[str, str]] = ("gain", "V/V")
 
     @override
     def check(self) -> None:
         _check_finite(f"input {self.name}: gain", self.gain, "V/V")
         if self.channel < 0:
             raise CircuitError(f"input {self.name}: channel {self.channel} must not be negative")
+
+    @override
+    def lowered(self) -> Iterator[Primitive]:
+        yield Input(f"v{self.name}", (self.node, GROUND), self.channel, self.gain)
+
+    @override
+    def small_signal(self, volts: Mapping[str, float]) -> Self:
+        return replace(self, gain=0.0)
+
+    @override
+    def level(self, inputs: Array) -> Array:
+        return self.gain * inputs[:, self.channel]
+
+    @override
+    def row(self, channels: int) -> Array:
+        row = np.zeros(channels + 1)
+        row[self.channel] = self.gain
+        return row
 
 
 @dataclass(frozen=True)
@@ -166,6 +320,9 @@ class CurrentSource(Part):
     sink: str
     amperes: float
 
+    noun: ClassVar[str] = "current source"
+    figure: ClassVar[tuple[str, str]] = ("amperes", "A")
+
     @property
     def pins(self) -> Path:
         """Where the current comes from and where it goes."""
@@ -173,11 +330,19 @@ class CurrentSource(Part):
 
     @override
     def check(self) -> None:
-        _check_finite(f"current source {self.name}", self.amperes, "A")
+        _check_finite(self.title, self.amperes, "A")
+
+    @override
+    def lowered(self) -> Iterator[Primitive]:
+        yield Current(f"i{self.name}", self.pins, self.amperes)
+
+    @override
+    def small_signal(self, volts: Mapping[str, float]) -> Self:
+        return replace(self, amperes=0.0)
 
 
 @dataclass(frozen=True)
-class BidirectionalAmplifier(Part):
+class BidirectionalAmplifier(_Stage):
     """Holds `output` at `gain` × (v(input) + `offset`), and draws 1/`gain` of the output's current from `input`.
 
     Kendall et al. 2020, §3: signals grow forward, error currents shrink backward.
@@ -190,31 +355,29 @@ class BidirectionalAmplifier(Part):
     offset: float = 0.0
     """V, referred to the input."""
 
-    @property
-    def pins(self) -> Path:
-        """Input and output."""
-        return self.input, self.output
+    noun: ClassVar[str] = "bidirectional amplifier"
 
     @property
     @override
-    def drives(self) -> str:
-        return self.output
-
-    @property
-    @override
-    def paths(self) -> tuple[Path, ...]:
-        return ((self.output, GROUND),)
+    def title(self) -> str:
+        return f"amplifier {self.name}"
 
     @override
     def check(self) -> None:
-        _check_finite(f"amplifier {self.name}: gain", self.gain, "V/V")
-        _check_finite(f"amplifier {self.name}: offset", self.offset, "V")
+        super().check()
         if self.gain <= 0:
-            raise CircuitError(f"amplifier {self.name}: gain {self.gain:g} must be above 0")
+            raise CircuitError(f"{self.title}: gain {self.gain:g} must be above 0")
+
+    @override
+    def lowered(self) -> Iterator[Primitive]:
+        inner = f"{RESERVED}{self.name}"
+        yield Vcvs(f"e{self.name}", (inner, GROUND, self.input, GROUND), self.gain, self.offset)
+        yield Voltage(f"v{inner}", (inner, self.output), 0.0)
+        yield Cccs(f"f{self.name}", (self.input, GROUND), f"v{inner}", 1 / self.gain)
 
 
 @dataclass(frozen=True)
-class Buffer(Part):
+class Buffer(_Stage):
     """Holds `output` at `gain` × (v(input) + `offset`), and draws no current: what joins stages of a cascade.
 
     A negative gain inverts. No error returns through it: the circuit is not reciprocal (Chaffey 2025, §6).
@@ -227,29 +390,15 @@ class Buffer(Part):
     offset: float = 0.0
     """V, referred to the input."""
 
-    @property
-    def pins(self) -> Path:
-        """Input and output."""
-        return self.input, self.output
-
-    @property
-    @override
-    def drives(self) -> str:
-        return self.output
-
-    @property
-    @override
-    def paths(self) -> tuple[Path, ...]:
-        return ((self.output, GROUND),)
+    noun: ClassVar[str] = "buffer"
 
     @override
-    def check(self) -> None:
-        _check_nonzero(f"buffer {self.name}: gain", self.gain, "V/V")
-        _check_finite(f"buffer {self.name}: offset", self.offset, "V")
+    def lowered(self) -> Iterator[Primitive]:
+        yield Vcvs(f"e{self.name}", (self.output, GROUND, self.input, GROUND), self.gain, self.offset)
 
 
 @dataclass(frozen=True)
-class Gyrator(Part):
+class Gyrator(_TwoPort):
     """Two ports of which each turns the other's voltage into a current: i₁ = g v₂ and i₂ = −g v₁.
 
     v₁ = v(a) − v(b) with i₁ into `a` and out of `b`, v₂ = v(c) − v(d) with i₂ into `c` and out of `d`. Lossless, not
@@ -263,20 +412,18 @@ class Gyrator(Part):
     d: str
     conductance: float
 
-    @property
-    def pins(self) -> tuple[str, str, str, str]:
-        """Both nodes of either port."""
-        return self.a, self.b, self.c, self.d
+    noun: ClassVar[str] = "gyrator"
+    figure: ClassVar[tuple[str, str]] = ("conductance", "S")
 
     @override
-    def check(self) -> None:
-        _check_nonzero(f"gyrator {self.name}: conductance", self.conductance, "S")
-        for port in (self.pins[:2], self.pins[2:]):
-            _check_apart(f"gyrator {self.name}", "both pins of a port are", port)
+    def lowered(self) -> Iterator[Primitive]:
+        a, b, c, d = self.pins
+        yield Vccs(f"g{self.name}_1", (a, b, c, d), self.conductance)
+        yield Vccs(f"g{self.name}_2", (c, d, a, b), -self.conductance)
 
 
 @dataclass(frozen=True)
-class Transformer(Part):
+class Transformer(_TwoPort):
     """Two ports with v₁ = n v₂ and i₂ = −n i₁; ports as of `Gyrator`. Lossless and reciprocal, ideal down to DC."""
 
     name: str
@@ -286,10 +433,8 @@ class Transformer(Part):
     d: str
     ratio: float
 
-    @property
-    def pins(self) -> tuple[str, str, str, str]:
-        """Both nodes of either port."""
-        return self.a, self.b, self.c, self.d
+    noun: ClassVar[str] = "transformer"
+    figure: ClassVar[tuple[str, str]] = ("ratio", "V/V")
 
     @property
     @override
@@ -297,14 +442,54 @@ class Transformer(Part):
         return (self.a, self.b), (self.c, self.d)
 
     @override
-    def check(self) -> None:
-        _check_nonzero(f"transformer {self.name}: ratio", self.ratio, "V/V")
-        for port in (self.pins[:2], self.pins[2:]):
-            _check_apart(f"transformer {self.name}", "both pins of a port are", port)
+    def lowered(self) -> Iterator[Primitive]:
+        inner = f"{RESERVED}{self.name}"
+        yield Vcvs(f"e{self.name}", (inner, self.b, self.c, self.d), self.ratio)
+        yield Voltage(f"v{inner}", (self.a, inner), 0.0)
+        yield Cccs(f"f{self.name}", (self.d, self.c), f"v{inner}", self.ratio)
+
+
+class _Cells(Part):
+    """What all trainable arrays have."""
+
+    name: str
+    conductances: Array
+    g_min: float
+    g_max: float
+    law: CellLaw
+
+    @property
+    def _ends(self) -> Iterator[Path]:
+        """The nodes at both ends of every cell, in the order of ``conductances.ravel()``."""
+        raise NotImplementedError
+
+    def cell(self, *position: int) -> str:
+        """The name of a cell, as netlists write it."""
+        return "_".join([self.name, *map(str, position)])
+
+    def with_conductances(self, conductances: Array) -> Self:
+        """The same array programmed to other values (S, in its shape)."""
+        return replace(self, conductances=np.array(conductances, float))  # type: ignore[type-var]
+
+    @override
+    def lowered(self) -> Iterator[Primitive]:
+        places = np.unravel_index(np.arange(self.conductances.size), self.conductances.shape)
+        positions = zip(*(axis.tolist() for axis in places), strict=True)
+        for position, ends, siemens in zip(positions, self._ends, self.conductances.ravel().tolist(), strict=True):
+            if siemens > 0:
+                yield Cell(self.cell(*position), ends, siemens, self.law)
+
+    def _straightened(self, drops: Array) -> Self:
+        """The array with linear cells that conduct as these do about drops (V), and bounds that hold them."""
+        if self.law.linear:
+            return self
+        siemens = self.conductances * self.law.current_and_slope(drops)[1]
+        low, high = min(self.g_min, float(siemens.min())), max(self.g_max, float(siemens.max()))
+        return replace(self, conductances=siemens, g_min=low, g_max=high, law=LINEAR_CELLS)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, eq=False)
-class Crossbar(Part):
+class Crossbar(_Cells):
     """An array of trainable conductances between word lines and bit lines; one element however large it is.
 
     A conductance of 0 S is an open cell.
@@ -320,10 +505,7 @@ class Crossbar(Part):
     law: CellLaw = LINEAR_CELLS
     """How the current of every cell follows its voltage."""
 
-    @property
-    def title(self) -> str:
-        """What messages call it."""
-        return f"crossbar {self.name}"
+    noun: ClassVar[str] = "crossbar"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -334,18 +516,20 @@ class Crossbar(Part):
         """Numbers of the nodes at both ends of every cell, ``[words, 1]`` and ``[1, bits]``."""
         return _numbers(self.words, index)[:, None], _numbers(self.bits, index)[None, :]
 
-    def cell(self, *position: int) -> str:
-        """The name of the cell [word, bit], as netlists write it."""
-        return "_".join([self.name, *map(str, position)])
-
-    def with_conductances(self, conductances: Array) -> "Crossbar":
-        """The same array programmed to other values (S, ``[word, bit]``)."""
-        return replace(self, conductances=np.array(conductances, float))
-
     @property
     def pins(self) -> tuple[str, ...]:
         """Word lines, then bit lines."""
         return self.words + self.bits
+
+    @property
+    @override
+    def _ends(self) -> Iterator[Path]:
+        return product(self.words, self.bits)
+
+    @override
+    def small_signal(self, volts: Mapping[str, float]) -> "Crossbar":
+        words, bits = (np.array([volts[node] for node in nodes]) for nodes in (self.words, self.bits))
+        return self._straightened(words[:, None] - bits)
 
     @override
     def check(self) -> None:
@@ -360,7 +544,7 @@ class Crossbar(Part):
 
 
 @dataclass(frozen=True, eq=False)
-class Edges(Part):
+class Edges(_Cells):
     """Trainable conductances of a graph: one between each node of `a` and its partner in `b`.
 
     A conductance of 0 S is an open edge.
@@ -376,10 +560,7 @@ class Edges(Part):
     law: CellLaw = LINEAR_CELLS
     """How the current of every edge follows its voltage."""
 
-    @property
-    def title(self) -> str:
-        """What messages call it."""
-        return f"edges {self.name}"
+    noun: ClassVar[str] = "edges"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -390,18 +571,20 @@ class Edges(Part):
         """Numbers of the nodes at both ends of every edge, ``[edges]`` each."""
         return _numbers(self.a, index), _numbers(self.b, index)
 
-    def cell(self, *position: int) -> str:
-        """The name of the edge [k], as netlists write it."""
-        return "_".join([self.name, *map(str, position)])
-
-    def with_conductances(self, conductances: Array) -> "Edges":
-        """The same edges programmed to other values (S, ``[edge]``)."""
-        return replace(self, conductances=np.array(conductances, float))
-
     @property
     def pins(self) -> tuple[str, ...]:
         """First ends, then second ends."""
         return self.a + self.b
+
+    @property
+    @override
+    def _ends(self) -> Iterator[Path]:
+        return zip(self.a, self.b, strict=True)
+
+    @override
+    def small_signal(self, volts: Mapping[str, float]) -> "Edges":
+        first, second = (np.array([volts[node] for node in nodes]) for nodes in (self.a, self.b))
+        return self._straightened(first - second)
 
     @override
     def check(self) -> None:
@@ -415,6 +598,12 @@ class Edges(Part):
 
 TrainableArray = Crossbar | Edges
 """Elements whose conductances learning may change."""
+Source = VoltageSource | InputSource
+"""What holds a node at a voltage that nothing in the circuit changes."""
+Modelled = Diode
+"""Devices whose parameters stand in a model."""
+Stage = BidirectionalAmplifier | Buffer
+"""What holds one node at a multiple of another."""
 
 
 def _numbers(nodes: tuple[str, ...], index: Mapping[str, int]) -> Index:
@@ -431,17 +620,9 @@ class Output:
 
 
 Element = (
-    Resistor
-    | Diode
-    | VoltageSource
-    | InputSource
-    | CurrentSource
-    | BidirectionalAmplifier
-    | Buffer
-    | Gyrator
-    | Transformer
-    | TrainableArray
+    Resistor | Modelled | Stage | Gyrator | Transformer | InputSource | VoltageSource | CurrentSource | TrainableArray
 )
+"""All of them, in the order in which tables list them."""
 
 
 def check_bounds(array: TrainableArray, conductances: Array) -> None:

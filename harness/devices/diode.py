@@ -5,7 +5,9 @@ Forward and down to v = −3 N V_T it is Shockley's I_s (exp(v / N V_T) − 1); 
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -40,6 +42,9 @@ class DiodeModel:
     emission: float
     """N, the ideality factor; the junction's scale is N V_T."""
 
+    letter: ClassVar[str] = "d"
+    noun: ClassVar[str] = "diode"
+
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise CircuitError(f"diode model {self.name!r}: a name has letters, digits and _ and starts with a letter")
@@ -48,6 +53,57 @@ class DiodeModel:
             raise CircuitError(f"diode model {self.name}: saturation current {current} must be above 0 and at most 1 A")
         if not 0.01 <= self.emission <= 100:
             raise CircuitError(f"diode model {self.name}: emission coefficient {self.emission:g} must lie in 0.01…100")
+
+    @property
+    def card(self) -> tuple[str, Mapping[str, float]]:
+        """SPICE's type of model, and its parameters."""
+        return "d", {"is": self.saturation_current, "n": self.emission}
+
+    @property
+    def figures(self) -> Mapping[str, tuple[float, str]]:
+        """Its parameters with their units, by symbol."""
+        return {"I_s": (self.saturation_current, "A"), "N": (self.emission, "")}
+
+    @staticmethod
+    def branches(*pins: str) -> tuple[tuple[str, str, str, str], ...]:
+        """One from anode to cathode, whose current follows the voltage over it."""
+        anode, cathode = pins
+        return ((anode, cathode, anode, cathode),)
+
+    @staticmethod
+    def laws(models: Sequence["DiodeModel"]) -> "JunctionLaw":
+        """The law of many diodes."""
+        emission = np.array([model.emission for model in models])
+        return JunctionLaw(np.array([model.saturation_current for model in models]), emission * THERMAL_VOLTAGE)
+
+
+@dataclass(frozen=True, eq=False)
+class JunctionLaw:
+    """The law of many junctions, whose parameters broadcast together with voltages."""
+
+    saturation: Array
+    """I_s, A, ``[junctions]``."""
+    scale: Array
+    """N V_T, V, ``[junctions]``."""
+
+    def current_and_slope(self, volts: Array) -> tuple[Array, Array]:
+        """Current (A) and small-signal conductance (S) at voltages (V), ``[..., junctions]``."""
+        return current_and_slope(volts, self.saturation, self.scale)
+
+    def upright(self) -> "JunctionLaw":
+        """The same law for voltages ``[junctions, batch]``."""
+        return JunctionLaw(self.saturation[:, None], self.scale[:, None])
+
+    def limited(self, new: Array, old: Array) -> Array:
+        """Voltages (V) at most a logarithmic step above the old ones, as SPICE's ``pnjlim`` does."""
+        critical = self.scale * np.log(self.scale / (np.sqrt(2) * self.saturation))
+        large = (new > critical) & (np.abs(new - old) > 2 * self.scale)
+        if not large.any():
+            return new
+        grown = 1 + (new - old) / self.scale
+        from_on = np.where(grown > 0, old + self.scale * np.log(np.maximum(grown, 1e-300)), critical)
+        from_off = self.scale * np.log(np.maximum(new, 1e-300) / self.scale)
+        return np.where(large, np.where(old > 0, from_on, from_off), new)
 
 
 def current_and_slope(volts: Array, saturation: Array, scale: Array) -> tuple[Array, Array]:

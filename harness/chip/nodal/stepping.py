@@ -14,8 +14,8 @@ import numpy as np
 from harness.chip.ngspice.session import Session, open_session
 from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.circuit import Circuit
-from harness.circuit.circuit import RESERVED
 from harness.circuit.dynamics import Dynamics
+from harness.circuit.primitives import RESERVED
 from harness.circuit.thevenin import TheveninEquivalents, thevenin_equivalents
 from harness.errors import ChipError
 from harness.measurement import Array, Batch, Drive, Injection, Nudge, Spring

@@ -20,7 +20,6 @@ from typing_extensions import override
 
 from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
 from harness.chip.nodal.jacobians import Border, Dense, Jacobian, Logical, Sparse, unjoined
-from harness.chip.nodal.newton import limited
 from harness.circuit import Circuit
 from harness.circuit.branches import Branches, Equations
 from harness.errors import ChipError, ConvergenceError
@@ -83,8 +82,8 @@ class _Phase:
         batch = len(drive.inputs)
         still = drive.about is not None
         self.held = np.zeros((branches.rise.shape[0], batch)) if still else branches.held(drive.inputs)
-        self.over = self.held[branches.first] - self.held[branches.second]
-        """V over every branch where the unknowns are 0, ``[branches, batch]``."""
+        self.over = self.held[branches.above] - self.held[branches.below]
+        """V that the current of every branch follows where the unknowns are 0, ``[branches, batch]``."""
         push = branches.into[:, branches.plus] - branches.into[:, branches.minus]
         drop = branches.rise[branches.plus] - branches.rise[branches.minus]
         ends = (drop.T.tocsr(), push.T.tocsr()) if drive.adjoint else (push.tocsr(), drop.tocsr())
@@ -163,9 +162,7 @@ class _Solver:
 
     def _small_signal(self, phase: _Phase, about: Array, rows: slice) -> Array:
         """V by which nodes move about an operating point (V, ``[batch, nodes]``), ``[rows, samples]``."""
-        nodes = np.vstack([about[rows].T, np.zeros(rows.stop - rows.start)])
-        over = nodes[self.branches.first] - nodes[self.branches.second]
-        _, slopes = self.equations.tangents(over, over[len(self.equations.siemens) :])
+        _, slopes = self.equations.through(self.branches.circuit.with_ground(about[rows]).T)
         missing = None if phase.wanted is None else phase.wanted[:, rows]
         self._jacobian.forget()
         moved, _ = self._jacobian.step(
@@ -190,7 +187,7 @@ class _Solver:
                 step *= np.where(size > _SLOW * here.size, 0.5, 1.0)
             x = here.x + step
             volts = branches.drops @ x + fixed.over
-            junctions = limited(volts[cells:], here.junctions, branches.scale, branches.critical)
+            junctions = branches.limited(volts[cells:], here.junctions)
             free = (junctions == volts[cells:]).all(axis=0)
             left = ~(free & (size <= (tolerance if fresh else _STALE * tolerance)))
             self._refuse_strain(phase, rows.start + fixed.sample[~left], volts[:cells, ~left])
@@ -240,7 +237,7 @@ class _Fixed:
 
     sample: Index
     over: Array
-    """V over every branch where the unknowns are 0."""
+    """V that every branch's current follows where the unknowns are 0."""
     current: Array
     wanted: Array | None
 
@@ -256,9 +253,9 @@ class _Iterate:
     x: Array
     """Unknowns, V."""
     volts: Array
-    """Over every branch."""
+    """That every branch's current follows."""
     junctions: Array
-    """V over every diode at which its tangent is taken."""
+    """V at which the tangents of devices are taken."""
     size: Array
     """Of the step that led here, V, ``[samples]``."""
 

@@ -28,7 +28,7 @@ from harness.circuit import (
     Transformer,
     VoltageSource,
 )
-from harness.circuit.circuit import RESERVED
+from harness.circuit.primitives import RESERVED
 from harness.devices import CellLaw, Curve, DiodeModel
 from harness.measurement import Array, Clamp, Drive, Injection, Spring
 from harness.netlist.tolerances import Tolerances, options

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from harness.circuit import Circuit, InputSource, Output
-from harness.circuit.circuit import RESERVED
+from harness.circuit.primitives import RESERVED
 from harness.measurement import Array, Clamp, Drive, Injection, Spring
 from harness.netlist.decks.batch import STEP
 from harness.netlist.decks.full import SWEPT, driven_lines, saved

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.circuit import BidirectionalAmplifier, Buffer, Circuit, InputSource
-from harness.circuit.circuit import RESERVED
+from harness.circuit.primitives import RESERVED
 from harness.errors import CircuitError
 from harness.measurement import Array, Clamp, Injection, Nudge, Spring
 from harness.netlist.decks.full import driven_lines, own_input, saved

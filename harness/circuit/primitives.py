@@ -1,0 +1,173 @@
+"""What elements come down to: conductances, devices with a law, sources and controlled sources.
+
+Every element states its own lowering (`harness.circuit.elements`); netlists, packages, equations, power and the report
+consume these parts alone. A part's name begins with the letter that SPICE gives its kind. Its current flows from its
+first net through it to its second one. Nets are nodes of a circuit or, within a package, nets of a cell.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from typing_extensions import override
+
+from harness.devices import CellLaw
+from harness.measurement import Array, Index
+
+RESERVED = "harness_"
+"""How names start that lowering and netlists invent: inner nodes and senses of amplifiers, nudges, the swept source."""
+Branch = tuple[str, str, str, str]
+"""Where a current begins and ends, and the two nodes whose voltage it follows."""
+
+
+class Law(Protocol):
+    """The currents of many branches, each a function of one voltage; arrays broadcast together with voltages."""
+
+    def current_and_slope(self, volts: Array) -> tuple[Array, Array]:
+        """Current (A) and its slope (S) at voltages (V), ``[..., branches]``."""
+        ...
+
+    def limited(self, new: Array, old: Array) -> Array:
+        """The voltages (V) at which Newton's method takes the next tangents, on its way from `old` to `new`."""
+        ...
+
+    def upright(self) -> Self:
+        """The same law for voltages whose last axis is the batch, ``[branches, batch]``."""
+        ...
+
+
+class Model(Protocol):
+    """The parameters of a device, and all that is said about its kind."""
+
+    letter: ClassVar[str]
+    """How SPICE names begin."""
+    noun: ClassVar[str]
+    """As the report calls the device."""
+
+    @property
+    def name(self) -> str:
+        """The model's name in netlists."""
+        ...
+
+    @property
+    def card(self) -> tuple[str, Mapping[str, float]]:
+        """SPICE's type of model, and its parameters."""
+        ...
+
+    @property
+    def figures(self) -> Mapping[str, tuple[float, str]]:
+        """Its parameters with their units, under the symbols by which people know them."""
+        ...
+
+    @staticmethod
+    def branches(*pins: str) -> tuple[Branch, ...]:
+        """The branches between a device's pins; each has the current of `laws`."""
+        ...
+
+    @staticmethod
+    def laws(models: Sequence[Any]) -> Law:
+        """The law of all branches of devices of this kind, device by device."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """What all parts have."""
+
+    name: str
+    nets: tuple[str, ...]
+
+    def renamed(self, own: Callable[[str], str], net: Callable[[str], str]) -> Self:
+        """The same part under another name, at other nets."""
+        return replace(self, name=own(self.name), nets=tuple(map(net, self.nets)))
+
+
+@dataclass(frozen=True, slots=True)
+class Conductance(Primitive):
+    """``r``: a resistor of `siemens` above 0 S."""
+
+    siemens: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(Primitive):
+    """A closed trainable cell; its name has no letter yet, as that depends on its law."""
+
+    siemens: float
+    law: CellLaw
+
+
+@dataclass(frozen=True, slots=True)
+class Device(Primitive):
+    """``d``, ``m``: a device with a model; nets in SPICE's order."""
+
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class Voltage(Primitive):
+    """``v``: v(first net) − v(second net) = volts."""
+
+    volts: float
+
+
+@dataclass(frozen=True, slots=True)
+class Input(Primitive):
+    """``v``: v(first net) − v(second net) = gain × the value of an input channel."""
+
+    channel: int
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class Current(Primitive):
+    """``i``: amperes flow."""
+
+    amperes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vcvs(Primitive):
+    """``e``: v(first net) − v(second net) = gain × (v(third) − v(fourth) + offset)."""
+
+    gain: float
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Vccs(Primitive):
+    """``g``: siemens × (v(third) − v(fourth)) flows."""
+
+    siemens: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cccs(Primitive):
+    """``f``: gain × the current through the voltage source `sense` flows."""
+
+    sense: str
+    gain: float
+
+    @override
+    def renamed(self, own: Callable[[str], str], net: Callable[[str], str]) -> Self:
+        return replace(self, name=own(self.name), nets=tuple(map(net, self.nets)), sense=own(self.sense))
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceBranches:
+    """The branches of all devices of one kind, with the law of their currents; ends are numbers of nodes."""
+
+    first: Index
+    """Where currents begin, as numbers of nodes, ``[branches]``."""
+    second: Index
+    """Where they end."""
+    above: Index
+    """Currents follow the voltage between these nodes and those `below`."""
+    below: Index
+    law: Law
+
+    @property
+    def two_terminal(self) -> bool:
+        """Whether every current follows the voltage over its own branch."""
+        return np.array_equal(self.first, self.above) and np.array_equal(self.second, self.below)
