@@ -23,6 +23,7 @@ from harness.circuit.primitives import (
     Device,
     Input,
     Primitive,
+    Sense,
     Vccs,
     Vcvs,
     Voltage,
@@ -372,7 +373,7 @@ class BidirectionalAmplifier(_Stage):
     def lowered(self) -> Iterator[Primitive]:
         inner = f"{RESERVED}{self.name}"
         yield Vcvs(f"e{self.name}", (inner, GROUND, self.input, GROUND), self.gain, self.offset)
-        yield Voltage(f"v{inner}", (inner, self.output), 0.0)
+        yield Sense(f"v{inner}", (inner, self.output))
         yield Cccs(f"f{self.name}", (self.input, GROUND), f"v{inner}", 1 / self.gain)
 
 
@@ -445,7 +446,7 @@ class Transformer(_TwoPort):
     def lowered(self) -> Iterator[Primitive]:
         inner = f"{RESERVED}{self.name}"
         yield Vcvs(f"e{self.name}", (inner, self.b, self.c, self.d), self.ratio)
-        yield Voltage(f"v{inner}", (self.a, inner), 0.0)
+        yield Sense(f"v{inner}", (self.a, inner))
         yield Cccs(f"f{self.name}", (self.d, self.c), f"v{inner}", self.ratio)
 
 

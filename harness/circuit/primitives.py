@@ -113,6 +113,11 @@ class Voltage(Primitive):
 
 
 @dataclass(frozen=True, slots=True)
+class Sense(Primitive):
+    """``v``: 0 V between its nets; a `Cccs` follows its current."""
+
+
+@dataclass(frozen=True, slots=True)
 class Input(Primitive):
     """``v``: v(first net) − v(second net) = gain × the value of an input channel."""
 
@@ -144,7 +149,7 @@ class Vccs(Primitive):
 
 @dataclass(frozen=True, slots=True)
 class Cccs(Primitive):
-    """``f``: gain × the current through the voltage source `sense` flows."""
+    """``f``: gain × the current through the `Sense` of that name flows."""
 
     sense: str
     gain: float

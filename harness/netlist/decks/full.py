@@ -6,30 +6,25 @@ diodes are sinh too, but ngspice gives them a gmin and another law in reverse (1
 2 V), and takes half as many iterations again, each of which costs 40 %.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-import numpy as np
-
-from harness.circuit import (
-    GROUND,
-    BidirectionalAmplifier,
-    Buffer,
-    Circuit,
-    Crossbar,
-    CurrentSource,
-    Diode,
-    Edges,
-    Element,
-    Gyrator,
-    InputSource,
-    Output,
-    Resistor,
-    TrainableArray,
-    Transformer,
-    VoltageSource,
+from harness.circuit import GROUND, Circuit, Output
+from harness.circuit.primitives import (
+    RESERVED,
+    Cccs,
+    Cell,
+    Conductance,
+    Current,
+    Device,
+    Input,
+    Model,
+    Primitive,
+    Sense,
+    Vccs,
+    Vcvs,
+    Voltage,
 )
-from harness.circuit.primitives import RESERVED
-from harness.devices import CellLaw, Curve, DiodeModel
+from harness.devices import CellLaw, Curve
 from harness.measurement import Array, Clamp, Drive, Injection, Spring
 from harness.netlist.tolerances import Tolerances, options
 from harness.units import spice_number
@@ -39,28 +34,20 @@ SWEPT = f"v{RESERVED}point"
 
 def circuit_lines(circuit: Circuit, inputs: Array) -> list[str]:
     """Models and elements for one sample's inputs (V, ``[channels]``)."""
-
-    def pin(source: InputSource) -> str:
-        return f"v{source.name} {source.node} 0 {spice_number(source.gain * inputs[source.channel])}"
-
-    return driven_lines(circuit, pin)
+    return driven_lines(circuit, lambda pin: f"{_head(pin)} {spice_number(pin.gain * inputs[pin.channel])}")
 
 
-def own_input(stage: BidirectionalAmplifier | Buffer) -> str:
-    """The node whose voltage a stage amplifies."""
-    return stage.input
+def driven_lines(circuit: Circuit, pin: Callable[[Input], str], sensed: Mapping[str, str] | None = None) -> list[str]:
+    """Models and elements.
 
-
-def driven_lines(
-    circuit: Circuit,
-    pin: Callable[[InputSource], str],
-    sensed: Callable[[BidirectionalAmplifier | Buffer], str] = own_input,
-) -> list[str]:
-    """Models and elements, with what `pin` writes for inputs; amplifiers and buffers amplify the node `sensed`."""
-    models = dict.fromkeys(e.model for e in circuit.elements if isinstance(e, Diode))
-    lines = [_model(model) for model in models]
+    Args:
+        circuit: with its programmed conductances.
+        pin: the line of an input.
+        sensed: nodes that stages amplify instead of their inputs, by the name of the stage.
+    """
+    lines = [model_card(model) for model in dict.fromkeys(device.model for device in circuit.parts(Device))]
     for element in circuit.elements:
-        lines += _element(element, pin, sensed)
+        lines += _lines(list(element.lowered()), pin, (sensed or {}).get(element.name))
     return lines
 
 
@@ -105,74 +92,44 @@ def saved(circuit: Circuit) -> list[str]:
     return [f".save {' '.join(names[k : k + 20])}" for k in range(0, len(names), 20)]
 
 
-def _model(model: DiodeModel) -> str:
-    return f".model {model.name} d(is={spice_number(model.saturation_current)} n={spice_number(model.emission)})"
+def model_card(model: Model) -> str:
+    """The line of a device's model."""
+    kind, parameters = model.card
+    return f".model {model.name} {kind}({' '.join(f'{k}={spice_number(v)}' for k, v in parameters.items())})"
 
 
-def _element(
-    element: Element,
-    pin: Callable[[InputSource], str],
-    sensed: Callable[[BidirectionalAmplifier | Buffer], str],
-) -> list[str]:
-    match element:
-        case Resistor(name, a, b, conductance):
-            return [f"r{name} {a} {b} {spice_number(1 / conductance)}"]
-        case Diode(name, anode, cathode, model):
-            return [f"d{name} {anode} {cathode} {model.name}"]
-        case VoltageSource(name, node, volts):
-            return [f"v{name} {node} 0 {spice_number(volts)}"]
-        case InputSource():
-            return [pin(element)]
-        case CurrentSource(name, source, sink, amperes):
-            return [f"i{name} {source} {sink} {spice_number(amperes)}"]
-        case BidirectionalAmplifier():
-            return _amplifier(element, sensed(element))
-        case Buffer():
-            return _buffer(element, sensed(element))
-        case Gyrator(name, a, b, c, d, conductance):
-            forward, back = spice_number(conductance), spice_number(-conductance)
-            return [f"g{name}_1 {a} {b} {c} {d} {forward}", f"g{name}_2 {c} {d} {a} {b} {back}"]
-        case Transformer():
-            return _transformer(element)
-        case Crossbar():
-            pins = [(word, bit) for word in element.words for bit in element.bits]
-            return list(_cells(element, pins))
-        case Edges(a=a, b=b):
-            return list(_cells(element, list(zip(a, b, strict=True))))
+def _lines(parts: list[Primitive], pin: Callable[[Input], str], sensed: str | None) -> Iterator[str]:
+    """The parts of one element.
+
+    The offset of a stage, times its gain, is in the sense behind its source or, where there is none, below the source.
+    """
+    senses, shift = any(isinstance(part, Sense) for part in parts), 0.0
+    for part in parts:
+        match part:
+            case Conductance(siemens=siemens):
+                yield f"{_head(part)} {spice_number(1 / siemens)}"
+            case Cell(name, (a, b), siemens, law):
+                yield _cell(law, name, a, b, siemens)
+            case Device(model=model):
+                yield f"{_head(part)} {model.name}"
+            case Input():
+                yield pin(part)
+            case Voltage(volts=value) | Current(amperes=value) | Vccs(siemens=value):
+                yield f"{_head(part)} {spice_number(value)}"
+            case Vcvs(name, (plus, minus, above, below), gain, offset):
+                shift = gain * offset
+                foot = f"{RESERVED}{name[1:]}" if shift and not senses else minus
+                yield f"{name} {plus} {foot} {sensed or above} {below} {spice_number(gain)}"
+                if foot != minus:
+                    yield f"v{foot} {foot} {minus} {spice_number(shift)}"
+            case Sense():
+                yield f"{_head(part)} {spice_number(-shift) if shift else 0}"
+            case Cccs(sense=sense, gain=gain):
+                yield f"{_head(part)} {sense} {spice_number(gain)}"
 
 
-def _amplifier(amplifier: BidirectionalAmplifier, sensed: str) -> list[str]:
-    """Forward v × A through a sense source that adds A × the offset, and whose current × 1/A the input gives."""
-    name, inner = amplifier.name, f"{RESERVED}{amplifier.name}"
-    below = spice_number(-amplifier.gain * amplifier.offset) if amplifier.offset else "0"
-    return [
-        f"e{name} {inner} 0 {sensed} 0 {spice_number(amplifier.gain)}",
-        f"v{inner} {inner} {amplifier.output} {below}",
-        f"f{name} {amplifier.input} 0 v{inner} {spice_number(1 / amplifier.gain)}",
-    ]
-
-
-def _buffer(buffer: Buffer, sensed: str) -> list[str]:
-    """Forward v × A, on top of a source of A × the offset where there is one."""
-    base, gain = f"{RESERVED}{buffer.name}" if buffer.offset else GROUND, spice_number(buffer.gain)
-    lines = [f"e{buffer.name} {buffer.output} {base} {sensed} 0 {gain}"]
-    return [*lines, f"v{base} {base} 0 {spice_number(buffer.gain * buffer.offset)}"] if buffer.offset else lines
-
-
-def _transformer(transformer: Transformer) -> list[str]:
-    """v₁ = n v₂ as a controlled source behind a sense, whose current × n leaves at the second port."""
-    name, inner = transformer.name, f"{RESERVED}{transformer.name}"
-    a, b, c, d = transformer.a, transformer.b, transformer.c, transformer.d
-    ratio = spice_number(transformer.ratio)
-    return [f"e{name} {inner} {b} {c} {d} {ratio}", f"v{inner} {a} {inner} 0", f"f{name} {d} {c} v{inner} {ratio}"]
-
-
-def _cells(array: TrainableArray, pins: list[tuple[str, str]]) -> Iterator[str]:
-    """An element for every closed cell; `pins` of all cells, in the order in which the array stores them."""
-    positions = zip(*(axis.tolist() for axis in np.unravel_index(np.arange(len(pins)), array.shape)), strict=True)
-    for position, (a, b), conductance in zip(positions, pins, array.conductances.ravel().tolist(), strict=True):
-        if conductance > 0:
-            yield _cell(array.law, array.cell(*position), a, b, conductance)
+def _head(part: Primitive) -> str:
+    return " ".join((part.name, *part.nets))
 
 
 def _cell(law: CellLaw, name: str, a: str, b: str, siemens: float) -> str:

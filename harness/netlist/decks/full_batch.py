@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from harness.circuit import Circuit, InputSource, Output
-from harness.circuit.primitives import RESERVED
+from harness.circuit import Circuit, Output
+from harness.circuit.primitives import RESERVED, Input
 from harness.measurement import Array, Clamp, Drive, Injection, Spring
 from harness.netlist.decks.batch import STEP
 from harness.netlist.decks.full import SWEPT, driven_lines, saved
@@ -40,8 +40,8 @@ def full_batch_lines(circuit: Circuit, drives: Sequence[Drive], samples: slice, 
     ]
 
 
-def _pin(source: InputSource) -> str:
-    return f"e{source.name} {source.node} 0 {_channel(source.channel)} 0 {spice_number(source.gain)}"
+def _pin(pin: Input) -> str:
+    return f"e{pin.name[1:]} {' '.join(pin.nets)} {_channel(pin.channel)} 0 {spice_number(pin.gain)}"
 
 
 def _channel(k: int) -> str:

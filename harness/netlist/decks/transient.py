@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.circuit import BidirectionalAmplifier, Buffer, Circuit, InputSource
-from harness.circuit.primitives import RESERVED
+from harness.circuit import Circuit
+from harness.circuit.elements import Stage
+from harness.circuit.primitives import RESERVED, Input
 from harness.errors import CircuitError
 from harness.measurement import Array, Clamp, Injection, Nudge, Spring
-from harness.netlist.decks.full import driven_lines, own_input, saved
+from harness.netlist.decks.full import driven_lines, saved
 from harness.netlist.tolerances import Tolerances, options
 from harness.units import spice_number
 
@@ -63,18 +64,17 @@ def step_lines(
         CircuitError: the nudge is a clamp, which no source that is switched on can be.
     """
 
-    def pin(source: InputSource) -> str:
-        low, high = (source.gain * volts[source.channel] for volts in (steps.before, steps.after))
-        return f"v{source.name} {source.node} 0 {_step(low, high, 0.0, steps.edge)}"
+    def pin(part: Input) -> str:
+        low, high = (part.gain * volts[part.channel] for volts in (steps.before, steps.after))
+        return f"{part.name} {' '.join(part.nets)} {_step(low, high, 0.0, steps.edge)}"
 
-    stages = [e for e in circuit.elements if isinstance(e, (BidirectionalAmplifier, Buffer))]
-    lags = steps.time_constant > 0
+    lagging = circuit.stages if steps.time_constant > 0 else ()
     return [
         "* full network in time",
         options(tolerances),
         f".options method=trap trtol={spice_number(_ERROR / tolerances.reltol)} chgtol=1e-21",
-        *driven_lines(circuit, pin, _lagged if lags else own_input),
-        *(line for stage in stages if lags for line in _lag(stage, steps.time_constant)),
+        *driven_lines(circuit, pin, {stage.name: _lagged(stage) for stage in lagging}),
+        *(line for stage in lagging for line in _lag(stage, steps.time_constant)),
         *(f"c{RESERVED}{k} {node} 0 {spice_number(farads)}" for k, (node, farads) in enumerate(capacitances.items())),
         *_nudge(circuit, steps),
         *saved(circuit),
@@ -97,11 +97,11 @@ def _step(low: float, high: float, begin: float, edge: float) -> str:
     return f"pwl({' '.join(f'{spice_number(t)} {spice_number(v)}' for t, v in corners)})"
 
 
-def _lagged(stage: BidirectionalAmplifier | Buffer) -> str:
+def _lagged(stage: Stage) -> str:
     return f"{RESERVED}lag_{stage.name}"
 
 
-def _lag(stage: BidirectionalAmplifier | Buffer, seconds: float) -> list[str]:
+def _lag(stage: Stage, seconds: float) -> list[str]:
     name, behind = f"{RESERVED}sense_{stage.name}", _lagged(stage)
     return [
         f"e{name} {name} 0 {stage.input} 0 1",
