@@ -91,7 +91,7 @@ class BehaviouralCells(CellStyle):
         """
         if cell.siemens:
             start = min(max(0.0, float(state_of(self.model, self.limits.held(cell, design)))), 1.0)
-            yield dialect.placed(self.instance(cell), (cell.a, cell.b), self._master, {"start": start})
+            yield dialect.placed(self.instance(cell), cell.nets, self._master, {"start": start})
 
     @override
     def first(self, dialect: Dialect) -> Sequence[str]:

@@ -255,7 +255,7 @@ class FoundryCells(CellStyle):
             CircuitError: the foundry's cell cannot conduct so much or so little; names the cell.
         """
         if cell.siemens:
-            ends = {"word": cell.a, "bit": cell.b}
+            ends = dict(zip(("word", "bit"), cell.nets, strict=True))
             nets = [ends[terminal.net] for terminal in self.table.terminals]
             siemens = self.limits.held(cell, design) if self.limits else cell.siemens
             values = {name: self._value(name, value, siemens) for name, value in self.table.parameters.items()}

@@ -99,7 +99,7 @@ class VerilogACells(CellStyle):
     def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
         if cell.siemens:
             master = _MODEL if dialect.name == "ngspice" else MODULE
-            yield dialect.placed(self.instance(cell), (cell.a, cell.b), master, {"g0": cell.siemens})
+            yield dialect.placed(self.instance(cell), cell.nets, master, {"g0": cell.siemens})
 
     @override
     def first(self, dialect: Dialect) -> Sequence[str]:

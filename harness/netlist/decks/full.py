@@ -17,7 +17,6 @@ from harness.circuit.primitives import (
     Current,
     Device,
     Input,
-    Model,
     Primitive,
     Sense,
     Vccs,
@@ -26,6 +25,7 @@ from harness.circuit.primitives import (
 )
 from harness.devices import CellLaw, Curve
 from harness.measurement import Array, Clamp, Drive, Injection, Spring
+from harness.netlist.dialects.spice import head, model_card
 from harness.netlist.tolerances import Tolerances, options
 from harness.units import spice_number
 
@@ -34,7 +34,7 @@ SWEPT = f"v{RESERVED}point"
 
 def circuit_lines(circuit: Circuit, inputs: Array) -> list[str]:
     """Models and elements for one sample's inputs (V, ``[channels]``)."""
-    return driven_lines(circuit, lambda pin: f"{_head(pin)} {spice_number(pin.gain * inputs[pin.channel])}")
+    return driven_lines(circuit, lambda pin: f"{head(pin)} {spice_number(pin.gain * inputs[pin.channel])}")
 
 
 def driven_lines(circuit: Circuit, pin: Callable[[Input], str], sensed: Mapping[str, str] | None = None) -> list[str]:
@@ -92,12 +92,6 @@ def saved(circuit: Circuit) -> list[str]:
     return [f".save {' '.join(names[k : k + 20])}" for k in range(0, len(names), 20)]
 
 
-def model_card(model: Model) -> str:
-    """The line of a device's model."""
-    kind, parameters = model.card
-    return f".model {model.name} {kind}({' '.join(f'{k}={spice_number(v)}' for k, v in parameters.items())})"
-
-
 def _lines(parts: list[Primitive], pin: Callable[[Input], str], sensed: str | None) -> Iterator[str]:
     """The parts of one element.
 
@@ -107,15 +101,15 @@ def _lines(parts: list[Primitive], pin: Callable[[Input], str], sensed: str | No
     for part in parts:
         match part:
             case Conductance(siemens=siemens):
-                yield f"{_head(part)} {spice_number(1 / siemens)}"
+                yield f"{head(part)} {spice_number(1 / siemens)}"
             case Cell(name, (a, b), siemens, law):
                 yield _cell(law, name, a, b, siemens)
             case Device(model=model):
-                yield f"{_head(part)} {model.name}"
+                yield f"{head(part)} {model.name}"
             case Input():
                 yield pin(part)
             case Voltage(volts=value) | Current(amperes=value) | Vccs(siemens=value):
-                yield f"{_head(part)} {spice_number(value)}"
+                yield f"{head(part)} {spice_number(value)}"
             case Vcvs(name, (plus, minus, above, below), gain, offset):
                 shift = gain * offset
                 foot = f"{RESERVED}{name[1:]}" if shift and not senses else minus
@@ -123,13 +117,9 @@ def _lines(parts: list[Primitive], pin: Callable[[Input], str], sensed: str | No
                 if foot != minus:
                     yield f"v{foot} {foot} {minus} {spice_number(shift)}"
             case Sense():
-                yield f"{_head(part)} {spice_number(-shift) if shift else 0}"
+                yield f"{head(part)} {spice_number(-shift) if shift else 0}"
             case Cccs(sense=sense, gain=gain):
-                yield f"{_head(part)} {sense} {spice_number(gain)}"
-
-
-def _head(part: Primitive) -> str:
-    return " ".join((part.name, *part.nets))
+                yield f"{head(part)} {sense} {spice_number(gain)}"
 
 
 def _cell(law: CellLaw, name: str, a: str, b: str, siemens: float) -> str:

@@ -5,21 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from harness.circuit import (
-    GROUND,
-    BidirectionalAmplifier,
-    Buffer,
-    Circuit,
-    Crossbar,
-    CurrentSource,
-    Diode,
-    Edges,
-    Gyrator,
-    InputSource,
-    Resistor,
-    Transformer,
-    VoltageSource,
-)
+from harness.circuit import GROUND, Circuit, Crossbar, CurrentSource, Edges, InputSource, Resistor, VoltageSource
+from harness.circuit.elements import Modelled
+from harness.circuit.elements import Source as HeldSource
+from harness.circuit.primitives import Conductance, Device, Primitive
 from harness.errors import CircuitError
 from harness.netlist.design.naming import VSS, Names
 from harness.netlist.design.parts import (
@@ -27,21 +16,18 @@ from harness.netlist.design.parts import (
     Cell,
     Design,
     Direction,
-    FixedResistor,
-    Instance,
-    Junction,
     Memristor,
     Path,
     Port,
     Role,
     Tile,
 )
-from harness.netlist.design.stages import Stage, stage_cell
+from harness.netlist.design.stages import StageElement, stage_cell
 
 __all__ = ["TILE", "Design", "Source", "Tile", "design_of"]
 
 TILE: Tile = (128, 128)
-Source = VoltageSource | InputSource | CurrentSource
+Source = HeldSource | CurrentSource
 """What stands outside the network."""
 
 
@@ -72,12 +58,12 @@ class _Builder:
         nets = Names([VSS])
         self.nets = {GROUND: VSS}
         self.nets |= {node: nets.claim(node) for node in circuit.nodes if node not in self.inner}
-        drawn = dict.fromkeys(e.model for e in circuit.elements if isinstance(e, Diode))
+        drawn = dict.fromkeys(e.model for e in circuit.elements if isinstance(e, Modelled))
         self.models = {model: replace(model, name=self.cell_names.claim(model.name)) for model in drawn}
         self.cells: list[Cell] = []
         self.known: dict[tuple[object, ...], str] = {}
         self.counts: Counter[Role] = Counter()
-        self.instances: list[Instance] = []
+        self.instances: list[Primitive] = []
         self.nodes: dict[str, Path] = {node: (net,) for node, net in self.nets.items() if node != GROUND}
         self.elements: dict[str, Path] = {}
         names = Names()
@@ -95,12 +81,11 @@ class _Builder:
                     self.edges(arrays[element.name], element, segments.by_array[element.name])
                 case Resistor() if element.name not in segments.names:
                     name = f"r{self.others.claim(element.name)}"
-                    a, b = self.at(element.pins)
-                    self.instances.append(FixedResistor(name, a, b, element.conductance))
+                    self.instances.append(Conductance(name, self.at(element.pins), element.conductance))
                     self.elements[element.name] = (name,)
-                case Diode() if element.name in neurons:
+                case _ if element.name in neurons:
                     self.neuron(neurons[element.name])
-                case BidirectionalAmplifier() | Buffer() | Gyrator() | Transformer():
+                case _ if isinstance(element, StageElement):
                     self.stage(element)
         return self.finished()
 
@@ -155,10 +140,10 @@ class _Builder:
     def call(self, wanted: str, cell: str, nets: Iterable[str]) -> str:
         """Put an instance of a cell into the top cell; its name."""
         name = f"x{self.calls.claim(wanted)}"
-        self.instances.append(Call(name, cell, tuple(nets)))
+        self.instances.append(Call(name, tuple(nets), cell))
         return name
 
-    def shared(self, content: tuple[object, ...], role: Role, ports: tuple[str, ...], parts: list[Instance]) -> str:
+    def shared(self, content: tuple[object, ...], role: Role, ports: tuple[str, ...], parts: list[Primitive]) -> str:
         """The cell with that content, made when it is first asked for."""
         if content not in self.known:
             name = self.cell_names.claim(f"{self.name}_{role}_{self.counts[role]}")
@@ -178,7 +163,7 @@ class _Builder:
                 ports = [*(f"w{w}" for w in rows), *(f"b{b}" for b in columns)]
                 g = crossbar.conductances[rows.start : rows.stop, columns.start : columns.stop].tolist()
                 parts = tuple(
-                    Memristor(f"{w}_{b}", f"w{w}", f"b{b}", g[w - first_word][b - first_bit], name, (w, b))
+                    Memristor(f"{w}_{b}", (f"w{w}", f"b{b}"), g[w - first_word][b - first_bit], name, (w, b))
                     for w in rows
                     for b in columns
                 )
@@ -196,13 +181,13 @@ class _Builder:
         local |= {node: nets.claim(node.casefold().removeprefix(f"{edges.name.casefold()}_")) for node in inner}
         g = edges.conductances.tolist()
         ends = zip(edges.a, edges.b, g, strict=True)
-        parts: list[Instance] = [
-            Memristor(str(k), local[a], local[b], siemens, name, (k,)) for k, (a, b, siemens) in enumerate(ends)
+        parts: list[Primitive] = [
+            Memristor(str(k), (local[a], local[b]), siemens, name, (k,)) for k, (a, b, siemens) in enumerate(ends)
         ]
         names, resistors = Names(), {}
         for segment in segments:
             resistor = f"r{names.claim(segment.name)}"
-            parts.append(FixedResistor(resistor, local[segment.a], local[segment.b], segment.conductance))
+            parts.append(Conductance(resistor, (local[segment.a], local[segment.b]), segment.conductance))
             resistors[segment.name] = resistor
         cell = self.cell_names.claim(f"{self.name}_{name}")
         ports = self.at(outer)
@@ -211,21 +196,22 @@ class _Builder:
         self.elements |= {segment: (own, resistor) for segment, resistor in resistors.items()}
         self.nodes |= {node: (own, local[node]) for node in inner}
 
-    def neuron(self, diodes: list[Diode]) -> None:
-        """A cell for all neurons that are alike; its ports are ``a``, ``b`` …, in the order of the diodes' pins."""
-        nodes = dict.fromkeys(node for diode in diodes for node in diode.pins)
+    def neuron(self, devices: list[Modelled]) -> None:
+        """A cell for all neurons that are alike; its ports are ``a``, ``b`` …, in the order of the devices' pins."""
+        nodes = dict.fromkeys(node for device in devices for node in device.pins)
         held = self.circuit.held_nodes | {GROUND}
         ordered = sorted(nodes, key=lambda node: (node == GROUND, node in held))
         local = {node: VSS if node == GROUND else _letters(k) for k, node in enumerate(ordered)}
-        parts: list[Instance] = [
-            Junction(f"d{k}", local[d.anode], local[d.cathode], self.models[d.model].name) for k, d in enumerate(diodes)
-        ]
+        parts: list[Primitive] = []
+        for k, device in enumerate(devices):
+            name = f"{device.model.letter}{k}"
+            parts.append(Device(name, tuple(local[node] for node in device.pins), self.models[device.model]))
         ports = tuple(local[node] for node in ordered)
         cell = self.shared((Role.NEURON, ports, *parts), Role.NEURON, ports, parts)
         call = self.call(f"n_{self.nets[ordered[0]]}", cell, self.at(ordered))
-        self.elements |= {diode.name: (call, f"d{k}") for k, diode in enumerate(diodes)}
+        self.elements |= {device.name: (call, part.name) for device, part in zip(devices, parts, strict=True)}
 
-    def stage(self, stage: Stage) -> None:
+    def stage(self, stage: StageElement) -> None:
         role, ports, parts = stage_cell(stage)
         cell = self.shared((role, *parts), role, ports, parts)
         ground = (GROUND,) if VSS in ports else ()
@@ -236,14 +222,14 @@ def _letters(k: int) -> str:
     return chr(ord("a") + k) if k < 26 else f"a{k}"
 
 
-def _neurons(circuit: Circuit) -> dict[str, list[Diode]]:
-    """Diodes that share the nodes that no source holds, by the name of their first."""
+def _neurons(circuit: Circuit) -> dict[str, list[Modelled]]:
+    """Devices that share the nodes that no source holds, by the name of their first."""
     held = circuit.held_nodes | {GROUND}
-    groups: dict[object, list[Diode]] = defaultdict(list)
-    for diode in (e for e in circuit.elements if isinstance(e, Diode)):
-        free = frozenset(node for node in diode.pins if node not in held)
-        groups[free or diode.name].append(diode)
-    return {diodes[0].name: diodes for diodes in groups.values()}
+    groups: dict[object, list[Modelled]] = defaultdict(list)
+    for device in (e for e in circuit.elements if isinstance(e, Modelled)):
+        free = frozenset(node for node in device.pins if node not in held)
+        groups[free or device.name].append(device)
+    return {devices[0].name: devices for devices in groups.values()}
 
 
 def _segment(resistor: Resistor, edges: Mapping[str, Edges]) -> str | None:

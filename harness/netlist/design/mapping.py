@@ -4,8 +4,9 @@ import re
 from dataclasses import fields
 from typing import Any
 
-from harness.circuit import CurrentSource, Diode, Element, VoltageSource
-from harness.devices import DiodeModel
+from harness.circuit import CurrentSource, Element, VoltageSource
+from harness.circuit.elements import Modelled
+from harness.circuit.primitives import Model
 from harness.netlist.design.parts import Design, Memristor, Path
 from harness.netlist.dialects.base import NETWORK, CellStyle, Dialect, opened
 from harness.netlist.dialects.spice import parameter_of
@@ -24,7 +25,7 @@ def map_of(design: Design, dialect: Dialect, cells: CellStyle) -> dict[str, Any]
     arrays = {array.name: name for name, array in design.arrays.items()}
     parameters = dict(zip(_names(circuit.elements), _parameters(design), strict=True))
     entries = [_entry(e, design, arrays.get(e.name), parameters.get(e.name)) for e in circuit.elements]
-    drawn = dict.fromkeys(e.model.name for e in circuit.elements if isinstance(e, Diode))
+    drawn = dict.fromkeys(e.model.name for e in circuit.elements if isinstance(e, Modelled))
     return {
         "circuit": circuit.name,
         "top": design.top.name,
@@ -87,8 +88,8 @@ def _kind(element: Element) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(element).__name__).lower()
 
 
-def _model(model: DiodeModel, name: str) -> dict[str, Any]:
-    return {"name": name, "saturation_current": model.saturation_current, "emission": model.emission}
+def _model(model: Model, name: str) -> dict[str, Any]:
+    return {**vars(model), "name": name}
 
 
 def probe(path: str, mapped: dict[str, Any], joint: str) -> str:

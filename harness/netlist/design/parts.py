@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Self
+
+from typing_extensions import override
 
 from harness.circuit import Circuit, CurrentSource, InputSource, Output, TrainableArray, VoltageSource
-from harness.devices import DiodeModel
+from harness.circuit.primitives import Model, Primitive
 from harness.netlist.design.naming import JOINT
 
 Path = tuple[str, ...]
@@ -60,23 +63,12 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
-class FixedResistor:
-    """`name` begins with ``r``; `siemens` is above 0 S."""
+class Memristor(Primitive):
+    """One trainable cell between the nets of its word line and its bit line, or of both ends.
 
-    name: str
-    a: str
-    b: str
-    siemens: float
+    Its name has no letter in front yet: dialects and cell styles decide what device it is.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Memristor:
-    """One trainable cell. `name` has no letter in front yet: dialects and cell styles decide what device it is."""
-
-    name: str
-    a: str
-    """Net of the word line, or of the first end."""
-    b: str
     siemens: float
     """Programmed; 0 S for an open cell."""
     array: str
@@ -84,76 +76,16 @@ class Memristor:
     position: tuple[int, ...]
     """Word and bit, or edge, in that array."""
 
-
-@dataclass(frozen=True, slots=True)
-class Junction:
-    """A diode; `name` begins with ``d``, `model` is a name in `Design.models`."""
-
-    name: str
-    anode: str
-    cathode: str
-    model: str
+    @override
+    def renamed(self, own: Callable[[str], str], net: Callable[[str], str]) -> Self:
+        return replace(self, name=own(f"r{self.name}")[1:], nets=tuple(map(net, self.nets)))
 
 
 @dataclass(frozen=True, slots=True)
-class Vcvs:
-    """v(plus) − v(minus) = gain × (v(above) − v(below)); `name` begins with ``e``."""
+class Call(Primitive):
+    """An instance of a cell; its name begins with ``x``, its nets are in the order of the cell's ports."""
 
-    name: str
-    plus: str
-    minus: str
-    above: str
-    below: str
-    gain: float
-
-
-@dataclass(frozen=True, slots=True)
-class Vccs:
-    """siemens × (v(above) − v(below)) flows from `plus` through it to `minus`; `name` begins with ``g``."""
-
-    name: str
-    plus: str
-    minus: str
-    above: str
-    below: str
-    siemens: float
-
-
-@dataclass(frozen=True, slots=True)
-class Cccs:
-    """gain × the current through source `sense` flows from `plus` through it to `minus`; `name` begins with ``f``.
-
-    The current through a source counts from its plus net through it to its minus net.
-    """
-
-    name: str
-    plus: str
-    minus: str
-    sense: str
-    gain: float
-
-
-@dataclass(frozen=True, slots=True)
-class FixedVoltage:
-    """A sense (0 V) or an offset inside a stage: v(plus) − v(minus) = volts; `name` begins with ``v``."""
-
-    name: str
-    plus: str
-    minus: str
-    volts: float
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An instance of a cell; `name` begins with ``x``, `nets` in the order of the cell's ports."""
-
-    name: str
     cell: str
-    nets: tuple[str, ...]
-
-
-Primitive = FixedResistor | Memristor | Junction | Vcvs | Vccs | Cccs | FixedVoltage
-Instance = Primitive | Call
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +95,7 @@ class Cell:
     name: str
     role: Role
     ports: tuple[Port, ...]
-    instances: tuple[Instance, ...]
+    instances: tuple[Primitive, ...]
 
     @property
     def port_names(self) -> tuple[str, ...]:
@@ -178,7 +110,7 @@ class Design:
     circuit: Circuit
     """What it was made of."""
     cells: tuple[Cell, ...]
-    models: tuple[DiodeModel, ...]
+    models: tuple[Model, ...]
     """Under the netlist's names."""
     arrays: dict[str, TrainableArray]
     """By the netlist's name, in the circuit's order."""
@@ -220,7 +152,7 @@ class Design:
         """
         kept = {cell.name for cell in self.cells[:-1] if keep(cell)}
         open_calls: set[str] = set()
-        instances: list[Instance] = []
+        instances: list[Primitive] = []
         for instance in self.top.instances:
             if isinstance(instance, Call) and instance.cell not in kept:
                 open_calls.add(instance.name)
@@ -249,7 +181,7 @@ def flat_instance(path: Path) -> str:
     return path[-1][0] + JOINT.join(name[1:] for name in path)
 
 
-def _inlined(call: Call, cell: Cell) -> Iterator[Instance]:
+def _inlined(call: Call, cell: Cell) -> Iterator[Primitive]:
     """The cell's instances as they stand in the cell that calls it."""
     nets = dict(zip(cell.port_names, call.nets, strict=True))
     stem = call.name[1:]
@@ -260,21 +192,4 @@ def _inlined(call: Call, cell: Cell) -> Iterator[Instance]:
     def own(name: str) -> str:
         return f"{name[0]}{stem}{JOINT}{name[1:]}"
 
-    for instance in cell.instances:
-        match instance:
-            case Memristor(name, a, b, siemens, array, position):
-                yield Memristor(f"{stem}{JOINT}{name}", net(a), net(b), siemens, array, position)
-            case FixedResistor(name, a, b, siemens):
-                yield FixedResistor(own(name), net(a), net(b), siemens)
-            case Junction(name, anode, cathode, model):
-                yield Junction(own(name), net(anode), net(cathode), model)
-            case Vcvs(name, plus, minus, above, below, gain):
-                yield Vcvs(own(name), net(plus), net(minus), net(above), net(below), gain)
-            case Vccs(name, plus, minus, above, below, siemens):
-                yield Vccs(own(name), net(plus), net(minus), net(above), net(below), siemens)
-            case Cccs(name, plus, minus, sense, gain):
-                yield Cccs(own(name), net(plus), net(minus), own(sense), gain)
-            case FixedVoltage(name, plus, minus, volts):
-                yield FixedVoltage(own(name), net(plus), net(minus), volts)
-            case Call(name, inner, inner_nets):
-                yield Call(own(name), inner, tuple(map(net, inner_nets)))
+    return (instance.renamed(own, net) for instance in cell.instances)

@@ -1,30 +1,42 @@
-"""Stages as controlled sources: what stands in the cells of amplifiers, buffers, gyrators and transformers."""
+"""Stages as cells: what amplifiers, buffers, gyrators and transformers come down to, under local names."""
 
-from harness.circuit import BidirectionalAmplifier, Buffer, Gyrator, Transformer
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from harness.circuit.elements import GROUND, Gyrator, Stage, Transformer
+from harness.circuit.primitives import RESERVED, Primitive, Vcvs, Voltage
 from harness.netlist.design.naming import VSS
-from harness.netlist.design.parts import Cccs, FixedVoltage, Instance, Role, Vccs, Vcvs
+from harness.netlist.design.parts import Role
 
-Stage = BidirectionalAmplifier | Buffer | Gyrator | Transformer
-_TWO_PORT = ("a", "b", "c", "d")
-
-
-def stage_cell(stage: Stage) -> tuple[Role, tuple[str, ...], list[Instance]]:
-    """A stage's role, its ports in the order of its pins and with ground, and the controlled sources between them."""
-    match stage:
-        case BidirectionalAmplifier(gain=gain, offset=offset):
-            control, shift = _shifted(offset)
-            forward, sense = Vcvs("e1", "sense", VSS, control, VSS, gain), FixedVoltage("v1", "sense", "out", 0.0)
-            return Role.AMPLIFIER, ("in", "out", VSS), [*shift, forward, sense, Cccs("f1", "in", VSS, "v1", 1 / gain)]
-        case Buffer(gain=gain, offset=offset):
-            control, shift = _shifted(offset)
-            return Role.BUFFER, ("in", "out", VSS), [*shift, Vcvs("e1", "out", VSS, control, VSS, gain)]
-        case Gyrator(conductance=g):
-            return Role.GYRATOR, _TWO_PORT, [Vccs("g1", "a", "b", "c", "d", g), Vccs("g2", "c", "d", "a", "b", -g)]
-        case Transformer(ratio=ratio):
-            forward, sense = Vcvs("e1", "sense", "b", "c", "d", ratio), FixedVoltage("v1", "a", "sense", 0.0)
-            return Role.TRANSFORMER, _TWO_PORT, [forward, sense, Cccs("f1", "d", "c", "v1", ratio)]
+StageElement = Stage | Gyrator | Transformer
+"""What becomes a cell of controlled sources."""
 
 
-def _shifted(offset: float) -> tuple[str, list[Instance]]:
-    """The net at v(in) + offset, and the source that makes it one."""
-    return ("shifted", [FixedVoltage("v2", "shifted", "in", offset)]) if offset else ("in", [])
+def stage_cell(stage: StageElement) -> tuple[Role, tuple[str, ...], list[Primitive]]:
+    """A stage's role, its ports in the order of its pins and with ground, and the parts between them."""
+    ports = ("in", "out") if isinstance(stage, Stage) else ("a", "b", "c", "d")
+    parts = list(_parts(stage, ports))
+    ground = (VSS,) if any(VSS in part.nets for part in parts) else ()
+    return Role(stage.noun.split()[-1]), (*ports, *ground), parts
+
+
+def _parts(stage: StageElement, ports: tuple[str, ...]) -> Iterator[Primitive]:
+    """Numbered by their letters; an offset is a source before the input."""
+    lowered = list(stage.placed("own", ports).lowered())
+    counts: Counter[str] = Counter()
+    names = {}
+    for part in lowered:
+        counts[part.name[0]] += 1
+        names[part.name] = f"{part.name[0]}{counts[part.name[0]]}"
+    for part in lowered:
+        own = part.renamed(names.__getitem__, _net)
+        if isinstance(own, Vcvs) and own.offset:
+            plus, minus, above, below = own.nets
+            yield Voltage("v2", ("shifted", above), own.offset)
+            own = replace(own, nets=(plus, minus, "shifted", below), offset=0.0)
+        yield own
+
+
+def _net(node: str) -> str:
+    return VSS if node == GROUND else "sense" if node.startswith(RESERVED) else node

@@ -8,9 +8,10 @@ from typing import Protocol
 from typing_extensions import override
 
 from harness.circuit import Circuit
+from harness.circuit.primitives import Primitive
 from harness.devices import CellLaw
 from harness.measurement import Array
-from harness.netlist.design.parts import Design, Memristor, Primitive
+from harness.netlist.design.parts import Design, Memristor
 from harness.netlist.tolerances import TIGHT, Tolerances
 
 WIDTH = 100
@@ -216,11 +217,11 @@ class ResistorCells(CellStyle):
     def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
         if not cell.siemens:
             return
-        law = design.arrays[cell.array].law
+        law, (a, b) = design.arrays[cell.array].law, cell.nets
         if law.linear:
-            yield dialect.resistor(f"r{cell.name}", cell.a, cell.b, cell.siemens)
+            yield dialect.resistor(f"r{cell.name}", a, b, cell.siemens)
         else:
-            yield from dialect.nonlinear_cell(cell.name, cell.a, cell.b, cell.siemens, law)
+            yield from dialect.nonlinear_cell(cell.name, a, b, cell.siemens, law)
 
 
 RESISTORS = ResistorCells()

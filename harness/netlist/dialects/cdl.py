@@ -8,16 +8,14 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
+from harness.circuit.primitives import Conductance, Device, Primitive
 from harness.devices import CellLaw
 from harness.netlist.design.naming import ohms
 from harness.netlist.design.parts import (
     Call,
     Cell,
     Design,
-    FixedResistor,
-    Junction,
     Memristor,
-    Primitive,
 )
 from harness.netlist.dialects.base import Bench, CellStyle, Dialect, Phase, wrapped
 from harness.units import spice_number
@@ -80,7 +78,7 @@ class Cdl(Dialect):
             match part:
                 case Memristor():
                     yield from cells.lines(part, design, self)
-                case Call(name, called, nets):
+                case Call(name, nets, called):
                     yield from wrapped([name, *nets, "/", called])
                 case _:
                     yield self.primitive(part)
@@ -88,10 +86,10 @@ class Cdl(Dialect):
     @override
     def primitive(self, part: Primitive) -> str:
         match part:
-            case FixedResistor(name, a, b, siemens):
+            case Conductance(name, (a, b), siemens):
                 return self.resistor(name, a, b, siemens)
-            case Junction(name, anode, cathode, model):
-                return f"{name} {anode} {cathode} {model}"
+            case Device(name, nets, model):
+                return " ".join((name, *nets, model.name))
         raise AssertionError  # stages are empty
 
     def models(self, design: Design, cells: CellStyle) -> Iterator[str]:

@@ -5,22 +5,11 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
+from harness.circuit.primitives import Cccs, Conductance, Device, Primitive, Sense, Vccs, Vcvs, Voltage
 from harness.devices import CellLaw
 from harness.devices.diode import GMIN, TEMPERATURE
 from harness.netlist.design.naming import JOINT, ohms
-from harness.netlist.design.parts import (
-    Call,
-    Cccs,
-    Cell,
-    Design,
-    FixedResistor,
-    FixedVoltage,
-    Junction,
-    Memristor,
-    Primitive,
-    Vccs,
-    Vcvs,
-)
+from harness.netlist.design.parts import Call, Cell, Design, Memristor
 from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Dialect, Phase, seconds, wrapped
 from harness.netlist.dialects.spice import (
     formula,
@@ -33,6 +22,8 @@ from harness.units import spice_number
 
 _HEAD = "simulator lang=spectre"
 _CONDITIONS = {name: name for name in ("reltol", "gmin", "temp", "tnom")} | {"vabstol": "vntol", "iabstol": "abstol"}
+_MASTERS = {"d": "diode"}
+"""Spectre's components for SPICE's types of models."""
 _WITHOUT_EFFECT = ("save", "stop", "step", "maxstep", "strobeperiod", "strobedelay")
 
 
@@ -81,34 +72,37 @@ class Spectre(Dialect):
             match part:
                 case Memristor():
                     yield from (f"    {line}" for line in cells.lines(part, design, self))
-                case Call(name, called, nets):
+                case Call(name, nets, called):
                     yield from _wrapped([f"    {name}", *_nets(nets), called])
                 case _:
                     yield f"    {self.primitive(part)}"
 
     @override
     def primitive(self, part: Primitive) -> str:
+        head = f"{part.name} ({' '.join(part.nets)})"
         match part:
-            case FixedResistor(name, a, b, siemens):
+            case Conductance(name, (a, b), siemens):
                 return self.resistor(name, a, b, siemens)
-            case Junction(name, anode, cathode, model):
-                return f"{name} ({anode} {cathode}) {model}"
-            case Vcvs(name, plus, minus, above, below, gain):
-                return f"{name} ({plus} {minus} {above} {below}) vcvs gain={spice_number(gain)}"
-            case Vccs(name, plus, minus, above, below, siemens):
-                return f"{name} ({plus} {minus} {above} {below}) vccs gm={spice_number(siemens)}"
-            case Cccs(name, plus, minus, sense, gain):
-                return f"{name} ({plus} {minus}) cccs probe={sense} gain={spice_number(gain)}"
-            case FixedVoltage(name, plus, minus, volts):
-                return f"{name} ({plus} {minus}) vsource dc={spice_number(volts)}"
-            case Memristor():
-                raise AssertionError  # a cell style writes it
+            case Device(model=model):
+                return f"{head} {model.name}"
+            case Vcvs(gain=gain):
+                return f"{head} vcvs gain={spice_number(gain)}"
+            case Vccs(siemens=siemens):
+                return f"{head} vccs gm={spice_number(siemens)}"
+            case Cccs(sense=sense, gain=gain):
+                return f"{head} cccs probe={sense} gain={spice_number(gain)}"
+            case Voltage(volts=volts):
+                return f"{head} vsource dc={spice_number(volts)}"
+            case Sense():
+                return f"{head} vsource dc=0.0"
+        raise AssertionError  # a cell style writes it, or a testbench
 
     @override
     def models(self, design: Design, cells: CellStyle) -> Iterator[str]:
         yield _HEAD
         for model in design.models:
-            yield f"model {model.name} diode {named({'is': model.saturation_current, 'n': model.emission})}"
+            kind, parameters = model.card
+            yield f"model {model.name} {_MASTERS[kind]} {named(parameters)}"
         yield from cells.definitions(design, self)
 
     @override

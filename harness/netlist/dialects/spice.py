@@ -5,21 +5,10 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from harness.devices import CellLaw, Curve, DiodeModel
+from harness.circuit.primitives import Cccs, Conductance, Device, Model, Primitive, Sense, Vccs, Vcvs, Voltage
+from harness.devices import CellLaw, Curve
 from harness.netlist.design.naming import JOINT, VSS, ohms
-from harness.netlist.design.parts import (
-    Call,
-    Cccs,
-    Cell,
-    Design,
-    FixedResistor,
-    FixedVoltage,
-    Junction,
-    Memristor,
-    Primitive,
-    Vccs,
-    Vcvs,
-)
+from harness.netlist.design.parts import Call, Cell, Design, Memristor
 from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Dialect, Phase, opened, wrapped
 from harness.netlist.tolerances import Tolerances
 from harness.units import spice_number
@@ -99,7 +88,7 @@ class Spice(Dialect):
             match part:
                 case Memristor():
                     yield from cells.lines(part, design, self)
-                case Call(name, called, nets):
+                case Call(name, nets, called):
                     yield from wrapped([name, *nets, called])
                 case _:
                     yield self.primitive(part)
@@ -107,22 +96,21 @@ class Spice(Dialect):
     @override
     def primitive(self, part: Primitive) -> str:
         match part:
-            case FixedResistor(name, a, b, siemens):
+            case Conductance(name, (a, b), siemens):
                 return self.resistor(name, a, b, siemens)
-            case Junction(name, anode, cathode, model):
-                return f"{name} {anode} {cathode} {model}"
-            case Vcvs(name, plus, minus, above, below, factor) | Vccs(name, plus, minus, above, below, factor):
-                return f"{name} {plus} {minus} {above} {below} {spice_number(factor)}"
-            case Cccs(name, plus, minus, sense, gain):
-                return f"{name} {plus} {minus} {sense} {spice_number(gain)}"
-            case FixedVoltage(name, plus, minus, volts):
-                return f"{name} {plus} {minus} {spice_number(volts)}"
-            case Memristor():
-                raise AssertionError  # a cell style writes it
+            case Device(model=model):
+                return f"{head(part)} {model.name}"
+            case Vcvs(gain=value) | Vccs(siemens=value) | Voltage(volts=value):
+                return f"{head(part)} {spice_number(value)}"
+            case Cccs(sense=sense, gain=gain):
+                return f"{head(part)} {sense} {spice_number(gain)}"
+            case Sense():
+                return f"{head(part)} 0.0"
+        raise AssertionError  # a cell style writes it, or a testbench
 
     @override
     def models(self, design: Design, cells: CellStyle) -> Iterator[str]:
-        yield from map(_model, design.models)
+        yield from map(model_card, design.models)
         yield from cells.definitions(design, self)
 
     @override
@@ -212,8 +200,15 @@ def named(parts: Mapping[str, float]) -> str:
     return " ".join(f"{name}={spice_number(value)}" for name, value in parts.items())
 
 
-def _model(model: DiodeModel) -> str:
-    return f".model {model.name} d(is={spice_number(model.saturation_current)} n={spice_number(model.emission)})"
+def head(part: Primitive) -> str:
+    """A part's name and nets."""
+    return " ".join((part.name, *part.nets))
+
+
+def model_card(model: Model) -> str:
+    """The line of a device's model."""
+    kind, parameters = model.card
+    return f".model {model.name} {kind}({named(parameters)})"
 
 
 def _steps(name: str, node: str, bench: Bench, levels: Sequence[float]) -> list[str]:
