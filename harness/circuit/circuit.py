@@ -80,6 +80,11 @@ class Circuit:
         """Positions of the plus and of the minus nodes of all outputs, ``[outputs]``."""
         return self.at([o.plus for o in self.outputs]), self.at([o.minus for o in self.outputs])
 
+    def outputs_of(self, nodes: Array) -> Array:
+        """V of the outputs for those of all nodes (V, ``[..., nodes]``), ``[..., outputs]``."""
+        volts, (plus, minus) = self.with_ground(nodes), self.output_ends
+        return np.asarray(volts[..., plus] - volts[..., minus])
+
     def with_ground(self, nodes: Array) -> Array:
         """Voltages of all nodes (V, ``[..., nodes]``) with ground's last: what `at` counts in."""
         return np.concatenate([nodes, np.zeros((*nodes.shape[:-1], 1))], axis=-1)

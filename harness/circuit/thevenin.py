@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import GROUND, Crossbar, Element, InputSource, Resistor, VoltageSource
+from harness.circuit.elements import GROUND, Crossbar, Element, InputSource, Resistor, Source
 from harness.measurement import Array
 
 
@@ -34,21 +34,20 @@ class TheveninEquivalents:
 
 def thevenin_equivalents(circuit: Circuit) -> TheveninEquivalents:
     """The same circuit without linear crossbar cells at lines that ideal sources hold."""
-    sources = _Sources(circuit)
+    sources = _Held(circuit)
     total = dict.fromkeys(circuit.nodes, 0.0)
     drive = {node: np.zeros(circuit.channels + 1) for node in circuit.nodes}
     elements: list[Element] = []
     for element in circuit.elements:
         if isinstance(element, Crossbar) and element.law.linear:
             elements += _rest(element, sources, total, drive)
-        elif not isinstance(element, (InputSource, VoltageSource)):
+        elif not isinstance(element, Source):
             elements.append(element)
     touched = {node for element in elements for node in element.pins}
     touched |= {node for output in circuit.outputs for node in (output.plus, output.minus)}
-    columns = [sources.row(e) for e in sources.elements if e.node in touched]
-    pins: list[Element] = [
-        InputSource(e.name, e.node, k, 1.0) for k, e in enumerate(s for s in sources.elements if s.node in touched)
-    ]
+    kept = [source for source in circuit.sources if source.node in touched]
+    columns = [sources.rows[source.node] for source in kept]
+    pins: list[Element] = [InputSource(e.name, e.node, k, 1.0) for k, e in enumerate(kept)]
     prefix = _unused(circuit)
     for node, siemens in total.items():
         if siemens > 0:
@@ -60,29 +59,19 @@ def thevenin_equivalents(circuit: Circuit) -> TheveninEquivalents:
     return TheveninEquivalents(Circuit(circuit.name, (*pins, *elements), circuit.outputs), gains[:-1], gains[-1])
 
 
-class _Sources:
+class _Held:
     """V of nodes that ideal sources hold, as numbers that multiply the inputs and, last, 1."""
 
     def __init__(self, circuit: Circuit) -> None:
-        self.elements = [e for e in circuit.elements if isinstance(e, (InputSource, VoltageSource))]
-        self._channels = circuit.channels
-        self.rows = {e.node: self.row(e) for e in self.elements} | {GROUND: np.zeros(self._channels + 1)}
-
-    def row(self, source: InputSource | VoltageSource) -> Array:
-        row = np.zeros(self._channels + 1)
-        if isinstance(source, InputSource):
-            row[source.channel] = source.gain
-        else:
-            row[-1] = source.volts
-        return row
+        self.rows = {e.node: e.row(circuit.channels) for e in circuit.sources} | {
+            GROUND: np.zeros(circuit.channels + 1)
+        }
 
     def held(self, lines: tuple[str, ...]) -> npt.NDArray[np.bool_]:
         return np.array([line in self.rows for line in lines])
 
 
-def _rest(
-    crossbar: Crossbar, sources: _Sources, total: dict[str, float], drive: dict[str, Array]
-) -> Iterator[Crossbar]:
+def _rest(crossbar: Crossbar, sources: _Held, total: dict[str, float], drive: dict[str, Array]) -> Iterator[Crossbar]:
     """Count the cells at held lines; what is left of the crossbar, if anything."""
     words, bits = sources.held(crossbar.words), sources.held(crossbar.bits)
     for lines, held, others, taken, cells in (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.circuit import GROUND, Circuit, Crossbar
+from harness.circuit import Circuit
 from harness.measurement import Array
 from harness.netlist.dialects import Phase
 from harness.units import show
@@ -92,25 +92,15 @@ def deviation_of(
 
 def _largest_drops(circuit: Circuit, volts: Array) -> Array:
     """V over each cell that is not open, the largest in any sample, ``[cells]``."""
-    drops = []
+    drops, grounded = [], circuit.with_ground(volts)
     for array in circuit.arrays:
-        if isinstance(array, Crossbar):
-            words, bits = (_volts_at(circuit, volts, nodes) for nodes in (array.words, array.bits))
-            largest = np.abs(words[:, :, None] - bits[:, None, :]).max(axis=0)
-        else:
-            largest = np.abs(_volts_at(circuit, volts, array.a) - _volts_at(circuit, volts, array.b)).max(axis=0)
+        first, second = circuit.ends(array)
+        largest = np.abs(grounded[:, first] - grounded[:, second]).max(axis=0)
         drops.append(largest[array.conductances > 0])
     return np.concatenate(drops)
 
 
-def _volts_at(circuit: Circuit, volts: Array, nodes: Sequence[str]) -> Array:
-    """V at some nodes or ground, ``[samples, nodes]``."""
-    grounded = np.column_stack([volts, np.zeros(len(volts))])
-    return grounded[:, [-1 if node == GROUND else circuit.node_index[node] for node in nodes]]
-
-
 def _predictions(circuit: Circuit, volts: Array) -> Array:
     """The number of the largest output, or whether the only output is above 0 V, ``[samples]``."""
-    plus, minus = (_volts_at(circuit, volts, [getattr(o, end) for o in circuit.outputs]) for end in ("plus", "minus"))
-    outputs = plus - minus
+    outputs = circuit.outputs_of(volts)
     return np.asarray(outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0)

@@ -92,7 +92,6 @@ class StepBench:
         self._farads = farads
         self.dynamics = Dynamics(circuit, farads)
         self._equivalents: TheveninEquivalents = thevenin_equivalents(circuit)
-        self._pins = [(circuit.node_index[o.plus], circuit.node_index.get(o.minus, -1)) for o in circuit.outputs]
         chip = UnreducedNodalChip(circuit, tolerance=1e-10)
         still, free = chip.measure([Drive(np.zeros_like(batch.inputs)), Drive(batch.inputs)])
         self.free_outputs = free.outputs
@@ -138,9 +137,7 @@ class StepBench:
 
     def outputs(self, volts: Array) -> Array:
         """V of the outputs for those of all nodes, ``[points, outputs]``."""
-        grounded = np.column_stack([volts, np.zeros(len(volts))])
-        plus, minus = np.array(self._pins).T
-        return np.asarray(grounded[:, plus] - grounded[:, minus])
+        return self.circuit.outputs_of(volts)
 
     def _time_constants(self, row: int) -> list[float]:
         spring = self._nudge.conductance if isinstance(self._nudge, Spring) else 0.0

@@ -280,20 +280,15 @@ def reachable_range(circuit: Circuit, inputs: Array) -> tuple[Array, Array]:
             )
     _check_columns("inputs", inputs, circuit.channels)
     low, high = _node_bounds(circuit, inputs)
-    index = circuit.grounded_index
-    plus, minus = ([index[getattr(output, end)] for output in circuit.outputs] for end in ("plus", "minus"))
+    plus, minus = circuit.output_ends
     return low[:, plus] - high[:, minus], high[:, plus] - low[:, minus]
 
 
 def _node_bounds(circuit: Circuit, inputs: Array) -> tuple[Array, Array]:
     """The lowest and highest voltage of every node, ground last (V, ``[batch, nodes + 1]`` each)."""
     held = np.full((len(inputs), len(circuit.nodes) + 1), np.nan)
-    for element in circuit.elements:
-        match element:
-            case VoltageSource(_, node, volts):
-                held[:, circuit.node_index[node]] = volts
-            case InputSource(_, node, channel, gain):
-                held[:, circuit.node_index[node]] = gain * inputs[:, channel]
+    for source in circuit.sources:
+        held[:, circuit.node_index[source.node]] = source.level(inputs)
     if any(GROUND in element.pins for element in circuit.elements):
         held[:, -1] = 0.0
     free = np.isnan(held)

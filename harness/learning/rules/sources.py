@@ -9,8 +9,7 @@ over the far ends, with λ the adjoint voltage there (0 at the rail) and g a dio
 
 import numpy as np
 
-from harness.circuit import Circuit, Diode, Resistor, VoltageSource
-from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
+from harness.circuit import Circuit, VoltageSource
 from harness.measurement import Array, Conductances
 
 
@@ -23,24 +22,20 @@ def rail_gradient(circuit: Circuit, conductances: Conductances, nodes: Array, ad
         nodes: V at the operating points, ``[batch, nodes]``.
         adjoint: λ of every node for ∂C/∂v as currents (A), ``[batch, nodes]``.
     """
-    index = circuit.grounded_index
-    volts, moved = (np.column_stack([array, np.zeros(len(array))]) for array in (nodes, adjoint))
-    into = np.zeros(len(index))  # Σ g λ of the far ends, at every node
+    volts, moved = circuit.with_ground(nodes), circuit.with_ground(adjoint)
+    into, total = np.zeros(moved.shape[1]), moved.sum(axis=0)  # Σ g λ of the far ends, at every node
     for array, g in zip(circuit.arrays, conductances, strict=True):
-        first, second = (np.broadcast_to(ends, array.shape) for ends in array.ends(index))
-        total = moved.sum(axis=0)
+        first, second = (np.broadcast_to(ends, array.shape) for ends in circuit.ends(array))
         np.add.at(into, first, g * total[second])
         np.add.at(into, second, g * total[first])
-    for element in circuit.elements:
-        match element:
-            case Resistor(_, a, b, conductance):
-                slope = np.full(len(volts), conductance)
-            case Diode(_, a, b, model):
-                scale = np.array(model.emission * THERMAL_VOLTAGE)
-                over = volts[:, index[a]] - volts[:, index[b]]
-                _, slope = current_and_slope(over, np.array(model.saturation_current), scale)
-            case _:
-                continue
-        into[index[a]] += slope @ moved[:, index[b]]
-        into[index[b]] += slope @ moved[:, index[a]]
-    return {e.name: float(into[index[e.node]]) for e in circuit.elements if isinstance(e, VoltageSource)}
+    first, second, siemens = circuit.fixed
+    np.add.at(into, first, siemens * total[second])
+    np.add.at(into, second, siemens * total[first])
+    for branches in circuit.device_branches:
+        _, slopes = branches.law.current_and_slope(volts[:, branches.above] - volts[:, branches.below])
+        pulled = (slopes * (moved[:, branches.second] - moved[:, branches.first])).sum(axis=0)
+        np.add.at(into, branches.above, pulled)
+        np.add.at(into, branches.below, -pulled)
+    return {
+        e.name: float(into[circuit.grounded_index[e.node]]) for e in circuit.elements if isinstance(e, VoltageSource)
+    }

@@ -61,7 +61,7 @@ def _parameters(design: Design) -> list[str]:
 
 
 def _entry(element: Element, design: Design, array: str | None, parameter: str | None) -> dict[str, Any]:
-    shown: dict[str, Any] = {"name": element.name, "kind": _kind(element)}
+    shown: dict[str, Any] = {"name": element.name, "kind": kind_of(type(element))}
     if element.name in design.elements:
         shown["path"] = _text(design.elements[element.name])
     if array is not None:
@@ -83,9 +83,9 @@ def _entry(element: Element, design: Design, array: str | None, parameter: str |
     return shown
 
 
-def _kind(element: Element) -> str:
+def kind_of(element: type) -> str:
     """``voltage_source`` of a `VoltageSource`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(element).__name__).lower()
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", element.__name__).lower()
 
 
 def _model(model: Model, name: str) -> dict[str, Any]:

@@ -11,34 +11,19 @@ a changed gain, model or connection is an error.
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
-from harness.circuit import (
-    BidirectionalAmplifier,
-    Buffer,
-    Circuit,
-    Crossbar,
-    CurrentSource,
-    Diode,
-    Edges,
-    Element,
-    Gyrator,
-    InputSource,
-    Output,
-    Resistor,
-    Transformer,
-    VoltageSource,
-)
-from harness.devices import CellLaw, Curve, DiodeModel
+from harness.circuit import Circuit, Crossbar, Edges, Element, Output, Resistor
+from harness.devices import CellLaw, Curve
 from harness.errors import CircuitError, NetlistError
 from harness.measurement import Array
 from harness.netlist.design.design import design_of
-from harness.netlist.design.mapping import map_of
+from harness.netlist.design.mapping import kind_of, map_of
 from harness.netlist.design.naming import siemens_of
 from harness.netlist.design.parts import Design, flat_instance
 from harness.netlist.dialects import DIALECTS, RESISTORS, Dialect
@@ -48,19 +33,7 @@ from harness.netlist.package.manifest import MAP, read_manifest
 from harness.netlist.reading.mapped import compare_map, read_map
 from harness.netlist.reading.statements import Statement, read_statements, statements_of
 
-_KINDS: dict[str, type[Element]] = {
-    "resistor": Resistor,
-    "diode": Diode,
-    "voltage_source": VoltageSource,
-    "input_source": InputSource,
-    "current_source": CurrentSource,
-    "bidirectional_amplifier": BidirectionalAmplifier,
-    "buffer": Buffer,
-    "gyrator": Gyrator,
-    "transformer": Transformer,
-    "crossbar": Crossbar,
-    "edges": Edges,
-}
+_KINDS: dict[str, type[Element]] = {kind_of(kind): kind for kind in get_args(Element)}
 _SPARSEST = 100
 """Cells of arrays for each one that is not open, beyond the first `_OPEN_CELLS`."""
 _OPEN_CELLS = 1_000_000
@@ -172,10 +145,7 @@ def _number(statement: Statement, text: str) -> float:
 def _circuit(shown: Mapping[str, Any], found: _Found, file: str, *, flat: bool) -> Circuit:
     try:
         arrays = _arrays(shown, found, flat=flat)
-        models = {
-            m["name"]: DiodeModel(m["name"], float(m["saturation_current"]), float(m["emission"]))
-            for m in shown["models"].values()
-        }
+        models = {m["name"]: m for m in shown["models"].values()}
 
         def conductance(path: str) -> float:
             if (siemens := found.at(path, flat=flat)) is None:
@@ -225,7 +195,7 @@ def _inside(position: list[Any], shape: tuple[int, ...]) -> bool:
 def _element_at(
     k: int,
     entry: Any,
-    models: Mapping[str, DiodeModel],
+    models: Mapping[str, Mapping[str, Any]],
     arrays: Mapping[str, Array],
     conductance: Callable[[str], float],
 ) -> Element:
@@ -251,14 +221,15 @@ def _element_at(
 
 def _element(
     entry: Mapping[str, Any],
-    models: Mapping[str, DiodeModel],
+    models: Mapping[str, Mapping[str, Any]],
     arrays: Mapping[str, Array],
     conductance: Callable[[str], float],
 ) -> Element:
     kind = _KINDS[entry["kind"]]
-    values = {name: _value(entry[name], wanted) for name, wanted in get_type_hints(kind).items() if name in entry}
-    if kind is Diode:
-        values["model"] = models[entry["model"]]
+    values = {name: _value(entry[name], wanted) for name, wanted in _types(kind).items() if name in entry}
+    if "model" in values:
+        model, given = _types(kind)["model"], models[entry["model"]]
+        values["model"] = model(**{name: _value(given[name], wanted) for name, wanted in _types(model).items()})
     elif kind is Resistor:
         values["conductance"] = conductance(entry["path"])
     elif kind in {Crossbar, Edges}:
@@ -266,6 +237,12 @@ def _element(
         law = entry["law"]
         values["law"] = CellLaw(Curve(law["curve"]), law["volts"])
     return kind(**values)
+
+
+def _types(kind: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def _value(value: Any, wanted: Any) -> Any:
