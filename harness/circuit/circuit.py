@@ -82,8 +82,9 @@ class Circuit:
 
     def outputs_of(self, nodes: Array) -> Array:
         """V of the outputs for those of all nodes (V, ``[..., nodes]``), ``[..., outputs]``."""
-        volts, (plus, minus) = self.with_ground(nodes), self.output_ends
-        return np.asarray(volts[..., plus] - volts[..., minus])
+        count = nodes.shape[-1]
+        plus, minus = (np.where(at < count, nodes[..., at % count], 0.0) for at in self.output_ends)
+        return np.asarray(plus - minus)
 
     def with_ground(self, nodes: Array) -> Array:
         """Voltages of all nodes (V, ``[..., nodes]``) with ground's last: what `at` counts in."""

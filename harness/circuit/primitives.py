@@ -172,6 +172,10 @@ class DeviceBranches:
     below: Index
     law: Law
 
+    def slopes(self, grounded: Array) -> Array:
+        """S of small signals about voltages of all nodes and ground (V, ``[batch, nodes + 1]``)."""
+        return self.law.current_and_slope(grounded[:, self.above] - grounded[:, self.below])[1]
+
     @property
     def two_terminal(self) -> bool:
         """Whether every current follows the voltage over its own branch."""

@@ -21,25 +21,9 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import (
-    GROUND,
-    BidirectionalAmplifier,
-    Buffer,
-    Crossbar,
-    Diode,
-    Edges,
-    Gyrator,
-    InputSource,
-    Resistor,
-    TrainableArray,
-    Transformer,
-    VoltageSource,
-)
+from harness.circuit.elements import Buffer, Crossbar, Edges, Gyrator, Stage, Transformer, VoltageSource
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
-
-Stage = BidirectionalAmplifier | Buffer
-"""What holds one node at a multiple of another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,19 +83,18 @@ def scaling_of(circuit: Circuit) -> Scaling:
         CircuitError: stages close a loop without anything between them; names one.
     """
     count = len(circuit.nodes) + 1
-    index = {**circuit.node_index, GROUND: count - 1}
+    index = circuit.grounded_index
     constant, gain = np.zeros(count), np.zeros(count)
     channel = np.full(count, -1)
     driven = np.zeros(count, bool)
     driven[-1] = True
-    for source in circuit.elements:
-        if isinstance(source, (VoltageSource, InputSource)):
-            node = index[source.node]
-            driven[node] = True
-            if isinstance(source, VoltageSource):
-                constant[node] = source.volts
-            else:
-                channel[node], gain[node] = source.channel, source.gain
+    for source in circuit.sources:
+        node = index[source.node]
+        driven[node] = True
+        if isinstance(source, VoltageSource):
+            constant[node] = source.volts
+        else:
+            channel[node], gain[node] = source.channel, source.gain
     stages = _in_order(_settle_driven(circuit, index, driven, constant, channel, gain))
     copied = np.zeros(count, bool)
     for stage in stages:  # buffers, and amplifiers behind them
@@ -143,8 +126,7 @@ def _in_order(stages: Sequence[Stage]) -> list[Stage]:
         outputs = {stage.output for stage in waiting}
         ready = [stage for stage in waiting if stage.input not in outputs]
         if not ready:
-            kind = "buffer" if isinstance(waiting[0], Buffer) else "amplifier"
-            raise CircuitError(f"{kind} {waiting[0].name}: it listens to itself; put a conductance into the loop")
+            raise CircuitError(f"{waiting[0].title}: it listens to itself; put a conductance into the loop")
         ordered += ready
         waiting = [stage for stage in waiting if stage.input in outputs]
     return ordered
@@ -168,15 +150,14 @@ def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
         CircuitError: outputs lie behind unequal amplification, or unequal gains leave the circuit without an energy.
     """
     scaling = _with_energy(circuit)
-    index = circuit.grounded_index
-    top = _output_scale(circuit, scaling, index)
-    return tuple(_energy_scale(array, scaling, index, top) for array in circuit.arrays)
+    top = _output_scale(circuit, scaling)
+    return tuple(_energy_scale(circuit.ends(array), scaling, top) for array in circuit.arrays)
 
 
 def node_scales(circuit: Circuit) -> Array:
     """(s_out / s)² of every node, ``[nodes]``, which `energy_scales` gives for cells."""
     scaling = _with_energy(circuit)
-    top = _output_scale(circuit, scaling, circuit.grounded_index)
+    top = _output_scale(circuit, scaling)
     return np.asarray((top / scaling.scale[:-1]) ** 2)
 
 
@@ -189,21 +170,21 @@ def _with_energy(circuit: Circuit) -> Scaling:
     return scaling
 
 
-def _output_scale(circuit: Circuit, scaling: Scaling, index: dict[str, int]) -> float:
+def _output_scale(circuit: Circuit, scaling: Scaling) -> float:
     at_outputs = {
-        float(scaling.scale[index[node]]): o.name
-        for o in circuit.outputs
-        for node in (o.plus, o.minus)
-        if scaling.free[index[node]]
+        float(scaling.scale[node]): output.name
+        for output, *nodes in zip(circuit.outputs, *circuit.output_ends, strict=True)
+        for node in nodes
+        if scaling.free[node]
     }
     if len(at_outputs) > 1:
         raise CircuitError(f"outputs {' and '.join(at_outputs.values())} lie behind unequal amplification")
     return next(iter(at_outputs), 1.0)
 
 
-def _energy_scale(array: TrainableArray, scaling: Scaling, index: dict[str, int], top: float) -> Array:
+def _energy_scale(ends: tuple[Index, Index], scaling: Scaling, top: float) -> Array:
     """Of every cell; between two held nodes, where no factor matters, it is 1."""
-    first, second = array.ends(index)
+    first, second = ends
     at = np.where(scaling.free[first], scaling.scale[first], scaling.scale[second])
     held = ~(scaling.free[first] | scaling.free[second])
     factors = np.where(held, 1.0, (top / at) ** 2)
@@ -219,7 +200,7 @@ def _settle_driven(
     gain: Array,
 ) -> list[Stage]:
     """Outputs of amplifiers and buffers behind ideal sources are held too; returns the other ones."""
-    waiting = [e for e in circuit.elements if isinstance(e, (BidirectionalAmplifier, Buffer))]
+    waiting = list(circuit.stages)
     while ready := [a for a in waiting if driven[index[a.input]]]:
         for amplifier in ready:
             source, sink = index[amplifier.input], index[amplifier.output]
@@ -271,11 +252,11 @@ def _reciprocal_links(circuit: Circuit, index: dict[str, int], driven: npt.NDArr
 
     A transformer joins its ports too: between unequal scales it would not be reciprocal in the scaled variables.
     """
-    singles = [e.pins for e in circuit.elements if isinstance(e, (Resistor, Diode))]
+    singles = [path for e in circuit.elements for path in e.paths]
     pairs = [np.array([(index[a], index[b]) for a, b in singles], dtype=np.intp).reshape(-1, 2)]
     for element in circuit.elements:
         if isinstance(element, Edges):
-            pairs.append(np.column_stack(element.ends(index)))
+            pairs.append(np.column_stack(circuit.ends(element)))
         elif isinstance(element, (Crossbar, Transformer)):
             free = [index[node] for node in element.pins if not driven[index[node]]]
             pairs.append(np.array([(free[0], other) for other in free[1:]], dtype=np.intp).reshape(-1, 2))

@@ -17,12 +17,12 @@ from harness.circuit import (
     Buffer,
     Circuit,
     Crossbar,
-    Diode,
     InputSource,
     Resistor,
     TrainableArray,
     VoltageSource,
 )
+from harness.circuit.elements import Modelled
 from harness.circuit.power import dissipated
 from harness.measurement import Array, Drive, Index
 
@@ -142,15 +142,15 @@ def survey(circuit: Circuit, inputs: Array) -> Survey:
     if rest := _rest(circuit):
         shares[rest] = float(power.mean()) - sum(shares.values())
     groups = tuple(NodeGroup(title, tuple(n), nodes[:, circuit.at(n)]) for title, n in node_roles(circuit).items())
-    sources = [e.node for e in circuit.elements if isinstance(e, (VoltageSource, InputSource))]
+    sources = [source.node for source in circuit.sources]
     held = float(np.abs(nodes[:, circuit.at(sources)]).max(initial=0.0))
     lines = (*(part for parts, _ in found for part in parts), *_resistor_currents(circuit, nodes))
     return Survey(groups, lines, reading.outputs, power, shares, held)
 
 
 def _rest(circuit: Circuit) -> str:
-    kinds = [(Diode, "diodes"), (Resistor, "resistors")]
-    return " and ".join(name for kind, name in kinds if any(isinstance(e, kind) for e in circuit.elements))
+    kinds = (e.noun for e in circuit.elements if isinstance(e, Modelled | Resistor))
+    return " and ".join(f"{noun}s" for noun in sorted(set(kinds)))
 
 
 def node_roles(circuit: Circuit) -> dict[str, list[str]]:
@@ -181,9 +181,7 @@ def node_roles(circuit: Circuit) -> dict[str, list[str]]:
 
 def _array_currents(circuit: Circuit, array: TrainableArray, nodes: Array) -> tuple[list[Lines], float]:
     """Return currents of an array's lines, and the mean of its power (W)."""
-    index = circuit.grounded_index
-    volts = np.column_stack([nodes, np.zeros(len(nodes))])
-    drops = _drops(array, *array.ends(index), volts)
+    drops = _drops(array, *circuit.ends(array), circuit.with_ground(nodes))
     if isinstance(array, Crossbar):
         return _crossbar_currents(array, drops, len(nodes))
     largest, total, watts = np.zeros(array.shape), np.zeros(array.shape), 0.0
@@ -200,10 +198,8 @@ def _resistor_currents(circuit: Circuit, nodes: Array) -> Iterator[Lines]:
     resistors = [element for element in circuit.elements if isinstance(element, Resistor)]
     if not resistors:
         return
-    index = circuit.grounded_index
-    volts = np.column_stack([nodes, np.zeros(len(nodes))])
-    drops = volts[:, [index[r.a] for r in resistors]] - volts[:, [index[r.b] for r in resistors]]
-    amperes = np.abs(drops) * np.array([r.conductance for r in resistors])
+    volts, (first, second, siemens) = circuit.with_ground(nodes), circuit.fixed
+    amperes = np.abs(volts[:, first] - volts[:, second]) * siemens
     largest = amperes.max(axis=0)
     yield Lines("resistors", "resistor", tuple(r.name for r in resistors), largest, largest, amperes.mean(axis=0))
 

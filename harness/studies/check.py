@@ -8,21 +8,9 @@ import numpy as np
 from harness.chip.base import Chip
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.nodal.chip import nodal_chip
-from harness.circuit import (
-    GROUND,
-    BidirectionalAmplifier,
-    Circuit,
-    Crossbar,
-    CurrentSource,
-    Diode,
-    Edges,
-    Gyrator,
-    Reduction,
-    Resistor,
-    Transformer,
-)
+from harness.circuit import GROUND, BidirectionalAmplifier, Circuit, Crossbar, Reduction, Transformer
+from harness.circuit.primitives import Current, Vccs
 from harness.circuit.scaling import is_reciprocal
-from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule
 from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging
@@ -192,52 +180,41 @@ def kirchhoff_residual(circuit: Circuit, nodes: Array) -> float:
     `nodes` are V, ``[batch, nodes]``, of a free phase with the circuit's conductances. The current of a transformer
     cannot be told from voltages: its pins are left out.
     """
-    index = circuit.grounded_index
-    volts = np.column_stack([nodes, np.zeros(len(nodes))])
+    volts = circuit.with_ground(nodes)
     net, size = np.zeros_like(volts), np.zeros_like(volts)
 
-    def add(into: int, amperes: Array) -> None:
-        net[:, into] += amperes
-        size[:, into] += np.abs(amperes)
+    def flow(first: Index, second: Index, amperes: Array) -> None:
+        """Currents ``[batch, branches]`` from nodes to nodes."""
+        for ends, sign in ((first, -1.0), (second, 1.0)):
+            np.add.at(net.T, ends, sign * amperes.T)
+            np.add.at(size.T, ends, np.abs(amperes).T)
 
-    for element in circuit.elements:
-        match element:
-            case Edges(conductances=g):
-                first, second = element.ends(index)
-                currents = (volts[:, first] - volts[:, second]) * g  # from the first end to the second
-                for ends, sign in ((first, -1.0), (second, 1.0)):
-                    np.add.at(net.T, ends, sign * currents.T)
-                    np.add.at(size.T, ends, np.abs(currents).T)
-            case Crossbar(words=words, bits=bits, conductances=g):
-                w, b = ([index[n] for n in lines] for lines in (words, bits))
-                currents = (volts[:, w, None] - volts[:, None, b]) * g  # from word to bit
-                net[:, b] += currents.sum(axis=1)
-                net[:, w] -= currents.sum(axis=2)
-                size[:, b] += np.abs(currents).sum(axis=1)
-                size[:, w] += np.abs(currents).sum(axis=2)
-            case Resistor(_, a, b, conductance):
-                current = conductance * (volts[:, index[a]] - volts[:, index[b]])
-                add(index[a], -current)
-                add(index[b], current)
-            case Diode(_, anode, cathode, model):
-                over = volts[:, index[anode]] - volts[:, index[cathode]]
-                scale = np.array(model.emission * THERMAL_VOLTAGE)
-                current, _ = current_and_slope(over, np.array(model.saturation_current), scale)
-                add(index[anode], -current)
-                add(index[cathode], current)
-            case Gyrator(_, a, b, c, d, conductance):
-                drop_1, drop_2 = (volts[:, index[p]] - volts[:, index[q]] for p, q in ((a, b), (c, d)))
-                for node, current in ((a, -drop_2), (b, drop_2), (c, drop_1), (d, -drop_1)):
-                    add(index[node], conductance * current)
-            case CurrentSource(_, source, sink, amperes):
-                add(index[source], np.full(len(volts), -amperes))
-                add(index[sink], np.full(len(volts), amperes))
-    for element in reversed(
-        circuit.elements
-    ):  # from the last stage back: what a stage is asked for, it asks of its input
-        if isinstance(element, BidirectionalAmplifier):
-            add(index[element.input], net[:, index[element.output]] / element.gain)
-    held = {e.drives for e in circuit.elements} | {GROUND}
+    for array in circuit.arrays:
+        first, second = circuit.ends(array)
+        amperes = array.law.current_and_slope(volts[:, first] - volts[:, second])[0] * array.conductances
+        if isinstance(array, Crossbar):  # line by line, whose nodes are all different
+            for lines, axis, sign in ((first[:, 0], 2, -1.0), (second[0], 1, 1.0)):
+                net[:, lines] += sign * amperes.sum(axis=axis)
+                size[:, lines] += np.abs(amperes).sum(axis=axis)
+        else:
+            flow(first, second, amperes)
+    first, second, siemens = circuit.fixed
+    flow(first, second, (volts[:, first] - volts[:, second]) * siemens)
+    for branches in circuit.device_branches:
+        amperes, _ = branches.law.current_and_slope(volts[:, branches.above] - volts[:, branches.below])
+        flow(branches.first, branches.second, amperes)
+    for part in circuit.parts(Vccs):
+        first, second, above, below = circuit.at(part.nets)[:, None]
+        flow(first, second, part.siemens * (volts[:, above] - volts[:, below]))
+    for source in circuit.parts(Current):
+        first, second = circuit.at(source.nets)[:, None]
+        flow(first, second, np.full((len(volts), 1), source.amperes))
+    for stage in reversed(circuit.stages):  # from the last one back: what it is asked for, it asks of its input
+        if isinstance(stage, BidirectionalAmplifier):
+            into, out = circuit.at(stage.pins)
+            net[:, into] += net[:, out] / stage.gain
+            size[:, into] += np.abs(net[:, out] / stage.gain)
+    held = circuit.held_nodes | {GROUND}
     held |= {node for e in circuit.elements if isinstance(e, Transformer) for node in e.pins}
-    free = [k for node, k in index.items() if node not in held]
+    free = [k for node, k in circuit.grounded_index.items() if node not in held]
     return float(np.abs(net[:, free]).max(initial=0.0) / max(size.max(), np.finfo(float).tiny))

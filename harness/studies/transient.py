@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from harness.chip.nodal.stepping import FLOOR, Part, StepBench, StepRun
-from harness.circuit import BidirectionalAmplifier, Buffer, Circuit
+from harness.circuit import Circuit
 from harness.circuit.dynamics import capacitances
 from harness.errors import CircuitError
 from harness.measurement import Array, Batch, Nudge
@@ -213,7 +213,7 @@ def settling(
         NgspiceMissing: libngspice cannot be loaded.
     """
     farads = capacitances(circuit, parasitics.node, parasitics.line)
-    stages = sum(isinstance(e, (BidirectionalAmplifier, Buffer)) for e in circuit.elements)
+    stages = len(circuit.stages)
     lag = parasitics.time_constant if stages else 0.0
     bench = StepBench(circuit, farads, batch, nudge, time_constant=lag)
     step, limit = _step_of(converter, bench.free_outputs)

@@ -17,7 +17,6 @@ from typing_extensions import override
 from harness.chip.ngspice.session import BatchDeck, Unsettled, open_session
 from harness.chip.nodal import newton
 from harness.circuit import SettlingJob
-from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array
 from harness.netlist.decks import batch
@@ -157,6 +156,6 @@ def _share_conducting(settling: SettlingJob, solved: Array) -> float:
     network, diodes = settling.network, settling.network.diodes
     terminals = np.concatenate([solved, settling.phases[0].rails], axis=1)
     over = terminals[:, diodes.anode] - terminals[:, diodes.cathode]
-    _, slope = current_and_slope(over, diodes.saturation, diodes.emission * THERMAL_VOLTAGE)
+    _, slope = diodes.law.current_and_slope(over)
     own = np.append(np.diagonal(network.conductance), np.full(len(settling.phases[0].rails[0]), np.inf))
     return float((slope > np.minimum(own[diodes.anode], own[diodes.cathode])).any(axis=1).mean())

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from harness.circuit import Network, Phase, SettlingJob
 from harness.circuit.reduction.linear import clamped_solution, held_drops, incidence, settle_linear, sprung
-from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
+from harness.devices.diode import GMIN, JunctionLaw, current_and_slope
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array, Index
 
@@ -117,7 +117,7 @@ class _Solver:
             moved = (excess - step @ into.T) / slope
             dense, alone = dense + step, alone + moved
             reached = bridges.voltages(dense, rows)
-            limited = bridges.limit(reached, junctions)
+            limited = bridges.law.limited(reached, junctions)
             size = np.maximum(np.abs(step).max(axis=1, initial=0.0), np.abs(moved).max(axis=1, initial=0.0))
             done = (size <= tolerance) & (limited == reached).all(axis=1)
             solved[np.ix_(at[done], self._dense)] = dense[done]
@@ -170,8 +170,8 @@ class _Cells:
         shape = (int(slot.max(initial=-1)) + 1, len(own))
         self._sign, self._saturation, self._scale = np.zeros(shape), np.zeros(shape), np.ones(shape)
         self._sign[slot, node] = np.repeat([1.0, -1.0], [len(out), len(into)])
-        self._saturation[slot, node] = diodes.saturation[chosen]
-        self._scale[slot, node] = diodes.emission[chosen] * THERMAL_VOLTAGE
+        self._saturation[slot, node] = diodes.law.saturation[chosen]
+        self._scale[slot, node] = diodes.law.scale[chosen]
         rails = phase.rails[:1] if len(phase.rails) and (phase.rails == phase.rails[0]).all() else phase.rails
         self._held = np.zeros((len(rails), *shape))
         self._held[:, slot, node] = rails[:, rail]
@@ -252,9 +252,7 @@ class _Bridges:
         at = np.eye(terminals)[:, dense]
         self._over = at[anode] - at[cathode]
         self._held = held_drops(network, phase, anode, cathode)
-        self._saturation = diodes.saturation[chosen]
-        self._scale = diodes.emission[chosen] * THERMAL_VOLTAGE
-        self._critical = self._scale * np.log(self._scale / (np.sqrt(2) * self._saturation))
+        self.law = JunctionLaw(diodes.law.saturation[chosen], diodes.law.scale[chosen])
         self._joining = np.flatnonzero(np.abs(self._over).sum(axis=1) == 2)
 
     def voltages(self, dense: Array, samples: Index) -> Array:
@@ -266,7 +264,7 @@ class _Bridges:
 
         Shapes are ``[samples, dense]`` and ``[samples, diodes]``.
         """
-        current, slope = current_and_slope(junctions, self._saturation, self._scale)
+        current, slope = self.law.current_and_slope(junctions)
         through = current + slope * (self.voltages(dense, samples) - junctions)
         return through @ self._over, slope
 
@@ -284,24 +282,6 @@ class _Bridges:
         if clamps is not None:
             return clamped_solution(matrix, residual[:, :, None], clamps[0], clamps[1][:, :, None])[:, :, 0]
         return np.asarray(np.linalg.solve(matrix, residual[:, :, None])[:, :, 0], float)
-
-    def limit(self, new: Array, old: Array) -> Array:
-        """See `limited`."""
-        return limited(new, old, self._scale, self._critical)
-
-
-def limited(new: Array, old: Array, scale: Array, critical: Array) -> Array:
-    """Junction voltages (V) at most a logarithmic step above the old ones, as SPICE's ``pnjlim`` does.
-
-    `scale` is N V_T and `critical` the voltage above which steps are limited, V; all arrays broadcast together.
-    """
-    large = (new > critical) & (np.abs(new - old) > 2 * scale)
-    if not large.any():
-        return new
-    grown = 1 + (new - old) / scale
-    from_on = np.where(grown > 0, old + scale * np.log(np.maximum(grown, 1e-300)), critical)
-    from_off = scale * np.log(np.maximum(new, 1e-300) / scale)
-    return np.where(large, np.where(old > 0, from_on, from_off), new)
 
 
 def _rank_among_equals(values: Index) -> Index:

@@ -228,8 +228,7 @@ def network_of(circuit: Circuit, variables: Sequence[Variable | str] | None = No
     if not any(isinstance(e, Gyrator) for e in circuit.elements):
         sign = np.where([v is Variable.CURRENT for v in chosen], 1.0, -1.0)
         H = (H + sign[:, None] * H.T * sign) / 2  # noqa: N806 - what rounding left of reciprocity
-    index = circuit.grounded_index
-    y = np.array([volts[index[o.plus]] - volts[index[o.minus]] for o in circuit.outputs])
+    y = circuit.outputs_of(volts[:-1].T).T
     m = len(H)
     return MonotoneNetwork(H, B, bias, y[:, :m], y[:, m:-1], y[:, -1], chosen, linear.names)
 

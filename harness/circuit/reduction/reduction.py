@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.circuit.circuit import Circuit, refuse_nonlinear
-from harness.circuit.elements import CurrentSource, Diode, Gyrator, Resistor, Transformer
+from harness.circuit.elements import CurrentSource, Diode, Gyrator, Transformer
 from harness.circuit.reduction.elimination import Elimination, Factors, eliminate
 from harness.circuit.reduction.equations import System
 from harness.circuit.reduction.linear import output_resistance
@@ -26,7 +26,7 @@ from harness.circuit.reduction.multifrontal import Fronts, fronts_of
 from harness.circuit.reduction.partition import eliminated
 from harness.circuit.reduction.settling import Junctions, Network, Phase, SettlingJob, unjoined
 from harness.circuit.scaling import Scaling, scaling_of
-from harness.devices.diode import GMIN, THERMAL_VOLTAGE, current_and_slope
+from harness.devices.diode import GMIN
 from harness.errors import CircuitError
 from harness.measurement import Array, Clamp, Drive, Index, Injection, Reading, Spring
 
@@ -49,7 +49,7 @@ class ReducedCircuit:
     output_scale: float
     """Physical volts per reduced volt at the outputs; injected currents shrink by the same factor."""
     _way_back: "_WayBack"
-    _diodes: "_Diodes"
+    _circuit: Circuit
 
     @property
     def size(self) -> int:
@@ -76,7 +76,9 @@ class ReducedCircuit:
             inputs, slopes = drive.inputs, None
             if drive.about is not None:
                 still = np.zeros((len(inputs), self.size)), np.zeros((len(inputs), len(self.rail)))
-                slopes = self._diodes.slopes(drive.about.all_nodes)
+                about = self._circuit.with_ground(drive.about.all_nodes)
+                own = [found.slopes(about) for found in self._circuit.device_branches]
+                slopes = np.concatenate([about[:, :0], *own], axis=1)
             elif id(inputs) not in shared:
                 shared[id(inputs)] = self.current + inputs @ self.current_gain, self.rail + inputs @ self.rail_gain
             currents, rails = shared[id(inputs)] if drive.about is None else still
@@ -98,7 +100,7 @@ class ReducedCircuit:
                 if id(drive.inputs) not in standing:
                     standing[id(drive.inputs)] = self._way_back.standing(drive.inputs)
                 nodes = standing[id(drive.inputs)] + self._way_back.responses(solved[:, k])
-            found.append(Reading(self._way_back.output_voltages(nodes), nodes))
+            found.append(Reading(self._circuit.outputs_of(nodes), nodes))
         return tuple(found)
 
     def _nudge(self, drive: Drive) -> tuple[Array, float, Array | None]:
@@ -128,22 +130,14 @@ class Reduction:
         refuse_nonlinear(circuit)
         self.circuit = circuit
         self._scaling = scaling_of(circuit)
-        self._array_ends = [array.ends(circuit.grounded_index) for array in circuit.arrays]
-        resistors = [e for e in circuit.elements if isinstance(e, Resistor)]
-        self._ends = circuit.at([r.a for r in resistors]), circuit.at([r.b for r in resistors])
-        self._fixed = np.array([r.conductance for r in resistors])
+        self._array_ends = [circuit.ends(array) for array in circuit.arrays]
+        self._ends, self._fixed = circuit.fixed[:2], circuit.fixed[2]
         self._gyrators = [(circuit.at(e.pins), e.conductance) for e in circuit.elements if isinstance(e, Gyrator)]
         transformers = [e for e in circuit.elements if isinstance(e, Transformer)]
         self._transformers = [(circuit.at(e.pins), e.ratio) for e in transformers]
         self._sources = [e for e in circuit.elements if isinstance(e, CurrentSource)]
         self._names = [*_variable_names(circuit, self._scaling), *(e.name for e in transformers)]
         self._diodes = [e for e in circuit.elements if isinstance(e, Diode)]
-        self._diode_table = _Diodes(
-            circuit.at([d.anode for d in self._diodes]),
-            circuit.at([d.cathode for d in self._diodes]),
-            np.array([d.model.saturation_current for d in self._diodes]),
-            np.array([d.model.emission for d in self._diodes]) * THERMAL_VOLTAGE,
-        )
         self._kept, self._interior = self._partition()
         self._plan_terminals()
         rng = np.random.default_rng(0)  # no two cells alike: what buffers of opposite gain do must not cancel
@@ -180,8 +174,8 @@ class Reduction:
             rail=self._rail,
             rail_gain=self._rail_gain,
             output_scale=self._output_scale,
-            _way_back=_WayBack(self._scaling, self._kept, elimination, self._output_nodes),
-            _diodes=self._diode_table,
+            _way_back=_WayBack(self._scaling, self._kept, elimination),
+            _circuit=self.circuit,
         )
 
     def _factoring(self, system: System) -> Factors | Fronts:
@@ -280,7 +274,6 @@ class Reduction:
         self._output_scale = out_scales.pop()
         self._plus = np.array([terminal(plus, f) for (plus, _), f in zip(pins, frames, strict=True)], dtype=np.intp)
         self._minus = np.array([terminal(minus, f) for (_, minus), f in zip(pins, frames, strict=True)], dtype=np.intp)
-        self._output_nodes = np.array(pins, dtype=np.intp)
         nodes = np.array([node for node, *_ in rails], dtype=np.intp)
         scale, constant = (np.array([frame[k] for _, *frame in rails]) for k in (0, 1))
         self._rail = (scaling.constant[nodes] - constant) / scale
@@ -307,30 +300,13 @@ class Reduction:
                 raise CircuitError(f"node {self._names[variable]} floats: every cell that leads to it is open (0 S)")
 
 
-@dataclass(frozen=True, eq=False)
-class _Diodes:
-    """Every diode of the full circuit; ends are numbers of nodes, ground's is the last."""
-
-    anode: Index
-    cathode: Index
-    saturation: Array
-    scale: Array
-
-    def slopes(self, nodes: Array) -> Array:
-        """Small-signal conductances (S, ``[batch, diodes]``) at node voltages (V, ``[batch, nodes]``)."""
-        volts = np.column_stack([nodes, np.zeros(len(nodes))])
-        _, slope = current_and_slope(volts[:, self.anode] - volts[:, self.cathode], self.saturation, self.scale)
-        return slope
-
-
 class _WayBack:
     """From solved unknowns to every node voltage."""
 
-    def __init__(self, scaling: Scaling, kept: Index, elimination: Elimination | None, output_nodes: Index) -> None:
+    def __init__(self, scaling: Scaling, kept: Index, elimination: Elimination | None) -> None:
         self._scaling = scaling
         self._kept = kept
         self._elimination = elimination
-        self._outputs = output_nodes
         self._variables = len(kept) + (len(elimination.variables) if elimination else 0)
 
     def standing(self, inputs: Array) -> Array:
@@ -369,12 +345,6 @@ class _WayBack:
         if self._elimination and transfer is not None:
             variables[self._elimination.variables] = transfer.T @ -solved.T
         return variables
-
-    def output_voltages(self, nodes: Array) -> Array:
-        """V of every output, ``[batch, outputs]``."""
-        plus, minus = self._outputs.T
-        volts = [np.where(pins < nodes.shape[1], nodes[:, pins % nodes.shape[1]], 0.0) for pins in (plus, minus)]
-        return volts[0] - volts[1]
 
 
 def _variable_names(circuit: Circuit, scaling: Scaling) -> list[str]:

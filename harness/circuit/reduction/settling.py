@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.devices.diode import THERMAL_VOLTAGE, JunctionLaw
 from harness.measurement import Array, Index
 
 
@@ -22,6 +23,11 @@ class Junctions:
     """I_s in A, ``[diodes]``."""
     emission: Array
     """N, ``[diodes]``."""
+
+    @property
+    def law(self) -> JunctionLaw:
+        """Of their currents."""
+        return JunctionLaw(self.saturation, self.emission * THERMAL_VOLTAGE)
 
 
 @dataclass(frozen=True, eq=False)

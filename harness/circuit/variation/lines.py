@@ -23,12 +23,12 @@ from harness.circuit.circuit import Circuit
 from harness.circuit.elements import (
     GROUND,
     BidirectionalAmplifier,
-    Buffer,
     Crossbar,
     Edges,
     Element,
     InputSource,
     Resistor,
+    Stage,
     VoltageSource,
 )
 from harness.circuit.scaling import scaling_of
@@ -252,7 +252,7 @@ class AmplifierErrors:
         Raises:
             CircuitError: a bidirectional amplifier's gain was drawn at or below 0.
         """
-        stages = [e for e in circuit.elements if isinstance(e, (BidirectionalAmplifier, Buffer))]
+        stages = circuit.stages
         layers = _layers(circuit) if stages else {}
         own = Law.NORMAL.factors(self.gain, (len(stages),), rng)
         shared = Law.NORMAL.factors(self.layer_gain, (1 + max(layers.values(), default=-1),), rng)
@@ -262,7 +262,7 @@ class AmplifierErrors:
         errors = iter(zip(own.tolist(), offsets.tolist(), strict=True))
 
         def erring(element: Element) -> Element:
-            if not isinstance(element, (BidirectionalAmplifier, Buffer)):
+            if not isinstance(element, Stage):
                 return element
             factor, offset = next(errors)
             common = float(shared[layers[element.name]]) if element.name in layers else 1.0
@@ -274,8 +274,7 @@ class AmplifierErrors:
 def _layers(circuit: Circuit) -> dict[str, int]:
     """A number for every bidirectional amplifier, the same for those between the same two scales."""
     scale = scaling_of(circuit).scale
-    index = circuit.grounded_index
-    numbers: dict[tuple[float, float], int] = {}
+    numbers: dict[tuple[float, ...], int] = {}
     amplifiers = [e for e in circuit.elements if isinstance(e, BidirectionalAmplifier)]
-    levels = [(float(scale[index[a.input]]), float(scale[index[a.output]])) for a in amplifiers]
+    levels = [tuple(scale[circuit.at(a.pins)].tolist()) for a in amplifiers]
     return {a.name: numbers.setdefault(level, len(numbers)) for a, level in zip(amplifiers, levels, strict=True)}

@@ -21,7 +21,7 @@ from typing import final
 import numpy as np
 from typing_extensions import override
 
-from harness.circuit import Circuit, Diode, Reduction
+from harness.circuit import Circuit, Reduction
 from harness.circuit.reduction.linear import settle_linear
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, Measurable, Programmable
@@ -69,7 +69,7 @@ class AnalyticalGradient(LearningRule[KnownReadings]):
     ) -> None:
         self._cost, self._reduction, self._cells = cost, Reduction(circuit), Cells(circuit)
         self._cycles = Cycles(circuit) if form is Form.CYCLE else None
-        self._nonlinear = any(isinstance(element, Diode) for element in circuit.elements)
+        self._nonlinear = bool(circuit.device_branches)
         self._twin = twin() if twin and self._nonlinear else None
 
     @property

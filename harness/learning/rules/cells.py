@@ -16,8 +16,7 @@ class Cells:
 
     def __init__(self, circuit: Circuit) -> None:
         self.outputs = len(circuit.outputs)
-        index = circuit.grounded_index
-        self._ends = [tuple(nodes.ravel() for nodes in array.ends(index)) for array in circuit.arrays]
+        self._ends = [tuple(nodes.ravel() for nodes in circuit.ends(array)) for array in circuit.arrays]
         self._is_graph = [isinstance(array, Edges) for array in circuit.arrays]
         self._scales = energy_scales(circuit)
         self._node_scales = node_scales(circuit)

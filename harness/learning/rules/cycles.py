@@ -10,8 +10,7 @@ v = P (R i − s), so
 
 import numpy as np
 
-from harness.circuit import GROUND, BidirectionalAmplifier, Circuit, Diode, InputSource, Resistor, VoltageSource
-from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
+from harness.circuit import GROUND, BidirectionalAmplifier, Circuit
 from harness.errors import CircuitError
 from harness.measurement import Array, Conductances, Index
 
@@ -28,19 +27,20 @@ class Cycles:
     def __init__(self, circuit: Circuit) -> None:
         if any(isinstance(element, BidirectionalAmplifier) for element in circuit.elements):
             raise CircuitError("the cycle form knows no amplifiers; use the node form")
-        index = circuit.grounded_index
-        self._nodes = len(circuit.nodes)
+        if not all(branches.two_terminal for branches in circuit.device_branches):
+            raise CircuitError("the cycle form knows devices of two pins only; use the node form")
+        self._circuit, self._nodes, ground = circuit, len(circuit.nodes), circuit.grounded_index[GROUND]
         self._arrays = [array.title for array in circuit.arrays]
         self._shapes = [array.shape for array in circuit.arrays]
-        self._fixed = np.array([e.conductance for e in circuit.elements if isinstance(e, Resistor)])
-        self._diodes = [e for e in circuit.elements if isinstance(e, Diode)]
-        sources = [index[e.node] for e in circuit.elements if isinstance(e, (InputSource, VoltageSource))]
-        cells = [tuple(np.broadcast_arrays(*array.ends(index))) for array in circuit.arrays]
+        *between, self._fixed = circuit.fixed
+        self._devices = circuit.device_branches
+        sources = circuit.at([source.node for source in circuit.sources])
+        cells = [np.broadcast_arrays(*circuit.ends(array)) for array in circuit.arrays]
         pairs = [
             *(np.column_stack([first.ravel(), second.ravel()]) for first, second in cells),
-            *(np.array([(index[r.a], index[r.b])]) for r in circuit.elements if isinstance(r, Resistor)),
-            *(np.array([(index[d.anode], index[d.cathode])]) for d in self._diodes),
-            *(np.array([(index[GROUND], node)]) for node in sources),
+            np.column_stack(between),
+            *(np.column_stack([branches.first, branches.second]) for branches in self._devices),
+            np.column_stack([np.full(len(sources), ground), sources]),
         ]
         self._first, self._second = np.concatenate(pairs).T
         if len(self._first) > _MOST_BRANCHES:
@@ -49,7 +49,7 @@ class Cycles:
                 "use the node form"
             )
         self._tree = self._spanning_tree(len(sources))
-        self._cycles, self._paths = self._independent(circuit, index)
+        self._cycles, self._paths = self._independent()
 
     def gradient(self, conductances: Conductances, nodes: Array, slopes: Array) -> Conductances:
         """Σ over the batch of ∂C/∂g, V²/S, one array per trainable array.
@@ -66,17 +66,13 @@ class Cycles:
             if not (g > 0).all():
                 raise CircuitError(f"{title}: the cycle form needs every cell above 0 S; use the node form")
         cells = np.concatenate([np.zeros(0), *(g.ravel() for g in conductances)])
-        volts = np.column_stack([nodes, np.zeros(len(nodes))])
+        volts = self._circuit.with_ground(nodes)
         drops = volts[:, self._first] - volts[:, self._second]
-        if not self._diodes:
+        if not self._devices:
             weights = slopes @ self._sensitivities(self._resistances(cells, np.zeros(0)))
         else:
-            weights = np.stack(
-                [
-                    slope @ self._sensitivities(self._resistances(cells, over))
-                    for slope, over in zip(slopes, self._over_diodes(drops), strict=True)
-                ]
-            )
+            found = zip(slopes, self._device_slopes(drops), strict=True)
+            weights = np.stack([slope @ self._sensitivities(self._resistances(cells, own)) for slope, own in found])
         total = -(drops * weights).sum(axis=0)[: len(cells)] / cells
         parts = np.split(total, np.cumsum([np.prod(shape, dtype=int) for shape in self._shapes])[:-1])
         return tuple(part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True))
@@ -87,16 +83,18 @@ class Cycles:
         projected = np.linalg.solve(around @ self._cycles.T, around @ self._paths.T)  # (ARAᵀ)⁻¹ A R Pᵀ
         return self._paths - projected.T @ self._cycles
 
-    def _resistances(self, cells: Array, over: Array) -> Array:
-        saturation = np.array([d.model.saturation_current for d in self._diodes])
-        scale = np.array([d.model.emission for d in self._diodes]) * THERMAL_VOLTAGE
-        _, slope = current_and_slope(over, saturation, scale)
-        known = 1 / np.concatenate([cells, self._fixed, slope])
+    def _resistances(self, cells: Array, devices: Array) -> Array:
+        known = 1 / np.concatenate([cells, self._fixed, devices])
         return np.concatenate([known, np.zeros(len(self._first) - len(known))])
 
-    def _over_diodes(self, drops: Array) -> Array:
-        start = sum(int(np.prod(shape)) for shape in self._shapes) + len(self._fixed)
-        return drops[:, start : start + len(self._diodes)]
+    def _device_slopes(self, drops: Array) -> Array:
+        """S of small signals, ``[batch, devices]``."""
+        begin, slopes = sum(int(np.prod(shape)) for shape in self._shapes) + len(self._fixed), []
+        for branches in self._devices:
+            rows = slice(begin, begin + len(branches.first))
+            slopes.append(branches.law.current_and_slope(drops[:, rows])[1])
+            begin = rows.stop
+        return np.concatenate(slopes, axis=1)
 
     def _spanning_tree(self, sources: int) -> Index:
         """Branches that join every node to ground without a cycle; sources first, which must not lie in one."""
@@ -117,7 +115,7 @@ class Cycles:
                 tree.append(branch)
         return np.array(tree, dtype=np.intp)
 
-    def _independent(self, circuit: Circuit, index: dict[str, int]) -> tuple[Array, Array]:
+    def _independent(self) -> tuple[Array, Array]:
         """One cycle for each branch that is not in the tree, ``[cycles, branches]``, and each output's path."""
         count = len(self._first)
         incidence = np.zeros((self._nodes + 1, count))
@@ -127,10 +125,11 @@ class Cycles:
         cycles = np.zeros((len(others), count))
         cycles[np.arange(len(others)), others] = 1
         cycles[:, self._tree] = -np.linalg.solve(tree, incidence[:-1, others]).T
-        ends = np.zeros((self._nodes + 1, len(circuit.outputs)))
-        for k, output in enumerate(circuit.outputs):
-            ends[index[output.plus], k] += 1
-            ends[index[output.minus], k] -= 1
-        paths = np.zeros((len(circuit.outputs), count))
+        plus, minus = self._circuit.output_ends
+        outputs = np.arange(len(plus))
+        ends = np.zeros((self._nodes + 1, len(plus)))
+        ends[plus, outputs] += 1
+        ends[minus, outputs] -= 1
+        paths = np.zeros((len(plus), count))
         paths[:, self._tree] = np.linalg.solve(tree, ends[:-1]).T
         return np.round(cycles), np.round(paths)  # −1, 0 and 1 by construction

@@ -32,8 +32,7 @@ def rail_gradient(circuit: Circuit, conductances: Conductances, nodes: Array, ad
     np.add.at(into, first, siemens * total[second])
     np.add.at(into, second, siemens * total[first])
     for branches in circuit.device_branches:
-        _, slopes = branches.law.current_and_slope(volts[:, branches.above] - volts[:, branches.below])
-        pulled = (slopes * (moved[:, branches.second] - moved[:, branches.first])).sum(axis=0)
+        pulled = (branches.slopes(volts) * (moved[:, branches.second] - moved[:, branches.first])).sum(axis=0)
         np.add.at(into, branches.above, pulled)
         np.add.at(into, branches.below, -pulled)
     return {
