@@ -365,9 +365,9 @@ class BidirectionalAmplifier(_Stage):
 
     @override
     def check(self) -> None:
-        super().check()
         if self.gain <= 0:
             raise CircuitError(f"{self.title}: gain {self.gain:g} must be above 0")
+        super().check()
 
     @override
     def lowered(self) -> Iterator[Primitive]:

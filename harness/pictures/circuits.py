@@ -26,6 +26,7 @@ from harness.circuit import (
     Resistor,
     VoltageSource,
 )
+from harness.circuit.elements import Modelled, Source
 from harness.circuit.networks.families import grid, periodic_grid
 from harness.circuit.networks.graphs import GROUND_WORD, GraphEdge, graph_node
 from harness.devices.diode import THERMAL_VOLTAGE
@@ -46,7 +47,6 @@ _TIDY = 80  # nodes for which Kamada and Kawai's layout is quick
 _STUB = 0.42  # of the distance of neighbours: what is drawn of an edge that wraps round a torus
 _SHADES = LinearSegmentedColormap.from_list("shades", mpl.colormaps["viridis_r"](np.linspace(0.1, 1, 256)))
 _MARKS = {"input": ("s", "C0"), "rail": ("D", "C3"), "ground": ("v", "0.2"), "node": ("o", "0.7")}
-_COUNTED = {InputSource: "input pin", VoltageSource: "rail", Diode: "diode", Resistor: "resistor"}
 
 
 @own_style()
@@ -130,18 +130,18 @@ def _graph(circuit: Circuit) -> Figure:
 
 def _links(circuit: Circuit) -> Iterator[_Link]:
     """Return trainable conductances, then the parts that `harness.circuit.networks.free.free_graph` has beside them."""
-    kinds = Resistor | Diode | CurrentSource | BidirectionalAmplifier
+    kinds = Resistor | Modelled | CurrentSource | BidirectionalAmplifier
     fixed: dict[str, Element] = {element.name: element for element in circuit.elements if isinstance(element, kinds)}
     names = (*circuit.nodes, GROUND)
     for array in circuit.arrays:
-        first, second = np.broadcast_arrays(*array.ends({node: k for k, node in enumerate(names)}))
+        first, second = np.broadcast_arrays(*circuit.ends(array))
         for position, siemens in np.ndenumerate(array.conductances):
             a, b = names[first[position]], names[second[position]]
             one = isinstance(array, Edges)
             yield _edge(a, b, float(siemens), position[0], fixed) if one else _Link(a, b, float(siemens))
     for element in fixed.values():
-        a, b = element.pins
-        yield _Link(a, b, None, (True,) if isinstance(element, Diode) else ())
+        a, b = element.paths[0] if isinstance(element, Modelled) else element.pins
+        yield _Link(a, b, None, (True,) if isinstance(element, Modelled) else ())
 
 
 def _edge(a: str, b: str, siemens: float, k: int, fixed: dict[str, Element]) -> _Link:
@@ -336,8 +336,8 @@ def _between(circuit: Circuit, bits: set[str], words: set[str]) -> list[str]:
             continue
         if isinstance(element, BidirectionalAmplifier):
             found["amplifier", f" of gain {element.gain:g}"] += 1
-        elif noun := _COUNTED.get(type(element)):
-            found[noun, ""] += 1
+        elif isinstance(element, Source | Modelled | Resistor):
+            found[element.noun, ""] += 1
     for output in circuit.outputs:
         if output.plus in bits:
             found["output" if output.minus == GROUND else "output pair", ""] += 1

@@ -7,33 +7,17 @@ from dataclasses import dataclass
 from harness.circuit import (
     GROUND,
     BidirectionalAmplifier,
-    Buffer,
     Circuit,
     Crossbar,
-    CurrentSource,
-    Diode,
     Edges,
     Element,
-    Gyrator,
-    InputSource,
     Resistor,
-    Transformer,
+    TrainableArray,
     VoltageSource,
 )
+from harness.circuit.elements import Modelled, Source, Stage
 from harness.units import show
 from harness.wording import counted
-
-_NOUNS: dict[type, str] = {
-    InputSource: "input pin",
-    VoltageSource: "rail",
-    CurrentSource: "current source",
-    Diode: "diode",
-    Resistor: "resistor",
-    BidirectionalAmplifier: "bidirectional amplifier",
-    Buffer: "buffer",
-    Gyrator: "gyrator",
-    Transformer: "transformer",
-}
 
 
 @dataclass(frozen=True)
@@ -73,13 +57,13 @@ def blocks(circuit: Circuit) -> list[Block]:
 
 
 def _one_graph(circuit: Circuit) -> Iterator[Block]:
-    pins = {e.node for e in circuit.elements if isinstance(e, (InputSource, VoltageSource))}
-    sources = [e for e in circuit.elements if isinstance(e, (InputSource, VoltageSource))]
-    yield Block("Inputs", tuple(_in_words(sources)))
+    yield Block("Inputs", tuple(_in_words(circuit.sources)))
     for array in circuit.arrays:
         yield _array_block(array)
-    rest = [e for e in circuit.elements if not isinstance(e, (InputSource, VoltageSource, Crossbar, Edges))]
-    yield Block("Around them", (f"{len(circuit.nodes) - len(pins):,} free nodes", *_in_words(rest)))
+    rest = [e for e in circuit.elements if not isinstance(e, Source | TrainableArray)]
+    yield Block(
+        "Around them", (f"{len(circuit.nodes) - len({e.node for e in circuit.sources}):,} free nodes", *_in_words(rest))
+    )
     yield Block("Outputs", (_outputs(circuit),))
 
 
@@ -101,7 +85,7 @@ def _counted(circuit: Circuit, nodes: set[str], seen: set[str]) -> list[str]:
     near: list[Element] = []
     reached = set(nodes)
     for element in circuit.elements:
-        if isinstance(element, (Diode, Resistor, BidirectionalAmplifier)) and not nodes.isdisjoint(element.pins):
+        if isinstance(element, Modelled | Resistor | BidirectionalAmplifier) and not nodes.isdisjoint(element.pins):
             reached |= set(element.pins)
     for element in circuit.elements:
         own = isinstance(element, VoltageSource) and element.node in reached
@@ -120,13 +104,10 @@ def _in_words(elements: Sequence[Element]) -> list[str]:
         if isinstance(element, Edges):
             texts.append(f"{element.conductances.size:,} memristors between nodes ({element.name})")
             continue
-        noun = _NOUNS[type(element)]
+        noun = element.noun
         counts[noun] += 1
-        match element:
-            case BidirectionalAmplifier() | Buffer():
-                more.setdefault(noun, []).append(element.gain)
-            case VoltageSource():
-                more.setdefault(noun, []).append(element.volts)
+        if isinstance(element, Stage | VoltageSource):
+            more.setdefault(noun, []).append(getattr(element, element.figure[0]))
     for noun, count in counts.items():
         unit = "V" if noun == "rail" else ""
         values = sorted({float(f"{value:.3g}") for value in more.get(noun, [])})

@@ -1,25 +1,16 @@
 """The devices of a circuit, as rows of a table."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 
-from harness.circuit import (
-    BidirectionalAmplifier,
-    Buffer,
-    Circuit,
-    CurrentSource,
-    Diode,
-    Gyrator,
-    InputSource,
-    Resistor,
-    TrainableArray,
-    Transformer,
-    VoltageSource,
-)
-from harness.devices import CellLaw, DiodeModel
+from harness.circuit import Circuit, Element, InputSource, Resistor, TrainableArray
+from harness.circuit.elements import Modelled, Stage
+from harness.circuit.primitives import Model
+from harness.devices import CellLaw
 from harness.units import show
 
 
@@ -76,16 +67,24 @@ def span(values: Iterable[float], unit: str) -> str:
 def device_rows(circuit: Circuit) -> list[DeviceRow]:
     """Return one row for each array and diode model, and for each kind of other elements."""
     rows = [_array_row(array) for array in circuit.arrays]
-    diodes = [element for element in circuit.elements if isinstance(element, Diode)]
-    models = Counter(diode.model for diode in diodes)
-    if len(models) <= 4:
-        rows += [_diode_row(model, count) for model, count in models.items()]
-    else:  # every diode with parameters of its own
-        emissions = [model.emission for model in models]
-        note = f"{len(models)} models, N = {min(emissions):.3g} … {max(emissions):.3g}"
-        currents = span((model.saturation_current for model in models), "A")
-        rows.append(DeviceRow("diode", len(diodes), f"I_s = {currents}", note))
+    kinds: dict[type[Model], Counter[Model]] = {}
+    for device in (e for e in circuit.elements if isinstance(e, Modelled)):
+        kinds.setdefault(type(device.model), Counter())[device.model] += 1
+    for models in kinds.values():
+        rows += _device_rows(models)
     return rows + _stages_and_sources(circuit)
+
+
+def _device_rows(models: Counter[Model]) -> list[DeviceRow]:
+    """A row for each model, or one for all where nearly every device has parameters of its own."""
+    if len(models) <= 4:
+        return [_model_row(model, count) for model, count in models.items()]
+    (first, unit), *others = ((name, unit) for name, (_, unit) in next(iter(models)).figures.items())
+    noun = next(iter(models)).noun
+    values = {name: [model.figures[name][0] for model in models] for name, _ in ((first, unit), *others)}
+    others_told = (f"{name} = {min(values[name]):.3g} … {max(values[name]):.3g}" for name, _ in others)
+    note = ", ".join((f"{len(models)} models", *others_told))
+    return [DeviceRow(noun, models.total(), f"{first} = {span(values[first], unit)}", note)]
 
 
 def _array_row(array: TrainableArray) -> DeviceRow:
@@ -103,32 +102,23 @@ def _curve(law: CellLaw) -> str:
     return "" if law.linear else f"; current {law.curve} in voltage, V₀ = {show(law.volts, 'V')}"
 
 
-def _diode_row(model: DiodeModel, count: int) -> DeviceRow:
-    return DeviceRow(
-        "diode", count, f"I_s = {show(model.saturation_current, 'A')}", f"model {model.name}, N = {model.emission:g}"
-    )
-
-
-_KINDS: tuple[tuple[type, str, str, Callable[..., float]], ...] = (
-    (Resistor, "resistor", "S", lambda e: e.conductance),
-    (BidirectionalAmplifier, "bidirectional amplifier", "V/V", lambda e: e.gain),
-    (Buffer, "buffer", "V/V", lambda e: e.gain),
-    (Gyrator, "gyrator", "S", lambda e: e.conductance),
-    (Transformer, "transformer", "V/V", lambda e: e.ratio),
-    (InputSource, "input pin", "V/V", lambda e: e.gain),
-    (VoltageSource, "rail", "V", lambda e: e.volts),
-    (CurrentSource, "current source", "A", lambda e: e.amperes),
-)
+def _model_row(model: Model, count: int) -> DeviceRow:
+    """With the first of the model's figures as the value, and the others in the note."""
+    (name, (value, unit)), *others = model.figures.items()
+    rest = (f"{other} = {show(figure, own) if own else f'{figure:g}'}" for other, (figure, own) in others)
+    return DeviceRow(model.noun, count, f"{name} = {show(value, unit)}", ", ".join((f"model {model.name}", *rest)))
 
 
 def _stages_and_sources(circuit: Circuit) -> list[DeviceRow]:
+    kinds: dict[type[Element], list[Any]] = {kind: [] for kind in get_args(Element)}
+    for element in circuit.elements:
+        kinds[type(element)].append(element)
     rows = []
-    for kind, name, unit, value in _KINDS:
-        found = [element for element in circuit.elements if isinstance(element, kind)]
-        if not found:
-            continue
-        values = [value(element) for element in found]
-        rows.append(DeviceRow(name, len(found), _values(values, unit), _note(found)))
+    for kind, found in kinds.items():
+        if found and not issubclass(kind, Modelled | TrainableArray):
+            attribute, unit = kind.figure
+            values = [getattr(element, attribute) for element in found]
+            rows.append(DeviceRow(kind.noun, len(found), _values(values, unit), _note(found)))
     return rows
 
 
@@ -138,13 +128,11 @@ def _values(values: list[float], unit: str) -> str:
     return few.replace("-", "−")
 
 
-def _note(found: Sequence[object]) -> str:
-    match found[0]:
-        case InputSource():
-            return f"{1 + max(e.channel for e in found if isinstance(e, InputSource)):,} channels; gain of each pin"
-        case BidirectionalAmplifier() | Buffer():
-            offsets = [e.offset for e in found if isinstance(e, (BidirectionalAmplifier, Buffer))]
-            return "gain" + (f"; offsets {span(offsets, 'V')}" if any(offsets) else "")
-        case Resistor():
-            return f"{span((1 / e.conductance for e in found if isinstance(e, Resistor)), 'Ω')}"
-    return ""
+def _note(found: Sequence[Any]) -> str:
+    """What there is to say besides, of elements of one kind."""
+    if isinstance(found[0], InputSource):
+        return f"{1 + max(e.channel for e in found):,} channels; gain of each pin"
+    if isinstance(found[0], Stage):
+        offsets = [e.offset for e in found]
+        return "gain" + (f"; offsets {span(offsets, 'V')}" if any(offsets) else "")
+    return span((1 / e.conductance for e in found), "Ω") if isinstance(found[0], Resistor) else ""
