@@ -125,7 +125,7 @@ class Truth:
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class NamedChip:
     """A chip with its name and the tolerances that it settles to; None for the nodal chip, which has rounding only."""
 
     name: str
@@ -148,8 +148,8 @@ def audit_gradients(
     """
     circuit, cost, batch = subject.circuit, subject.cost, subject.batch
     tell("the adjoint and finite differences")
-    nodal = Bench("nodal", nodal_chip(circuit, tolerance=_PRECISE))
-    benches = [nodal, *([_simulated(circuit, subject.tolerances)] if ngspice else [])]
+    nodal = NamedChip("nodal", nodal_chip(circuit, tolerance=_PRECISE))
+    chips = [nodal, *([_simulated(circuit, subject.tolerances)] if ngspice else [])]
     adjoint = Truth("adjoint", _gradient(learning.AnalyticalGradient(circuit, cost), nodal.chip, subject))
     probed = probed_cells(circuit, subject.cells, np.random.default_rng(subject.seed))
     differences = Truth("finite differences", finite_differences(circuit, cost, batch, probed, step=_STEP), probed)
@@ -158,32 +158,32 @@ def audit_gradients(
     directions = [replace(adjoint, any_scale=True), replace(differences, any_scale=True)]
     if reciprocal:
         directions.insert(0, Truth("its own limit", coupled_limit(nodal.chip, cost, batch)))
-    for bench in benches:
+    for named in chips:
         for name, rule in applicable_rules(subject):
-            tell(f"{name} on {bench.name}")
+            tell(f"{name} on {named.name}")
             against = directions if isinstance(rule, CoupledLearning) else [adjoint, differences]
-            yield from audit_rule(subject, name, rule, bench, against)
+            yield from audit_rule(subject, name, rule, named, against)
     if curves and reciprocal:
         tell("curves")
         yield from _strength_curves(subject, nodal.chip, adjoint, directions[0])
-        yield from (_tolerance_curve(subject, adjoint) for _ in benches[1:])
+        yield from (_tolerance_curve(subject, adjoint) for _ in chips[1:])
 
 
 def audit_rule(
-    subject: Subject, name: str, rule: LearningRule, bench: Bench, truths: Sequence[Truth]
+    subject: Subject, name: str, rule: LearningRule, named: NamedChip, truths: Sequence[Truth]
 ) -> Iterator[GradientError | Doubt]:
     """Compare one rule on one chip with some truths; give a `Doubt` where the chip cannot do what it asks."""
     try:
-        readings = rule.measure(bench.chip, subject.batch, np.random.default_rng(subject.seed))
+        readings = rule.measure(named.chip, subject.batch, np.random.default_rng(subject.seed))
         gradient = rule.gradient(readings)
     except (ChipError, CircuitError) as error:
-        yield Doubt(name, bench.name, str(error))
+        yield Doubt(name, named.name, str(error))
         return
     for truth in truths:
-        yield from truth.compare(name, bench.name, subject.circuit, gradient)
+        yield from truth.compare(name, named.name, subject.circuit, gradient)
     if isinstance(readings, NudgedReadings):
         strength = "rule.eta" if isinstance(rule, CoupledLearning) else "rule.beta"
-        yield from _doubts(subject, name, strength, bench, readings)
+        yield from _doubts(subject, name, strength, named, readings)
 
 
 def applicable_rules(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
@@ -266,30 +266,30 @@ def _worst(rule: LearningRule, chip: Chip, subject: Subject, truth: Truth) -> fl
     return np.nan
 
 
-def _doubts(subject: Subject, name: str, strength: str, bench: Bench, readings: NudgedReadings) -> Iterator[Doubt]:
+def _doubts(subject: Subject, name: str, strength: str, named: NamedChip, readings: NudgedReadings) -> Iterator[Doubt]:
     """Give a doubt for a nudge that the solver's tolerance or a converter's step hides."""
     free = {node for array in subject.circuit.arrays for node in array.pins} - subject.circuit.held_nodes
     at = [k for node, k in subject.circuit.node_index.items() if node in free]
     shift = float(np.median(np.abs(readings.high.nodes - readings.free.nodes)[:, at]))
     volts = float(np.median(np.abs(readings.free.nodes[:, at])))
-    own = bench.tolerances
+    own = named.tolerances
     floor = own.vntol + own.reltol * volts if own else _ROUNDING * volts
     found = f"the nudge moves the cells' nodes by {show(shift, 'V')} (median)"
     if shift < _MARGIN * floor:
         why = f"within {_MARGIN} × of the solver's floor of {show(floor, 'V')}; raise {strength}"
         why += ", or lower chip.reltol and chip.vntol" if own else ""
-        yield Doubt(name, bench.name, f"{found}, {why}", shift, floor)
+        yield Doubt(name, named.name, f"{found}, {why}", shift, floor)
     if (step := subject.adc_step) is not None and shift < step:
         why = f"below one step of the converter, {show(step, 'V')}; raise {strength}, or read with more bits"
-        yield Doubt(name, bench.name, f"{found}, {why}", shift, step)
+        yield Doubt(name, named.name, f"{found}, {why}", shift, step)
 
 
 def _by_current(subject: Subject, beta: float, variant: Variant) -> EquilibriumPropagation:
     return EquilibriumPropagation(subject.circuit, subject.cost, beta=beta, variant=variant, nudging=Nudging.CURRENT)
 
 
-def _simulated(circuit: Circuit, tolerances: Tolerances) -> Bench:
-    return Bench("ngspice", NgspiceChip(circuit, tolerances=tolerances), tolerances)
+def _simulated(circuit: Circuit, tolerances: Tolerances) -> NamedChip:
+    return NamedChip("ngspice", NgspiceChip(circuit, tolerances=tolerances), tolerances)
 
 
 def _gradient(rule: LearningRule, chip: Chip, subject: Subject) -> Conductances:

@@ -23,10 +23,10 @@ from harness.learning import (
 )
 from harness.measurement import Batch, Conductances
 from harness.studies.audit import (
-    Bench,
     Curve,
     Doubt,
     GradientError,
+    NamedChip,
     Subject,
     Truth,
     applicable_rules,
@@ -172,15 +172,15 @@ class Broken:
 
 def test_a_missing_factor_shows_in_the_error_and_not_in_the_cosine() -> None:
     one = subject(AMPLIFIED)
-    bench = Bench("nodal", NodalChip(AMPLIFIED, tolerance=1e-11))
+    named = NamedChip("nodal", NodalChip(AMPLIFIED, tolerance=1e-11))
     right = AnalyticalGradient(AMPLIFIED, COST)
-    truth = Truth("adjoint", right.gradient(right.measure(bench.chip, one.batch, np.random.default_rng(0))))
-    first, *others = audit_rule(one, "wrong", WithoutAmplification(AMPLIFIED), bench, [truth])
+    truth = Truth("adjoint", right.gradient(right.measure(named.chip, one.batch, np.random.default_rng(0))))
+    first, *others = audit_rule(one, "wrong", WithoutAmplification(AMPLIFIED), named, [truth])
     assert (first.rule, first.chip, first.crossbar, first.against) == ("wrong", "nodal", "w1", "adjoint")
     assert first.relative_error == pytest.approx(15 / 16)
     assert first.cosine == pytest.approx(1, abs=1e-12)
     assert [row.relative_error for row in others] == [0, 0]
-    assert list(audit_rule(one, "broken", Broken(), bench, [truth])) == [Doubt("broken", "nodal", "no such pin")]
+    assert list(audit_rule(one, "broken", Broken(), named, [truth])) == [Doubt("broken", "nodal", "no such pin")]
 
 
 def test_rules_have_labels_that_stay_and_the_cycle_form_appears_where_it_takes_the_circuit() -> None:
@@ -220,14 +220,14 @@ def test_a_gradient_of_nothing_but_zeros_has_no_relative_error() -> None:
 
 def test_nudges_that_drown_are_named_with_volts_floor_and_cure(amplified: list) -> None:
     assert not [row for row in amplified if isinstance(row, Doubt)]
-    bench = Bench("nodal", NodalChip(AMPLIFIED, tolerance=1e-11))
+    named = NamedChip("nodal", NodalChip(AMPLIFIED, tolerance=1e-11))
     faint = EquilibriumPropagation(AMPLIFIED, COST, beta=1e-12)
-    (doubt,) = audit_rule(subject(AMPLIFIED), "faint", faint, bench, [])
+    (doubt,) = audit_rule(subject(AMPLIFIED), "faint", faint, named, [])
     assert doubt.shift < 100 * doubt.floor < 1e-9
     assert "solver's floor of" in doubt.message
     assert doubt.message.endswith("; raise rule.beta")
     clamped = CoupledLearning(AMPLIFIED, COST, eta=1e-3)
-    (doubt,) = audit_rule(subject(AMPLIFIED, adc_step=0.25), "clamped", clamped, bench, [])
+    (doubt,) = audit_rule(subject(AMPLIFIED, adc_step=0.25), "clamped", clamped, named, [])
     assert doubt.floor == 0.25
     assert "below one step of the converter, 250 mV; raise rule.eta, or read with more bits" in doubt.message
 
