@@ -129,7 +129,7 @@ def _values(values: list[float], unit: str) -> str:
 
 
 def _note(found: Sequence[Any]) -> str:
-    """What there is to say besides, of elements of one kind."""
+    """Return notes on elements of one kind."""
     if isinstance(found[0], InputSource):
         return f"{1 + max(e.channel for e in found):,} channels; gain of each pin"
     if isinstance(found[0], Stage):
