@@ -41,16 +41,14 @@ class PulseResponse(Protocol):
 
 @dataclass(frozen=True)
 class LinearStep(PulseResponse):
-    """Equal steps up to hard bounds (aihwkit's ConstantStep).
+    """Equal steps up to hard bounds g_min and g_max in S (aihwkit's ConstantStep).
 
     Raises:
         CircuitError: bounds out of order, or a step that is not above 0 S.
     """
 
     g_min: float
-    """S."""
     g_max: float
-    """S."""
     step_up: float
     """S a pulse."""
     step_down: float
@@ -76,7 +74,7 @@ class LinearStep(PulseResponse):
 
 @dataclass(frozen=True)
 class SoftBounds(PulseResponse):
-    """Every pulse takes a fixed fraction of the way left: Δg = +s (g_max − g) or −s (g − g_min).
+    """Every pulse takes a fixed fraction of the way left: Δg = +s (g_max − g) or −s (g − g_min), bounds in S.
 
     It is aihwkit's SoftBounds, and `ExponentialStep` with a curvature so high that the bound is never quite reached.
 
@@ -85,9 +83,7 @@ class SoftBounds(PulseResponse):
     """
 
     g_min: float
-    """S."""
     g_max: float
-    """S."""
     fraction_up: float
     """s of a pulse up."""
     fraction_down: float
@@ -117,18 +113,16 @@ class SoftBounds(PulseResponse):
 class ExponentialStep(PulseResponse):
     """NeuroSim's law: the whole range in P pulses along (1 − e^(−νp/P)) / (1 − e^−ν), from any g on that curve.
 
-    The curve of MLP+NeuroSim (Chen, Peng & Yu 2017, IEDM, 6.1) with ν = P/A; 0 is a straight line. ν is above 0
-    where steps shrink on the way, below 0 where they grow, in either direction. This is not aihwkit's ExpStep, whose
-    steps shrink exponentially in g; here they shrink linearly in g, as in aihwkit's LinearStep.
+    This is the curve of MLP+NeuroSim (Chen, Peng & Yu 2017, IEDM, 6.1) between g_min and g_max (S) with ν = P/A; 0 is a
+    straight line. ν is above 0 where steps shrink on the way, below 0 where they grow, in either direction. It is not
+    aihwkit's ExpStep, whose steps shrink exponentially in g; here they shrink linearly, as in aihwkit's LinearStep.
 
     Raises:
         CircuitError: bounds out of order, less than one pulse, or a curvature beyond ±700.
     """
 
     g_min: float
-    """S."""
     g_max: float
-    """S."""
     pulses_up: float
     """P from g_min to g_max."""
     pulses_down: float
@@ -212,7 +206,6 @@ class WritePulse:
     volts: float
     """V, with its sign."""
     seconds: float
-    """s."""
 
 
 @dataclass(frozen=True, eq=False)
