@@ -30,6 +30,7 @@ from harness.files.writing import write_atomic
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule
 from harness.learning.updates.updates import UpdateRule
+from harness.measurement import Access
 from harness.netlist.decks.full import export_text
 from harness.netlist.tolerances import Tolerances
 from harness.processes.memory import Part, refuse
@@ -322,15 +323,22 @@ class Experiment:
 
         Raises:
             RunError: something is at `path` already.
-            ExperimentError: the initial network does not bear the rule's springs.
+            ExperimentError: the initial network does not bear the rule's springs, or the chip cannot do what the rule
+                asks for.
         """
         self.springs.refuse(self.circuit.conductances if start is None else start.conductances)
-        if not self.settings.variation.build().absent:  # a chip that cannot be made leaves no run behind
-            self.replace({"chip.kind": "nodal"}).new_chip().close()
+        self._refuse_chip()
         if start is None:
             return Run.create(path, self.recorded.to_toml(), self.manifest())
         position = Position(start.conductances, self.update.init(start.conductances))
         return Run.create(path, self.recorded.to_toml(), {**self.manifest(), **start.origin}, position)
+
+    def _refuse_chip(self) -> None:
+        """Make a chip that may be impossible, or unfit for the rule, before there is a run of it."""
+        chip = self.settings.chip
+        if not self.settings.variation.build().absent or chip.access is not Access.NODES:
+            with self.replace({"chip.kind": "nodal"}).open_chip() as made:
+                controller.refuse_beyond(made, self.rule, self.plan, (chip.kind, self.settings.rule.kind))
 
     def train(
         self,

@@ -205,20 +205,26 @@ def train(
     return True
 
 
-def refuse_beyond(chip: Chip, rule: LearningRule[R], plan: Plan) -> None:
+def refuse_beyond(chip: Chip, rule: LearningRule[R], plan: Plan, names: tuple[str, str] | None = None) -> None:
     """Refuse a rule, or batches, that ask for more than a chip can do.
 
     A rule of somebody's own that does not say what it needs is let through; the chip refuses what it cannot do.
+
+    Args:
+        chip: by which the rule is to train.
+        rule: which asks.
+        plan: how many samples are shown at once.
+        names: of chip and rule, as settings know them; else those of their classes.
 
     Raises:
         ExperimentError: says what the chip lacks, and which rules it can serve.
         ChipError: the chip is none.
     """
-    name = type(chip).__qualname__
+    name, asking = names or (type(chip).__qualname__, type(rule).__qualname__)
     if missing := [part for part in _CORE if not hasattr(chip, part)]:
         raise ChipError(f"{name} is no chip: it has no {', no '.join(missing)}; see harness.chip.base.Chip")
     if (needs := getattr(rule, "needs", None)) is not None:
-        refuse_unfit(type(rule).__qualname__, needs, chip.capabilities, name)
+        refuse_unfit(asking, needs, chip.capabilities, name)
     most = chip.capabilities.largest_batch
     if most is not None and plan.batch > most:
         raise ExperimentError(

@@ -106,8 +106,10 @@ def test_only_the_analytical_gradient_trains_where_only_outputs_may_be_read(tmp_
     overrides = ["chip.access=outputs", "training.epochs=4"]
     assert Experiment.load("iris-graph", overrides).settings.chip.access is Access.OUTPUTS
     assert trained(tmp_path, "iris-graph", "rule.kind=analytical-gradient", *overrides)["test_accuracy"] > 0.8
-    with pytest.raises(ExperimentError, match="needs voltages of nodes"):
+    told = "rule equilibrium-propagation needs voltages of nodes, which chip nodal does not give; set chip.access"
+    with pytest.raises(ExperimentError, match=told):
         trained(tmp_path / "ep", "iris-graph", "rule.kind=equilibrium-propagation", *overrides)
+    assert not list((tmp_path / "ep").glob("**/manifest.json"))
 
 
 def test_a_subset_is_written_and_the_rest_keeps_its_value(tmp_path: Path) -> None:
