@@ -95,8 +95,9 @@ def refuse_unfit(rule: str, needs: Needs, capabilities: Capabilities, chip: str)
         ExperimentError: says what the chip lacks, and which rules it can serve.
     """
     if lacking := capabilities.lacking(needs):
+        beyond = needs.nudges - capabilities.nudges  # what more access would not help
         served = ", ".join(name for name, least in LEAST_NEEDS.items() if not capabilities.lacking(least))
-        cure = "; set chip.access = 'nodes' where the chip has them, or" if lacking == [NODES] else ";"
+        cure = "; set chip.access = 'nodes' where the chip has them, or" if NODES in lacking and not beyond else ";"
         raise ExperimentError(
             f"rule {rule} needs {' and '.join(lacking)}, which chip {chip} does not give{cure} take a rule that it can "
             f"serve: {served}"
