@@ -14,6 +14,7 @@ two equations by g s₂/s₁ one way and by g s₁/s₂ the other, which is as e
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isclose
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ from harness.circuit.circuit import Circuit
 from harness.circuit.elements import Buffer, Crossbar, Edges, Gyrator, Stage, Transformer, VoltageSource
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
+
+_LARGEST = 1e75
+"""V/V between a node and the one that its scale counts from: ratios of two scales have squares that are numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +84,7 @@ def scaling_of(circuit: Circuit) -> Scaling:
     """The change of variable for a circuit.
 
     Raises:
-        CircuitError: stages close a loop without anything between them; names one.
+        CircuitError: stages close a loop without anything between them; names one. Or there are too many in a row.
     """
     count = len(circuit.nodes) + 1
     index = circuit.grounded_index
@@ -106,6 +110,7 @@ def scaling_of(circuit: Circuit) -> Scaling:
         if uneven or copied[far]:
             scale[far] = stage.gain * scale[near]
         constant[far] = stage.gain * (constant[near] + stage.offset)
+        _check_range(circuit, stage, scale[far])
     links = [(index[stage.input], index[stage.output]) for stage in stages]
     merged = _components(count, np.array(links, dtype=np.intp).reshape(-1, 2))
     variable = np.full(count, -1)
@@ -113,6 +118,15 @@ def scaling_of(circuit: Circuit) -> Scaling:
     order = np.argsort(np.argsort(first))  # variables are numbered in the order in which their nodes appear
     variable[~driven] = order[inverse]
     return Scaling(variable, np.where(driven, 1.0, scale), constant, channel, gain, copied, uneven)
+
+
+def _check_range(circuit: Circuit, stage: Stage, scale: float) -> None:
+    """Refuse a scale whose square, which energies want, or whose square's inverse is no number any more."""
+    if not 1 / _LARGEST <= abs(scale) <= _LARGEST:
+        raise CircuitError(
+            f"circuit {circuit.name}: amplification up to {stage.name} multiplies to {scale:g}, beyond {_LARGEST:g} or "
+            f"{1 / _LARGEST:g}; put fewer stages in a row, or give them gains nearer to 1"
+        )
 
 
 def _in_order(stages: Sequence[Stage]) -> list[Stage]:
@@ -242,7 +256,7 @@ def _scales(
                 if there not in scale:
                     scale[there] = wanted
                     queue.append(there)
-                elif not (uneven or np.isclose(scale[there], wanted, rtol=1e-12)):
+                elif not (uneven or isclose(scale[there], wanted, rel_tol=1e-12)):
                     uneven = f"amplifier {name}: it closes a loop of gain {wanted / scale[there]:g}"
     return np.array([scale[int(d)] for d in domain]), uneven
 

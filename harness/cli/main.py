@@ -3,6 +3,7 @@
 Results go to stdout, progress and logs to stderr.
 """
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -87,8 +88,14 @@ def _in_one_sentence() -> Iterator[None]:
         raise Exit(1) from error
     except OSError as error:  # a folder that cannot be written, a full disk, a run directory that vanished
         end_output()
-        ERR.print(f"harness: {reason_of(error)}")
+        where = "standard output: " if _by_click(error) else ""
+        ERR.print(f"harness: {where}{reason_of(error)}")
         raise Exit(1) from error
+
+
+def _by_click(error: OSError) -> bool:
+    """Whether click was printing, which it does for --help and --version alone; its errors name no stream."""
+    return any(frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

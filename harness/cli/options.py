@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import click
 
-from harness.cli.terminal import ERR
+from harness.cli.terminal import ERR, building
 from harness.datasets.images import VARIABLE
 from harness.errors import UnitError
 from harness.experiment.chip import SimulatorChoice
@@ -157,13 +157,13 @@ def experiment_options(*, chip: bool = False, seed: bool = False) -> Callable[[_
 
 def subject_of(source: str, overrides: Sequence[str], *, new_data: Path | None = None) -> tuple[Experiment, Run | None]:
     """Return a run's experiment, with network and data as trained (or with new data), and the run; or one alone."""
-    if (Path(source) / MANIFEST).exists():
-        run = Run(Path(source))
-        subject = Experiment.of_run(run, overrides, new_data=new_data)
-        if subject.changes_on(run) or own_parts(run):
-            ERR.print(f"{source}: {subject.told(run)}")
-        return subject, run
-    return Experiment.load(source, overrides), None
+    run = Run(Path(source)) if (Path(source) / MANIFEST).exists() else None
+    with building(source):
+        subject = Experiment.of_run(run, overrides, new_data=new_data) if run else Experiment.load(source, overrides)
+        _ = subject.circuit
+    if run and (subject.changes_on(run) or own_parts(run)):
+        ERR.print(f"{source}: {subject.told(run)}")
+    return subject, run
 
 
 def about(source: str, subject: Experiment, run: Run | None) -> dict[str, Any]:

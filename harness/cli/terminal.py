@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -47,6 +48,8 @@ ERR = _LiteralConsole(stderr=True, soft_wrap=True)
 OUT = _LiteralConsole(soft_wrap=True)
 _LONG = 1e6
 """An R² that is farther below 0 is written with a power of ten."""
+_SOON = 2.0
+"""s after which a command says what it is at."""
 WIDE = _LiteralConsole(width=500)
 """For wide tables: lines that run over a narrow terminal are better than figures cut short."""
 
@@ -116,6 +119,18 @@ def working(text: str) -> Iterator[Callable[[str], None]]:
     moving = "dots" if ERR.encoding.startswith("utf") else "line"
     with ERR.status(Text(printable(text)), spinner=moving) as status:
         yield lambda told: status.update(Text(printable(told)))
+
+
+@contextmanager
+def building(name: str) -> Iterator[None]:
+    """Say that an experiment is being made where that takes a while: hundreds of layers take a minute."""
+    told = Timer(_SOON, lambda: ERR.print(f"loading the data and building the network of {name} …"))
+    told.daemon = True
+    told.start()
+    try:
+        yield
+    finally:
+        told.cancel()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from harness.cli.options import (
     subject_of,
     workers_option,
 )
-from harness.cli.terminal import ERR, OUT, print_json, print_notes, progress_bar, scored, warn, working
+from harness.cli.terminal import ERR, OUT, building, print_json, print_notes, progress_bar, scored, warn, working
 from harness.errors import RunError
 from harness.experiment.chip import SimulatorChoice
 from harness.experiment.experiment import Experiment
@@ -31,6 +32,9 @@ from harness.training.controller import EpochDone, StepDone
 from harness.training.predictions import PARTS
 from harness.training.runs import Run, Start, fresh_path
 from harness.wording import command, counted
+
+_ALIKE = 4
+"""Layers of one shape from which on they are counted instead of being listed."""
 
 
 @click.command()
@@ -72,14 +76,18 @@ def train(
         run = Run(resume)
         subject = Experiment.of_run(run)
         simulators = simulators_for(subject, workers, scheduler)
-        for change in subject.changes_since(run):
+        with building(str(resume)):
+            changes = subject.changes_since(run)
+        for change in changes:
             warn(f"since this run began, {change}; its bits may differ")
     else:
         subject, start = _beginning(experiment, origin, overrides)
         simulators = simulators_for(subject, workers, scheduler)
         print_notes(subject)
-        run = subject.create_run(folder, start) if folder else _fresh_run(subject, start)
-        for warning in subject.warnings():
+        with building(subject.settings.name):
+            run = subject.create_run(folder, start) if folder else _fresh_run(subject, start)
+            warnings = subject.warnings()
+        for warning in warnings:
             warn(warning)
     result = run.result
     if result is not None and result["epochs"] >= subject.plan.epochs:
@@ -163,7 +171,8 @@ def _beginning(
     if origin is not None:
         if experiment is not None:
             raise click.UsageError("--from RUN goes on with the run's own experiment; change it with --set")
-        return warm_start(Run(origin), overrides)
+        with building(str(origin)):
+            return warm_start(Run(origin), overrides)
     if experiment is None:
         raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume RUN or --from RUN")
     return Experiment.load(experiment, overrides), None
@@ -184,7 +193,9 @@ def _fresh_run(subject: Experiment, start: Start | None) -> Run:
 def _described(subject: Experiment, simulators: SimulatorChoice) -> str:
     """Return a line that says what is about to be trained."""
     settings = subject.settings
-    cells = " + ".join("×".join(map(str, array.shape)) for array in subject.circuit.arrays)
+    alike = groupby("×".join(map(str, array.shape)) for array in subject.circuit.arrays)
+    counts = ((len(list(group)), shape) for shape, group in alike)
+    cells = " + ".join(" + ".join([shape] * n) if n < _ALIKE else f"{n} times {shape}" for n, shape in counts)
     rows = len(subject.data.train)
     chip: str = settings.chip.kind
     if chip == "ngspice":

@@ -313,7 +313,8 @@ class GraphSettings(_Network):
                 edges = families.complete(self.nodes)
             case "small-world":
                 edges = families.small_world(self.nodes, self.degree, self.rewiring, rng)
-        return [replace(edge, diode=self.edge_diode) for edge in edges]
+        bare = self.edge_diode is EdgeDiode.NONE
+        return edges if bare else [replace(edge, diode=self.edge_diode) for edge in edges]
 
     def size(self, channels: int, outputs: int, *, lines: bool) -> Size:  # noqa: ARG002
         """How much it takes; a file bounds itself."""

@@ -99,6 +99,7 @@ class Springs:
         """Whether there are any; all circuits bear current and springs of +β."""
         self._beta = strength.beta
         self._reduction = Reduction(circuit) if self.negative else None
+        self._known: tuple[Conductances, float] | None = None
 
     def refuse(self, conductances: Conductances) -> None:
         """Refuse a β under which the network has no one stable state.
@@ -135,9 +136,13 @@ class Springs:
         return f"cells fell in training; go on from its checkpoint with: {usual}"
 
     def _own(self, conductances: Conductances) -> float:
+        """S that outputs see; what was found last is kept, for all that is asked of the initial conductances."""
         if self._reduction is None:
             return np.inf
-        return self._reduction.reduce(conductances).output_conductance()
+        if self._known is None or not all(map(np.array_equal, self._known[0], conductances)):
+            own = self._reduction.reduce(conductances).output_conductance()
+            self._known = tuple(g.copy() for g in conductances), own
+        return self._known[1]
 
     def _compared(self, own: float) -> str:
         share = f"{self._beta / own:.2f} of the network's own conductance at the outputs, {show(own, 'S')}"

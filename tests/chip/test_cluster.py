@@ -175,7 +175,8 @@ def test_a_run_on_a_cluster_that_loses_a_worker_is_the_run_without(
         _, stderr = process.communicate()
     assert process.returncode == 0
     assert f"ngspice on {scheduler})" in stderr
-    assert [line for line in stderr.splitlines() if line and not line.startswith(("training iris", "epoch"))] == []
+    usual = ("loading the data", "training iris", "epoch")  # the first on a busy machine
+    assert [line for line in stderr.splitlines() if line and not line.startswith(usual)] == []
     for name in ("conductances.npz", "steps.csv", "experiment.toml"):
         assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "shared" / name).read_bytes()
 

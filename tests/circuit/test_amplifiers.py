@@ -228,6 +228,31 @@ def test_offsets_keep_the_energy_and_unequal_gains_do_not() -> None:
             scales(uneven)
 
 
+def test_loops_of_unequal_gain_are_found_behind_any_amplification() -> None:
+    """Two ways from b to c, of gain 2 and 3, where voltages are 1e-10 of those that they began as."""
+    elements = (
+        InputSource("x", "x", 0, 1.0),
+        Edges("w", ("a", "b", "c", "e"), ("x", "f", "d", "o"), np.ones(4), 1e-3, 10.0),
+        BidirectionalAmplifier("faint", "a", "b", 1e-10),
+        BidirectionalAmplifier("two", "b", "c", 2.0),
+        BidirectionalAmplifier("three", "f", "d", 3.0),
+        BidirectionalAmplifier("on", "d", "e", 1.0),
+    )
+    with pytest.raises(
+        CircuitError, match=r"amplifier two: it closes a loop of gain 0\.666667, so that circuit two_ways"
+    ):
+        energy_scales(Circuit("two_ways", elements, (Output("y0", "o"),)))
+
+
+@pytest.mark.parametrize("gain", [1e20, 1e-20])
+def test_so_many_stages_that_no_number_holds_them_are_refused(gain: float) -> None:
+    base = kendall([2] * 8, amplifier_gain=gain)
+    told = r"circuit layered: amplification up to amp4_0 multiplies to 1e[+-]80, beyond 1e\+75 or 1e-75; put"
+    with pytest.raises(CircuitError, match=told):
+        energy_scales(base)
+    assert energy_scales(kendall([2] * 3, amplifier_gain=gain))[0] == pytest.approx(gain**6, rel=1e-12)
+
+
 def test_every_check_of_a_circuit_with_offsets_passes() -> None:
     """Among them equilibrium propagation against finite differences: the energy is there."""
     circuit = erring(kendall([4, 3]), "offset")

@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
+from harness.cli import terminal
 from harness.cli.main import main
-from harness.cli.terminal import ERR, OUT, WIDE, reason_of, working
+from harness.cli.terminal import ERR, OUT, WIDE, building, reason_of, working
+from harness.cli.train import _described
 from harness.errors import ExperimentError
+from harness.experiment.chip import HERE
 from harness.experiment.experiment import Experiment
 from harness.wording import command, counted, did_you_mean, nearest, plain, printable
 
@@ -191,14 +196,19 @@ def test_a_path_that_no_run_can_record_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["--help"], ["--version"], ["train", "--help"]])
-def test_a_full_disk_behind_standard_output_is_a_sentence(words: list[str]) -> None:
+@pytest.mark.parametrize("words", ["list", "list --json", "--version", "train --help", "devices list -h"])
+def test_a_full_disk_behind_standard_output_is_a_sentence(words: str) -> None:
+    unbuffered = "1" if "help" in words else ""  # then nothing waits in the stream for a second try
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
-            [sys.executable, "-m", "harness", *words], check=False, stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "harness", *words.split()],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         )
-    where = "" if words[-1] in ("--help", "--version") else "standard output: "  # click's own printing
-    assert (ended.returncode, ended.stderr) == (1, f"harness: {where}No space left on device\n")
+    assert (ended.returncode, ended.stderr) == (1, "harness: standard output: No space left on device\n")
 
 
 def test_errors_of_the_system_name_their_files() -> None:
@@ -208,6 +218,58 @@ def test_errors_of_the_system_name_their_files() -> None:
     )
     assert reason_of(OSError(18, "Invalid cross-device link", "a", None, "b")) == "a and b: Invalid cross-device link"
     assert reason_of(OSError(28, "No space left on device")) == "No space left on device"
+
+
+# Networks that take a while
+
+
+def test_what_takes_a_while_to_build_is_told_and_what_does_not_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "_SOON", 0.05)
+    said = ""
+    with building("deep"):
+        began = time.monotonic()
+        while not said and time.monotonic() < began + 10:
+            said = capsys.readouterr().err
+    assert said == "loading the data and building the network of deep …\n"
+    monkeypatch.setattr(terminal, "_SOON", 0.5)
+    with building("shallow"):
+        pass
+    time.sleep(0.6)
+    assert capsys.readouterr().err == ""
+
+
+class _AtOnce:
+    """A timer that has run out already."""
+
+    def __init__(self, _: float, tell: Callable[[], None]) -> None:
+        self.start, self.cancel = tell, lambda: None
+
+
+def test_commands_tell_what_they_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "Timer", _AtOnce)
+    subject = Experiment.load("xor", ["chip.kind=nodal", "training.epochs=1"])
+    run = subject.create_run(tmp_path / "run")
+    subject.train(run, pictures=False)
+    here, taken = str(run.path), ["--run", str(run.path)]
+    for name, words in [
+        ("xor", ["train", "xor", "--set", "chip.kind=nodal", *taken]),
+        (here, ["train", "--from", here, *taken]),
+        (here, ["train", "--resume", here]),
+        (here, ["evaluate", here]),
+        ("iris", ["conductances", "export", "iris", "--to", str(tmp_path / "iris.csv")]),
+    ]:
+        ended = CliRunner().invoke(main, words)
+        assert ended.exit_code == (1 if "--run" in words else 0), ended.output
+        assert f"building the network of {name} …\n" in ended.stderr
+
+
+def test_layers_of_one_shape_are_counted() -> None:
+    hidden = ["chip.kind=nodal", "network.bias=[]", "update.rates=[0.01]"]
+    few, many = (Experiment.load("xor", [*hidden, f"network.hidden={[3] * count}"]) for count in (3, 30))
+    assert _described(few, HERE).startswith("6×3 + 5×3 + 5×3 + 5×4 cells, ")
+    assert _described(many, HERE).startswith("6×3 + 29 times 5×3 + 5×4 cells, ")
 
 
 # Wording

@@ -212,6 +212,14 @@ def test_only_keys_that_say_how_a_file_is_written_may_change(folder: Path) -> No
     assert "data.held_out = 0.5 would make other data" in told
 
 
+@pytest.mark.parametrize("change", ["data.file=values_held_out.csv", "data={set='csv', file='not_there.csv'}"])
+def test_another_file_beside_the_new_data_is_refused(folder: Path, change: str) -> None:
+    name = "values_held_out.csv" if "values" in change else "not_there.csv"
+    told = complaint("classes", "--new-data", "classes_held_out.csv", "--set", change)
+    assert f"data.file = {folder / name} would have no effect: the rows are those of the new data, " in told
+    assert told.endswith("classes_held_out.csv; leave data.file out, or name it as the new data")
+
+
 def test_values_in_another_unit_are_told(folder: Path) -> None:
     (folder / "new.csv").write_text("a,b,pressure,y\n99,0,300,10\n98,0,300e3,11\n")
     result = CliRunner().invoke(main, ["evaluate", "values", "--new-data", "new.csv"])

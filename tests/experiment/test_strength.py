@@ -242,6 +242,26 @@ def test_springs_that_come_close_are_warned_of_before_training(tmp_path: Path) -
     assert result.stderr.count("warning: rule.beta") == 1
 
 
+def test_the_network_is_reduced_once_for_all_that_is_asked_of_its_initial_springs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subject = Experiment.load("xor", ["rule.variant=centered", "rule.beta=1e-6"])
+    springs, asked = subject.springs, []
+    assert springs.negative
+    reduce = Reduction.reduce
+    monkeypatch.setattr(Reduction, "reduce", lambda one, cells: asked.append(cells) or reduce(one, cells))
+    initial = subject.circuit.conductances
+    springs.refuse(initial)
+    assert springs.warning(subject.circuit.conductances) is None
+    assert len(asked) == 1
+    fallen = tuple(g / 1000 for g in initial)
+    assert springs.warning(fallen) is not None
+    for cells, g in zip(fallen, initial, strict=True):
+        cells[:] = g
+    assert springs.warning(fallen) is None
+    assert len(asked) == 3
+
+
 def test_springs_that_come_close_in_training_are_warned_of_once(tmp_path: Path) -> None:
     """Cells that forget a hundredth of what they hold at every write, and hardly learn."""
     falling = ["training.seed=1", "training.epochs=2", "update.rates=[1e-6]", "imperfect.decay=0.01"]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,9 +18,10 @@ import pytest
 from harness import Experiment, Run
 from harness.chip.metering import ENTRIES, Ledger
 from harness.errors import RunError
+from harness.experiment.runs.warm_start import warm_start
 from harness.files.writing import write_atomic
 from harness.learning import AnalyticalGradient, SquaredError
-from harness.learning.updates.updates import UpdateState
+from harness.learning.updates.updates import SGD, UpdateState
 from harness.training.controller import EpochDone, StepDone
 from harness.training.parts import described, refuse_others
 from harness.training.position import Position, npz
@@ -270,17 +272,64 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         run.position()
 
 
-def test_a_checkpoint_of_another_run_with_the_same_shapes_is_refused(tmp_path: Path) -> None:
-    one, other = (
-        Experiment.load("xor", ["chip.kind=nodal", "training.epochs=2", f"training.seed={seed}"]) for seed in (0, 1)
-    )
-    runs = [each.create_run(tmp_path / str(k)) for k, each in enumerate((one, other))]
-    for each, run in zip((one, other), runs, strict=True):
-        each.train(run, pictures=False)
-    shutil.copy(runs[1].path / "checkpoint.npz", runs[0].path / "checkpoint.npz")
+def briefly(path: Path, *overrides: str, start: Run | None = None, **own: object) -> Run:
+    """A run that was trained for two epochs, from the conductances of another one if that is given."""
+    brief = ["chip.kind=nodal", "training.epochs=2", *overrides]
+    subject, begin = warm_start(start, brief) if start else (Experiment.load("xor", brief), None)
+    subject = subject.with_parts(**own)
+    run = subject.create_run(path, begin)
+    subject.train(run, pictures=False)
+    return run
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "training.seed=1",
+        "training.epochs=3",
+        "training.batch=2",
+        "rule.beta=2e-7",
+        "rule.variant=one-sided",
+        "update.rates=[0.01]",
+        "update.decay=0.9",
+        "imperfect.read_noise=1e-6",
+        "variation.seed=3",
+    ],
+)
+def test_a_checkpoint_of_another_run_with_the_same_shapes_is_refused(tmp_path: Path, other: str) -> None:
+    one, two = briefly(tmp_path / "one"), briefly(tmp_path / "two", other)
+    shutil.copy(two.path / "checkpoint.npz", one.path / "checkpoint.npz")
+    with pytest.raises(RunError, match=r"checkpoint.npz is of another run, made with another seed, rule"):
+        Run(one.path).position()
+    assert Run(two.path).position() is not None
+
+
+def test_a_checkpoint_of_another_start_is_refused(tmp_path: Path) -> None:
+    starts = [briefly(tmp_path / f"start{batch}", f"training.batch={batch}") for batch in (1, 2)]
+    one, two = (briefly(start.path.with_suffix(".on"), "training.batch=4", start=start) for start in starts)
+    shutil.copy(two.path / "checkpoint.npz", one.path / "checkpoint.npz")
     with pytest.raises(RunError, match=r"checkpoint.npz is of another run"):
-        Run(runs[0].path).position()
-    assert Run(runs[1].path).position() is not None
+        one.position()
+
+
+def test_a_checkpoint_of_a_rule_of_ones_own_is_refused(tmp_path: Path) -> None:
+    start = briefly(tmp_path / "start")
+    one = briefly(tmp_path / "one", start=start)
+    two = briefly(tmp_path / "two", start=start, update=SGD((1e-3, 1e-3)))
+    assert two.position() is not None  # although its first checkpoint was saved before it had the update
+    shutil.copy(two.path / "checkpoint.npz", one.path / "checkpoint.npz")
+    with pytest.raises(RunError, match=r"checkpoint.npz is of another run"):
+        one.position()
+
+
+def test_a_checkpoint_of_an_older_version_stays_the_runs_own(tmp_path: Path) -> None:
+    run = briefly(tmp_path / "run")
+    file = run.path / "checkpoint.npz"
+    made = {key: run.manifest[key] for key in ("experiment", "seed", "data_sha256", "netlist_sha256")}
+    older = {"owner": np.asarray(sha256(json.dumps(made, sort_keys=True).encode()).hexdigest())}
+    with np.load(file) as saved:
+        file.write_bytes(npz(dict(saved) | older))
+    assert run.position() is not None
 
 
 def test_a_run_whose_data_changed_is_not_resumed(tmp_path: Path) -> None:

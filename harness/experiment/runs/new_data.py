@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.datasets import Encoding, Split, new_rows
-from harness.errors import DataError, RunError
+from harness.errors import DataError, ExperimentError, RunError
 from harness.experiment.runs import manifest
 from harness.experiment.settings import Settings
 from harness.training.parts import own_parts
@@ -31,6 +31,11 @@ def settings_and_rows(
         DataError: see `harness.datasets.new_rows`.
     """
     made, wanted = manifest.settings_of(run).data, manifest.settings_of(run, overrides)
+    if wanted.data.file != made.file:
+        raise ExperimentError(
+            f"data.file = {wanted.data.file} would have no effect: the rows are those of the new data, {file}; leave "
+            "data.file out, or name it as the new data"
+        )
     if made.set != "csv":
         raise RunError(
             f"run {run.path} was trained on {made.set}, whose inputs are no columns with names; new data are for runs "
