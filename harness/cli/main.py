@@ -94,7 +94,7 @@ def _in_one_sentence() -> Iterator[None]:
 
 
 def _by_click(error: OSError) -> bool:
-    """Whether click was printing, which it does for --help and --version alone; its errors name no stream."""
+    """Return True for an error of printing by click (--help and --version alone), which names no stream."""
     return any(frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
