@@ -8,7 +8,7 @@
 
 __version__: str
 
-__all__ = ["Experiment", "Run", "__version__"]
+__all__ = ["Experiment", "Run", "__version__", "register"]
 
 
 def __getattr__(name: str) -> object:
@@ -25,4 +25,8 @@ def __getattr__(name: str) -> object:
         from harness.training.runs import Run  # noqa: PLC0415
 
         return Run
+    if name == "register":
+        from harness.plugins import register  # noqa: PLC0415
+
+        return register
     raise AttributeError(f"module 'harness' has no attribute {name!r}")

@@ -10,6 +10,7 @@
     ├── DataError              a data set that cannot be loaded
     ├── RunError               a run directory that cannot be used
     ├── PictureError           a picture that cannot be drawn
+    ├── PluginError            a plug-in that cannot be loaded, or fails
     └── ChipError              a chip that cannot do what was asked
         ├── NgspiceMissing     libngspice cannot be loaded
         ├── SpringError        springs of −β outdo the network, which has no one stable state
@@ -55,6 +56,10 @@ class RunError(HarnessError):
 
 class PictureError(HarnessError):
     """A picture that cannot be drawn; nothing else depends on it."""
+
+
+class PluginError(HarnessError):
+    """A plug-in that cannot be loaded or that fails; the message names it and the package that it is of."""
 
 
 class ChipError(HarnessError):

@@ -17,6 +17,8 @@ from harness.errors import UnitError
 from harness.units import parse, show
 from harness.wording import did_you_mean, nearest
 
+PLUGGED = "plug-in"
+"""Stands for the kinds of a section that plug-ins bring."""
 Names = tuple[str, ...]
 """A dotted key, by its parts."""
 _SMALLEST, _LARGEST = 1e-30, 1e15
@@ -61,9 +63,24 @@ class Section(BaseModel):
 class MismatchError(ValueError):
     """A value that is fine alone but not beside another one."""
 
-    def __init__(self, key: str, message: str) -> None:
+    def __init__(self, key: str, message: str, value: Any = None) -> None:
         super().__init__(message)
-        self.key = key
+        self.key, self.value = key, value
+
+
+class InnerError(ValueError):
+    """What is wrong in a part of a section that a model of somebody else's describes: the options of a plug-in.
+
+    Args:
+        model: of the part.
+        error: what it found.
+        whose: said behind every finding.
+        key: of the part within what was validated; none where that is the part itself.
+    """
+
+    def __init__(self, model: type[BaseModel], error: ValidationError, whose: str, key: str = "") -> None:
+        super().__init__(str(error))
+        self.model, self.problems, self.whose, self.key = model, error.errors(), whose, key
 
 
 def first_finding(error: ValidationError) -> str:
@@ -72,9 +89,16 @@ def first_finding(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc']))}: {first['msg'].replace('Input should', 'must')}"
 
 
-def explain(problem: ErrorDetails, root: type[BaseModel], where: Callable[[Names], str]) -> str:
-    """One sentence for one of pydantic's findings in a `root` model; `where` says in which line a key is."""
-    found, context, value = _place(problem["loc"], root), problem.get("ctx", {}), problem["input"]
+def explain(problem: ErrorDetails, root: type[BaseModel], where: Callable[[Names], str], inside: Names = ()) -> str:
+    """One sentence for one of pydantic's findings in a `root` model.
+
+    Args:
+        problem: the finding.
+        root: the model.
+        where: says in which line a key is.
+        inside: the key that the whole model stands under.
+    """
+    found, context, value = _place(problem["loc"], root, inside), problem.get("ctx", {}), problem["input"]
     message = problem["msg"].replace("Input should", "must").removeprefix("Value error, ")
     names, key = found.names, found.key
     match problem["type"]:
@@ -84,7 +108,7 @@ def explain(problem: ErrorDetails, root: type[BaseModel], where: Callable[[Names
             return f"{where(names)}: key {key!r} is missing"
         case "union_tag_not_found" | "union_tag_invalid":
             names, key = (*names, "kind"), f"{key}.kind"
-            known = [kind for model in found.inner for kind in _kinds(model)]
+            known = [kind for model in found.inner for kind in kinds_of(model)]
             kinds = " or ".join(map(repr, known))
             if problem["type"] == "union_tag_not_found":
                 return f"{where(names)}: key {key!r} is missing; it must be {kinds}"
@@ -92,10 +116,14 @@ def explain(problem: ErrorDetails, root: type[BaseModel], where: Callable[[Names
             message = f"must be {kinds}{did_you_mean(str(value), known)}"
         case "literal_error" | "enum":
             message += did_you_mean(str(value), re.findall("'([^']*)'", context["expected"]))
+        case "value_error" if isinstance(error := context["error"], InnerError):
+            below = (*names, error.key) if error.key else names
+            told = [explain(inner, error.model, where, below) + f" ({error.whose})" for inner in error.problems]
+            return "\n".join(told)
         case "value_error":
             if isinstance(error := context["error"], MismatchError):
                 names = (*names, *error.key.split("."))
-                key = ".".join(names)
+                key = ".".join(names) + ("" if error.value is None else f" = {error.value!r}")
             return f"{where(names)}: {key}: {message}"
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
             message = f"must be {_range(found.field)}"
@@ -113,6 +141,7 @@ _WANTED = {
     "path_type": "must be a text in quotes",
     "string_pattern_mismatch": "must be made of letters, digits, _ and -, and start with a letter or digit",
     "tuple_type": "must be a list",
+    "dict_type": "must be a section, not a value",
     "model_type": "must be a section, not a value",
     "model_attributes_type": "must be a section, not a value",
 }
@@ -152,8 +181,8 @@ def said(value: Any, unit: str) -> str:
     return repr(value)
 
 
-def _place(location: Sequence[str | int], root: type[BaseModel]) -> _Place:
-    names: list[str] = []
+def _place(location: Sequence[str | int], root: type[BaseModel], inside: Names) -> _Place:
+    names = list(inside)
     item, field = "", None
     section: list[type[BaseModel]] = []
     inner: list[type[BaseModel]] = [root]
@@ -171,7 +200,12 @@ def _place(location: Sequence[str | int], root: type[BaseModel]) -> _Place:
 
 
 def _kinds(model: type[BaseModel]) -> Sequence[str]:
-    return get_args(model.model_fields["kind"].annotation)
+    return kinds_of(model) or (PLUGGED,)
+
+
+def kinds_of(model: type[BaseModel]) -> Sequence[str]:
+    """The kinds of a section that a model is for; none for those of plug-ins, and for a section without kinds."""
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
 def _unknown(found: _Place, root: type[BaseModel]) -> str:

@@ -12,7 +12,7 @@ import networkx
 import pytest
 
 HARNESS = Path(__file__).parent.parent / "harness"
-GROUND_FLOOR = {"errors", "units", "measurement", "wording", "validation", "files", "processes"}
+GROUND_FLOOR = {"errors", "units", "measurement", "wording", "validation", "plugins", "files", "processes"}
 """Rooms that everybody may use."""
 MAY_IMPORT: dict[str, set[str]] = {
     "devices": set(),
@@ -38,6 +38,7 @@ GROUND_MAY_IMPORT = {
     "measurement": {"errors"},
     "wording": set[str](),
     "validation": {"errors", "units", "wording"},
+    "plugins": {"errors", "validation", "wording"},
     "files": {"errors", "wording"},
     "processes": {"errors"},
 }

@@ -66,7 +66,7 @@ def audit(
         found = list(
             audit_gradients(
                 subject,
-                ngspice=experiment.settings.chip.kind == "ngspice",
+                ngspice=experiment.settings.chip.in_ngspice,
                 curves=as_json or file is not None,
                 tell=lambda text: tell(f"auditing: {text}"),
             )
@@ -156,7 +156,7 @@ def check(source: str, samples: int, overrides: list[str], as_json: bool) -> Non
                 springs=subject.springs.negative,
                 tolerances=subject.tolerances,
                 rng=np.random.default_rng(settings.training.seed),
-                ngspice=settings.chip.kind == "ngspice",
+                ngspice=settings.chip.in_ngspice,
                 tell=lambda text: tell(f"checking: {text}"),
             )
         )

@@ -51,6 +51,7 @@ from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.errors import ExperimentError, HarnessError, UnitError
 from harness.experiment.packaged import experiment_names, packaged_experiments
 from harness.files.writing import write_atomic
+from harness.plugins import Kind, installed
 from harness.processes.interrupts import ended_by_interrupt
 from harness.processes.memory import exhausted
 from harness.studies import benchmark as measure
@@ -166,12 +167,12 @@ def doctor(as_json: bool) -> None:
 @main.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the packaged experiments and data sets."""
-    experiments = packaged_experiments()
+    """List the packaged experiments, the data sets, and the plug-ins of installed packages."""
+    experiments, brought = packaged_experiments(), [plugin for kind in Kind for plugin in installed(kind)]
     sizes = _sizes()
     if as_json:
         rows = {name: dict(zip(("samples", "channels", "classes"), size, strict=True)) for name, size in sizes.items()}
-        print_json({"experiments": experiments, "data_sets": rows})
+        print_json({"experiments": experiments, "data_sets": rows, "plugins": [plugin.record for plugin in brought]})
         return
     shown = Table("experiment", "what it is")
     for name, description in experiments.items():
@@ -182,6 +183,11 @@ def list_(as_json: bool) -> None:
         shown.add_row(name, *map(str, size))
     shown.add_row("csv", "your own", "columns", "labels")
     OUT.print(shown)
+    if brought:
+        shown = Table("plug-in", "name", "of")
+        for plugin in brought:
+            shown.add_row(plugin.kind.words, plugin.name, plugin.source)
+        OUT.print(shown)
 
 
 def _sizes() -> dict[str, tuple[int, int, int]]:

@@ -11,9 +11,10 @@ import click
 
 from harness.cli.terminal import ERR, building
 from harness.datasets.images import VARIABLE
-from harness.errors import UnitError
-from harness.experiment.chip import SimulatorChoice
+from harness.errors import ExperimentError, UnitError
+from harness.experiment.chip import CHIPS, SimulatorChoice
 from harness.experiment.experiment import Experiment
+from harness.plugins import Kind, find
 from harness.processes.memory import refuse_workers
 from harness.training.parts import own_parts
 from harness.training.runs import MANIFEST, Run
@@ -38,13 +39,30 @@ class OneOf(click.Choice[str]):
             self.fail(error.message.rstrip(".") + did_you_mean(str(value), known), param, ctx)
 
 
+class ChipName(click.ParamType[str]):
+    """The name of a kind of chip, the harness's own or a plug-in's; a wrong one gets the nearest."""
+
+    name = "chip"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, or a usage error."""
+        try:
+            return str(value) if value in CHIPS else find(Kind.CHIP, str(value), CHIPS).name
+        except ExperimentError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
+        """As --help shows it."""
+        return f"[{'|'.join(CHIPS)}|PLUG-IN]"
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 run_option = click.option("--run", "folder", type=PATH, help="Run directory to make [default: runs/NAME-seedN].")
 _set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the experiment; may be repeated."
 )
 _chip_option = click.option(
-    "--chip", type=OneOf(["ngspice", "nodal"]), help="What simulates the network, instead of the experiment's choice."
+    "--chip", type=ChipName(), help="What simulates the network, instead of the experiment's choice."
 )
 _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")
 
@@ -176,7 +194,7 @@ def simulators_for(subject: Experiment, workers: int | None, scheduler: str | No
     """Return what --workers and --scheduler ask for; a cluster that cannot be used is an error already here."""
     if scheduler is not None and workers is not None:
         raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
-    if scheduler is not None and subject.settings.chip.kind != "ngspice":
+    if scheduler is not None and not subject.settings.chip.in_ngspice:
         raise click.UsageError(f"--scheduler is for ngspice; the {subject.settings.chip.kind} chip has no workers")
     refuse_workers(workers or 1)
     choice = SimulatorChoice(workers or usable_cores(), scheduler)

@@ -198,7 +198,7 @@ def _described(subject: Experiment, simulators: SimulatorChoice) -> str:
     cells = " + ".join(" + ".join([shape] * n) if n < _ALIKE else f"{n} times {shape}" for n, shape in counts)
     rows = len(subject.data.train)
     chip: str = settings.chip.kind
-    if chip == "ngspice":
+    if settings.chip.in_ngspice:
         chip += f" on {simulators.scheduler}" if simulators.scheduler else f" × {simulators.workers}"
     samples, epochs = counted(rows, "training sample"), counted(settings.training.epochs, "epoch")
     return f"{cells} cells, {samples}, {epochs}, {chip}"

@@ -1,8 +1,8 @@
 """``[chip]``: what the network is simulated with; and the chip with all that is wrong with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
@@ -22,9 +22,10 @@ from harness.circuit.circuit import nonlinear_arrays
 from harness.errors import CircuitError, ExperimentError
 from harness.experiment.imperfect import ImperfectSettings
 from harness.experiment.programming import ProgrammingSettings
-from harness.experiment.variation import VariationSettings
+from harness.experiment.variation import CHIP, VariationSettings
 from harness.measurement import Access
 from harness.netlist.tolerances import Tolerances
+from harness.plugins import Kind, Plugin, find, named, options_of
 from harness.validation import Amperes, Number, Seconds, Section, Volts, Whole
 
 
@@ -61,10 +62,38 @@ HERE = SimulatorChoice()
 """The ngspice of this process."""
 
 
+@dataclass(frozen=True)
+class Request:
+    """What an experiment asks of a chip beside its circuit."""
+
+    access: Access
+    """What learning rules may read."""
+    settling_time: float | None
+    """s that every phase takes; None where energy is not counted."""
+    seed: int
+    """Which of all chips that could be made."""
+
+
+class ChipPlugin(Protocol):
+    """What stands behind a name among the entry points ``"harness.chips"``.
+
+    With a class ``Options``, a model of pydantic's, too, ``[chip.options]`` are validated by it, and `build` gets one.
+    """
+
+    def build(self, options: Any, circuit: Circuit, request: Request) -> Chip:
+        """Make a chip with the conductances of a circuit, which is not as drawn where ``[variation]`` changes it."""
+
+
+CHIPS = ("ngspice", "nodal")
+"""Kinds of chips that come with the harness."""
+
+
 class ChipSettings(Section):
     """``[chip]``."""
 
-    kind: Literal["ngspice", "nodal"] = "ngspice"
+    kind: Annotated[str, named(Kind.CHIP, CHIPS)] = "ngspice"
+    options: Annotated[dict[str, Any] | None, options_of(Kind.CHIP, "kind", CHIPS)] = None
+    """For the chip of a plug-in, which says what they mean."""
     reltol: Annotated[Number, Field(gt=0, lt=1e-3)] = 1e-6
     """ngspice's relative tolerance."""
     vntol: Annotated[Volts, Field(gt=0, lt=1e-3)] = 1e-9
@@ -79,6 +108,16 @@ class ChipSettings(Section):
     """s that every phase takes, for the energy that runs record; without it energy is not counted."""
 
     @property
+    def plugin(self) -> Plugin | None:
+        """What brings the chip; None for the harness's own."""
+        return None if self.kind in CHIPS else find(Kind.CHIP, self.kind, CHIPS)
+
+    @property
+    def in_ngspice(self) -> bool:
+        """Whether this machine needs ngspice for it."""
+        return self.kind == "ngspice"
+
+    @property
     def tolerances(self) -> Tolerances:
         """ngspice's convergence bounds."""
         return Tolerances(self.reltol, self.vntol, self.abstol)
@@ -89,7 +128,7 @@ class ChipSettings(Section):
         Raises:
             NgspiceMissing: ngspice is wanted, and it cannot be loaded.
         """
-        if self.kind != "ngspice":
+        if not self.in_ngspice:
             return {"kind": self.kind}
         bounds = {name: getattr(self, name) for name in ("reltol", "vntol", "abstol", "chunk")}
         return {"kind": self.kind, "linear_solver": open_session().linear_solver, **bounds}
@@ -100,19 +139,23 @@ class ChipSettings(Section):
         Raises:
             NgspiceMissing: ngspice is wanted, and it cannot be loaded.
         """
-        if self.kind != "ngspice":
+        if not self.in_ngspice:
             return {}
         return {"PySpice": metadata.version("PySpice"), "ngspice": open_session().version_text}
 
-    def build(self, circuit: Circuit, simulators: SimulatorChoice, access: Access) -> Chip:
-        """The simulated circuit, without anything wrong.
+    def build(self, circuit: Circuit, simulators: SimulatorChoice, request: Request) -> Chip:
+        """The circuit in what simulates it, without anything wrong.
 
         Raises:
+            PluginError: a plug-in fails.
             NgspiceMissing: the machine has no ngspice, and it is wanted.
             ChipError: the chosen cluster cannot be used.
         """
         nonlinear = bool(nonlinear_arrays(circuit))  # no reduction takes nonlinear cells
-        given: dict[str, Any] = {"access": access, "settling_time": self.settling_time}
+        given: dict[str, Any] = {"access": request.access, "settling_time": request.settling_time}
+        if self.plugin is not None:
+            built: Chip = self.plugin.build(CHIP, self.options, circuit, request)
+            return built
         if self.kind == "nodal":
             return (UnreducedNodalChip if nonlinear else NodalChip)(circuit, **given)
         if nonlinear:
@@ -140,32 +183,36 @@ class ChipDescription:
 
         Raises:
             ExperimentError: the chip of ``[variation]`` cannot be made.
+            PluginError: a plug-in fails.
             NgspiceMissing: the machine has no ngspice, and it is wanted.
             ChipError: the chosen cluster cannot be used.
         """
         errors, chip = self.imperfect.build(), self._made(circuit, simulators)
         if not errors.ideal:
             chip = ImperfectChip(chip, errors, seed=self.seed)
+        chip = self.variation.wrap(chip, self.seed)
         return chip if self.programming is None else ProgrammedChip(chip, self.programming.build(), seed=self.seed)
 
     @property
     def kinds(self) -> list[str]:
         """The chip as `harness.training.parts.described_chip` tells it, without making one."""
         wrapped = {
-            ProgrammedChip: self.programming is not None,
-            ImperfectChip: not self.imperfect.build().ideal,
-            VariedChip: not self.variation.build().absent,
+            ProgrammedChip.__qualname__: self.programming is not None,
+            **dict.fromkeys(reversed(self.variation.wrappers), True),
+            ImperfectChip.__qualname__: not self.imperfect.build().ideal,
+            VariedChip.__qualname__: not self.variation.build().absent,
         }
-        return [*(kind.__qualname__ for kind, there in wrapped.items() if there), self.simulated.kind]
+        return [*(name for name, there in wrapped.items() if there), self.simulated.kind]
 
     def _made(self, circuit: Circuit, simulators: SimulatorChoice) -> Chip:
         """The circuit as it was made, in what simulates it; a wrapper around that decides what may be read."""
         variation, access = self.variation.build(), self.simulated.access
+        request = Request(access, self.simulated.settling_time, self.seed)
         if variation.absent:
-            return self.simulated.build(circuit, simulators, access)
+            return self.simulated.build(circuit, simulators, request)
 
         def inside(made: Circuit) -> Chip:
-            return self.simulated.build(made, simulators, Access.NODES)
+            return self.simulated.build(made, simulators, replace(request, access=Access.NODES))
 
         try:
             return VariedChip(circuit, variation, self.seed, inside, access=access)

@@ -3,11 +3,12 @@
 import codecs
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Protocol, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.datasets import BUILT_IN, IMAGE_SETS, CsvFile, Split, load_images, read_csv, split
+from harness.datasets import BUILT_IN, IMAGE_SETS, CsvFile, Split, Table, load_images, read_csv, split
+from harness.plugins import Kind, Plugin, find, named, options_of
 from harness.units import show
 from harness.validation import Flag, MismatchError, Number, Section, Seed, Volts
 
@@ -18,13 +19,27 @@ Encoding = Literal[
 """Encodings of text files, by Python's names."""
 
 
+_SETS = (*BUILT_IN, *IMAGE_SETS, "csv")
+
+
+class DataPlugin(Protocol):
+    """What stands behind a name among the entry points ``"harness.datasets"``.
+
+    With a class ``Options``, a model of pydantic's, too, ``[data.options]`` are validated by it, and `build` gets one.
+    """
+
+    def build(self, options: Any) -> Table:
+        """Make the rows; the same options must always give the same ones."""
+        ...
+
+
 class DataSettings(Section):
     """``[data]``."""
 
-    set: Literal[
-        "digits", "iris", "wine", "xor", "moons", "regression", "allostery", "mnist", "fashion_mnist", "kmnist", "csv"
-    ]
-    """Where rows are from: the package, files of the MNIST kind, or a CSV file of one's own."""
+    set: Annotated[str, named(Kind.DATA_SET, _SETS)]
+    """Where rows are from: the package, files of the MNIST kind, a CSV file of one's own, or a plug-in."""
+    options: Annotated[dict[str, Any] | None, options_of(Kind.DATA_SET, "set", _SETS)] = None
+    """For the data set of a plug-in, which says what they mean."""
     file: Path | None = None
     """For ``csv``: the file; paths are relative to the experiment file. The other keys of ``csv`` are those down to
     ``scaled``; none of them is for other sets."""
@@ -102,6 +117,11 @@ class DataSettings(Section):
         """The file of one's own, and how it is read."""
         return CsvFile(**{field.name: getattr(self, field.name) for field in fields(CsvFile)})
 
+    @property
+    def plugged(self) -> list[Plugin]:
+        """What other packages bring of the section."""
+        return [] if self.set in _SETS else [find(Kind.DATA_SET, self.set, _SETS)]
+
     def load(self, seed: int) -> Split:
         """The samples, split and encoded into volts.
 
@@ -115,6 +135,8 @@ class DataSettings(Section):
             table = read_csv(self.csv)
         elif self.set in IMAGE_SETS:
             table = load_images(IMAGE_SETS[self.set])
+        elif self.plugged:
+            table = self.plugged[0].build(("features", "labels", "classes"), self.options)
         else:
             table = BUILT_IN[self.set]()
         return split(table, held_out=self.held_out, seed=seed, levels=self.targets, scaled=self.scaled)

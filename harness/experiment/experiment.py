@@ -33,6 +33,7 @@ from harness.learning.updates.updates import UpdateRule
 from harness.measurement import Access
 from harness.netlist.decks.full import export_text
 from harness.netlist.tolerances import Tolerances
+from harness.plugins import blaming
 from harness.processes.memory import Part, refuse
 from harness.training import controller, parts
 from harness.training.controller import EpochDone, Plan, StepDone
@@ -335,9 +336,10 @@ class Experiment:
 
     def _refuse_chip(self) -> None:
         """Make a chip that may be impossible, or unfit for the rule, before there is a run of it."""
-        chip = self.settings.chip
-        if not self.settings.variation.build().absent or chip.access is not Access.NODES:
-            with self.replace({"chip.kind": "nodal"}).open_chip() as made:
+        chip, plugins = self.settings.chip, self.settings.plugins
+        if plugins or not self.settings.variation.build().absent or chip.access is not Access.NODES:
+            subject = self.replace({"chip.kind": "nodal"}) if chip.plugin is None else self
+            with subject.open_chip() as made, blaming(plugins):
                 controller.refuse_beyond(made, self.rule, self.plan, (chip.kind, self.settings.rule.kind))
 
     def train(
@@ -368,10 +370,10 @@ class Experiment:
             ChipError: the chip failed; the last checkpoint stays.
         """
         self.check(run)
-        with run.locked(), self.open_chip(simulators) as chip:
+        with run.locked(), self.open_chip(simulators) as chip, blaming(self.settings.plugins):
             given = (chip, self.rule, self.update, self.cost, self.data, self.plan, run)
             try:
-                complete = controller.train(*given, watch=watch, stop=stop)
+                complete = controller.train(*given, watch=watch, stop=stop, described=self._described)
             except SpringError as error:
                 onward = self.springs.onward(run, error.bound)
                 if "rule" in self.own or onward is None:
@@ -399,7 +401,7 @@ class Experiment:
             RunError: the run has no checkpoint yet.
             ChipError: the chip failed.
         """
-        with self.open_chip(simulators) as chip:
+        with self.open_chip(simulators) as chip, blaming(self.settings.plugins):
             chip.program(self.trained(run).conductances)
             found, shown = figures(chip, self.cost, self.data)
         if predicted is not None:

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal, Self, Union
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, Union
 
-from pydantic import Field, field_validator, model_validator
+import numpy as np
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from harness.chip.nodal.chip import nodal_chip
 from harness.circuit import Circuit
 from harness.datasets import Split
+from harness.errors import ExperimentError, PluginError
 from harness.experiment.strength import SHARE, Strength, bearable
 from harness.learning import (
     AnalyticalGradient,
@@ -25,7 +27,18 @@ from harness.learning import (
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
 from harness.learning.rules.base import LearningRule
 from harness.measurement import Access, Batch
-from harness.validation import Flag, MismatchError, Positive, Section, Siemens, Volts, Whole
+from harness.plugins import Kind, Plugin, find, named, options_of
+from harness.validation import (
+    PLUGGED,
+    Flag,
+    MismatchError,
+    Positive,
+    Section,
+    Siemens,
+    Volts,
+    Whole,
+    kinds_of,
+)
 
 USUAL = "equilibrium-propagation"
 """The kind of a section that does not say one."""
@@ -33,6 +46,7 @@ ETA = 0.1
 """η of coupled learning without a figure of its own."""
 STEP = 1e-3
 """By which baselines move cells without a figure of their own, in g_unit."""
+_COSTS = ("squared-error", "softmax-cross-entropy")
 
 
 @dataclass(frozen=True)
@@ -62,9 +76,30 @@ class Given:
     """What the rule may read of the chip."""
 
 
+class RulePlugin(Protocol):
+    """What stands behind a name among the entry points ``"harness.rules"``.
+
+    With a class ``Options``, a model of pydantic's, too, ``[rule.options]`` are validated by it, and `build` gets one.
+    """
+
+    def build(self, options: Any, given: Given) -> LearningRule:
+        """Make a rule; its gradients are in V²/S, and rates count in g_unit² then."""
+        ...
+
+
+class CostPlugin(Protocol):
+    """What stands behind a name among the entry points ``"harness.costs"``; options as those of `RulePlugin`."""
+
+    def build(self, options: Any, valued: bool) -> Cost:
+        """Make a cost, of values or of classes."""
+        ...
+
+
 class _Rule(Section):
-    cost: Literal["squared-error", "softmax-cross-entropy"] = "squared-error"
+    cost: Annotated[str, named(Kind.COST, _COSTS)] = "squared-error"
     """What learning lowers (`harness.learning.costs`)."""
+    cost_options: Annotated[dict[str, Any] | None, options_of(Kind.COST, "cost", _COSTS)] = None
+    """For the cost of a plug-in, which says what they mean."""
     temperature: Annotated[Volts, Field(gt=0)] = 1.0
     """For softmax cross-entropy: V per unit of logit."""
     in_volts: ClassVar[bool] = False
@@ -74,7 +109,17 @@ class _Rule(Section):
         """What learning lowers."""
         if self.cost == "squared-error":
             return SquaredError(classes=not data.valued)
-        return SoftmaxCrossEntropy(self.temperature)
+        if self.cost == "softmax-cross-entropy":
+            return SoftmaxCrossEntropy(self.temperature)
+        plugin = find(Kind.COST, self.cost, _COSTS)
+        cost: Cost = plugin.build(("values", "slopes", "score"), self.cost_options, data.valued)
+        _check_cost(cost, plugin, data.train.first(2).batch(slice(None)))
+        return cost
+
+    @property
+    def plugged(self) -> list[Plugin]:
+        """What other packages bring of the section."""
+        return [] if self.cost in _COSTS else [find(Kind.COST, self.cost, _COSTS)]
 
     def units(self, g_unit: float) -> Units:
         """What its numbers and those of the update count in, for a network's g_unit in S."""
@@ -229,11 +274,69 @@ class PerturbationSettings(_Rule):
         return SimultaneousPerturbation(given.circuit, given.cost, step=step, draws=self.draws)
 
 
-RuleSettings = Union[  # noqa: UP007
+_OWN = (
     EquilibriumSettings,
     CoupledSettings,
     AnalyticalSettings,
     LinearizationSettings,
     DifferencesSettings,
     PerturbationSettings,
+)
+_RULES = tuple(kind for model in _OWN for kind in kinds_of(model))
+
+
+class PluginRuleSettings(_Rule):
+    """``[rule]`` with the ``kind`` of a plug-in."""
+
+    kind: str
+    options: Annotated[dict[str, Any] | None, options_of(Kind.RULE, "kind", _RULES)] = None
+    """What the plug-in says that they mean."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _offered(cls, section: dict[str, Any]) -> dict[str, Any]:
+        try:
+            find(Kind.RULE, section["kind"], _RULES)
+        except ExperimentError as error:
+            raise MismatchError("kind", str(error), section["kind"]) from error
+        return section
+
+    @property
+    def plugged(self) -> list[Plugin]:
+        """What other packages bring of the section."""
+        return [find(Kind.RULE, self.kind, _RULES), *super().plugged]
+
+    def build(self, given: Given) -> LearningRule:
+        """The plug-in's rule."""
+        rule: LearningRule = self.plugged[0].build(("needs", "measure", "gradient"), self.options, given)
+        return rule
+
+
+def _kind(section: Any) -> str:
+    """The model that a section is validated by."""
+    kind = section.get("kind") if isinstance(section, dict) else getattr(section, "kind", USUAL)
+    return kind if kind in _RULES else PLUGGED if isinstance(kind, str) else repr(kind)
+
+
+RuleSettings = Annotated[
+    Union[  # noqa: UP007
+        Annotated[EquilibriumSettings, Tag("equilibrium-propagation")],
+        Annotated[CoupledSettings, Tag("coupled-learning")],
+        Annotated[AnalyticalSettings, Tag("analytical-gradient")],
+        Annotated[LinearizationSettings, Tag("hardware-linearization")],
+        Annotated[DifferencesSettings, Tag("finite-differences")],
+        Annotated[PerturbationSettings, Tag("simultaneous-perturbation")],
+        Annotated[PluginRuleSettings, Tag(PLUGGED)],
+    ],
+    Discriminator(_kind),
 ]
+
+
+def _check_cost(cost: Cost, plugin: Plugin, rows: Batch) -> None:
+    """Refuse a cost that does not give a number a sample, and as many slopes as there are outputs."""
+    found = {"values": rows.targets.shape[:1], "slopes": rows.targets.shape}
+    with plugin.blamed("fails"):
+        shapes = {name: np.shape(getattr(cost, name)(rows.targets, rows.targets)) for name in found}
+    for name, shape in found.items():
+        if shapes[name] != shape:
+            raise PluginError(f"{plugin} gives {name} of shape {shapes[name]} instead of {shape}")

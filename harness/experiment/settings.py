@@ -2,13 +2,12 @@
 
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from harness.errors import ExperimentError
 from harness.experiment.chip import ChipDescription, ChipSettings
@@ -21,12 +20,26 @@ from harness.experiment.training import TrainingSettings
 from harness.experiment.update import SubsetSettings, UpdateSettings
 from harness.experiment.variation import VariationSettings
 from harness.files.reading import check_values, parse_toml
+from harness.plugins import Plugin
 from harness.training.controller import Plan
-from harness.validation import MismatchError, Names, Section, explain, line_of, said, unit_of
+from harness.validation import (
+    PLUGGED,
+    MismatchError,
+    Names,
+    Section,
+    explain,
+    kinds_of,
+    line_of,
+    models_in,
+    said,
+    unit_of,
+)
 from harness.wording import counted
 
 _SHOWN = 200
 """Characters of an override that errors repeat."""
+_OPTIONS = {"kind": "options", "set": "options", "cost": "cost_options"}
+"""Keys that name plug-ins, and those of the options that belong to one."""
 NON_IDEALITIES = ("variation", "programming", "imperfect")
 """Sections of what is wrong with a chip."""
 
@@ -38,7 +51,7 @@ class Settings(Section):
     description: str = ""
     data: DataSettings
     network: Annotated[NetworkSettings, Field(discriminator="kind")]
-    rule: Annotated[RuleSettings, Field(discriminator="kind")]
+    rule: RuleSettings
     update: Annotated[UpdateSettings, Field(discriminator="kind")]
     subset: SubsetSettings | None = None
     training: TrainingSettings
@@ -97,6 +110,12 @@ class Settings(Section):
         return {key: file for key, file in named.items() if file is not None}
 
     @property
+    def plugins(self) -> list[Plugin]:
+        """What other packages bring, by the names that sections say."""
+        chip = [] if self.chip.plugin is None else [self.chip.plugin]
+        return [*self.data.plugged, *self.rule.plugged, *chip, *self.variation.plugged]
+
+    @property
     def chip_description(self) -> ChipDescription:
         """All sections about the chip."""
         return ChipDescription(self.chip, self.variation, self.programming, self.imperfect, self.chip_seed)
@@ -136,7 +155,7 @@ def read_settings(
     changes: dict[Names, str] = {}
     for override in (*(f"--set {override}" for override in overrides), *swept):
         path, value = _read_override(override)
-        _change(content, path, value, override)
+        _change(content, path, value, override, changes)
         changes[path] = override
 
     def where(path: Names) -> str:
@@ -157,7 +176,7 @@ def merged(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     content = settings.model_dump(mode="json", exclude_none=True)
     for key, value in changes.items():
         check_values(value, ExperimentError, key)  # a run has to be able to record it
-        _change(content, tuple(key.split(".")), value, f"{key} = {value!r}")
+        _change(content, tuple(key.split(".")), value, f"{key} = {value!r}", [tuple(one.split(".")) for one in changes])
     return _validated(content, lambda _: "experiment", lambda _: Path())
 
 
@@ -227,7 +246,8 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _change(content: dict[str, Any], path: Names, value: Any, what: str) -> None:
+def _change(content: dict[str, Any], path: Names, value: Any, what: str, others: Collection[Names]) -> None:
+    """Change a key of a file, as `what` says in messages; `others` are changed, too."""
     here = content
     for depth, part in enumerate(path[:-1], start=1):
         deeper = here.setdefault(part, {})
@@ -236,24 +256,22 @@ def _change(content: dict[str, Any], path: Names, value: Any, what: str) -> None
         here = deeper
     if path[-1] == "kind" and value != here.get("kind"):
         _keep_common_keys(here, path, value)
+    options = _OPTIONS.get(path[-1], "")
+    if value != here.get(path[-1]) and not any(other[:2] == (path[0], options) for other in others):
+        here.pop(options, None)
     here[path[-1]] = value
 
 
 def _keep_common_keys(section: dict[str, Any], path: Names, kind: Any) -> None:
     """A section of another kind keeps what both kinds have, so that one override is enough to change it."""
     field = Settings.model_fields.get(path[0]) if len(path) == 2 else None
-    models = {get_args(m.model_fields["kind"].annotation)[0]: m for m in _models(field)}
+    found = [m for m in models_in(field.annotation) if "kind" in m.model_fields] if field else []
+    models = {(*kinds_of(model), PLUGGED)[0]: model for model in found}
     before = section.get("kind", USUAL if path[0] == "rule" else None)
-    old, new = (models.get(name) if isinstance(name, str) else None for name in (before, kind))
+    old, new = (models.get(str(name), models.get(PLUGGED)) for name in (before, kind))
     if old and new:
         for key in set(old.model_fields) - set(new.model_fields):
             section.pop(key, None)
-
-
-def _models(field: FieldInfo | None) -> list[type[BaseModel]]:
-    """The kinds of a section; none where it has no kinds."""
-    models = get_args(field.annotation) if field else ()
-    return [m for m in models if isinstance(m, type) and issubclass(m, BaseModel) and "kind" in m.model_fields]
 
 
 def _change_of(path: Names, changes: dict[Names, str]) -> str | None:

@@ -1,14 +1,67 @@
 """``[variation]``: how the circuit as made differs from the drawn one."""
 
-from typing import Annotated, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol, Self
 
-from pydantic import Field, model_validator
+import numpy as np
+from pydantic import Field, field_validator, model_validator
 
+from harness.chip.base import Chip
+from harness.circuit import Circuit
 from harness.circuit.variation.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors
 from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.circuit.variation.temperature import Temperature
 from harness.circuit.variation.variation import CellDefects, ConductanceSpread, DiodeMismatch, Variation
+from harness.errors import ExperimentError, PluginError
+from harness.plugins import Kind, Plugin, find
 from harness.validation import MismatchError, Number, Ohms, Section, Seed, Siemens, Volts
+
+CHIP = ("circuit", "capabilities", "conductances", "program", "adjust", "measure", "close")
+"""What a chip must have (`harness.chip.base.Chip`)."""
+
+
+class NonIdealityPlugin(Protocol):
+    """What stands behind a name among the entry points ``"harness.variations"``.
+
+    With a class ``Options``, a model of pydantic's, too, ``[variation.plugins.NAME]`` is validated by it.
+    """
+
+    def build(self, options: Any) -> Any:
+        """Make something with a function `apply`, a function `wrap`, or both; at strength 0 they return what they get.
+
+        ``apply(circuit, rng)`` returns a circuit with more in it, ``wrap(chip, seed)`` a chip around a chip.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class PluggedPass:
+    """A plug-in's pass, which must leave the cells and every node where they are."""
+
+    plugin: Plugin
+    built: Any
+
+    @property
+    def name(self) -> str:
+        """That of the plug-in."""
+        return self.plugin.name
+
+    def apply(self, circuit: Circuit, rng: np.random.Generator) -> Circuit:
+        """The circuit with what the plug-in adds.
+
+        Raises:
+            PluginError: the plug-in fails, or returns something else.
+        """
+        with self.plugin.blamed("fails at a circuit"):
+            made = self.built.apply(circuit, rng)
+        if not isinstance(made, Circuit):
+            raise PluginError(f"{self.plugin} returns a {type(made).__name__} instead of a Circuit")
+        if missing := set(circuit.nodes) - set(made.nodes):
+            raise PluginError(f"{self.plugin} leaves out node {min(missing)} of circuit {circuit.name}")
+        cells = [[(a.name, a.g_min, a.g_max, a.conductances.tobytes()) for a in c.arrays] for c in (circuit, made)]
+        if cells[0] != cells[1]:
+            raise PluginError(f"{self.plugin} changes cells, which are programmed later; let it wrap the chip instead")
+        return made
 
 
 class VariationSettings(Section):
@@ -60,12 +113,28 @@ class VariationSettings(Section):
     """V₀ in V of cells with i = g V₀ sinh(v / V₀); settled unreduced, as cells of any curve are."""
     cell_cubic: Annotated[Volts, Field(ge=1e-3, le=1e6)] | None = None
     """V₀ in V of cells with i = g v (1 + (v / V₀)²) instead."""
+    plugins: dict[str, dict[str, Any]] | None = None
+    """Non-idealities that other packages bring: ``[variation.plugins.NAME]`` with the options of each."""
 
     @model_validator(mode="after")
     def _one_curve(self) -> Self:
         if self.cell_sinh is not None and self.cell_cubic is not None:
             raise MismatchError("cell_cubic", "cell_sinh says already how the cells' current grows; give one of them")
         return self
+
+    @field_validator("plugins")
+    @classmethod
+    def _offered(cls, given: dict[str, dict[str, Any]] | None) -> dict[str, dict[str, Any]] | None:
+        try:
+            found = {name: (find(Kind.NON_IDEALITY, name), options) for name, options in (given or {}).items()}
+        except ExperimentError as error:
+            raise ValueError(str(error)) from error
+        return {name: plugin.checked(options, name) for name, (plugin, options) in found.items()} or None
+
+    @property
+    def plugged(self) -> list[Plugin]:
+        """What other packages bring of the section."""
+        return [find(Kind.NON_IDEALITY, name) for name in self.plugins or {}]
 
     @property
     def resistive_lines(self) -> bool:
@@ -86,4 +155,30 @@ class VariationSettings(Section):
                 self.temperature, self.cell_temperature_coefficient, self.resistor_temperature_coefficient
             ),
             nonlinearity=CellNonlinearity(self.cell_sinh, self.cell_cubic),
+            more=tuple(PluggedPass(plugin, one) for plugin, one in self._built("apply")),
         )
+
+    @property
+    def wrappers(self) -> list[str]:
+        """Names of plug-ins that lie around the chip, from the inside."""
+        return [plugin.name for plugin, _ in self._built("wrap")]
+
+    def wrap(self, chip: Chip, seed: int) -> Chip:
+        """The chip with what plug-ins put around it.
+
+        Raises:
+            PluginError: one fails, or makes something else.
+        """
+        for plugin, one in self._built("wrap"):
+            with plugin.blamed("fails at a chip"):
+                chip = plugin.having(one.wrap(chip, seed), CHIP)
+        return chip
+
+    def _built(self, what: str) -> Iterator[tuple[Plugin, Any]]:
+        """Non-idealities of plug-ins that have such a function."""
+        for plugin in self.plugged:
+            one = plugin.build((), (self.plugins or {})[plugin.name])
+            if not (hasattr(one, "apply") or hasattr(one, "wrap")):
+                raise PluginError(f"{plugin} makes a {type(one).__name__}, which has neither apply nor wrap")
+            if hasattr(one, what):
+                yield plugin, one

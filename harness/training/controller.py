@@ -1,8 +1,9 @@
 """The training loop: free and nudged phases, gradient, update, write-back; it knows the `Chip` protocol only."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -159,6 +160,7 @@ def train(
     *,
     watch: Callable[[StepDone | EpochDone], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
+    described: Mapping[str, Any] | None = None,
 ) -> bool:
     """Train into a run directory, from its last checkpoint if it has one; True when the plan's end was reached.
 
@@ -174,6 +176,7 @@ def train(
         run: where everything is recorded.
         watch: sees every event.
         stop: asked after every batch; training ends with a checkpoint when it says True.
+        described: what trains it, in the words of a manifest; None has the parts themselves looked at.
 
     Raises:
         ChipError: the chip failed; the run keeps its last checkpoint.
@@ -181,9 +184,11 @@ def train(
         RunError: the run was trained with another chip, rule, update, cost or plan, or on other data.
     """
     refuse_beyond(chip, rule, plan)
-    given = {"rule": rule, "update": update, "cost": cost, "plan": plan}
-    described = {name: parts.described(part) for name, part in given.items()}
-    parts.claim(run, {**described, "chip": parts.described_chip(chip), "data": data.sha256()})
+    if described is None:
+        given = {"rule": rule, "update": update, "cost": cost, "plan": plan}
+        told = {name: parts.described(part) for name, part in given.items()}
+        described = {**told, "chip": parts.described_chip(chip), "data": data.sha256()}
+    parts.claim(run, described)
     start = run.position() or Position(chip.conductances, update.init(chip.conductances))
     steps, epochs = run.tables()
     saved = cost_of_saving = 0.0

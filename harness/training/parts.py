@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import RunError
+from harness.plugins import distribution_of
 from harness.training.runs import MANIFEST, Run
 
 _PACKAGE = __name__.partition(".")[0]
@@ -95,16 +96,23 @@ def refuse_others(run: Run, given: Mapping[str, Any]) -> None:
 def _differing(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """Names of parts that are others than the manifest says.
 
-    Between versions, parts that come with the package may be described in other words.
+    Between versions, parts that come with a package may be described in other words.
     """
     known = _without_rooms(manifest.get("parts", {}))
-    other_version = manifest.get("versions", {}).get("harness") != metadata.version("harness")
+    other_version = _of_other_version(manifest)
     found = []
     for name, description in given.items():
         foreign = is_own(description) or is_own(known.get(name))
         if foreign if name not in known else known[name] != description and (foreign or not other_version):
             found.append(name)
     return found
+
+
+def _of_other_version(manifest: Mapping[str, Any]) -> bool:
+    """Whether a run was made with another version of this package, or of one that brought a plug-in."""
+    brought = [plugin["distribution"] for plugin in manifest.get("plugins", []) if plugin.get("distribution")]
+    then = manifest.get("versions", {})
+    return any(then.get(name) != metadata.version(name) for name in (_PACKAGE, *brought))
 
 
 def own_parts(run: Run) -> dict[str, str]:
@@ -190,8 +198,15 @@ def _ours(thing: Any) -> bool:
 
 
 def _name(thing: Any) -> str:
-    """Where a class or function of somebody's own is found; those of the package keep their name when they move."""
+    """Where a class or function of somebody's own is found; those of packages keep their name when they move."""
+    if (package := _plugged(thing)) is not None:
+        return f"{_PACKAGE}.{thing.__qualname__} of {package}"
     return f"{_PACKAGE if _ours(thing) else thing.__module__}.{thing.__qualname__}"
+
+
+def _plugged(thing: Any) -> str | None:
+    """The package of a plug-in, whose version runs record; None for what is of no plug-in."""
+    return distribution_of(getattr(thing, "__module__", "") or "")
 
 
 def _without_rooms(description: Any) -> Any:
@@ -209,7 +224,7 @@ def _without_rooms(description: Any) -> Any:
 
 def _source(thing: Any) -> dict[str, str]:
     """Of what somebody wrote in Python, where its text can be found."""
-    if _ours(thing):
+    if _ours(thing) or _plugged(thing):
         return {}
     try:
         return {"source_sha256": sha256(inspect.getsource(thing).encode()).hexdigest()}

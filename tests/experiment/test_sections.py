@@ -23,6 +23,7 @@ JOINED = {
     "data.set",  # named in netlists
     "network.g_unit",  # of rates and steps
     "network.seed",
+    "rule.kind",  # named in errors
     "rule.cost",  # of targets that a graph cannot reach
     "training.batch",  # of memory
     "training.seed",

@@ -10,8 +10,10 @@ circuit can be solved and measured, but rules that want its energy take the idea
 Left out: offsets of input pins (`InputSource` has a gain only).
 """
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +28,8 @@ from harness.errors import CircuitError
 from harness.measurement import Array, Conductances
 
 Mask = npt.NDArray[np.bool_]
+_MORE = 1000
+"""Streams of random numbers of passes that somebody else wrote, each by its name."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,17 @@ def _own_model(diode: Diode, current: float, emission: float) -> Diode:
     return replace(diode, model=own)
 
 
+class Pass(Protocol):
+    """A pass that somebody else wrote."""
+
+    @property
+    def name(self) -> str:
+        """Which decides its stream of random numbers."""
+
+    def apply(self, circuit: Circuit, rng: np.random.Generator) -> Circuit:
+        """The circuit as this pass makes it."""
+
+
 @dataclass(frozen=True)
 class Variation:
     """All passes, each with strengths 0 unless said otherwise, in the order in which they are applied."""
@@ -227,6 +242,8 @@ class Variation:
     lines: LineResistance = field(default_factory=LineResistance)
     temperature: Temperature = field(default_factory=Temperature)
     nonlinearity: CellNonlinearity = field(default_factory=CellNonlinearity)
+    more: tuple[Pass, ...] = ()
+    """Passes of somebody else's, last."""
 
     @property
     def without_faults(self) -> "Variation":
@@ -260,7 +277,11 @@ def vary(circuit: Circuit, settings: Variation, seed: int) -> Circuit:
     varied = settings.amplifiers.apply(varied, streams[5])
     varied = settings.lines.apply(varied, streams[6])
     varied = settings.temperature.apply(varied, streams[7])
-    return settings.nonlinearity.apply(varied, streams[8])
+    varied = settings.nonlinearity.apply(varied, streams[8])
+    for one in settings.more:
+        key = zlib.crc32(one.name.encode())
+        varied = one.apply(varied, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_MORE, key))))
+    return varied
 
 
 def faults_of(circuit: Circuit, settings: Variation, seed: int) -> tuple[CellFaults, ...]:

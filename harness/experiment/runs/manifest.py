@@ -17,6 +17,7 @@ from harness.datasets import Encoding, Scaling, Split
 from harness.errors import RunError
 from harness.experiment.settings import Settings, differences, leaves, read_settings
 from harness.files.reading import TABLE_LIMIT, read_bytes, read_text
+from harness.plugins import Kind, installed
 from harness.processes.versions import versions
 from harness.training.runs import MANIFEST, Run
 from harness.validation import first_finding
@@ -78,6 +79,37 @@ class RecordedEncoding(BaseModel):
         return sha256(self.model_dump_json().encode()).hexdigest()
 
 
+class RecordedPlugin(BaseModel):
+    """What another package brought."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Kind
+    name: StrictStr
+    distribution: StrictStr | None = None
+    """None where Python code had registered it."""
+    version: StrictStr | None = None
+
+    def check(self, whose: str) -> None:
+        """Refuse to go on with what was made with it, such as ``"run a"``, where it is not there or another package's.
+
+        Raises:
+            RunError: says what to install.
+        """
+        there = [plugin for plugin in installed(self.kind) if plugin.name == self.name]
+        if self.distribution in (plugin.distribution for plugin in there):
+            return
+        what = f"{whose}: it was made with the {self.kind.words} {self.name!r}"
+        if self.distribution is None:
+            raise RunError(f"{what}, which a Python program had registered; open it there, after harness.register(…)")
+        instead = f" (here {there[0].source} offers the name)" if there else ""
+        pinned = f"'{self.distribution}=={self.version}'" if self.version else self.distribution
+        raise RunError(
+            f"{what} of {self.distribution} {self.version or ''}, which is not installed{instead}; install it with: "
+            f"pip install {pinned}"
+        )
+
+
 class Recorded(BaseModel):
     """The part of a manifest that is believed later; older runs lack what has a default."""
 
@@ -94,6 +126,7 @@ class Recorded(BaseModel):
     settings: dict[str, Any] | None = None
     files: dict[str, str] = {}
     own: tuple[str, ...] = ()
+    plugins: tuple[RecordedPlugin, ...] = ()
 
 
 def recorded(run: Run) -> Recorded:
@@ -134,6 +167,7 @@ def manifest_of(settings: Settings, data: Split, netlist: str, parts: Mapping[st
         "files": _hashes(settings),
         "settings": settings.model_dump(mode="json", exclude_none=True),
         "parts": dict(parts),
+        **({"plugins": [plugin.record for plugin in settings.plugins]} if settings.plugins else {}),
     }
 
 
@@ -150,7 +184,8 @@ def versions_of(settings: Settings) -> dict[str, str]:
     Raises:
         NgspiceMissing: the experiment wants ngspice, and it cannot be loaded.
     """
-    return versions() | settings.chip.versions()
+    brought = {plugin.distribution: plugin.version or "" for plugin in settings.plugins if plugin.distribution}
+    return versions() | settings.chip.versions() | brought
 
 
 def _hashes(settings: Settings) -> dict[str, str]:
@@ -170,6 +205,8 @@ def settings_of(run: Run, overrides: Sequence[str] = ()) -> Settings:
         RunError: ``experiment.toml`` is missing, or was edited since the run was made; names the key and both values.
         ExperimentError: a key or value is wrong.
     """
+    for plugin in recorded(run).plugins:
+        plugin.check(f"run {run.path}")
     text = read_text(run.experiment, RunError)
     settings = read_settings(text, str(run.experiment), folder=run.path)
     check_settings(run, settings)

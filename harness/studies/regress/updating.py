@@ -46,7 +46,7 @@ def write(suite: Suite, changes: Sequence[Change], reason: str, *, tidy: bool) -
     goldens = read_goldens(suite.goldens)
     for each in changes:
         if each.wanted:
-            ngspice = each.case.settings.chip.kind == "ngspice"
+            ngspice = each.case.settings.chip.in_ngspice
             old = goldens.get(each.case.name)
             values, settings = each.found.values, each.case.identity()
             goldens[each.case.name] = replaced(old, values, settings, reason, ngspice=ngspice)

@@ -101,7 +101,7 @@ def _newer(golden: Golden | None, case: Case) -> str:
     """Return versions that are not the golden's, as the end of a sentence."""
     if golden is None:
         return ""
-    now = versions_now(ngspice=case.settings.chip.kind == "ngspice")
+    now = versions_now(ngspice=case.settings.chip.in_ngspice)
     pairs = [(name, golden.versions.get(name, "none"), version) for name, version in now.items()]
     changes = [f"{name} {old} is now {new}" for name, old, new in pairs if old != new]
     return f" (since the golden, {', '.join(changes)})" if changes else ""

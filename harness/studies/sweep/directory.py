@@ -31,6 +31,7 @@ from pydantic import ValidationError
 from harness.chip.metering import ENTRIES
 from harness.errors import PictureError, RunError
 from harness.experiment.experiment import Experiment
+from harness.experiment.runs.manifest import RecordedPlugin
 from harness.experiment.settings import Settings, merged
 from harness.files.locking import alone_in
 from harness.files.reading import TABLE_LIMIT, parse_json, read_bytes, read_text
@@ -62,6 +63,8 @@ class Sweep:
             raise RunError(f"{path} is no sweep directory: {why}; 'harness sweep' makes one")
         content = parse_json(read_text(file, RunError, most=TABLE_LIMIT), RunError, str(file))
         try:
+            for plugin in content.get("plugins", []):
+                RecordedPlugin.model_validate(plugin).check(f"sweep {path}")
             self.points = [_read_point(p) for p in content["points"]]
             self.drawn = list(content.get("random", {}))
             deployed = content.get("deployment")
@@ -101,6 +104,7 @@ class Sweep:
         drawn = draws.ranges if draws else {}
         content: dict[str, Any] = {
             "experiment": points[0].settings.name,
+            **_plugins(points),
             "keys": {k: list(dict.fromkeys(p.values[k] for p in points)) for k in points[0].values if k not in drawn},
             "seeds": list(dict.fromkeys(p.settings.training.seed for p in points)),
         }
@@ -222,6 +226,12 @@ def _copy_run(run: Path, to: Path) -> None:
 
 def _written(point: Point) -> dict[str, Any]:
     return vars(point) | {"settings": point.settings.model_dump(mode="json", exclude_none=True)}
+
+
+def _plugins(points: Sequence[Point]) -> dict[str, Any]:
+    """What plug-ins all the points name, each once; nothing where they name none."""
+    named = {(plugin.kind, plugin.name): plugin.record for point in points for plugin in point.settings.plugins}
+    return {"plugins": list(named.values())} if named else {}
 
 
 def _read_point(content: dict[str, Any]) -> Point:

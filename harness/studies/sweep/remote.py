@@ -46,7 +46,7 @@ def on_cluster(
             versions than this process, or the cluster failed.
         NgspiceMissing: a job wants ngspice, and libngspice cannot be loaded here or by a worker.
     """
-    wanted = Software.here(simulator=any(job.settings.chip.kind == "ngspice" for job in jobs))
+    wanted = Software.here(simulator=any(job.settings.chip.in_ngspice for job in jobs))
     client = connect(address)
     try:
         check_workers(client, address, wanted)

@@ -1,0 +1,1 @@
+"""Tests of plug-ins: an example package, used from experiment files through the command line."""
