@@ -21,6 +21,7 @@ from harness.circuit.elements import (
     TrainableArray,
 )
 from harness.circuit.primitives import RESERVED, Conductance, Device, DeviceBranches, Model, Primitive
+from harness.devices import DiodeModel
 from harness.errors import CircuitError
 from harness.measurement import Array, Conductances, Index
 
@@ -107,17 +108,20 @@ class Circuit:
         return first, second, np.array([part.siemens for part in found])
 
     @cached_property
-    def device_branches(self) -> tuple[DeviceBranches, ...]:
-        """The branches of all devices, kind by kind of model."""
-        kinds: dict[type[Model], list[Device]] = {}
+    def devices(self) -> tuple[tuple[Device, ...], ...]:
+        """All devices, kind by kind of model; diodes first."""
+        kinds: dict[type[Model], list[Device]] = {DiodeModel: []}
         for device in self.parts(Device):
             kinds.setdefault(type(device.model), []).append(device)
-        found = []
-        for kind, devices in kinds.items():
-            ends = zip(*(branch for d in devices for branch in kind.branches(*d.nets)), strict=True)
-            first, second, above, below = map(self.at, ends)
-            found.append(DeviceBranches(first, second, above, below, kind.laws([d.model for d in devices])))
-        return tuple(found)
+        return tuple(tuple(devices) for devices in kinds.values() if devices)
+
+    @cached_property
+    def device_branches(self) -> tuple[DeviceBranches, ...]:
+        """The branches of all devices, in the same order."""
+        return tuple(
+            DeviceBranches.of(np.array([self.at(d.nets) for d in devices]), [d.model for d in devices])
+            for devices in self.devices
+        )
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:

@@ -239,7 +239,7 @@ class Diode(Part):
     @override
     def small_signal(self, volts: Mapping[str, float]) -> Resistor:
         over = np.array([volts[self.anode] - volts[self.cathode]])
-        _, slope = DiodeModel.laws([self.model]).current_and_slope(over)
+        _, slope = DiodeModel.laws([self.model], [1.0]).current_and_slope(over)
         return Resistor(self.name, self.anode, self.cathode, float(slope[0]))
 
 

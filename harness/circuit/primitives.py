@@ -17,8 +17,8 @@ from harness.measurement import Array, Index
 
 RESERVED = "harness_"
 """How names start that lowering and netlists invent: inner nodes and senses of amplifiers, nudges, the swept source."""
-Branch = tuple[str, str, str, str]
-"""Where a current begins and ends, and the two nodes whose voltage it follows."""
+Branch = tuple[int, int, int, int]
+"""Numbers of a device's pins: where a current begins and ends, and the two between which the voltage is it follows."""
 
 
 class Law(Protocol):
@@ -44,15 +44,18 @@ class Model(Protocol):
     """How SPICE names begin."""
     noun: ClassVar[str]
     """As the report calls the device."""
+    branches: ClassVar[tuple[Branch, ...]]
+    """Each has the current of `laws`."""
+    instance: ClassVar[Mapping[str, float]]
+    """Parameters that SPICE wants of every device."""
 
     @property
     def name(self) -> str:
         """The model's name in netlists."""
         ...
 
-    @property
-    def card(self) -> tuple[str, Mapping[str, float]]:
-        """SPICE's type of model, and its parameters."""
+    def card(self, unit: float = 1.0) -> tuple[str, Mapping[str, float]]:
+        """SPICE's type of model, and its parameters where currents and voltages count in units of so many A and V."""
         ...
 
     @property
@@ -61,13 +64,8 @@ class Model(Protocol):
         ...
 
     @staticmethod
-    def branches(*pins: str) -> tuple[Branch, ...]:
-        """The branches between a device's pins; each has the current of `laws`."""
-        ...
-
-    @staticmethod
-    def laws(models: Sequence[Any]) -> Law:
-        """The law of all branches of devices of this kind, device by device."""
+    def laws(models: Sequence[Any], units: Sequence[float]) -> Law:
+        """The law of all branches of devices of this kind, device by device; units as of `card`."""
         ...
 
 
@@ -171,6 +169,18 @@ class DeviceBranches:
     """Currents follow the voltage between these nodes and those `below`."""
     below: Index
     law: Law
+
+    @classmethod
+    def of(cls, pins: Index, models: Sequence[Model], units: Sequence[float] | None = None) -> Self:
+        """The branches of devices of one kind, pins at nodes ``[devices, pins]``; units as of `Model.card`."""
+        kind = type(models[0])
+        first, second, above, below = pins[:, np.array(kind.branches)].reshape(-1, 4).T
+        return cls(first, second, above, below, kind.laws(models, units or [1.0] * len(models)))
+
+    @property
+    def transposed(self) -> Self:
+        """The branches of the adjoint network: each current flows where its voltage was, and the other way round."""
+        return replace(self, first=self.above, second=self.below, above=self.first, below=self.second)
 
     def slopes(self, grounded: Array) -> Array:
         """S of small signals about voltages of all nodes and ground (V, ``[batch, nodes + 1]``)."""

@@ -44,6 +44,8 @@ class DiodeModel:
 
     letter: ClassVar[str] = "d"
     noun: ClassVar[str] = "diode"
+    branches: ClassVar[tuple[tuple[int, int, int, int], ...]] = ((0, 1, 0, 1),)
+    instance: ClassVar[Mapping[str, float]] = {}
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -54,10 +56,9 @@ class DiodeModel:
         if not 0.01 <= self.emission <= 100:
             raise CircuitError(f"diode model {self.name}: emission coefficient {self.emission:g} must lie in 0.01…100")
 
-    @property
-    def card(self) -> tuple[str, Mapping[str, float]]:
-        """SPICE's type of model, and its parameters."""
-        return "d", {"is": self.saturation_current, "n": self.emission}
+    def card(self, unit: float = 1.0) -> tuple[str, Mapping[str, float]]:
+        """SPICE's type of model, and its parameters where currents and voltages count in units of so many A and V."""
+        return "d", {"is": self.saturation_current / unit, "n": self.emission / unit}
 
     @property
     def figures(self) -> Mapping[str, tuple[float, str]]:
@@ -65,16 +66,10 @@ class DiodeModel:
         return {"I_s": (self.saturation_current, "A"), "N": (self.emission, "")}
 
     @staticmethod
-    def branches(*pins: str) -> tuple[tuple[str, str, str, str], ...]:
-        """One from anode to cathode, whose current follows the voltage over it."""
-        anode, cathode = pins
-        return ((anode, cathode, anode, cathode),)
-
-    @staticmethod
-    def laws(models: Sequence["DiodeModel"]) -> "JunctionLaw":
-        """The law of many diodes."""
-        emission = np.array([model.emission for model in models])
-        return JunctionLaw(np.array([model.saturation_current for model in models]), emission * THERMAL_VOLTAGE)
+    def laws(models: Sequence["DiodeModel"], units: Sequence[float]) -> "JunctionLaw":
+        """The law of many diodes, each with currents and voltages in units of so many A and V."""
+        saturation, emission = np.array([(m.saturation_current, m.emission) for m in models]).reshape(-1, 2).T / units
+        return JunctionLaw(saturation, emission * THERMAL_VOLTAGE)
 
 
 @dataclass(frozen=True, eq=False)

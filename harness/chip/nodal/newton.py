@@ -8,11 +8,13 @@ currents depend but mildly; its matrix is assembled by one product for the whole
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.circuit import Network, Phase, SettlingJob
+from harness.circuit.primitives import Law
 from harness.circuit.reduction.linear import clamped_solution, held_drops, incidence, settle_linear, sprung
 from harness.devices.diode import GMIN, JunctionLaw, current_and_slope
 from harness.errors import ChipError, ConvergenceError
@@ -117,7 +119,7 @@ class _Solver:
             moved = (excess - step @ into.T) / slope
             dense, alone = dense + step, alone + moved
             reached = bridges.voltages(dense, rows)
-            limited = bridges.law.limited(reached, junctions)
+            limited = bridges.limited(reached, junctions)
             size = np.maximum(np.abs(step).max(axis=1, initial=0.0), np.abs(moved).max(axis=1, initial=0.0))
             done = (size <= tolerance) & (limited == reached).all(axis=1)
             solved[np.ix_(at[done], self._dense)] = dense[done]
@@ -243,30 +245,53 @@ class _Cells:
 
 
 class _Bridges:
-    """The diodes with an end at a dense unknown, linearized at junction voltages that rise as SPICE lets them rise."""
+    """The branches of devices at dense unknowns, linearized at voltages that rise as SPICE lets them rise.
+
+    All but diodes to rails, whose other ends are alone, are here.
+    """
 
     def __init__(self, network: Network, phase: Phase, dense: Index) -> None:
-        diodes, terminals = network.diodes, network.size + phase.rails.shape[1]
-        chosen = np.flatnonzero(np.isin(diodes.anode, dense) | np.isin(diodes.cathode, dense))
-        anode, cathode = diodes.anode[chosen], diodes.cathode[chosen]
-        at = np.eye(terminals)[:, dense]
-        self._over = at[anode] - at[cathode]
-        self._held = held_drops(network, phase, anode, cathode)
-        self.law = JunctionLaw(diodes.law.saturation[chosen], diodes.law.scale[chosen])
-        self._joining = np.flatnonzero(np.abs(self._over).sum(axis=1) == 2)
+        diodes = network.diodes
+        own = np.isin(diodes.anode, dense) | np.isin(diodes.cathode, dense)
+        others = [devices.branches for devices in network.others]
+        chosen = np.concatenate([own, np.ones(len(network.branches[0]) - len(own), bool)])
+        first, second, above, below = (ends[chosen] for ends in network.branches)
+        self._flows = incidence(network.size, first, second)[:, dense]
+        self._follows = incidence(network.size, above, below)[:, dense]
+        self._held = held_drops(network, phase, above, below)
+        count = int(own.sum())
+        laws: list[Law] = [JunctionLaw(diodes.law.saturation[own], diodes.law.scale[own]), *(b.law for b in others)]
+        begins = np.cumsum([0, count, *(len(b.first) for b in others)]).tolist()
+        self._laws = [(slice(*rows), law) for rows, law in zip(pairwise(begins), laws, strict=True)]
+        self._joining = np.flatnonzero(np.abs(self._flows[:count]).sum(axis=1) == 2)
+        self._diodes = slice(count)
+        self._crossed = list(self._entries(count))
+
+    def _entries(self, begin: int) -> Iterator[tuple[int, int, int, float]]:
+        """Row, column, branch and weight of what slopes of branches from `begin` on add to the matrix."""
+        for k in range(begin, len(self._flows)):
+            for row in np.flatnonzero(self._flows[k]).tolist():
+                for column in np.flatnonzero(self._follows[k]).tolist():
+                    yield row, column, k, float(self._flows[k, row] * self._follows[k, column])
 
     def voltages(self, dense: Array, samples: Index) -> Array:
-        """V over each diode, ``[samples, diodes]``."""
-        return dense @ self._over.T + self._held[samples]
+        """V that the current of each branch follows, ``[samples, branches]``."""
+        return dense @ self._follows.T + self._held[samples]
 
     def tangents(self, dense: Array, junctions: Array, samples: Index) -> tuple[Array, Array]:
         """Along tangents at `junctions` (V): currents out of the dense unknowns (A) and slopes (S).
 
-        Shapes are ``[samples, dense]`` and ``[samples, diodes]``.
+        Shapes are ``[samples, dense]`` and ``[samples, branches]``.
         """
-        current, slope = self.law.current_and_slope(junctions)
+        current, slope = np.empty_like(junctions), np.empty_like(junctions)
+        for rows, law in self._laws:
+            current[:, rows], slope[:, rows] = law.current_and_slope(junctions[:, rows])
         through = current + slope * (self.voltages(dense, samples) - junctions)
-        return through @ self._over, slope
+        return through @ self._flows, slope
+
+    def limited(self, new: Array, old: Array) -> Array:
+        """V at which tangents are taken next, on the way from old to new ones; see `Law`."""
+        return np.concatenate([law.limited(new[:, rows], old[:, rows]) for rows, law in self._laws], axis=1)
 
     def solve(self, matrix: Array, siemens: Array, residual: Array, clamps: tuple[Array, Array] | None = None) -> Array:
         """The Newton step (V, ``[samples, dense]``); `matrix` (S) is changed.
@@ -274,11 +299,13 @@ class _Bridges:
         Clamps are an incidence ``[outputs, dense]`` and what is left to move there (V, ``[samples, outputs]``).
         """
         diagonal = np.arange(matrix.shape[1])
-        matrix[:, diagonal, diagonal] += siemens @ np.abs(self._over)
+        matrix[:, diagonal, diagonal] += siemens[:, self._diodes] @ np.abs(self._flows[self._diodes])
         for k in self._joining:
-            a, b = np.flatnonzero(self._over[k])
+            a, b = np.flatnonzero(self._flows[k])
             matrix[:, a, b] -= siemens[:, k]
             matrix[:, b, a] -= siemens[:, k]
+        for row, column, branch, weight in self._crossed:
+            matrix[:, row, column] += weight * siemens[:, branch]
         if clamps is not None:
             return clamped_solution(matrix, residual[:, :, None], clamps[0], clamps[1][:, :, None])[:, :, 0]
         return np.asarray(np.linalg.solve(matrix, residual[:, :, None])[:, :, 0], float)

@@ -19,13 +19,13 @@ def settle_linear(network: Network, phase: Phase) -> Array:
     matrix, currents = sprung(network, phase)
     if phase.slopes is None or not phase.slopes.shape[1]:
         return _solved(matrix, currents.T, network, phase).T
-    across = incidence(network.size, network.diodes.anode, network.diodes.cathode)
+    flows, follows = (incidence(network.size, *network.branches[ends]) for ends in (slice(2), slice(2, 4)))
     found = np.empty_like(currents)
     block = max(1, _BLOCK // max(1, network.size**2))
     for first in range(0, len(currents), block):
         rows = slice(first, first + block)
-        weighted = across[None] * phase.slopes[rows, :, None]
-        matrices = matrix + across.T @ weighted
+        weighted = follows[None] * phase.slopes[rows, :, None]
+        matrices = matrix + flows.T @ weighted
         found[rows] = _solved(matrices, currents[rows, :, None], network, phase.rows(rows))[:, :, 0]
     return found
 

@@ -5,7 +5,7 @@ Three steps, none of which approximates:
 1. an ideal source behind conductances is a Norton source: 157,000 cells become 200 elements;
 2. bidirectional amplifiers and buffers vanish by a change of variable (`harness.circuit.scaling`), gyrators and
    transformers are entries of the matrix (`harness.circuit.reduction.equations`);
-3. a linear part that touches neither a diode nor an output is eliminated by its Schur complement (Kron reduction,
+3. a linear part that touches neither a device nor an output is eliminated by its Schur complement (Kron reduction,
    `harness.circuit.reduction.elimination`), wherever that leaves less to solve (`harness.circuit.reduction.partition`).
 
 `Reduction` does the work that depends on the topology alone, once; `Reduction.reduce` does the arithmetic for one
@@ -13,19 +13,21 @@ set of conductances.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from harness.circuit.circuit import Circuit, refuse_nonlinear
-from harness.circuit.elements import CurrentSource, Diode, Gyrator, Transformer
+from harness.circuit.elements import CurrentSource, Gyrator, Transformer
+from harness.circuit.primitives import Device
 from harness.circuit.reduction.elimination import Elimination, Factors, eliminate
 from harness.circuit.reduction.equations import System
 from harness.circuit.reduction.linear import output_resistance
 from harness.circuit.reduction.multifrontal import Fronts, fronts_of
 from harness.circuit.reduction.partition import eliminated
-from harness.circuit.reduction.settling import Junctions, Network, Phase, SettlingJob, unjoined
+from harness.circuit.reduction.settling import Devices, Junctions, Network, Phase, SettlingJob, unjoined
 from harness.circuit.scaling import Scaling, scaling_of
+from harness.devices import DiodeModel
 from harness.devices.diode import GMIN
 from harness.errors import CircuitError
 from harness.measurement import Array, Clamp, Drive, Index, Injection, Reading, Spring
@@ -84,7 +86,7 @@ class ReducedCircuit:
             currents, rails = shared[id(inputs)] if drive.about is None else still
             phases.append(Phase(drive.phase, currents, rails, *self._nudge(drive), slopes))
         if drives[0].adjoint:
-            return SettlingJob(replace(self.network, conductance=self.network.conductance.T), tuple(phases))
+            return SettlingJob(self.network.adjoint, tuple(phases))
         return SettlingJob(self.network, tuple(phases))
 
     def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
@@ -137,7 +139,6 @@ class Reduction:
         self._transformers = [(circuit.at(e.pins), e.ratio) for e in transformers]
         self._sources = [e for e in circuit.elements if isinstance(e, CurrentSource)]
         self._names = [*_variable_names(circuit, self._scaling), *(e.name for e in transformers)]
-        self._diodes = [e for e in circuit.elements if isinstance(e, Diode)]
         self._kept, self._interior = self._partition()
         self._plan_terminals()
         rng = np.random.default_rng(0)  # no two cells alike: what buffers of opposite gain do must not cancel
@@ -145,7 +146,8 @@ class Reduction:
         self._reciprocal = self._scaling.reciprocal and not self._gyrators
         self._factors = self._factoring(closed_system)
         closed, *_ = self._eliminated(closed_system)
-        self._alone = unjoined(closed, self._junctions, (self._plus, self._minus))
+        barred = (self._plus, self._minus, *(devices.pins.ravel() for devices in self._others))
+        self._alone = unjoined(closed, self._junctions, barred)
         self._last: tuple[Sequence[Array], ReducedCircuit] | None = None
 
     def reduce(self, conductances: Sequence[Array]) -> ReducedCircuit:
@@ -168,7 +170,7 @@ class Reduction:
         alone = self._alone[np.diagonal(conductance)[self._alone] >= 0]  # a loop of stages can make one negative
         return ReducedCircuit(
             names=tuple(self._names[k] for k in self._kept),
-            network=Network(conductance, self._junctions, self._plus, self._minus, alone),
+            network=Network(conductance, self._junctions, self._plus, self._minus, alone, self._others),
             current=current,
             current_gain=current_gain,
             rail=self._rail,
@@ -214,7 +216,7 @@ class Reduction:
     def _partition(self) -> tuple[Index, Index]:
         """Variables that stay, and those that a Schur complement removes (`harness.circuit.reduction.partition`)."""
         variable = self._scaling.variable
-        held = [n for d in self._diodes for n in (d.anode, d.cathode)]
+        held = [node for device in self.circuit.parts(Device) for node in device.nets]
         held += [n for o in self.circuit.outputs for n in (o.plus, o.minus)]
         held_at = self.circuit.at(held)
         stays = np.zeros(self._scaling.variables + len(self._transformers), bool)
@@ -254,26 +256,23 @@ class Reduction:
                 return kept[int(scaling.variable[node])]
             return len(kept) + rails.setdefault((node, *frame), len(rails))
 
-        index = self.circuit.grounded_index
-        ends = [(index[d.anode], index[d.cathode]) for d in self._diodes]
-        frames = [self._frame(f"diode {d.name}", pair) for d, pair in zip(self._diodes, ends, strict=True)]
-        scales = [scale for scale, _ in frames]
-        at = [[terminal(node, frame) for node in pair] for pair, frame in zip(ends, frames, strict=True)]
-        anode, cathode = np.array(at, dtype=np.intp).reshape(-1, 2).T
-        self._junctions = Junctions(
-            anode,
-            cathode,
-            np.array([d.model.saturation_current / s for d, s in zip(self._diodes, scales, strict=True)]),
-            np.array([d.model.emission / s for d, s in zip(self._diodes, scales, strict=True)]),
-        )
-        pins = [(index[o.plus], index[o.minus]) for o in self.circuit.outputs]
-        frames = [self._frame(f"output {o.name}", pair) for o, pair in zip(self.circuit.outputs, pins, strict=True)]
+        kinds = []
+        for devices in self.circuit.devices:
+            at = [self.circuit.at(device.nets).tolist() for device in devices]
+            titles = (f"{device.model.noun} {device.name[1:]}" for device in devices)
+            frames = [self._frame(title, nodes) for title, nodes in zip(titles, at, strict=True)]
+            pins = [[terminal(n, frame) for n in nodes] for nodes, frame in zip(at, frames, strict=True)]
+            models, units = tuple(device.model for device in devices), tuple(scale for scale, _ in frames)
+            kinds.append(Devices(np.array(pins, dtype=np.intp), models, units))
+        self._junctions, self._others = _junctions_apart(kinds)
+        outputs = list(zip(*(ends.tolist() for ends in self.circuit.output_ends), strict=True))
+        frames = [self._frame(f"output {o.name}", pair) for o, pair in zip(self.circuit.outputs, outputs, strict=True)]
         out_scales = {scale for scale, _ in frames}
         if len(out_scales) > 1:
             raise CircuitError(f"circuit {self.circuit.name}: its outputs lie behind unequal amplification")
         self._output_scale = out_scales.pop()
-        self._plus = np.array([terminal(plus, f) for (plus, _), f in zip(pins, frames, strict=True)], dtype=np.intp)
-        self._minus = np.array([terminal(minus, f) for (_, minus), f in zip(pins, frames, strict=True)], dtype=np.intp)
+        at = [[terminal(node, frame) for node in pair] for pair, frame in zip(outputs, frames, strict=True)]
+        self._plus, self._minus = np.array(at, dtype=np.intp).T
         nodes = np.array([node for node, *_ in rails], dtype=np.intp)
         scale, constant = (np.array([frame[k] for _, *frame in rails]) for k in (0, 1))
         self._rail = (scaling.constant[nodes] - constant) / scale
@@ -281,12 +280,12 @@ class Reduction:
         follows = np.flatnonzero(scaling.channel[nodes] >= 0)
         self._rail_gain[scaling.channel[nodes[follows]], follows] = scaling.gain[nodes[follows]] / scale[follows]
 
-    def _frame(self, what: str, pair: tuple[int, int]) -> tuple[float, float]:
-        """Scale (V/V) and constant voltage (V) that the free nodes of a pair have in common."""
+    def _frame(self, what: str, nodes: Sequence[int]) -> tuple[float, float]:
+        """Scale (V/V) and constant voltage (V) that free nodes have in common."""
         scaling = self._scaling
-        frames = {(float(scaling.scale[n]), float(scaling.constant[n])) for n in pair if scaling.free[n]}
+        frames = {(float(scaling.scale[n]), float(scaling.constant[n])) for n in nodes if scaling.free[n]}
         if len(frames) > 1:
-            ends = " and ".join(self.circuit.nodes[node] for node in pair)
+            ends = " and ".join(dict.fromkeys(self.circuit.nodes[node] for node in nodes if scaling.free[node]))
             raise CircuitError(
                 f"{what}: its nodes {ends} lie behind amplifiers of unequal gain or offset; take amplifiers' inputs"
             )
@@ -294,10 +293,21 @@ class Reduction:
 
     def _refuse_floating(self, system: "System") -> None:
         open_nodes = np.flatnonzero(system.diagonal[: self._scaling.variables] <= 0)
-        with_diode = set(self._scaling.variable[self.circuit.at([n for d in self._diodes for n in d.pins])].tolist())
+        ends = [nodes for found in self.circuit.device_branches for nodes in (found.first, found.second)]
+        with_device = set(self._scaling.variable[np.concatenate([np.zeros(0, np.intp), *ends])].tolist())
         for variable in open_nodes:
-            if variable not in with_diode:
+            if variable not in with_device:
                 raise CircuitError(f"node {self._names[variable]} floats: every cell that leads to it is open (0 S)")
+
+
+def _junctions_apart(kinds: Sequence[Devices]) -> tuple[Junctions, tuple[Devices, ...]]:
+    """The diodes, and the devices of all other kinds."""
+    pins, cards = np.zeros((0, 2), np.intp), []
+    if kinds and isinstance(kinds[0].models[0], DiodeModel):
+        pins = kinds[0].pins
+        cards = [model.card(unit)[1] for model, unit in zip(kinds[0].models, kinds[0].units, strict=True)]
+    saturation, emission = (np.array([card[name] for card in cards]) for name in ("is", "n"))
+    return Junctions(pins[:, 0], pins[:, 1], saturation, emission), tuple(kinds[bool(cards) :])
 
 
 class _WayBack:

@@ -6,9 +6,11 @@ conductances that they amount to.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from harness.circuit.primitives import DeviceBranches, Model
 from harness.devices.diode import THERMAL_VOLTAGE, JunctionLaw
 from harness.measurement import Array, Index
 
@@ -31,6 +33,25 @@ class Junctions:
 
 
 @dataclass(frozen=True, eq=False)
+class Devices:
+    """Devices of one other kind; terminals index the network's unknowns first, then its rails."""
+
+    pins: Index
+    """Terminals, ``[devices, pins]``."""
+    models: tuple[Model, ...]
+    units: tuple[float, ...]
+    """V and A in which the network counts what is at each device."""
+    adjoint: bool = False
+    """Whether the network is the adjoint one, in small-signal phases."""
+
+    @cached_property
+    def branches(self) -> DeviceBranches:
+        """Between terminals."""
+        found = DeviceBranches.of(self.pins, self.models, self.units)
+        return found.transposed if self.adjoint else found
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """Conductance · u + diode currents = currents into the nodes, for n unknown voltages u.
 
@@ -49,6 +70,22 @@ class Network:
     alone: Index
     """Unknowns that neither a conductance nor a diode nor an output pair can join to each other; a layered network
     has every second layer here."""
+    others: tuple[Devices, ...] = ()
+    """Devices that are no diodes; nothing at their terminals is alone."""
+
+    @cached_property
+    def branches(self) -> tuple[Index, Index, Index, Index]:
+        """Terminals where currents of devices begin and end, and whose voltage they follow: diodes, then others."""
+        ends, found = (self.diodes.anode, self.diodes.cathode), [devices.branches for devices in self.others]
+        places = [(*ends, *ends), *((b.first, b.second, b.above, b.below) for b in found)]
+        first, second, above, below = map(np.concatenate, zip(*places, strict=True))
+        return first, second, above, below
+
+    @property
+    def adjoint(self) -> "Network":
+        """The network whose equations are the transposed ones, for small-signal phases."""
+        others = tuple(replace(devices, adjoint=True) for devices in self.others)
+        return replace(self, conductance=self.conductance.T, others=others)
 
     @property
     def size(self) -> int:
@@ -72,7 +109,7 @@ class Phase:
     clamped: Array | None = None
     """V that every output is held at, ``[batch, outputs]``; None lets them move."""
     slopes: Array | None = None
-    """S, ``[batch, diodes]``, of conductances that stand for the diodes in a small-signal phase."""
+    """S, ``[batch, branches]``, of conductances that stand for the devices in a small-signal phase."""
 
     def rows(self, chosen: slice) -> "Phase":
         """The phase of some samples."""
@@ -101,13 +138,13 @@ class SettlingJob:
         return replace(self, phases=tuple(phase.rows(chosen) for phase in self.phases))
 
 
-def unjoined(conductance: Array, diodes: Junctions, pairs: Sequence[Index]) -> Index:
+def unjoined(conductance: Array, diodes: Junctions, barred_ends: Sequence[Index]) -> Index:
     """A large set of unknowns with nothing between them, few neighbours first.
 
     Args:
         conductance: S, ``[n, n]``, with every cell closed.
-        diodes: their ends at two unknowns are left out, as is every end of `pairs`.
-        pairs: terminals of outputs, which may be clamped.
+        diodes: their ends at two unknowns are left out.
+        barred_ends: terminals that are left out too: of outputs, which may be clamped, and of other devices.
     """
     size = len(conductance)
     joined = (conductance != 0) | (conductance.T != 0)
@@ -115,7 +152,7 @@ def unjoined(conductance: Array, diodes: Junctions, pairs: Sequence[Index]) -> I
     held = np.isin(np.arange(size), np.concatenate([diodes.anode, diodes.cathode]))
     barred = (np.diagonal(conductance) <= 0) & ~held  # a transformer's equation
     both = (diodes.anode < size) & (diodes.cathode < size)
-    for ends in (diodes.anode[both], diodes.cathode[both], *pairs):
+    for ends in (diodes.anode[both], diodes.cathode[both], *barred_ends):
         barred[ends[ends < size]] = True
     alone = np.zeros(size, bool)
     for node in np.argsort(joined.sum(axis=1), kind="stable"):

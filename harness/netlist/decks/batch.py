@@ -17,18 +17,23 @@ y of the first two phases, and the held voltage goes on to x and y with the phas
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.circuit import Junctions, Network, Phase, SettlingJob
-from harness.measurement import Array
+from harness.circuit import Network, Phase, SettlingJob
+from harness.circuit.primitives import Model
+from harness.devices import DiodeModel
+from harness.measurement import Array, Index
+from harness.netlist.dialects.spice import named
 from harness.netlist.tolerances import Tolerances, options
 from harness.units import spice_number
 
 Integers = npt.NDArray[np.int64]
+_Card = tuple[str, Mapping[str, float]]
+"""SPICE's type of model, and its parameters."""
 SOURCE = "vidx"
 STEP = 1000
 """V of the swept source from point to point. Large, so that slopes of tables against it are small beside the clock's
@@ -53,7 +58,7 @@ def batch_lines(settling: SettlingJob, tolerances: Tolerances, *, estimate: Arra
     return [
         "* reduced network: one point per sample and phase",
         options(tolerances),
-        *_junctions(network.diodes, phases, terminals, table),
+        *_devices(network, phases, terminals, table),
         *_clock(table),
         *rails,
         *conductance_lines(network.conductance),
@@ -116,26 +121,41 @@ def _clock(table: _Tables) -> list[str]:
     return [f"{SOURCE} idx 0 0", f"bphase phase 0 v={phase}", f"bsmp smp 0 v=(v(idx)-v(phase))/{table.points}"]
 
 
-def _junctions(diodes: Junctions, phases: Sequence[Phase], terminals: Sequence[str], table: _Tables) -> list[str]:
-    """The diodes or, in small-signal phases, what each of them conducts in each sample."""
+def _devices(network: Network, phases: Sequence[Phase], terminals: Sequence[str], table: _Tables) -> list[str]:
+    """The devices or, in small-signal phases, what each of their branches conducts in each sample."""
     slopes = [phase.slopes for phase in phases if phase.slopes is not None]
     if not slopes:
-        return diode_lines(diodes, terminals)
-    ends = [(terminals[a], terminals[c]) for a, c in zip(diodes.anode, diodes.cathode, strict=True)]
-    values = enumerate(zip(ends, table(slopes), strict=True))
-    return [f"bd{k} {a} {c} i=({slope})*{_across(a, c)}" for k, ((a, c), slope) in values]
-
-
-def diode_lines(diodes: Junctions, terminals: Sequence[str]) -> list[str]:
-    """Models and diodes, between terminals given by name."""
-    models: dict[tuple[float, float], str] = {}
+        return device_lines(network, terminals)
     lines = []
-    columns = (diodes.anode, diodes.cathode, diodes.saturation.tolist(), diodes.emission.tolist())
-    for k, (anode, cathode, saturation, emission) in enumerate(zip(*columns, strict=True)):
-        model = models.setdefault((saturation, emission), f"dm{len(models)}")
-        lines.append(f"d{k} {terminals[anode]} {terminals[cathode]} {model}")
-    cards = [f".model {name} d(is={spice_number(i)} n={spice_number(n)})" for (i, n), name in models.items()]
-    return cards + lines
+    for k, (slope, *ends) in enumerate(zip(table(slopes), *network.branches, strict=True)):
+        first, second, above, below = (terminals[end] for end in ends)
+        lines.append(f"bd{k} {first} {second} i=({slope})*{_across(above, below)}")
+    return lines
+
+
+def device_lines(network: Network, terminals: Sequence[str]) -> list[str]:
+    """Models and devices, between terminals given by name."""
+    diodes = network.diodes
+    values = zip(diodes.saturation.tolist(), diodes.emission.tolist(), strict=True)
+    cards: list[_Card] = [("d", {"is": current, "n": emission}) for current, emission in values]
+    lines = _lines_of(DiodeModel, np.column_stack([diodes.anode, diodes.cathode]), cards, terminals)
+    for devices in network.others:
+        cards = [model.card(unit) for model, unit in zip(devices.models, devices.units, strict=True)]
+        lines += _lines_of(type(devices.models[0]), devices.pins, cards, terminals)
+    return lines
+
+
+def _lines_of(kind: type[Model], pins: Index, cards: Sequence[_Card], terminals: Sequence[str]) -> list[str]:
+    """Models and devices of one kind."""
+    models: dict[tuple[str, *tuple[float, ...]], str] = {}
+    lines, instance = [], named(kind.instance)
+    for k, (ends, (title, parameters)) in enumerate(zip(pins.tolist(), cards, strict=True)):
+        model = models.setdefault((title, *parameters.values()), f"{kind.letter}m{len(models)}")
+        nets = " ".join(terminals[end] for end in ends)
+        lines.append(f"{kind.letter}{k} {nets} {model} {instance}".rstrip())
+    names = list(cards[0][1]) if cards else []
+    shown = ((name, title, dict(zip(names, values, strict=True))) for (title, *values), name in models.items())
+    return [f".model {name} {title}({named(parameters)})" for name, title, parameters in shown] + lines
 
 
 def _rails(network: Network, phases: Sequence[Phase], table: _Tables) -> tuple[list[str], list[str]]:

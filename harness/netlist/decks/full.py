@@ -25,7 +25,7 @@ from harness.circuit.primitives import (
 )
 from harness.devices import CellLaw, Curve
 from harness.measurement import Array, Clamp, Drive, Injection, Spring
-from harness.netlist.dialects.spice import head, model_card
+from harness.netlist.dialects.spice import head, model_card, mounted
 from harness.netlist.tolerances import Tolerances, options
 from harness.units import spice_number
 
@@ -105,7 +105,7 @@ def _lines(parts: list[Primitive], pin: Callable[[Input], str], sensed: str | No
             case Cell(name, (a, b), siemens, law):
                 yield _cell(law, name, a, b, siemens)
             case Device(model=model):
-                yield f"{head(part)} {model.name}"
+                yield f"{head(part)} {mounted(model)}"
             case Input():
                 yield pin(part)
             case Voltage(volts=value) | Current(amperes=value) | Vccs(siemens=value):

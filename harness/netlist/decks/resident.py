@@ -7,7 +7,7 @@ This is how such circuits are usually driven. `harness bench` times it against t
 from collections.abc import Iterator
 
 from harness.circuit import SettlingJob
-from harness.netlist.decks.batch import conductance_lines, diode_lines, node_name
+from harness.netlist.decks.batch import conductance_lines, device_lines, node_name
 from harness.netlist.tolerances import Tolerances, options
 from harness.units import spice_number
 
@@ -24,7 +24,7 @@ def resident_lines(settling: SettlingJob, tolerances: Tolerances) -> list[str]:
     return [
         "* reduced network: sources to be altered",
         options(tolerances),
-        *diode_lines(network.diodes, terminals),
+        *device_lines(network, terminals),
         *(f"v{rail} {rail} 0 0" for rail in rails),
         *conductance_lines(network.conductance),
         *(f"i{k} 0 {node_name(k)} 0" for k in range(network.size)),

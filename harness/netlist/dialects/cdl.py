@@ -18,6 +18,7 @@ from harness.netlist.design.parts import (
     Memristor,
 )
 from harness.netlist.dialects.base import Bench, CellStyle, Dialect, Phase, wrapped
+from harness.netlist.dialects.spice import head, mounted
 from harness.units import spice_number
 
 
@@ -88,8 +89,8 @@ class Cdl(Dialect):
         match part:
             case Conductance(name, (a, b), siemens):
                 return self.resistor(name, a, b, siemens)
-            case Device(name, nets, model):
-                return " ".join((name, *nets, model.name))
+            case Device(model=model):
+                return f"{head(part)} {mounted(model)}"
         raise AssertionError  # stages are empty
 
     def models(self, design: Design, cells: CellStyle) -> Iterator[str]:

@@ -14,6 +14,7 @@ from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Dialect, Ph
 from harness.netlist.dialects.spice import (
     formula,
     grounded,
+    mounted,
     named,
     parameter_of,
     source_parameters,
@@ -84,7 +85,7 @@ class Spectre(Dialect):
             case Conductance(name, (a, b), siemens):
                 return self.resistor(name, a, b, siemens)
             case Device(model=model):
-                return f"{head} {model.name}"
+                return f"{head} {mounted(model)}"
             case Vcvs(gain=gain):
                 return f"{head} vcvs gain={spice_number(gain)}"
             case Vccs(siemens=siemens):
@@ -101,7 +102,7 @@ class Spectre(Dialect):
     def models(self, design: Design, cells: CellStyle) -> Iterator[str]:
         yield _HEAD
         for model in design.models:
-            kind, parameters = model.card
+            kind, parameters = model.card()
             yield f"model {model.name} {_MASTERS[kind]} {named(parameters)}"
         yield from cells.definitions(design, self)
 

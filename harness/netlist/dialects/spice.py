@@ -99,7 +99,7 @@ class Spice(Dialect):
             case Conductance(name, (a, b), siemens):
                 return self.resistor(name, a, b, siemens)
             case Device(model=model):
-                return f"{head(part)} {model.name}"
+                return f"{head(part)} {mounted(model)}"
             case Vcvs(gain=value) | Vccs(siemens=value) | Voltage(volts=value):
                 return f"{head(part)} {spice_number(value)}"
             case Cccs(sense=sense, gain=gain):
@@ -205,9 +205,14 @@ def head(part: Primitive) -> str:
     return " ".join((part.name, *part.nets))
 
 
+def mounted(model: Model) -> str:
+    """What a device's line says of its model."""
+    return f"{model.name} {named(model.instance)}".rstrip()
+
+
 def model_card(model: Model) -> str:
     """The line of a device's model."""
-    kind, parameters = model.card
+    kind, parameters = model.card()
     return f".model {model.name} {kind}({named(parameters)})"
 
 
