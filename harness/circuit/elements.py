@@ -6,7 +6,7 @@ it. Names of elements and nodes are made of ``[A-Za-z0-9_]`` and are unique with
 Voltages are in V, currents in A, conductances in S.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any, ClassVar, Self, cast
@@ -64,9 +64,9 @@ class Part:
         """The parts that the element comes down to; nodes of its own begin with `RESERVED`."""
         raise NotImplementedError
 
-    def small_signal(self, volts: Mapping[str, float]) -> "Element":  # noqa: ARG002
-        """The element as small signals see it about an operating point (V by node): sources stand still."""
-        return cast("Element", self)
+    def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Element]":  # noqa: ARG002
+        """What small signals see of the element about an operating point (V by node): sources stand still."""
+        yield cast("Element", self)
 
     def placed(self, name: str, pins: Sequence[str]) -> Self:
         """The same element under another name, at other nodes; not for arrays."""
@@ -77,6 +77,10 @@ class Part:
     def paths(self) -> tuple[Path, ...]:
         """Pairs of nodes between which it lets a direct current pass; arrays say that cell by cell, in `ends`."""
         return ()
+
+    def reciprocal(self, free: Container[str]) -> bool:  # noqa: ARG002
+        """Whether errors return through it as signals pass, given the nodes whose voltages are unknown."""
+        return True
 
     def check(self) -> None:
         """Refuse values that no circuit can have.
@@ -147,8 +151,8 @@ class _Stage(Part):
         _check_finite(f"{self.title}: offset", self.offset, "V")
 
     @override
-    def small_signal(self, volts: Mapping[str, float]) -> "Stage":
-        return replace(cast("Stage", self), offset=0.0)
+    def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Stage]":
+        yield replace(cast("Stage", self), offset=0.0)
 
 
 class _TwoPort(Part):
@@ -237,10 +241,10 @@ class Diode(Part):
         yield Device(f"d{self.name}", self.pins, self.model)
 
     @override
-    def small_signal(self, volts: Mapping[str, float]) -> Resistor:
+    def small_signal(self, volts: Mapping[str, float]) -> Iterator[Resistor]:
         over = np.array([volts[self.anode] - volts[self.cathode]])
         _, slope = DiodeModel.laws([self.model], [1.0]).current_and_slope(over)
-        return Resistor(self.name, self.anode, self.cathode, float(slope[0]))
+        yield Resistor(self.name, self.anode, self.cathode, float(slope[0]))
 
 
 @dataclass(frozen=True)
@@ -263,8 +267,8 @@ class VoltageSource(_Source):
         yield Voltage(f"v{self.name}", (self.node, GROUND), self.volts)
 
     @override
-    def small_signal(self, volts: Mapping[str, float]) -> Self:
-        return replace(self, volts=0.0)
+    def small_signal(self, volts: Mapping[str, float]) -> Iterator[Self]:
+        yield replace(self, volts=0.0)
 
     @override
     def row(self, channels: int) -> Array:
@@ -298,8 +302,8 @@ class InputSource(_Source):
         yield Input(f"v{self.name}", (self.node, GROUND), self.channel, self.gain)
 
     @override
-    def small_signal(self, volts: Mapping[str, float]) -> Self:
-        return replace(self, gain=0.0)
+    def small_signal(self, volts: Mapping[str, float]) -> Iterator[Self]:
+        yield replace(self, gain=0.0)
 
     @override
     def level(self, inputs: Array) -> Array:
@@ -338,8 +342,8 @@ class CurrentSource(Part):
         yield Current(f"i{self.name}", self.pins, self.amperes)
 
     @override
-    def small_signal(self, volts: Mapping[str, float]) -> Self:
-        return replace(self, amperes=0.0)
+    def small_signal(self, volts: Mapping[str, float]) -> Iterator[Self]:
+        yield replace(self, amperes=0.0)
 
 
 @dataclass(frozen=True)
@@ -417,10 +421,37 @@ class Gyrator(_TwoPort):
     figure: ClassVar[tuple[str, str]] = ("conductance", "S")
 
     @override
+    def reciprocal(self, free: Container[str]) -> bool:
+        return False
+
+    @override
     def lowered(self) -> Iterator[Primitive]:
         a, b, c, d = self.pins
         yield Vccs(f"g{self.name}_1", (a, b, c, d), self.conductance)
         yield Vccs(f"g{self.name}_2", (c, d, a, b), -self.conductance)
+
+
+@dataclass(frozen=True)
+class Transconductor(_TwoPort):
+    """A current g (v(c) − v(d)) from `a` through it to `b`; `c` and `d` draw none. Not reciprocal; g of either sign."""
+
+    name: str
+    a: str
+    b: str
+    c: str
+    d: str
+    conductance: float
+
+    noun: ClassVar[str] = "transconductor"
+    figure: ClassVar[tuple[str, str]] = ("conductance", "S")
+
+    @override
+    def reciprocal(self, free: Container[str]) -> bool:
+        return False
+
+    @override
+    def lowered(self) -> Iterator[Primitive]:
+        yield Vccs(f"g{self.name}", self.pins, self.conductance)
 
 
 @dataclass(frozen=True)
@@ -528,9 +559,9 @@ class Crossbar(_Cells):
         return product(self.words, self.bits)
 
     @override
-    def small_signal(self, volts: Mapping[str, float]) -> "Crossbar":
+    def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Crossbar]":
         words, bits = (np.array([volts[node] for node in nodes]) for nodes in (self.words, self.bits))
-        return self._straightened(words[:, None] - bits)
+        yield self._straightened(words[:, None] - bits)
 
     @override
     def check(self) -> None:
@@ -583,9 +614,9 @@ class Edges(_Cells):
         return zip(self.a, self.b, strict=True)
 
     @override
-    def small_signal(self, volts: Mapping[str, float]) -> "Edges":
+    def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Edges]":
         first, second = (np.array([volts[node] for node in nodes]) for nodes in (self.a, self.b))
-        return self._straightened(first - second)
+        yield self._straightened(first - second)
 
     @override
     def check(self) -> None:
@@ -620,9 +651,8 @@ class Output:
     minus: str = GROUND
 
 
-Element = (
-    Resistor | Modelled | Stage | Gyrator | Transformer | InputSource | VoltageSource | CurrentSource | TrainableArray
-)
+TwoPort = Gyrator | Transconductor | Transformer
+Element = Resistor | Modelled | Stage | TwoPort | InputSource | VoltageSource | CurrentSource | TrainableArray
 """All of them, in the order in which tables list them."""
 
 

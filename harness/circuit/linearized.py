@@ -15,4 +15,6 @@ def linearized(circuit: Circuit, nodes: Array) -> Circuit:
         nodes: V of every node at the operating point, ``[nodes]``.
     """
     volts = {**dict(zip(circuit.nodes, nodes.tolist(), strict=True)), GROUND: 0.0}
-    return replace(circuit, elements=tuple(element.small_signal(volts) for element in circuit.elements))
+    return replace(
+        circuit, elements=tuple(part for element in circuit.elements for part in element.small_signal(volts))
+    )

@@ -22,7 +22,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Buffer, Crossbar, Edges, Gyrator, Stage, Transformer, VoltageSource
+from harness.circuit.elements import Buffer, Crossbar, Edges, Stage, Transformer, VoltageSource
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
 
@@ -147,11 +147,13 @@ def _in_order(stages: Sequence[Stage]) -> list[Stage]:
 
 
 def is_reciprocal(circuit: Circuit) -> bool:
-    """Whether the circuit has an energy: no gyrators, no buffers but behind ideal sources, no unequal amplifiers.
+    """Whether the circuit has an energy: all elements are reciprocal, and so are all stages but behind ideal sources.
 
     Amplifiers must have one gain where they join the same two parts of a circuit; a crossbar joins all its free lines.
     """
-    return scaling_of(circuit).reciprocal and not any(isinstance(e, Gyrator) for e in circuit.elements)
+    scaling = scaling_of(circuit)
+    free = {node for node, unknown in zip(circuit.nodes, scaling.unknown.tolist(), strict=False) if unknown}
+    return scaling.reciprocal and all(element.reciprocal(free) for element in circuit.elements)
 
 
 def energy_scales(circuit: Circuit) -> tuple[Array, ...]:

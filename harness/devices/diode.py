@@ -28,6 +28,16 @@ _LARGEST_EXPONENT = 600.0
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
+def check_model_name(noun: str, name: str) -> None:
+    """Refuse a name of a device's model that SPICE could not read.
+
+    Raises:
+        CircuitError: it has other characters than letters, digits and ``_``, or begins with no letter.
+    """
+    if not _NAME.fullmatch(name):
+        raise CircuitError(f"{noun} model {name!r}: a name has letters, digits and _ and starts with a letter")
+
+
 @dataclass(frozen=True)
 class DiodeModel:
     """A junction diode without series resistance or charge.
@@ -48,8 +58,7 @@ class DiodeModel:
     instance: ClassVar[Mapping[str, float]] = {}
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise CircuitError(f"diode model {self.name!r}: a name has letters, digits and _ and starts with a letter")
+        check_model_name("diode", self.name)
         if not 0 < self.saturation_current <= 1:
             current = show(self.saturation_current, "A")
             raise CircuitError(f"diode model {self.name}: saturation current {current} must be above 0 and at most 1 A")

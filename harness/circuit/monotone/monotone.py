@@ -26,8 +26,6 @@ from scipy.sparse.linalg import cg
 from harness.circuit.circuit import Circuit, refuse_nonlinear
 from harness.circuit.elements import (
     GROUND,
-    BidirectionalAmplifier,
-    Buffer,
     Crossbar,
     CurrentSource,
     Diode,
@@ -287,9 +285,8 @@ def _refuse_cascades(circuit: Circuit) -> None:
     refuse_nonlinear(circuit)
     for e in circuit.elements:
         if not isinstance(e, _PARTS):
-            kind = {BidirectionalAmplifier: "amplifier", Buffer: "buffer"}.get(type(e), type(e).__name__.lower())
             raise CircuitError(
-                f"{kind} {e.name}: no part of a monotone network, which has one stage; take the circuit of one stage"
+                f"{e.title}: no part of a monotone network, which has one stage; take the circuit of one stage"
             )
 
 

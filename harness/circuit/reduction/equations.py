@@ -57,11 +57,11 @@ class System:
             self._add_own(nodes[chosen], conductance[chosen])
             self._add_transfer(nodes[chosen], held[chosen], -conductance[chosen])
 
-    def add_gyrator(self, pins: Index, conductance: float) -> None:
-        """A gyrator with its conductance in S; pins are those of both ports."""
-        a, b, c, d = pins
-        rows, columns = np.array([a, a, b, b, c, c, d, d]), np.array([c, d, c, d, a, b, a, b])
-        self._add_transfer(rows, columns, conductance * np.array([1.0, -1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0]))
+    def add_transconductance(self, nets: Index, conductance: float) -> None:
+        """A current of `conductance` (S) × the voltage between the last two nodes, from the first to the second."""
+        a, b, c, d = nets
+        signs = np.array([1.0, -1.0, -1.0, 1.0])
+        self._add_transfer(np.array([a, a, b, b]), np.array([c, d, c, d]), conductance * signs)
 
     def add_transformer(self, number: int, pins: Index, ratio: float) -> None:
         """A transformer: its current (in A per S) is one more unknown, its ratio one more equation."""

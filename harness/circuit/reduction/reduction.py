@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.circuit.circuit import Circuit, refuse_nonlinear
-from harness.circuit.elements import CurrentSource, Gyrator, Transformer
-from harness.circuit.primitives import Device
+from harness.circuit.elements import Transformer
+from harness.circuit.primitives import Current, Device, Vccs
 from harness.circuit.reduction.elimination import Elimination, Factors, eliminate
 from harness.circuit.reduction.equations import System
 from harness.circuit.reduction.linear import output_resistance
@@ -134,16 +134,16 @@ class Reduction:
         self._scaling = scaling_of(circuit)
         self._array_ends = [circuit.ends(array) for array in circuit.arrays]
         self._ends, self._fixed = circuit.fixed[:2], circuit.fixed[2]
-        self._gyrators = [(circuit.at(e.pins), e.conductance) for e in circuit.elements if isinstance(e, Gyrator)]
+        self._transconductances = [(circuit.at(part.nets), part.siemens) for part in circuit.parts(Vccs)]
         transformers = [e for e in circuit.elements if isinstance(e, Transformer)]
         self._transformers = [(circuit.at(e.pins), e.ratio) for e in transformers]
-        self._sources = [e for e in circuit.elements if isinstance(e, CurrentSource)]
+        self._sources = [(circuit.at(part.nets), part.amperes) for part in circuit.parts(Current)]
         self._names = [*_variable_names(circuit, self._scaling), *(e.name for e in transformers)]
         self._kept, self._interior = self._partition()
         self._plan_terminals()
         rng = np.random.default_rng(0)  # no two cells alike: what buffers of opposite gain do must not cancel
         closed_system = self._system([c.g_max * rng.uniform(0.5, 1, c.shape) for c in circuit.arrays])
-        self._reciprocal = self._scaling.reciprocal and not self._gyrators
+        self._reciprocal = self._scaling.reciprocal and not self._transconductances
         self._factors = self._factoring(closed_system)
         closed, *_ = self._eliminated(closed_system)
         barred = (self._plus, self._minus, *(devices.pins.ravel() for devices in self._others))
@@ -204,13 +204,13 @@ class Reduction:
             else:
                 system.add_edges(first, second, cells)
         system.add_edges(*self._ends, self._fixed)
-        for pins, conductance in self._gyrators:
-            system.add_gyrator(pins, conductance)
+        for nets, conductance in self._transconductances:
+            system.add_transconductance(nets, conductance)
         for k, (pins, ratio) in enumerate(self._transformers):
             system.add_transformer(k, pins, ratio)
-        for source in self._sources:
-            system.add_current(self.circuit.grounded_index[source.source], -source.amperes)
-            system.add_current(self.circuit.grounded_index[source.sink], source.amperes)
+        for (source, sink), amperes in self._sources:
+            system.add_current(source, -amperes)
+            system.add_current(sink, amperes)
         return system
 
     def _partition(self) -> tuple[Index, Index]:
@@ -222,7 +222,7 @@ class Reduction:
         stays = np.zeros(self._scaling.variables + len(self._transformers), bool)
         stays[variable[held_at][self._scaling.free[held_at]]] = True
         stays[self._scaling.variables :] = True
-        ported = [pins for pins, _ in (*self._gyrators, *self._transformers)]
+        ported = [pins for pins, _ in (*self._transconductances, *self._transformers)]
         touched = variable[np.concatenate([np.zeros(0, np.intp), *ported])]
         stays[touched[touched >= 0]] = True
         edges = np.unique(np.sort(self._variable_edges(), axis=1), axis=0)

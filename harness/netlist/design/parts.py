@@ -42,16 +42,17 @@ class Role(StrEnum):
     EDGES = "edges"
     """An `Edges` array, with the segments of its lines where it is a crossbar whose lines have resistance."""
     NEURON = "neuron"
-    """The diodes at one node, or between two nodes."""
+    """The devices at one node, or between two nodes."""
     AMPLIFIER = "amplifier"
     BUFFER = "buffer"
     GYRATOR = "gyrator"
+    TRANSCONDUCTOR = "transconductor"
     TRANSFORMER = "transformer"
 
     @property
     def stage(self) -> bool:
         """Whether it is made of controlled sources, which layouts have no device for."""
-        return self in {Role.AMPLIFIER, Role.BUFFER, Role.GYRATOR, Role.TRANSFORMER}
+        return self not in {Role.TOP, Role.TILE, Role.EDGES, Role.NEURON}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from harness.circuit.elements import GROUND, Gyrator, Stage, Transformer
+from harness.circuit.elements import GROUND, Stage, TwoPort
 from harness.circuit.primitives import RESERVED, Primitive, Vcvs, Voltage
 from harness.netlist.design.naming import VSS
 from harness.netlist.design.parts import Role
 
-StageElement = Stage | Gyrator | Transformer
+StageElement = Stage | TwoPort
 """What becomes a cell of controlled sources."""
 
 

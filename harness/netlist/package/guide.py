@@ -25,6 +25,7 @@ _ROLES = {
     Role.AMPLIFIER: "a bidirectional amplifier: v(out) = A v(in), and 1/A of the output's current at `in`",
     Role.BUFFER: "a buffer: v(out) = A v(in), no current at `in`",
     Role.GYRATOR: "a gyrator: i(a,b) = g v(c,d), i(c,d) = -g v(a,b)",
+    Role.TRANSCONDUCTOR: "a transconductor: i(a,b) = g v(c,d)",
     Role.TRANSFORMER: "an ideal transformer: v(a,b) = n v(c,d)",
 }
 
