@@ -28,7 +28,7 @@ from harness.circuit.primitives import (
     Vcvs,
     Voltage,
 )
-from harness.devices import LINEAR_CELLS, CellLaw, DiodeModel
+from harness.devices import LINEAR_CELLS, CellLaw, DiodeModel, MosfetModel
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
 from harness.units import show
@@ -245,6 +245,56 @@ class Diode(Part):
         over = np.array([volts[self.anode] - volts[self.cathode]])
         _, slope = DiodeModel.laws([self.model], [1.0]).current_and_slope(over)
         yield Resistor(self.name, self.anode, self.cathode, float(slope[0]))
+
+
+@dataclass(frozen=True)
+class Mosfet(Part):
+    """A square-law transistor from `drain` to `source`, which are alike, with its `gate` (`harness.devices.mosfet`).
+
+    It is reciprocal where its gate is at its drain or its source, and between sources and one free node.
+    """
+
+    name: str
+    drain: str
+    gate: str
+    source: str
+    model: MosfetModel
+
+    noun: ClassVar[str] = "transistor"
+
+    @property
+    def pins(self) -> tuple[str, str, str]:
+        """Drain, gate and source."""
+        return self.drain, self.gate, self.source
+
+    @property
+    @override
+    def paths(self) -> tuple[Path, ...]:
+        return ((self.drain, self.source),)
+
+    @override
+    def check(self) -> None:
+        _check_apart(self.title, "drain and source are", (self.drain, self.source))
+
+    @override
+    def reciprocal(self, free: Container[str]) -> bool:
+        return self.gate in (self.drain, self.source) or sum(node in free for node in self.pins) <= 1
+
+    @override
+    def lowered(self) -> Iterator[Primitive]:
+        yield Device(f"m{self.name}", (*self.pins, self.source), self.model)
+
+    @override
+    def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Element]":
+        over = np.array([volts[self.gate] - volts[node] for node in (self.source, self.drain)])
+        _, (from_source, from_drain) = MosfetModel.laws([self.model], [1.0]).current_and_slope(over)
+        if self.gate == self.drain:
+            yield Resistor(self.name, self.drain, self.source, float(from_source))
+            return
+        yield Resistor(self.name, self.drain, self.source, float(from_drain))
+        if self.gate != self.source and from_source != from_drain:
+            pins = (self.drain, self.source, self.gate, self.source)
+            yield Transconductor(f"{self.name}_gm", *pins, float(from_source - from_drain))
 
 
 @dataclass(frozen=True)
@@ -632,7 +682,7 @@ TrainableArray = Crossbar | Edges
 """Elements whose conductances learning may change."""
 Source = VoltageSource | InputSource
 """What holds a node at a voltage that nothing in the circuit changes."""
-Modelled = Diode
+Modelled = Diode | Mosfet
 """Devices whose parameters stand in a model."""
 Stage = BidirectionalAmplifier | Buffer
 """What holds one node at a multiple of another."""

@@ -2,5 +2,6 @@
 
 from harness.devices.cell_law import LINEAR_CELLS, CellLaw, Curve
 from harness.devices.diode import DiodeModel
+from harness.devices.mosfet import MosfetModel
 
-__all__ = ["LINEAR_CELLS", "CellLaw", "Curve", "DiodeModel"]
+__all__ = ["LINEAR_CELLS", "CellLaw", "Curve", "DiodeModel", "MosfetModel"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Crossbar, Diode, Edges, Element, Resistor
+from harness.circuit.elements import Crossbar, Diode, Edges, Element, Mosfet, Resistor
 from harness.devices import DiodeModel
 from harness.devices.diode import TEMPERATURE, THERMAL_VOLTAGE
 from harness.errors import CircuitError
@@ -59,7 +59,11 @@ class Temperature:
         return 1 / (1 + self.cell_coefficient * self._rise)
 
     def apply(self, circuit: Circuit, rng: np.random.Generator | None = None) -> Circuit:  # noqa: ARG002
-        """The circuit as it is at that temperature, limits of its cells included; draws nothing."""
+        """The circuit as it is at that temperature, limits of its cells included; draws nothing.
+
+        Raises:
+            CircuitError: it has transistors.
+        """
         if self.celsius == TEMPERATURE:
             return circuit
         return replace(circuit, elements=tuple(map(self._heated, circuit.elements)))
@@ -68,6 +72,10 @@ class Temperature:
         match element:
             case Diode(model=model):
                 return replace(element, model=self.model(model))
+            case Mosfet():
+                raise CircuitError(
+                    f"{element.title}: no law says what temperature does to it; leave out the temperature"
+                )
             case Resistor():
                 return replace(element, conductance=element.conductance / (1 + self.resistor_coefficient * self._rise))
             case Crossbar() | Edges():

@@ -23,8 +23,8 @@ from harness.units import spice_number
 
 _HEAD = "simulator lang=spectre"
 _CONDITIONS = {name: name for name in ("reltol", "gmin", "temp", "tnom")} | {"vabstol": "vntol", "iabstol": "abstol"}
-_MASTERS = {"d": "diode"}
-"""Spectre's components for SPICE's types of models."""
+_MASTERS = {"d": "diode", "nmos": "mos1 type=n", "pmos": "mos1 type=p"}
+"""Spectre's components for SPICE's types of models, whose level is in their names."""
 _WITHOUT_EFFECT = ("save", "stop", "step", "maxstep", "strobeperiod", "strobedelay")
 
 
@@ -103,7 +103,8 @@ class Spectre(Dialect):
         yield _HEAD
         for model in design.models:
             kind, parameters = model.card()
-            yield f"model {model.name} {_MASTERS[kind]} {named(parameters)}"
+            own = {name: value for name, value in parameters.items() if name != "level"}
+            yield f"model {model.name} {_MASTERS[kind]} {named(own)}"
         yield from cells.definitions(design, self)
 
     @override

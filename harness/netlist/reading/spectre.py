@@ -28,6 +28,8 @@ def spice_of(statement: str) -> str | None:
             return f".param {pair}"
         case ["model", name, "diode", current, emission]:
             return f".model {name} d({current} {emission})"
+        case ["model", name, "mos1", "type=n" | "type=p" as polarity, *pairs]:
+            return f".model {name} {polarity[-1]}mos(level=1.0 {' '.join(pairs)})"
         case ["subckt", name, *nets]:
             ports = re.fullmatch(r"\(([a-z0-9_ ]+)\)", " ".join(nets))
             return f".subckt {name} {ports.group(1)}" if ports else None

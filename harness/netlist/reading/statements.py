@@ -38,6 +38,7 @@ _PARTS = {
     "r": rf"{_NET} {_NET} {_NUMBER}",
     "c": rf"{_NET} {_NET} {_NUMBER}",
     "d": rf"{_NET} {_NET} {_NAME}",
+    "m": rf"{_NET} {_NET} {_NET} {_NET} {_NAME} l={_NUMBER} w={_NUMBER}",
     "e": rf"{_NET} {_NET} {_NET} {_NET} {_VALUE}",
     "g": rf"{_NET} {_NET} (?:{_NET} {_NET} {_VALUE}|cur='{_FORMULA}')",
     "f": rf"{_NET} {_NET} {_NAME} {_NUMBER}",
@@ -46,12 +47,13 @@ _PARTS = {
     "i": rf"{_NET} {_NET} {_VALUE}",
     "x": rf"{_NET}(?: {_NET})*(?: /)? {_NAME}(?: {_NAME}={_VALUE})*",
 }
+_SQUARE_LAW = "".join(f" {name}={_NUMBER}" for name in ("vto", "kp", "gamma", "lambda", "is"))
 _PAIRS = rf"(?: [a-z][a-z0-9_\-]*(?:=(?:{_NUMBER}|{_NAME}))?)*"
 _FORMS = {
     ".subckt": rf" {_NAME}(?: {_NET})*(?: {_NAME}={_NUMBER})*",
     ".ends": rf"(?: {_NAME})?",
     ".end": "",
-    ".model": rf" {_NAME} d\(is={_NUMBER} n={_NUMBER}\)",
+    ".model": rf" {_NAME} (?:d\(is={_NUMBER} n={_NUMBER}\)|[np]mos\(level=1\.0{_SQUARE_LAW}\))",
     ".param": rf" {_NAME}={_NUMBER}",
     ".options": _PAIRS,
     ".option": _PAIRS,
