@@ -14,6 +14,7 @@ two equations by g s₂/s₁ one way and by g s₁/s₂ the other, which is as e
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from math import isclose
 
 import numpy as np
@@ -151,9 +152,17 @@ def is_reciprocal(circuit: Circuit) -> bool:
 
     Amplifiers must have one gain where they join the same two parts of a circuit; a crossbar joins all its free lines.
     """
+    return not one_way(circuit)
+
+
+def one_way(circuit: Circuit) -> str:
+    """The first element that does not let errors back as it lets signals through; empty if there is none."""
     scaling = scaling_of(circuit)
+    if scaling.uneven:
+        return scaling.uneven.partition(":")[0]
+    copied = (stage.title for stage in circuit.stages if scaling.copied[circuit.grounded_index[stage.output]])
     free = {node for node, unknown in zip(circuit.nodes, scaling.unknown.tolist(), strict=False) if unknown}
-    return scaling.reciprocal and all(element.reciprocal(free) for element in circuit.elements)
+    return next(chain(copied, (e.title for e in circuit.elements if not e.reciprocal(free))), "")
 
 
 def energy_scales(circuit: Circuit) -> tuple[Array, ...]:

@@ -183,7 +183,7 @@ def test_rules_of_energy_refuse_circuits_that_have_none() -> None:
         lambda c: EquilibriumPropagation(c, COST, beta=1e-3),
         lambda c: CoupledLearning(c, COST, eta=0.1),
     ):
-        with pytest.raises(ExperimentError, match=r"buffers or gyrators leave it no energy .* hardware-linearization"):
+        with pytest.raises(ExperimentError, match=r"buffer u0p lets no errors back, .* hardware-linearization"):
             make(cascade())
 
 

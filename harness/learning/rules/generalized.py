@@ -21,7 +21,7 @@ import numpy as np
 from typing_extensions import override
 
 from harness.circuit import Circuit
-from harness.circuit.scaling import is_reciprocal
+from harness.circuit.scaling import one_way
 from harness.errors import ConvergenceError, ExperimentError
 from harness.learning.rules.base import LearningRule, Measurable
 from harness.learning.rules.cells import Cells
@@ -72,9 +72,9 @@ class Contrast(LearningRule[NudgedReadings]):
     """Whether the nudge depends on the free outputs, which must be read first."""
 
     def __init__(self, circuit: Circuit, strength: float, variant: Variant, *, normalized: bool = True) -> None:
-        if not is_reciprocal(circuit):
+        if culprit := one_way(circuit):
             raise ExperimentError(
-                f"circuit {circuit.name}: buffers or gyrators leave it no energy to contrast; "
+                f"{culprit} lets no errors back, so that circuit {circuit.name} has no energy to contrast; "
                 "take analytical-gradient or hardware-linearization"
             )
         self._strength, self._variant, self._normalized = strength, variant, normalized

@@ -205,7 +205,8 @@ class _Builder:
         parts: list[Primitive] = []
         for k, device in enumerate(devices):
             name = f"{device.model.letter}{k}"
-            parts.append(Device(name, tuple(local[node] for node in device.pins), self.models[device.model]))
+            nets = (local[node] for part in device.lowered() for node in part.nets)
+            parts.append(Device(name, tuple(nets), self.models[device.model]))
         ports = tuple(local[node] for node in ordered)
         cell = self.shared((Role.NEURON, ports, *parts), Role.NEURON, ports, parts)
         call = self.call(f"n_{self.nets[ordered[0]]}", cell, self.at(ordered))
