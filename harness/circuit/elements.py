@@ -706,6 +706,13 @@ Element = Resistor | Modelled | Stage | TwoPort | InputSource | VoltageSource | 
 """All of them, in the order in which tables list them."""
 
 
+def rectifier(name: str, start: str, end: str, model: DiodeModel | MosfetModel) -> Modelled:
+    """A device that conducts from one node to another: a diode, or a transistor whose gate is where it makes it one."""
+    if isinstance(model, DiodeModel):
+        return Diode(name, start, end, model)
+    return Mosfet(name, start, start if model.polarity == "n" else end, end, model)
+
+
 def check_bounds(array: TrainableArray, conductances: Array) -> None:
     """Refuse conductances (S, in the array's shape) that the array cannot hold.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import comb, prod
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, Union
+from typing import Annotated, Any, Literal, Self, Union, cast
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -20,12 +20,24 @@ from harness.circuit import (
 )
 from harness.circuit.networks.graphs import EdgeDiode, GraphEdge, read_edges
 from harness.datasets import Split
-from harness.devices import DiodeModel
+from harness.devices import DiodeModel, MosfetModel
 from harness.errors import ExperimentError
 from harness.measurement import Batch
 from harness.processes.memory import Part
 from harness.units import show
-from harness.validation import Amperes, MismatchError, Number, Ohms, Positive, Section, Seed, Siemens, Volts, Whole
+from harness.validation import (
+    Amperes,
+    MismatchError,
+    Number,
+    Ohms,
+    Positive,
+    Section,
+    Seed,
+    Siemens,
+    Unit,
+    Volts,
+    Whole,
+)
 from harness.wording import counted
 
 _INITIAL, _GRAPH = 2, 4
@@ -66,6 +78,19 @@ class DiodeSettings(Section):
         return DiodeModel("dhidden", self.saturation_current, self.emission)
 
 
+class TransistorSettings(Section):
+    """``[network.transistor]``."""
+
+    transconductance: Annotated[float, Unit("A/V^2"), Field(gt=0, le=1e3)]
+    """K of the square law I = K/2 (V − V_t)², A/V²."""
+    threshold: Annotated[Volts, Field(ge=-100, le=100)]
+    """V_t, V."""
+
+    def build(self) -> MosfetModel:
+        """The model of all the network's transistors, of type n."""
+        return MosfetModel("mhidden", self.transconductance, self.threshold)
+
+
 class _Network(Section):
     g_unit: Annotated[Siemens, Field(gt=0, le=1e3)]
     """g₀ in S, in which fresh cells and learning rates count: a crossbar's cells are max(0, U(−1, 1)) g₀ / √fan-in, a
@@ -102,8 +127,19 @@ class _Crossbars(_Network):
     """Nodes of each hidden layer."""
     bias: tuple[Annotated[Volts, Field(ge=0)], ...] = ()
     """V of the rail pair ±V at each crossbar; 0 for none."""
-    diode: DiodeSettings
-    """Of the rectifiers behind hidden nodes."""
+    neuron: Literal["diode", "mosfet"] = "diode"
+    """What rectifies at hidden nodes: diodes, or transistors with their gates at their drains in the diodes' places."""
+    diode: DiodeSettings | None = None
+    """For neuron = "diode"."""
+    transistor: TransistorSettings | None = None
+    """For neuron = "mosfet"."""
+
+    @model_validator(mode="after")
+    def _modelled(self) -> Self:
+        for neuron, section in (("diode", "diode"), ("mosfet", "transistor")):
+            if self.neuron == neuron and getattr(self, section) is None:
+                raise MismatchError("neuron", f"{neuron!r} needs a section [network.{section}]")
+        return self
 
     @model_validator(mode="after")
     def _one_bias_each(self) -> Self:
@@ -141,7 +177,12 @@ class _Crossbars(_Network):
     def _parts(self, data: Split, seed: int) -> tuple[tuple[int, tuple[int, ...], int], dict[str, Any]]:
         """Numbers of nodes, and what all builders of crossbars take besides."""
         sizes = data.channels, self.hidden, len(data.classes)
-        return sizes, {**self._cells(seed), "diode": self.diode.build(), "bias": self.bias}
+        rectifying = self.diode if self.neuron == "diode" else self.transistor
+        return sizes, {
+            **self._cells(seed),
+            "diode": cast("DiodeSettings | TransistorSettings", rectifying).build(),
+            "bias": self.bias,
+        }
 
 
 class LayeredSettings(_Crossbars):

@@ -12,14 +12,14 @@ from harness.circuit.elements import (
     BidirectionalAmplifier,
     Buffer,
     Crossbar,
-    Diode,
     Edges,
     Element,
     InputSource,
     Output,
     VoltageSource,
+    rectifier,
 )
-from harness.devices import DiodeModel
+from harness.devices import DiodeModel, MosfetModel
 from harness.errors import CircuitError
 from harness.measurement import Array
 from harness.wording import counted
@@ -53,7 +53,7 @@ def layered_network(
     outputs: int,
     *,
     cells: CellRange,
-    diode: DiodeModel,
+    diode: DiodeModel | MosfetModel,
     rng: np.random.Generator,
     input_gain: float = 1.0,
     bias: Sequence[float] = (),
@@ -71,7 +71,7 @@ def layered_network(
         hidden: nodes of each hidden layer.
         outputs: number of output pairs.
         cells: range and unit of the conductances.
-        diode: the model of all diodes.
+        diode: the model of all diodes, or of transistors that are connected as diodes in their place.
         rng: draws the initial conductances.
         input_gain: V at the input pin per V of input.
         bias: V of the rail pair ±V at each crossbar (``len(hidden) + 1`` values; 0 for none); default all ±1 V.
@@ -95,8 +95,8 @@ def layered_network(
         if is_output:
             break
         for i, node in enumerate(bits):
-            elements.append(Diode(f"up{layer}_{i}", node, "shift_high", diode))
-            elements.append(Diode(f"down{layer}_{i}", "shift_low", node, diode))
+            elements.append(rectifier(f"up{layer}_{i}", node, "shift_high", diode))
+            elements.append(rectifier(f"down{layer}_{i}", "shift_low", node, diode))
         words = bits
         if amplifier_gain != 1:
             words = [f"a{layer}_{i}" for i in range(size)]
@@ -113,7 +113,7 @@ def deep_resistive_network(
     outputs: int,
     *,
     cells: CellRange,
-    diode: DiodeModel,
+    diode: DiodeModel | MosfetModel,
     rng: np.random.Generator,
     input_gain: float = 100.0,
     bias: Sequence[float] = (),
@@ -134,7 +134,7 @@ def deep_resistive_network(
         if not is_output:
             for i, node in enumerate(bits):
                 ends = (GROUND, node) if i % 2 == 0 else (node, GROUND)
-                elements.append(Diode(f"rect{layer}_{i}", *ends, diode))
+                elements.append(rectifier(f"rect{layer}_{i}", *ends, diode))
         words = bits
     return Circuit("deep_resistive", tuple(elements), tuple(Output(f"y{k}", f"o{k}") for k in range(outputs)))
 
@@ -145,7 +145,7 @@ def equilibrium_network(
     outputs: int,
     *,
     cells: CellRange,
-    diode: DiodeModel,
+    diode: DiodeModel | MosfetModel,
     rng: np.random.Generator,
     input_gain: float = 1.0,
     bias: Sequence[float] = (),
@@ -162,7 +162,7 @@ def equilibrium_network(
     elements, words = _doubled_inputs(channels, input_gain)
     nodes, (low, high) = [f"h{i}" for i in range(hidden)], _bias(bias, 1)
     elements += _crossbar(1, words, nodes, low, cells, rng)
-    elements += [Diode(f"rect{i}", GROUND, node, diode) for i, node in enumerate(nodes)]
+    elements += [rectifier(f"rect{i}", GROUND, node, diode) for i, node in enumerate(nodes)]
     if hidden > 1:
         first, second = (tuple(ends) for ends in zip(*combinations(nodes, 2), strict=True))
         drawn = rng.uniform(0, 1, len(first)) * cells.unit / hidden
@@ -178,7 +178,7 @@ def rectified_cascade(
     outputs: int,
     *,
     cells: CellRange,
-    diode: DiodeModel,
+    diode: DiodeModel | MosfetModel,
     rng: np.random.Generator,
     input_gain: float = 1.0,
     bias: Sequence[float] = (),
@@ -196,7 +196,7 @@ def rectified_cascade(
         hidden: nodes of each hidden layer.
         outputs: number of outputs.
         cells: range and unit of the conductances.
-        diode: the model of all diodes.
+        diode: the model of all diodes, or of transistors that are connected as diodes in their place.
         rng: draws the initial conductances.
         input_gain: V at the input pin per V of input.
         bias: V of the rail pair ±V at each crossbar; default all ±1 V.
@@ -222,7 +222,7 @@ def rectified_cascade(
         bits = [f"o{k}" for k in range(size)] if is_output else [f"h{layer}_{i}" for i in range(size)]
         elements += _crossbar(layer, words, bits, rail, cells, rng)
         if not is_output:
-            elements += [Diode(f"rect{layer}_{i}", anode, node, diode) for i, node in enumerate(bits)]
+            elements += [rectifier(f"rect{layer}_{i}", anode, node, diode) for i, node in enumerate(bits)]
             words = [f"b{layer}_{i}{sign}" for sign in "pn" for i in range(size)]
             signs = [gain] * size + [-gain] * size
             pins = zip(words, bits * 2, signs, strict=True)
