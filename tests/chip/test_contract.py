@@ -17,6 +17,7 @@ from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.circuit import Circuit
 from harness.circuit.variation.lines import LineResistance
 from harness.circuit.variation.variation import ConductanceSpread, Variation
+from harness.devices import MosfetModel
 from harness.devices.pulses import SoftBounds
 from harness.devices.writing import Device
 from harness.errors import ChipError, CircuitError
@@ -26,7 +27,11 @@ from harness.testing import CHIP_CHECKS, check_chip
 from harness.testing.chips import MakeChip as MakeAny
 from tests.conftest import SOLVERS, MakeChip, kendall, random_batch, scellier
 
-CIRCUITS = {"kendall": kendall([4]), "scellier": scellier([4, 3])}
+CIRCUITS = {
+    "kendall": kendall([4]),
+    "scellier": scellier([4, 3]),
+    "transistors": kendall([4], diode=MosfetModel("mtest", 2.0, 0.1)),
+}
 PINS = PinErrors(dac_bits=8, dac_range=2, adc_bits=12, adc_range=8, read_noise=1e-4, levels=64, programming_noise=0.01)
 
 

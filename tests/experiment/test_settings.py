@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.devices import MosfetModel
 from harness.errors import DataError, ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.experiment.network import DeepResistiveSettings, LayeredSettings
@@ -97,6 +98,19 @@ def test_quantities_become_si_floats_and_the_rest_its_defaults() -> None:
 def test_the_other_kind_of_network_reads_too() -> None:
     found = read('shift = ["-1 V", "0 V"]\n', "", ["network.kind=deep-resistive"])
     assert isinstance(found.network, DeepResistiveSettings)
+    assert read_settings(found.to_toml(), "written") == found
+
+
+def test_a_network_of_transistors_reads_too() -> None:
+    chosen = [
+        "network.neuron=mosfet",
+        "network.transistor.transconductance=2 mA/V^2",
+        "network.transistor.threshold=0.5",
+    ]
+    found = read(overrides=chosen)
+    assert isinstance(found.network, LayeredSettings)
+    assert found.network.transistor is not None
+    assert found.network.transistor.build() == MosfetModel("mhidden", 2e-3, 0.5)
     assert read_settings(found.to_toml(), "written") == found
 
 
@@ -228,6 +242,19 @@ def assert_one_sentence(message: str, start: str, *parts: str) -> None:
         ('"10 uS"', '"1 MS"', 11, ["network.g_unit = '1 MS'", "must be above 0 S and at most 1 kS"]),
         ('"100 uS"', '"1 GS"', 12, ["network.g_max = '1 GS'", "must be above 0 S and at most 1 MS"]),
         ('"10 pA"', "2", 15, ["network.diode.saturation_current = 2", "must be above 0 A and at most 1 A"]),
+        ("[10]", '[10]\nneuron = "mosfet"', 11, ["network.neuron", "'mosfet' needs a section [network.transistor]"]),
+        (
+            "[10]",
+            '[10]\ntransistor = { threshold = 101, transconductance = "1 mA/V^2" }',
+            11,
+            ["network.transistor.threshold = 101", "must be at least -100 V and at most 100 V"],
+        ),
+        (
+            "[10]",
+            '[10]\ntransistor = { threshold = 1, transconductance = "1 mS" }',
+            11,
+            ["network.transistor.transconductance", "'1 mS' should be in A/V^2"],
+        ),
         ("emission = 2", "emission = 0", 15, ["network.diode.emission = 0", "must be at least 0.01 and at most 100"]),
         ('["4 V", "2 V"]', '["4 V", "-2 V"]', 13, ["network.bias[1] = '-2 V'", "must be at least 0 V"]),
         ("[10]", "[0]", 10, ["network.hidden[0] = 0", "must be at least 1 and at most 100000"]),
