@@ -14,7 +14,7 @@ u are the values of the input channels (V, before any gain), y the circuit's out
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -31,11 +31,11 @@ from harness.circuit.elements import (
     Diode,
     Edges,
     Gyrator,
-    InputSource,
     Resistor,
+    Source,
     Transformer,
-    VoltageSource,
 )
+from harness.circuit.primitives import Current, Device, Vccs
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
 from harness.wording import counted
@@ -46,7 +46,7 @@ _RELATIVE = 1e-9
 """Of the largest eigenvalue: below it, an eigenvalue or a coordinate counts as zero."""
 _ROUNDING = 64 * float(np.finfo(float).eps)
 """Of the largest voltage that a variable makes anywhere: what cancellation leaves of a zero."""
-_PARTS = (Resistor, Crossbar, Edges, Transformer, Gyrator, Diode, VoltageSource, InputSource, CurrentSource)
+_PARTS = Resistor | Crossbar | Edges | Transformer | Gyrator | Diode | Source | CurrentSource
 
 
 class Variable(StrEnum):
@@ -223,7 +223,7 @@ def network_of(circuit: Circuit, variables: Sequence[Variable | str] | None = No
     wanted = _wanted(variables, linear.names)
     chosen = _chosen(linear, wanted)
     H, B, bias, volts = _hybrid(linear, chosen)  # noqa: N806
-    if not any(isinstance(e, Gyrator) for e in circuit.elements):
+    if not circuit.parts(Vccs):
         sign = np.where([v is Variable.CURRENT for v in chosen], 1.0, -1.0)
         H = (H + sign[:, None] * H.T * sign) / 2  # noqa: N806 - what rounding left of reciprocity
     y = circuit.outputs_of(volts[:-1].T).T
@@ -254,29 +254,26 @@ class _Linear:
 
 def _linear_part(circuit: Circuit) -> _Linear:
     _refuse_cascades(circuit)
-    index = circuit.grounded_index
-    count, elements = len(index), circuit.elements
-    diodes = [e for e in elements if isinstance(e, Diode)]
+    count = len(circuit.nodes) + 1
+    diodes = circuit.parts(Device)
     if not diodes:
         raise CircuitError(f"circuit {circuit.name}: it has no diode, so that its outputs follow its inputs linearly")
-    windings = [
-        _row(count, (index[e.a], 1.0), (index[e.b], -1.0), (index[e.c], -e.ratio), (index[e.d], e.ratio))
-        for e in elements
-        if isinstance(e, Transformer)
-    ]
+    transformers = [e for e in circuit.elements if isinstance(e, Transformer)]
+    windings = [_row(count, circuit.at(e.pins), [1.0, -1.0, -e.ratio, e.ratio]) for e in transformers]
     injected = np.zeros(count)
-    for e in elements:
-        if isinstance(e, CurrentSource):
-            injected += _row(count, (index[e.sink], e.amperes), (index[e.source], -e.amperes))
-    admittance, size = _admittance(circuit, index)
+    for source in circuit.parts(Current):
+        np.add.at(injected, circuit.at(source.nets), [-source.amperes, source.amperes])
+    admittance, size = _admittance(circuit)
+    ground = circuit.grounded_index[GROUND]
+    held = {circuit.node_index[e.node]: e.row(circuit.channels) for e in circuit.sources}
     return _Linear(
         (*circuit.nodes, GROUND),
         admittance,
         np.array(windings).reshape(-1, count),
-        np.array([_row(count, (index[d.anode], 1.0), (index[d.cathode], -1.0)) for d in diodes]),
-        tuple(d.name for d in diodes),
+        np.array([_row(count, circuit.at(d.nets), [1.0, -1.0]) for d in diodes]),
+        tuple(d.name[1:] for d in diodes),
         injected,
-        _held(circuit, index),
+        {ground: np.zeros(circuit.channels + 1), **held},
         size,
     )
 
@@ -290,55 +287,26 @@ def _refuse_cascades(circuit: Circuit) -> None:
             )
 
 
-def _admittance(circuit: Circuit, index: Mapping[str, int]) -> tuple[Array, float]:
+def _admittance(circuit: Circuit) -> tuple[Array, float]:
     """Of resistors, arrays and gyrators between all nodes (S), and the geometric mean of its entries' sizes (S)."""
-    entries = [np.zeros((0, 3))]
-    for e in circuit.elements:
-        match e:
-            case Resistor():
-                entries.append(_conductances(index[e.a], index[e.b], e.conductance))
-            case Crossbar() | Edges():
-                first, second = np.broadcast_arrays(*e.ends(index))
-                entries.append(_conductances(first, second, e.conductances))
-            case Gyrator():
-                entries.append(_gyration([index[n] for n in (e.a, e.b, e.c, e.d)], e.conductance))
-    row, column, siemens = np.concatenate(entries).T
-    admittance = coo_matrix((siemens, (row.astype(int), column.astype(int))), (len(index), len(index))).toarray()
+    pairs: list[tuple[Index | Array, ...]] = [circuit.fixed]
+    pairs += [(*np.broadcast_arrays(*circuit.ends(array)), array.conductances) for array in circuit.arrays]
+    first, second, g = (np.concatenate([np.ravel(part) for part in parts]) for parts in zip(*pairs, strict=True))
+    turns = circuit.parts(Vccs)
+    a, b, c, d = np.array([circuit.at(part.nets) for part in turns], dtype=np.intp).reshape(-1, 4).T
+    turned = np.array([part.siemens for part in turns])
+    row = np.concatenate([first, second, first, second, a, b, a, b])
+    column = np.concatenate([first, second, second, first, c, d, d, c])
+    siemens = np.concatenate([g, g, -g, -g, turned, turned, -turned, -turned])
+    admittance = coo_matrix((siemens, (row, column)), shape=(len(circuit.nodes) + 1,) * 2).toarray()
     sizes = np.abs(siemens[siemens != 0])
     return admittance, float(np.exp(np.log(sizes).mean())) if len(sizes) else 1.0
 
 
-def _held(circuit: Circuit, index: Mapping[str, int]) -> dict[int, Array]:
-    """Ground and the nodes of voltage sources, see `_Linear.held`."""
-    size = circuit.channels + 1
-    held = {index[GROUND]: np.zeros(size)}
-    for e in circuit.elements:
-        if isinstance(e, VoltageSource):
-            held[index[e.node]] = _row(size, (circuit.channels, e.volts))
-        elif isinstance(e, InputSource):
-            held[index[e.node]] = _row(size, (e.channel, e.gain))
-    return held
-
-
-def _row(size: int, *entries: tuple[int, float]) -> Array:
+def _row(size: int, at: Index, values: list[float]) -> Array:
     row = np.zeros(size)
-    for position, value in entries:
-        row[position] += value
+    np.add.at(row, at, values)
     return row
-
-
-def _conductances(a: Index | int, b: Index | int, siemens: Array | float) -> Array:
-    """Entries (row, column, S) of conductances between nodes `a` and `b`."""
-    first, second, g = np.ravel(a), np.ravel(b), np.ravel(siemens)
-    corners = (first, first, g), (second, second, g), (first, second, -g), (second, first, -g)
-    return np.concatenate([np.column_stack(corner) for corner in corners])
-
-
-def _gyration(ends: list[int], g: float) -> Array:
-    """Entries (row, column, S) of a gyrator: g v(c, d) leaves a for b, −g v(a, b) leaves c for d."""
-    a, b, c, d = ends
-    forward = [(a, c, g), (a, d, -g), (b, c, -g), (b, d, g)]
-    return np.array(forward + [(column, row, -value) for row, column, value in forward], float)
 
 
 def _wanted(variables: Sequence[Variable | str] | None, names: tuple[str, ...]) -> list[tuple[Variable, ...]]:
