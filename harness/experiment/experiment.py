@@ -442,9 +442,9 @@ class Experiment:
             self._draw(run, chip, warn)
 
     def _draw(self, run: Run, chip: Chip, warn: Callable[[str], None]) -> None:
-        from harness.pictures.runs import draw_run  # noqa: PLC0415 - matplotlib takes a second to import
-
         try:
+            from harness.pictures.runs import draw_run  # noqa: PLC0415 - matplotlib takes a second to import
+
             draw_run(run, chip, self.data, self.settings.name)
         except (HarnessError, OSError) as error:
             warn(f"run {run.path} has no pictures: {error}")
