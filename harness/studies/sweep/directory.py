@@ -229,7 +229,7 @@ def _written(point: Point) -> dict[str, Any]:
 
 
 def _plugins(points: Sequence[Point]) -> dict[str, Any]:
-    """What plug-ins all the points name, each once; nothing where they name none."""
+    """Return the plug-ins that the points name, each once; nothing where they name none."""
     named = {(plugin.kind, plugin.name): plugin.record for point in points for plugin in point.settings.plugins}
     return {"plugins": list(named.values())} if named else {}
 
