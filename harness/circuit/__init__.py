@@ -1,25 +1,21 @@
 """What the chip is: circuits as plain data, their builders, and their exact reduction."""
 
+from harness.circuit.arrays import Crossbar, Edges, TrainableArray, check_bounds
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import (
-    GROUND,
     BidirectionalAmplifier,
     Buffer,
-    Crossbar,
     CurrentSource,
     Diode,
-    Edges,
     Element,
     Gyrator,
     InputSource,
     Mosfet,
     Output,
     Resistor,
-    TrainableArray,
     Transconductor,
     Transformer,
     VoltageSource,
-    check_bounds,
 )
 from harness.circuit.networks.layered import (
     CellRange,
@@ -28,6 +24,7 @@ from harness.circuit.networks.layered import (
     layered_network,
     rectified_cascade,
 )
+from harness.circuit.part import GROUND
 from harness.circuit.reduction.reduction import ReducedCircuit, Reduction
 from harness.circuit.reduction.settling import Junctions, Network, Phase, SettlingJob
 

@@ -17,8 +17,9 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, diags, identity
 from scipy.sparse.linalg import splu
 
+from harness.circuit.arrays import TrainableArray
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import TrainableArray, Transformer
+from harness.circuit.elements import Transformer
 from harness.circuit.primitives import Current, Vccs
 from harness.circuit.scaling import scaling_of
 from harness.devices import CellLaw

@@ -10,16 +10,9 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from harness.circuit.elements import (
-    GROUND,
-    Element,
-    InputSource,
-    Modelled,
-    Output,
-    Source,
-    Stage,
-    TrainableArray,
-)
+from harness.circuit.arrays import TrainableArray
+from harness.circuit.elements import Element, InputSource, Modelled, Output, Source, Stage
+from harness.circuit.part import GROUND
 from harness.circuit.primitives import RESERVED, Conductance, Device, DeviceBranches, Model, Primitive
 from harness.devices import DiodeModel
 from harness.errors import CircuitError

@@ -9,9 +9,10 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import LinearOperator, eigs, splu
 
+from harness.circuit.arrays import Crossbar
 from harness.circuit.branches import Branches
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Crossbar, Transformer
+from harness.circuit.elements import Transformer
 from harness.circuit.power import dissipated
 from harness.errors import CircuitError
 from harness.measurement import Array, Index, Injection, Nudge, Spring

@@ -6,18 +6,18 @@ it. Names of elements and nodes are made of ``[A-Za-z0-9_]`` and are unique with
 Voltages are in V, currents in A, conductances in S.
 """
 
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from itertools import product
-from typing import Any, ClassVar, Self, cast
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self, cast
 
 import numpy as np
 from typing_extensions import override
 
+from harness.circuit.arrays import TrainableArray
+from harness.circuit.part import CONDUCTANCE_LIMIT, GROUND, Part, Path, check_apart, check_finite, check_nonzero
 from harness.circuit.primitives import (
     RESERVED,
     Cccs,
-    Cell,
     Conductance,
     Current,
     Device,
@@ -28,66 +28,10 @@ from harness.circuit.primitives import (
     Vcvs,
     Voltage,
 )
-from harness.devices import LINEAR_CELLS, CellLaw, DiodeModel, MosfetModel
+from harness.devices import DiodeModel, MosfetModel
 from harness.errors import CircuitError
-from harness.measurement import Array, Index
+from harness.measurement import Array
 from harness.units import show
-
-GROUND = "0"
-Path = tuple[str, str]
-"""Two nodes between which a direct current can flow."""
-
-_CONDUCTANCE_LIMIT = 1e6  # S: beyond it SPICE's own arithmetic loses the rest of the circuit
-
-
-class Part:
-    """What most elements answer: they drive no node, leave no path for a direct current, and take any value."""
-
-    noun: ClassVar[str]
-    """How people call the element."""
-    figure: ClassVar[tuple[str, str]]
-    """The attribute that tells two of them apart, and its unit."""
-
-    name: str
-
-    @property
-    def title(self) -> str:
-        """How messages call it."""
-        return f"{self.noun} {self.name}"
-
-    @property
-    def drives(self) -> str | None:
-        """The node whose voltage the element dictates, if any."""
-        return None
-
-    def lowered(self) -> Iterator[Primitive]:
-        """The parts that the element comes down to; nodes of its own begin with `RESERVED`."""
-        raise NotImplementedError
-
-    def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Element]":  # noqa: ARG002
-        """What small signals see of the element about an operating point (V by node): sources stand still."""
-        yield cast("Element", self)
-
-    def placed(self, name: str, pins: Sequence[str]) -> Self:
-        """The same element under another name, at other nodes; not for arrays."""
-        cls: Any = type(self)
-        return cls(name, *pins, *(getattr(self, f.name) for f in fields(cls)[1 + len(pins) :]))
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """Pairs of nodes between which it lets a direct current pass; arrays say that cell by cell, in `ends`."""
-        return ()
-
-    def reciprocal(self, free: Container[str]) -> bool:  # noqa: ARG002
-        """Whether errors return through it as signals pass, given the nodes whose voltages are unknown."""
-        return True
-
-    def check(self) -> None:
-        """Refuse values that no circuit can have.
-
-        Raises:
-            CircuitError: a value is out of bounds or not finite; names the element.
-        """
 
 
 class _Source(Part):
@@ -147,8 +91,8 @@ class _Stage(Part):
 
     @override
     def check(self) -> None:
-        _check_nonzero(f"{self.title}: gain", self.gain, "V/V")
-        _check_finite(f"{self.title}: offset", self.offset, "V")
+        check_nonzero(f"{self.title}: gain", self.gain, "V/V")
+        check_finite(f"{self.title}: offset", self.offset, "V")
 
     @override
     def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Stage]":
@@ -171,9 +115,9 @@ class _TwoPort(Part):
     @override
     def check(self) -> None:
         what, unit = self.figure
-        _check_nonzero(f"{self.title}: {what}", getattr(self, what), unit)
+        check_nonzero(f"{self.title}: {what}", getattr(self, what), unit)
         for port in (self.pins[:2], self.pins[2:]):
-            _check_apart(self.title, "both pins of a port are", port)
+            check_apart(self.title, "both pins of a port are", port)
 
 
 @dataclass(frozen=True)
@@ -200,11 +144,11 @@ class Resistor(Part):
 
     @override
     def check(self) -> None:
-        _check_finite(self.title, self.conductance, "S")
-        if not 0 < self.conductance <= _CONDUCTANCE_LIMIT:
-            bounds = f"above {show(0.0, 'S')} and at most at {show(_CONDUCTANCE_LIMIT, 'S')}"
+        check_finite(self.title, self.conductance, "S")
+        if not 0 < self.conductance <= CONDUCTANCE_LIMIT:
+            bounds = f"above {show(0.0, 'S')} and at most at {show(CONDUCTANCE_LIMIT, 'S')}"
             raise CircuitError(f"{self.title}: {show(self.conductance, 'S')} must lie {bounds}")
-        _check_apart(self.title, "both ends are", self.pins)
+        check_apart(self.title, "both ends are", self.pins)
 
     @override
     def lowered(self) -> Iterator[Primitive]:
@@ -234,7 +178,7 @@ class Diode(Part):
 
     @override
     def check(self) -> None:
-        _check_apart(self.title, "both ends are", self.pins)
+        check_apart(self.title, "both ends are", self.pins)
 
     @override
     def lowered(self) -> Iterator[Primitive]:
@@ -274,7 +218,7 @@ class Mosfet(Part):
 
     @override
     def check(self) -> None:
-        _check_apart(self.title, "drain and source are", (self.drain, self.source))
+        check_apart(self.title, "drain and source are", (self.drain, self.source))
 
     @override
     def reciprocal(self, free: Container[str]) -> bool:
@@ -310,7 +254,7 @@ class VoltageSource(_Source):
 
     @override
     def check(self) -> None:
-        _check_finite(f"voltage source {self.name}", self.volts, "V")
+        check_finite(f"voltage source {self.name}", self.volts, "V")
 
     @override
     def lowered(self) -> Iterator[Primitive]:
@@ -343,7 +287,7 @@ class InputSource(_Source):
 
     @override
     def check(self) -> None:
-        _check_finite(f"input {self.name}: gain", self.gain, "V/V")
+        check_finite(f"input {self.name}: gain", self.gain, "V/V")
         if self.channel < 0:
             raise CircuitError(f"input {self.name}: channel {self.channel} must not be negative")
 
@@ -385,7 +329,7 @@ class CurrentSource(Part):
 
     @override
     def check(self) -> None:
-        _check_finite(self.title, self.amperes, "A")
+        check_finite(self.title, self.amperes, "A")
 
     @override
     def lowered(self) -> Iterator[Primitive]:
@@ -531,167 +475,6 @@ class Transformer(_TwoPort):
         yield Cccs(f"f{self.name}", (self.d, self.c), f"v{inner}", self.ratio)
 
 
-class _Cells(Part):
-    """What all trainable arrays have."""
-
-    name: str
-    conductances: Array
-    g_min: float
-    g_max: float
-    law: CellLaw
-
-    @property
-    def _ends(self) -> Iterator[Path]:
-        """The nodes at both ends of every cell, in the order of ``conductances.ravel()``."""
-        raise NotImplementedError
-
-    def cell(self, *position: int) -> str:
-        """The name of a cell, as netlists write it."""
-        return "_".join([self.name, *map(str, position)])
-
-    def with_conductances(self, conductances: Array) -> Self:
-        """The same array programmed to other values (S, in its shape)."""
-        return replace(self, conductances=np.array(conductances, float))  # type: ignore[type-var]
-
-    @override
-    def lowered(self) -> Iterator[Primitive]:
-        places = np.unravel_index(np.arange(self.conductances.size), self.conductances.shape)
-        positions = zip(*(axis.tolist() for axis in places), strict=True)
-        for position, ends, siemens in zip(positions, self._ends, self.conductances.ravel().tolist(), strict=True):
-            if siemens > 0:
-                yield Cell(self.cell(*position), ends, siemens, self.law)
-
-    def _straightened(self, drops: Array) -> Self:
-        """The array with linear cells that conduct as these do about drops (V), and bounds that hold them."""
-        if self.law.linear:
-            return self
-        siemens = self.conductances * self.law.current_and_slope(drops)[1]
-        low, high = min(self.g_min, float(siemens.min())), max(self.g_max, float(siemens.max()))
-        return replace(self, conductances=siemens, g_min=low, g_max=high, law=LINEAR_CELLS)  # type: ignore[type-var]
-
-
-@dataclass(frozen=True, eq=False)
-class Crossbar(_Cells):
-    """An array of trainable conductances between word lines and bit lines; one element however large it is.
-
-    A conductance of 0 S is an open cell.
-    """
-
-    name: str
-    words: tuple[str, ...]
-    bits: tuple[str, ...]
-    conductances: Array = field(repr=False)
-    """S, ``[word, bit]``; g_min ≤ g ≤ g_max."""
-    g_min: float
-    g_max: float
-    law: CellLaw = LINEAR_CELLS
-    """How the current of every cell follows its voltage."""
-
-    noun: ClassVar[str] = "crossbar"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Word lines, bit lines."""
-        return len(self.words), len(self.bits)
-
-    def ends(self, index: Mapping[str, int]) -> tuple[Index, Index]:
-        """Numbers of the nodes at both ends of every cell, ``[words, 1]`` and ``[1, bits]``."""
-        return _numbers(self.words, index)[:, None], _numbers(self.bits, index)[None, :]
-
-    @property
-    def pins(self) -> tuple[str, ...]:
-        """Word lines, then bit lines."""
-        return self.words + self.bits
-
-    @property
-    @override
-    def _ends(self) -> Iterator[Path]:
-        return product(self.words, self.bits)
-
-    @override
-    def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Crossbar]":
-        words, bits = (np.array([volts[node] for node in nodes]) for nodes in (self.words, self.bits))
-        yield self._straightened(words[:, None] - bits)
-
-    @override
-    def check(self) -> None:
-        _check_array(self, "one word line and one bit line")
-        if shared := set(self.words) & set(self.bits):
-            raise CircuitError(f"{self.title}: line {min(shared)} is both a word line and a bit line")
-        for lines in (self.words, self.bits):
-            if len(set(lines)) < len(lines):
-                twice = next(line for line in lines if lines.count(line) > 1)
-                raise CircuitError(f"{self.title}: line {twice} appears twice")
-        check_bounds(self, self.conductances)
-
-
-@dataclass(frozen=True, eq=False)
-class Edges(_Cells):
-    """Trainable conductances of a graph: one between each node of `a` and its partner in `b`.
-
-    A conductance of 0 S is an open edge.
-    """
-
-    name: str
-    a: tuple[str, ...]
-    b: tuple[str, ...]
-    conductances: Array = field(repr=False)
-    """S, ``[edge]``; g_min ≤ g ≤ g_max."""
-    g_min: float
-    g_max: float
-    law: CellLaw = LINEAR_CELLS
-    """How the current of every edge follows its voltage."""
-
-    noun: ClassVar[str] = "edges"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of edges."""
-        return (len(self.a),)
-
-    def ends(self, index: Mapping[str, int]) -> tuple[Index, Index]:
-        """Numbers of the nodes at both ends of every edge, ``[edges]`` each."""
-        return _numbers(self.a, index), _numbers(self.b, index)
-
-    @property
-    def pins(self) -> tuple[str, ...]:
-        """First ends, then second ends."""
-        return self.a + self.b
-
-    @property
-    @override
-    def _ends(self) -> Iterator[Path]:
-        return zip(self.a, self.b, strict=True)
-
-    @override
-    def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Edges]":
-        first, second = (np.array([volts[node] for node in nodes]) for nodes in (self.a, self.b))
-        yield self._straightened(first - second)
-
-    @override
-    def check(self) -> None:
-        _check_array(self, "one edge")
-        if len(self.a) != len(self.b):
-            raise CircuitError(f"{self.title}: {len(self.a)} first ends and {len(self.b)} second ends")
-        for k, ends in enumerate(zip(self.a, self.b, strict=True)):
-            _check_apart(self.title, f"both ends of edge {k} are", ends)
-        check_bounds(self, self.conductances)
-
-
-TrainableArray = Crossbar | Edges
-"""Elements whose conductances learning may change."""
-Source = VoltageSource | InputSource
-"""What holds a node at a voltage that nothing in the circuit changes."""
-Modelled = Diode | Mosfet
-"""Devices whose parameters stand in a model."""
-Stage = BidirectionalAmplifier | Buffer
-"""What holds one node at a multiple of another."""
-
-
-def _numbers(nodes: tuple[str, ...], index: Mapping[str, int]) -> Index:
-    return np.array([index[node] for node in nodes], dtype=np.intp)
-
-
 @dataclass(frozen=True)
 class Output:
     """What is read as one prediction: v(plus) − v(minus); `minus` is ground for a single output."""
@@ -701,6 +484,12 @@ class Output:
     minus: str = GROUND
 
 
+Source = VoltageSource | InputSource
+"""What holds a node at a voltage that nothing in the circuit changes."""
+Modelled = Diode | Mosfet
+"""Devices whose parameters stand in a model."""
+Stage = BidirectionalAmplifier | Buffer
+"""What holds one node at a multiple of another."""
 TwoPort = Gyrator | Transconductor | Transformer
 Element = Resistor | Modelled | Stage | TwoPort | InputSource | VoltageSource | CurrentSource | TrainableArray
 """All of them, in the order in which tables list them."""
@@ -711,50 +500,3 @@ def rectifier(name: str, start: str, end: str, model: DiodeModel | MosfetModel) 
     if isinstance(model, DiodeModel):
         return Diode(name, start, end, model)
     return Mosfet(name, start, start if model.polarity == "n" else end, end, model)
-
-
-def check_bounds(array: TrainableArray, conductances: Array) -> None:
-    """Refuse conductances (S, in the array's shape) that the array cannot hold.
-
-    Raises:
-        CircuitError: a value is not finite or outside g_min…g_max; the message names the cell.
-    """
-    if conductances.shape != array.shape:
-        raise CircuitError(f"{array.title}: conductances have shape {conductances.shape}, its cells {array.shape}")
-    fits = (conductances >= array.g_min) & (conductances <= array.g_max)  # NaN fits nowhere
-    if fits.all():
-        return
-    position = tuple(np.argwhere(~fits)[0].tolist())
-    value = show(float(conductances[position]), "S")
-    low, high = show(array.g_min, "S"), show(array.g_max, "S")
-    raise CircuitError(f"{array.title}, cell {list(position)}: {value} is outside {low}…{high}")
-
-
-def _check_array(array: TrainableArray, wanted: str) -> None:
-    if not np.prod(array.shape):
-        raise CircuitError(f"{array.title}: it needs at least {wanted}")
-    if array.conductances.shape != array.shape:
-        raise CircuitError(
-            f"{array.title}: conductances have shape {array.conductances.shape}, its cells {array.shape}"
-        )
-    if not 0 <= array.g_min < array.g_max <= _CONDUCTANCE_LIMIT:
-        low, high = show(array.g_min, "S"), show(array.g_max, "S")
-        raise CircuitError(
-            f"{array.title}: bounds {low}…{high} must satisfy 0 ≤ g_min < g_max ≤ {_CONDUCTANCE_LIMIT:g} S"
-        )
-
-
-def _check_finite(what: str, value: float, unit: str) -> None:
-    if not np.isfinite(value):
-        raise CircuitError(f"{what}: {value} {unit} is not finite")
-
-
-def _check_nonzero(what: str, value: float, unit: str) -> None:
-    _check_finite(what, value, unit)
-    if value == 0:
-        raise CircuitError(f"{what} must not be 0 {unit}")
-
-
-def _check_apart(what: str, which: str, nodes: tuple[str, str]) -> None:
-    if nodes[0] == nodes[1]:
-        raise CircuitError(f"{what}: {which} at node {nodes[0]}")

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from harness.circuit.arrays import Crossbar, TrainableArray
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Buffer, Crossbar, InputSource, TrainableArray, VoltageSource
+from harness.circuit.elements import Buffer, InputSource, VoltageSource
 from harness.errors import CircuitError
 from harness.measurement import Index
 

@@ -22,8 +22,9 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
+from harness.circuit.arrays import Crossbar, Edges
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Buffer, Crossbar, Edges, Stage, Transformer, VoltageSource
+from harness.circuit.elements import Buffer, Stage, Transformer, VoltageSource
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from harness.circuit.arrays import Crossbar
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import GROUND, Crossbar, Element, InputSource, Resistor, Source
+from harness.circuit.elements import Element, InputSource, Resistor, Source
+from harness.circuit.part import GROUND
 from harness.measurement import Array
 
 

@@ -23,18 +23,10 @@ from scipy.linalg import LinAlgError, LinAlgWarning, solve
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import cg
 
+from harness.circuit.arrays import Crossbar, Edges
 from harness.circuit.circuit import Circuit, refuse_nonlinear
-from harness.circuit.elements import (
-    GROUND,
-    Crossbar,
-    CurrentSource,
-    Diode,
-    Edges,
-    Gyrator,
-    Resistor,
-    Source,
-    Transformer,
-)
+from harness.circuit.elements import CurrentSource, Diode, Gyrator, Resistor, Source, Transformer
+from harness.circuit.part import GROUND
 from harness.circuit.primitives import Current, Device, Vccs
 from harness.errors import CircuitError
 from harness.measurement import Array, Index

@@ -5,20 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.circuit.arrays import Crossbar, Edges
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import (
-    GROUND,
-    Crossbar,
-    CurrentSource,
-    Diode,
-    Edges,
-    Element,
-    Gyrator,
-    InputSource,
-    Output,
-    Transformer,
-)
+from harness.circuit.elements import CurrentSource, Diode, Element, Gyrator, InputSource, Output, Transformer
 from harness.circuit.monotone.monotone import MonotoneNetwork, require_monotone
+from harness.circuit.part import GROUND
 from harness.devices import DiodeModel
 from harness.errors import CircuitError
 from harness.measurement import Array

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 
+from harness.circuit.arrays import Edges
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import (
-    GROUND,
     BidirectionalAmplifier,
     CurrentSource,
     Diode,
-    Edges,
     Element,
     InputSource,
     Output,
@@ -22,6 +21,7 @@ from harness.circuit.elements import (
 )
 from harness.circuit.networks.graphs import GROUND_WORD, EdgeDiode, GraphEdge, graph_node
 from harness.circuit.networks.layered import CellRange
+from harness.circuit.part import GROUND
 from harness.devices import DiodeModel
 from harness.errors import CircuitError
 from harness.measurement import Array

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.circuit.elements import GROUND
+from harness.circuit.part import GROUND
 from harness.errors import CircuitError, UnitError
 from harness.files.delimited import read_delimited
 from harness.units import parse

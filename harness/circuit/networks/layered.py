@@ -6,19 +6,18 @@ from itertools import combinations
 
 import numpy as np
 
+from harness.circuit.arrays import Crossbar, Edges
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import (
-    GROUND,
     BidirectionalAmplifier,
     Buffer,
-    Crossbar,
-    Edges,
     Element,
     InputSource,
     Output,
     VoltageSource,
     rectifier,
 )
+from harness.circuit.part import GROUND
 from harness.devices import DiodeModel, MosfetModel
 from harness.errors import CircuitError
 from harness.measurement import Array

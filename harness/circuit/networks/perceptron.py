@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.circuit.arrays import Crossbar
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Crossbar, VoltageSource
+from harness.circuit.elements import VoltageSource
 from harness.errors import CircuitError, DataError
 from harness.files.reading import read_arrays
 from harness.measurement import Array, Conductances

@@ -19,18 +19,10 @@ from enum import StrEnum
 
 import numpy as np
 
+from harness.circuit.arrays import Crossbar, Edges
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import (
-    GROUND,
-    BidirectionalAmplifier,
-    Crossbar,
-    Edges,
-    Element,
-    InputSource,
-    Resistor,
-    Stage,
-    VoltageSource,
-)
+from harness.circuit.elements import BidirectionalAmplifier, Element, InputSource, Resistor, Stage, VoltageSource
+from harness.circuit.part import GROUND
 from harness.circuit.scaling import scaling_of
 from harness.errors import CircuitError
 from harness.measurement import Array

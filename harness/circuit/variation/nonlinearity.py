@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.circuit.arrays import TrainableArray
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Element, TrainableArray
+from harness.circuit.elements import Element
 from harness.devices import LINEAR_CELLS, CellLaw, Curve
 from harness.errors import CircuitError
 

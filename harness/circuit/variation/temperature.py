@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.circuit.arrays import Crossbar, Edges
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Crossbar, Diode, Edges, Element, Mosfet, Resistor
+from harness.circuit.elements import Diode, Element, Mosfet, Resistor
 from harness.devices import DiodeModel
 from harness.devices.diode import TEMPERATURE, THERMAL_VOLTAGE
 from harness.errors import CircuitError

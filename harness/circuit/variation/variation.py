@@ -18,8 +18,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harness.circuit.arrays import TrainableArray
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Diode, TrainableArray
+from harness.circuit.elements import Diode
 from harness.circuit.variation.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors, check_amount
 from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.circuit.variation.temperature import Temperature

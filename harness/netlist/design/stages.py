@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from harness.circuit.elements import GROUND, Stage, TwoPort
+from harness.circuit.elements import Stage, TwoPort
+from harness.circuit.part import GROUND
 from harness.circuit.primitives import RESERVED, Primitive, Vcvs, Voltage
 from harness.netlist.design.naming import VSS
 from harness.netlist.design.parts import Role

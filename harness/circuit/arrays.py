@@ -1,0 +1,202 @@
+"""Trainable arrays: conductances between lines, or along the edges of a graph, each one element however large it is."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import ClassVar, Self
+
+import numpy as np
+from typing_extensions import override
+
+from harness.circuit.part import CONDUCTANCE_LIMIT, Part, Path, check_apart
+from harness.circuit.primitives import Cell, Primitive
+from harness.devices import LINEAR_CELLS, CellLaw
+from harness.errors import CircuitError
+from harness.measurement import Array, Index
+from harness.units import show
+
+
+class _Cells(Part):
+    """What all trainable arrays have."""
+
+    name: str
+    conductances: Array
+    g_min: float
+    g_max: float
+    law: CellLaw
+
+    @property
+    def _ends(self) -> Iterator[Path]:
+        """The nodes at both ends of every cell, in the order of ``conductances.ravel()``."""
+        raise NotImplementedError
+
+    def cell(self, *position: int) -> str:
+        """The name of a cell, as netlists write it."""
+        return "_".join([self.name, *map(str, position)])
+
+    def with_conductances(self, conductances: Array) -> Self:
+        """The same array programmed to other values (S, in its shape)."""
+        return replace(self, conductances=np.array(conductances, float))  # type: ignore[type-var]
+
+    @override
+    def lowered(self) -> Iterator[Primitive]:
+        places = np.unravel_index(np.arange(self.conductances.size), self.conductances.shape)
+        positions = zip(*(axis.tolist() for axis in places), strict=True)
+        for position, ends, siemens in zip(positions, self._ends, self.conductances.ravel().tolist(), strict=True):
+            if siemens > 0:
+                yield Cell(self.cell(*position), ends, siemens, self.law)
+
+    def _straightened(self, drops: Array) -> Self:
+        """The array with linear cells that conduct as these do about drops (V), and bounds that hold them."""
+        if self.law.linear:
+            return self
+        siemens = self.conductances * self.law.current_and_slope(drops)[1]
+        low, high = min(self.g_min, float(siemens.min())), max(self.g_max, float(siemens.max()))
+        return replace(self, conductances=siemens, g_min=low, g_max=high, law=LINEAR_CELLS)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True, eq=False)
+class Crossbar(_Cells):
+    """An array of trainable conductances between word lines and bit lines; one element however large it is.
+
+    A conductance of 0 S is an open cell.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    bits: tuple[str, ...]
+    conductances: Array = field(repr=False)
+    """S, ``[word, bit]``; g_min ≤ g ≤ g_max."""
+    g_min: float
+    g_max: float
+    law: CellLaw = LINEAR_CELLS
+    """How the current of every cell follows its voltage."""
+
+    noun: ClassVar[str] = "crossbar"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Word lines, bit lines."""
+        return len(self.words), len(self.bits)
+
+    def ends(self, index: Mapping[str, int]) -> tuple[Index, Index]:
+        """Numbers of the nodes at both ends of every cell, ``[words, 1]`` and ``[1, bits]``."""
+        return _numbers(self.words, index)[:, None], _numbers(self.bits, index)[None, :]
+
+    @property
+    def pins(self) -> tuple[str, ...]:
+        """Word lines, then bit lines."""
+        return self.words + self.bits
+
+    @property
+    @override
+    def _ends(self) -> Iterator[Path]:
+        return product(self.words, self.bits)
+
+    @override
+    def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Crossbar]":
+        words, bits = (np.array([volts[node] for node in nodes]) for nodes in (self.words, self.bits))
+        yield self._straightened(words[:, None] - bits)
+
+    @override
+    def check(self) -> None:
+        _check_array(self, "one word line and one bit line")
+        if shared := set(self.words) & set(self.bits):
+            raise CircuitError(f"{self.title}: line {min(shared)} is both a word line and a bit line")
+        for lines in (self.words, self.bits):
+            if len(set(lines)) < len(lines):
+                twice = next(line for line in lines if lines.count(line) > 1)
+                raise CircuitError(f"{self.title}: line {twice} appears twice")
+        check_bounds(self, self.conductances)
+
+
+@dataclass(frozen=True, eq=False)
+class Edges(_Cells):
+    """Trainable conductances of a graph: one between each node of `a` and its partner in `b`.
+
+    A conductance of 0 S is an open edge.
+    """
+
+    name: str
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+    conductances: Array = field(repr=False)
+    """S, ``[edge]``; g_min ≤ g ≤ g_max."""
+    g_min: float
+    g_max: float
+    law: CellLaw = LINEAR_CELLS
+    """How the current of every edge follows its voltage."""
+
+    noun: ClassVar[str] = "edges"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of edges."""
+        return (len(self.a),)
+
+    def ends(self, index: Mapping[str, int]) -> tuple[Index, Index]:
+        """Numbers of the nodes at both ends of every edge, ``[edges]`` each."""
+        return _numbers(self.a, index), _numbers(self.b, index)
+
+    @property
+    def pins(self) -> tuple[str, ...]:
+        """First ends, then second ends."""
+        return self.a + self.b
+
+    @property
+    @override
+    def _ends(self) -> Iterator[Path]:
+        return zip(self.a, self.b, strict=True)
+
+    @override
+    def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Edges]":
+        first, second = (np.array([volts[node] for node in nodes]) for nodes in (self.a, self.b))
+        yield self._straightened(first - second)
+
+    @override
+    def check(self) -> None:
+        _check_array(self, "one edge")
+        if len(self.a) != len(self.b):
+            raise CircuitError(f"{self.title}: {len(self.a)} first ends and {len(self.b)} second ends")
+        for k, ends in enumerate(zip(self.a, self.b, strict=True)):
+            check_apart(self.title, f"both ends of edge {k} are", ends)
+        check_bounds(self, self.conductances)
+
+
+TrainableArray = Crossbar | Edges
+"""Elements whose conductances learning may change."""
+
+
+def _numbers(nodes: tuple[str, ...], index: Mapping[str, int]) -> Index:
+    return np.array([index[node] for node in nodes], dtype=np.intp)
+
+
+def check_bounds(array: TrainableArray, conductances: Array) -> None:
+    """Refuse conductances (S, in the array's shape) that the array cannot hold.
+
+    Raises:
+        CircuitError: a value is not finite or outside g_min…g_max; the message names the cell.
+    """
+    if conductances.shape != array.shape:
+        raise CircuitError(f"{array.title}: conductances have shape {conductances.shape}, its cells {array.shape}")
+    fits = (conductances >= array.g_min) & (conductances <= array.g_max)  # NaN fits nowhere
+    if fits.all():
+        return
+    position = tuple(np.argwhere(~fits)[0].tolist())
+    value = show(float(conductances[position]), "S")
+    low, high = show(array.g_min, "S"), show(array.g_max, "S")
+    raise CircuitError(f"{array.title}, cell {list(position)}: {value} is outside {low}…{high}")
+
+
+def _check_array(array: TrainableArray, wanted: str) -> None:
+    if not np.prod(array.shape):
+        raise CircuitError(f"{array.title}: it needs at least {wanted}")
+    if array.conductances.shape != array.shape:
+        raise CircuitError(
+            f"{array.title}: conductances have shape {array.conductances.shape}, its cells {array.shape}"
+        )
+    if not 0 <= array.g_min < array.g_max <= CONDUCTANCE_LIMIT:
+        low, high = show(array.g_min, "S"), show(array.g_max, "S")
+        raise CircuitError(
+            f"{array.title}: bounds {low}…{high} must satisfy 0 ≤ g_min < g_max ≤ {CONDUCTANCE_LIMIT:g} S"
+        )
