@@ -256,8 +256,10 @@ class _Bridges:
         others = [devices.branches for devices in network.others]
         chosen = np.concatenate([own, np.ones(len(network.branches[0]) - len(own), bool)])
         first, second, above, below = (ends[chosen] for ends in network.branches)
-        self._flows = incidence(network.size, first, second)[:, dense]
-        self._follows = incidence(network.size, above, below)[:, dense]
+        at = np.eye(network.size + phase.rails.shape[1])[
+            :, dense
+        ]  # row by row in memory: sums are rounded in that order
+        self._flows, self._follows = at[first] - at[second], at[above] - at[below]
         self._held = held_drops(network, phase, above, below)
         count = int(own.sum())
         laws: list[Law] = [JunctionLaw(diodes.law.saturation[own], diodes.law.scale[own]), *(b.law for b in others)]
