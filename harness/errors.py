@@ -1,4 +1,4 @@
-"""Everything that `harness` raises on purpose.
+"""Exceptions that `harness` raises on purpose.
 
 ::
 
@@ -92,7 +92,7 @@ class SimulatorError(ChipError):
         self.host = host
 
     def on_host(self, host: str) -> "SimulatorError":
-        """The same, from a machine of that name."""
+        """Return the same error, from a machine of that name."""
         return SimulatorError(self._message, log=self.log, deck=self.deck, host=host)
 
 
@@ -116,25 +116,25 @@ class ConvergenceError(ChipError):
         """Counted within its settling or batch."""
         self.phase = phase
         self.settling = settling
-        """Which of several settlings it belongs to."""
+        """Number of the settling that it belongs to, where there are several."""
         self.log = log
         self.deck = deck
         self.host = host
 
     def in_batch(self, first: int) -> "ConvergenceError":
-        """The same, with samples counted from the start of a batch in which this settling begins at `first`."""
+        """Return the same error with samples counted within the batch, in which this settling begins at `first`."""
         return self._again(sample=first + self.sample, settling=0)
 
     def on_host(self, host: str) -> "ConvergenceError":
-        """The same, from a machine of that name."""
+        """Return the same error, from a machine of that name."""
         return self._again(host=host)
 
     def with_cure(self, cure: str) -> "ConvergenceError":
-        """The same, with what to do about it."""
+        """Return the same error, with what to do about it."""
         return ConvergenceError(f"{self._message}; {cure}", **self._details())
 
     def __reduce__(self) -> tuple[Callable[[], "ConvergenceError"], tuple[()]]:
-        """Errors come back from worker processes."""
+        """Return what pickle needs, so that errors come back from worker processes."""
         return partial(ConvergenceError, self._message, **self._details()), ()
 
     def _again(self, **changes: Any) -> "ConvergenceError":

@@ -1,4 +1,4 @@
-"""What crosses the seam between learning and a chip: a `Drive` is applied, a `Reading` is seen.
+"""Data that pass between learning and a chip: a `Drive` is applied, a `Reading` is seen.
 
 Plain frozen data. Arrays have the batch as their first axis; voltages are in V, currents in A, conductances in S.
 """
@@ -14,7 +14,7 @@ from harness.errors import ChipError
 
 
 class Access(StrEnum):
-    """What may be read of a chip."""
+    """Nodes of a chip that may be read: its outputs alone, or all."""
 
     OUTPUTS = "outputs"
     NODES = "nodes"
@@ -61,12 +61,12 @@ Nudge = Spring | Injection | Clamp
 
 @dataclass(frozen=True, eq=False)
 class Drive:
-    """What is applied to a chip for one phase of a batch."""
+    """The inputs and the nudge that are applied to a chip for one phase of a batch."""
 
     inputs: Array
     """V before the circuit's input gain, ``[batch, channels]``."""
     nudge: Nudge | None = None
-    """What pulls the outputs; None lets them float (free phase)."""
+    """The nudge that pulls the outputs; None lets them float (free phase)."""
     phase: str = field(default="free")
     """The phase's name, for error messages and records."""
     about: "Reading | None" = None
@@ -79,7 +79,7 @@ class Drive:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What was read from a chip after it settled under one `Drive`."""
+    """Voltages that were read from a chip after it settled under one `Drive`."""
 
     outputs: Array
     """V, ``[batch, outputs]``: v⁺ − v⁻ for a pair."""
@@ -116,31 +116,31 @@ class Reading:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a learning rule asks of a chip beside free phases and their outputs."""
+    """A learning rule's needs of a chip beside free phases and their outputs."""
 
     nudges: Set[type[Nudge]] = frozenset()
     nodes: bool = False
-    """Whether it reads voltages of nodes."""
+    """True where it reads voltages of nodes."""
     small_signal: bool = False
-    """Whether it drives the chip about an operating point."""
+    """True where it drives the chip about an operating point."""
     adjoint: bool = False
-    """Whether it does so in the adjoint network."""
+    """True where it does so in the adjoint network."""
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a chip can do; a rule that asks for more is refused before anything is asked of the chip."""
+    """Abilities of a chip; a rule that needs more is refused before anything is asked of the chip."""
 
     nudges: Set[type[Nudge]] = frozenset()
-    """What it can do to its outputs."""
+    """Kinds of nudges that it can apply to its outputs."""
     access: Access = Access.OUTPUTS
-    """What may be read of it."""
+    """The nodes that may be read."""
     small_signal: bool = False
-    """Whether it can be driven about an operating point (`Drive.about`)."""
+    """True where it can be driven about an operating point (`Drive.about`)."""
     adjoint: bool = False
-    """Whether that can be done in the adjoint network."""
+    """True where that can be done in the adjoint network."""
     reproducible: bool = False
-    """Whether the same drives give the same bits, after the same step key where the chip takes one."""
+    """True where the same drives give the same bits, after the same step key where the chip takes one."""
     tolerance: float = 1e-6
     """V within which a batch reads what its samples read one by one, where voltages are of the order of a volt."""
     largest_batch: int | None = None

@@ -30,7 +30,7 @@ Made = TypeVar("Made")
 
 
 class Kind(StrEnum):
-    """What a plug-in is: the last part of its group of entry points."""
+    """The kinds of plug-ins: each is the last part of its group of entry points."""
 
     CHIP = "chips"
     RULE = "rules"
@@ -40,7 +40,7 @@ class Kind(StrEnum):
 
     @property
     def words(self) -> str:
-        """What people call one of them."""
+        """The words that people use for one of them."""
         return _WORDS[self]
 
 
@@ -71,12 +71,12 @@ class Plugin:
 
     @property
     def source(self) -> str:
-        """Where it comes from."""
+        """The distribution and version that it comes from, or the Python program."""
         return f"{self.distribution} {self.version}" if self.distribution else "this Python program"
 
     @property
     def record(self) -> dict[str, str | None]:
-        """What a manifest says of it."""
+        """The plug-in as a manifest records it."""
         return {"kind": self.kind.value, "name": self.name, "distribution": self.distribution, "version": self.version}
 
     def load(self) -> Any:
@@ -114,7 +114,7 @@ class Plugin:
             raise InnerError(model, error, str(self), key) from error
 
     def build(self, wanted: Sequence[str], options: Mapping[str, Any] | None, *given: Any) -> Any:
-        """What the plug-in builds.
+        """Return what the plug-in builds.
 
         Args:
             wanted: names that it must have.
@@ -130,7 +130,7 @@ class Plugin:
         return self.having(built, wanted)
 
     def having(self, built: Made, wanted: Sequence[str]) -> Made:
-        """What a plug-in made, if it has what it must have.
+        """Return what a plug-in made, if it has all that it must have.
 
         Raises:
             PluginError: it has not.

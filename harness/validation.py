@@ -27,7 +27,7 @@ _SMALLEST, _LARGEST = 1e-30, 1e15
 
 @dataclass(frozen=True)
 class Unit:
-    """Marks a float that is read by `parse`."""
+    """Mark of a float that `parse` reads with its unit."""
 
     symbol: str
 
@@ -69,7 +69,7 @@ class MismatchError(ValueError):
 
 
 class InnerError(ValueError):
-    """What is wrong in a part of a section that a model of somebody else's describes: the options of a plug-in.
+    """An error in a part of a section that a model of somebody else's describes: the options of a plug-in.
 
     Args:
         model: of the part.
@@ -84,7 +84,7 @@ class InnerError(ValueError):
 
 
 def first_finding(error: ValidationError) -> str:
-    """Where pydantic found the first thing wrong in a file that commands write, and what, in a few words."""
+    """Return pydantic's first finding in a file that commands write: the key, and a few words on what is wrong."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg'].replace('Input should', 'must')}"
 
@@ -145,12 +145,12 @@ _WANTED = {
     "model_type": "must be a section, not a value",
     "model_attributes_type": "must be a section, not a value",
 }
-"""What to say for kinds of pydantic's problems that need no more than a sentence."""
+"""Messages for kinds of pydantic's problems that need no more than a sentence."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where pydantic found a problem."""
+    """The place of a problem that pydantic found."""
 
     names: Names
     """The dotted key, by its parts."""
@@ -165,7 +165,7 @@ class _Place:
 
     @property
     def key(self) -> str:
-        """As messages write it."""
+        """The key, as messages write it."""
         return ".".join(self.names) + self.item
 
 
@@ -209,7 +209,7 @@ def kinds_of(model: type[BaseModel]) -> Sequence[str]:
 
 
 def _unknown(found: _Place, root: type[BaseModel]) -> str:
-    """What to say of a key that the section does not take, with the nearest right one."""
+    """Return the message on a key that the section does not take, with the nearest right one."""
     name, key = found.names[-1], found.key
     if key in (everywhere := list(_dotted(root))):
         return f"key {key!r} does not go with kind = {_kinds(found.section[0])[0]!r}"
@@ -271,7 +271,7 @@ def unit_of(key: str, root: type[BaseModel]) -> str:
 
 
 def _marks_in(declared: Any) -> Iterator[Any]:
-    """What annotations say of a type, at any depth."""
+    """Yield a declaration and all that its annotations contain, at any depth."""
     if isinstance(declared, FieldInfo):
         inner: Iterable[Any] = (*declared.metadata, declared.annotation)
     else:

@@ -1,4 +1,4 @@
-"""How messages say counts, lists, nearest names and commands to type."""
+"""Wording of counts, lists, nearest names and commands to type in messages."""
 
 import re
 import shlex
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 _LIKE = 0.55
-"""How like a known name a wrong one must be to be taken for it, from 0 to 1."""
+"""Similarity to a known name from which on a wrong one is taken for it, from 0 to 1."""
 _LONGEST = 100  # characters of a name that are compared
 _LISTED = 40
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")

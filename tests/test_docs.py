@@ -41,8 +41,11 @@ def test_a_step_by_hand_lowers_the_cost(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)h#][^)#]*)", page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)h#][^)#]*)", text):
         assert (page.parent / target).exists(), target
+    for path in re.findall(r"`((?:harness|netlists|tests)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
 
 
 def test_names_use_the_words_of_the_vocabulary() -> None:

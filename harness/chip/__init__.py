@@ -1,1 +1,1 @@
-"""How a circuit is driven and read: the `Chip` protocol and its implementations."""
+"""The `Chip`, by which a circuit is driven and read, and its implementations."""

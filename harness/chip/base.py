@@ -41,11 +41,11 @@ class Chip(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do besides free phases, and how exactly."""
+        """The chip's abilities besides free phases, and their precision."""
 
     @property
     def conductances(self) -> Conductances:
-        """What is programmed now: S, one array per trainable array of the circuit."""
+        """The conductances that are programmed now, S, one array per trainable array of the circuit."""
 
     def program(self, conductances: Sequence[Array]) -> None:
         """Set every conductance (S), as nearly as the chip can.
@@ -77,14 +77,14 @@ class Chip(Protocol):
 
 
 SIMULATED = Capabilities(ALL_NUDGES, Access.NODES, small_signal=True, adjoint=True, reproducible=True)
-"""What a simulator can do."""
+"""Abilities of a simulator."""
 
 
 class SimulationOptions(TypedDict, total=False):
-    """What every simulated chip takes."""
+    """Options of every simulated chip."""
 
     access: Access
-    """What may be read."""
+    """The nodes that may be read."""
     settling_time: float | None
     """s that every phase takes, for the energy in the ledger; None leaves energy uncounted."""
 
@@ -118,7 +118,7 @@ class SimulatedChip(ABC):
 
     @property
     def simulator_seconds(self) -> float | None:
-        """Nothing is known of a simulator here."""
+        """None, since no simulator is known here."""
         return None
 
     def program(self, conductances: Sequence[Array]) -> None:

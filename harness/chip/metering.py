@@ -1,4 +1,4 @@
-"""What may stand beside a chip's core: a ledger, the simulator's time, and the key of a training step.
+"""Optional parts of a chip beside its core: a ledger, the simulator's time, and the key of a training step.
 
 A chip has these or has them not; the functions of this file take any chip.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Ledger:
-    """What was asked of a chip so far, so that rules can be compared by what they ask of hardware.
+    """Totals of what was asked of a chip so far, by which rules can be compared in their use of hardware.
 
     Tables, checkpoints, results and tests of quantities take its entries from here (`ENTRIES`, `HEADINGS`).
     """
@@ -52,7 +52,7 @@ HEADINGS: dict[str, str] = {
     name: entry.metadata.get("heading", name.replace("_", " ")) + (f" ({UNITS[name]})" if UNITS[name] else "")
     for name, entry in ENTRIES.items()
 }
-"""What tables call the ledger's entries, with their unit."""
+"""Headings of the ledger's entries in tables, with their unit."""
 
 
 class Metered(Protocol):
@@ -60,7 +60,7 @@ class Metered(Protocol):
 
     @property
     def ledger(self) -> Ledger | None:
-        """What was asked of it so far; None where a chip inside does not count."""
+        """The ledger of all that was asked of this chip so far; None where a chip inside does not count."""
 
     @property
     def simulator_seconds(self) -> float | None:

@@ -1,4 +1,4 @@
-"""What the chip is: circuits as plain data, their builders, and their exact reduction."""
+"""Circuits as plain data, their builders, and their exact reduction."""
 
 from harness.circuit.arrays import Crossbar, Edges, TrainableArray, check_bounds
 from harness.circuit.circuit import Circuit

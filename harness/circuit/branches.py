@@ -31,7 +31,7 @@ Entries = tuple[Index, Index, Array]
 
 
 class Branches:
-    """What depends on the topology alone; `programmed` gives the equations for one set of conductances."""
+    """The part of the equations that needs no trainable conductances; `programmed` completes it with a set of them."""
 
     def __init__(self, circuit: Circuit) -> None:
         """Raises CircuitError: stages close a loop without anything between them."""
@@ -58,10 +58,10 @@ class Branches:
         self.limits = np.where(moving[: sum(map(len, limits))], np.concatenate(limits), np.inf)[:, None]
         """V up to which the law of a nonlinear cell holds, where a free node touches it, ``[cells, 1]``."""
         self.incidence = (self.into[:, self.first] - self.into[:, self.second]).tocsr()
-        """Where the currents of branches enter the equations, ``[n, branches]``."""
+        """Incidence of the currents of branches in the equations, ``[n, branches]``."""
         self.plus, self.minus = circuit.output_ends
         self.places, self.weights = self._jacobian()
-        """Where slopes of branches enter the Jacobian, row + n · column, and how, ``[places, branches]``."""
+        """Places of branches' slopes in the Jacobian, row + n · column, and their weights, ``[places, branches]``."""
         self._fixed = _joined(list(self._fixed_entries()))
 
     @property
@@ -70,7 +70,7 @@ class Branches:
         return int(self.rise.shape[1])
 
     def held(self, inputs: Array) -> Array:
-        """V where the unknowns are 0, ``[rows, batch]``."""
+        """Return the voltages of nodes where the unknowns are 0, V, ``[rows, batch]``."""
         scaling, follows = self.scaling, np.flatnonzero(self.scaling.channel >= 0)
         volts = np.zeros((self.rise.shape[0], len(inputs)))
         volts[: self._nodes] = scaling.constant[:, None]
@@ -90,7 +90,7 @@ class Branches:
         return Equations(self, matrix, self._sources(), np.concatenate(nonlinear)[:, None])
 
     def limited(self, new: Array, old: Array) -> Array:
-        """V at which currents of devices get their next tangents, ``[device branches, batch]``; see `Law`."""
+        """Return the voltages of the next tangents to devices' currents, V, ``[device branches, batch]``; see `Law`."""
         return np.concatenate([new[:0], *(law.limited(new[rows], old[rows]) for rows, law in self.laws)])
 
     def _ends(self, array: TrainableArray) -> tuple[Index, Index]:
@@ -114,7 +114,7 @@ class Branches:
             yield np.array([first, first, second, second]), np.array([above, below, above, below]), signs
 
     def _sources(self) -> Array:
-        """A into every node, ``[rows]``."""
+        """Return the current that sources drive into every node, A, ``[rows]``."""
         amperes = np.zeros(self.rise.shape[0])
         for part in self.circuit.parts(Current):
             np.add.at(amperes, self.circuit.at(part.nets), [-part.amperes, part.amperes])
@@ -148,7 +148,7 @@ class Branches:
 
 @dataclass(frozen=True, eq=False)
 class Equations:
-    """One set of conductances; see the module."""
+    """The equations for one set of conductances; see the module."""
 
     branches: Branches
     linear: csr_matrix
@@ -209,7 +209,7 @@ def _scaled(law: CellLaw, volts: Array, siemens: Array, current: Array, slope: A
 
 
 def _conductances(first: Index, second: Index, siemens: Array) -> Entries:
-    """Currents out of both ends of conductances."""
+    """Return the entries for the currents out of both ends of conductances."""
     rows, columns = np.concatenate([first, second, first, second]), np.concatenate([first, second, second, first])
     return rows, columns, np.concatenate([siemens, siemens, -siemens, -siemens])
 

@@ -62,7 +62,7 @@ class Circuit:
         return {**self.node_index, GROUND: len(self.nodes)}
 
     def at(self, nodes: Sequence[str]) -> Index:
-        """Positions of some nodes in such arrays, ``[nodes]``."""
+        """Positions of some nodes in arrays that have a last entry for ground, ``[nodes]``."""
         return np.array([self.grounded_index[node] for node in nodes], dtype=np.intp)
 
     def ends(self, array: TrainableArray) -> tuple[Index, Index]:
@@ -75,7 +75,7 @@ class Circuit:
         return self.at([o.plus for o in self.outputs]), self.at([o.minus for o in self.outputs])
 
     def outputs_of(self, nodes: Array) -> Array:
-        """V of the outputs for those of all nodes (V, ``[..., nodes]``), ``[..., outputs]``."""
+        """Return the outputs' voltages (V, ``[..., outputs]``) for those of all nodes (V, ``[..., nodes]``)."""
         count = nodes.shape[-1]
         plus, minus = (np.where(at < count, nodes[..., at % count], 0.0) for at in self.output_ends)
         return np.asarray(plus - minus)
@@ -86,7 +86,7 @@ class Circuit:
 
     @cached_property
     def primitives(self) -> tuple[Primitive, ...]:
-        """What all elements but the trainable arrays come down to, in order."""
+        """The primitives of all elements but the trainable arrays, in order."""
         return tuple(p for e in self.elements if not isinstance(e, TrainableArray) for p in e.lowered())
 
     def parts(self, kind: type[_P]) -> list[_P]:
@@ -152,7 +152,7 @@ class Circuit:
         return tuple(crossbar.conductances for crossbar in self.arrays)
 
     def with_conductances(self, conductances: Sequence[Array]) -> "Circuit":
-        """The same circuit with other programmed conductances (S, one array per trainable array)."""
+        """Return the circuit with other programmed conductances (S, one array per trainable array)."""
         if len(conductances) != len(self.arrays):
             raise CircuitError(
                 f"circuit {self.name}: conductances for {len(conductances)} arrays, it has {len(self.arrays)}"
@@ -209,7 +209,7 @@ def _check_drivers(circuit: Circuit) -> None:
 
 
 def _check_paths(circuit: Circuit) -> None:
-    """Every node needs a DC path to ground; open cells and current sources are none."""
+    """Refuse a node without a DC path to ground; open cells and current sources are no such path."""
     index = circuit.grounded_index
     pairs = [np.array([(index[a], index[b])]) for e in circuit.elements for a, b in e.paths]
     for array in circuit.arrays:
@@ -242,12 +242,12 @@ def _check_ports(circuit: Circuit) -> None:
 
 
 def nonlinear_arrays(circuit: Circuit) -> list[TrainableArray]:
-    """The arrays whose cells are no conductances."""
+    """Return the trainable arrays whose cells are nonlinear."""
     return [array for array in circuit.arrays if not array.law.linear]
 
 
 def refuse_nonlinear(circuit: Circuit) -> None:
-    """For what knows how to treat linear cells only.
+    """Refuse a circuit with nonlinear cells, on behalf of code that can treat linear cells only.
 
     Raises:
         CircuitError: names an array with other ones, and what can settle them.

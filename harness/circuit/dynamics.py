@@ -22,7 +22,7 @@ _BLOCK = 2**22  # numbers in the branches of one block of points
 
 
 def capacitances(circuit: Circuit, node: float, line: float) -> Array:
-    """F of every node to ground, ``[nodes]``: `node` and, for every cell or edge at it, `line`; open cells count.
+    """Return capacitances to ground, F, ``[nodes]``: `node`, and `line` for each cell or edge at it, open ones too.
 
     Raises:
         CircuitError: a node that nothing holds has none, or all are held.
@@ -44,7 +44,7 @@ def capacitances(circuit: Circuit, node: float, line: float) -> Array:
 
 
 class Dynamics:
-    """Of a circuit with its programmed conductances and a capacitance (F, ``[nodes]``) at every free node."""
+    """Equations in time of a programmed circuit with a capacitance (F, ``[nodes]``) at every free node."""
 
     def __init__(self, circuit: Circuit, farads: Array) -> None:
         self.circuit = circuit
@@ -85,23 +85,29 @@ class Dynamics:
         return float(1 / decay.min())
 
     def held_volts(self, inputs: Array) -> Array:
-        """V of nodes that ideal sources hold, 0 elsewhere, ``[points, nodes]``; inputs in V, ``[points, channels]``."""
+        """Return the voltages that ideal sources hold, 0 at other nodes, V, ``[points, nodes]``.
+
+        The inputs are in V, ``[points, channels]``.
+        """
         volts = np.zeros((len(inputs), len(self.circuit.nodes)))
         for source in self.circuit.sources:
             volts[:, self.circuit.node_index[source.node]] = source.level(inputs)
         return volts
 
     def stored(self, volts: Array) -> Array:
-        """J on the capacitances of free nodes, ``[points]``."""
+        """Return the energy on the capacitances of free nodes, J, ``[points]``."""
         return np.asarray(volts[:, self.free] ** 2 @ self._farads[self.free] / 2)
 
     def charging(self, before: Array, after: Array) -> float:
-        """J that drivers on supplies at the final voltages spend on held lines (V, ``[nodes]``): Σ C v₁ (v₁ − v₀)."""
+        """Return the energy that drivers on supplies at the final voltages spend on held lines, J: Σ C v₁ (v₁ − v₀).
+
+        Voltages are in V, ``[nodes]``.
+        """
         held = np.setdiff1d(np.arange(len(before)), self.free)
         return float(np.sum(self._farads[held] * after[held] * (after[held] - before[held])))
 
     def powers(self, volts: Array, currents: Array, switched: Array, nudge: Nudge | None) -> tuple[Array, Array]:
-        """W that sources, stages and the nudge deliver, and W that become heat, ``[points]`` each.
+        """Return the powers that sources, stages and the nudge deliver and that become heat, W, ``[points]`` each.
 
         Delivered power is counted at the nodes that are held, by Kirchhoff's law; heat element by element.
 
@@ -131,14 +137,17 @@ class Dynamics:
         return np.asarray(delivered), np.asarray(heat)
 
     def _drawn(self, state: Array, missing: Array) -> Array:
-        """W that stages draw from free nodes: each node's share of what its variable's other nodes lack."""
+        """Return the power that stages draw from free nodes, W, ``[points]``.
+
+        The current at a node is its share of what the other nodes of its variable lack.
+        """
         scaling, free = self._branches.scaling, self.free
         total = (self._branches.into @ missing)[scaling.variable[free]]
         drawn = scaling.scale[free][:, None] * total - missing[free]
         return np.asarray(np.sum(state[free] * drawn, axis=0))
 
     def _conductance(self, nodes: Array) -> csr_matrix:
-        """S of small signals, ``[n, n]``."""
+        """Return the conductance matrix of small signals, S, ``[n, n]``."""
         branches = self._branches
         state = np.append(nodes, np.zeros(branches.rise.shape[0] - len(nodes)))[:, None]
         _, slopes = self._equations.through(state)
@@ -146,7 +155,10 @@ class Dynamics:
 
 
 def _pushed(nudge: Nudge | None, drops: Array, switched: Array) -> tuple[Array, Array]:
-    """A into every output, ``[outputs, points]``, and W that the nudge delivers, its spring's heat included."""
+    """Return the current into every output, A, ``[outputs, points]``, and the power that the nudge delivers, W.
+
+    The heat of the nudge's spring is part of the power.
+    """
     match nudge:
         case Spring(conductance=beta, targets=targets):
             pushed = beta * switched * (targets[0][:, None] - drops)
@@ -158,7 +170,7 @@ def _pushed(nudge: Nudge | None, drops: Array, switched: Array) -> tuple[Array, 
 
 
 def _time_constants(matrix: csr_matrix, capacitance: csr_matrix) -> npt.NDArray[np.complex128]:
-    """s, eigenvalues of G⁻¹C that are not 0, ``[k]``; of large networks only the largest, which miss fast growth."""
+    """Return eigenvalues of G⁻¹C other than 0, s, ``[k]``; of large networks the largest, which miss fast growth."""
     size = matrix.shape[0]
     if size > _DENSE:
         factors = splu(matrix)
@@ -170,7 +182,7 @@ def _time_constants(matrix: csr_matrix, capacitance: csr_matrix) -> npt.NDArray[
 
 
 def _incidence(first: Index, second: Index, rows: int) -> csr_matrix:
-    """1 where a branch begins, −1 where it ends, ``[rows, branches]``."""
+    """Return the incidence matrix, ``[rows, branches]``: 1 where a branch begins, −1 where it ends."""
     count = np.arange(len(first))
     ends = np.concatenate([first, second]), np.concatenate([count, count])
     return coo_matrix((np.repeat([1.0, -1.0], len(first)), ends), shape=(rows, len(first))).tocsr()

@@ -52,7 +52,7 @@ def _permutation(lines: tuple[str, ...], partner: dict[str, str]) -> Index | Non
 
 
 def _opposite(circuit: Circuit) -> Iterator[tuple[str, str]]:
-    """Nodes held at each other's negative, whatever the inputs are."""
+    """Yield pairs of nodes that are held at each other's negative, whatever the inputs are."""
     waiting: dict[tuple[str, str | int, float], list[str]] = {}
     for element in circuit.elements:
         match element:

@@ -8,7 +8,7 @@ from harness.measurement import Array, Conductances
 
 
 def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Array:
-    """W in all cells, resistors and devices of every sample, Σ i v, ``[batch]``.
+    """Return the power in all cells, resistors and devices of every sample, Σ i v, W, ``[batch]``.
 
     Args:
         circuit: the full circuit; its own programmed conductances are ignored.
@@ -38,5 +38,5 @@ def _in_nonlinear(law: CellLaw, over: Array, g: Array) -> float:
 
 
 def _in_crossbar(words: Array, bits: Array, g: Array) -> Array:
-    """Σ g (v_word − v_bit)² without an array of every sample's every cell."""
+    """Return Σ g (v_word − v_bit)² for every sample, without an array of samples and cells."""
     return words**2 @ g.sum(axis=1) + bits**2 @ g.sum(axis=0) - 2 * ((words @ g) * bits).sum(axis=1)

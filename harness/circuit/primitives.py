@@ -1,4 +1,4 @@
-"""What elements come down to: conductances, devices with a law, sources and controlled sources.
+"""Primitives that elements come down to: conductances, devices with a law, sources and controlled sources.
 
 Every element states its own lowering (`harness.circuit.elements`); netlists, packages, equations, power and the report
 consume these parts alone. A part's name begins with the letter that SPICE gives its kind. Its current flows from its
@@ -16,7 +16,7 @@ from harness.devices import CellLaw
 from harness.measurement import Array, Index
 
 RESERVED = "harness_"
-"""How names start that lowering and netlists invent: inner nodes and senses of amplifiers, nudges, the swept source."""
+"""Prefix of names that lowering and netlists invent: inner nodes and senses of amplifiers, nudges, the swept source."""
 Branch = tuple[int, int, int, int]
 """Numbers of a device's pins: where a current begins and ends, and the two between which the voltage is it follows."""
 
@@ -41,7 +41,7 @@ class Model(Protocol):
     """The parameters of a device, and all that is said about its kind."""
 
     letter: ClassVar[str]
-    """How SPICE names begin."""
+    """First letter of names in SPICE."""
     noun: ClassVar[str]
     """As the report calls the device."""
     branches: ClassVar[tuple[Branch, ...]]
@@ -71,13 +71,13 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Primitive:
-    """What all parts have."""
+    """Base of all primitives."""
 
     name: str
     nets: tuple[str, ...]
 
     def renamed(self, own: Callable[[str], str], net: Callable[[str], str]) -> Self:
-        """The same part under another name, at other nets."""
+        """Return the primitive under another name, at other nets."""
         return replace(self, name=own(self.name), nets=tuple(map(net, self.nets)))
 
 
@@ -162,9 +162,9 @@ class DeviceBranches:
     """The branches of all devices of one kind, with the law of their currents; ends are numbers of nodes."""
 
     first: Index
-    """Where currents begin, as numbers of nodes, ``[branches]``."""
+    """Nodes where currents begin, as numbers, ``[branches]``."""
     second: Index
-    """Where they end."""
+    """Nodes where currents end."""
     above: Index
     """Currents follow the voltage between these nodes and those `below`."""
     below: Index
@@ -183,10 +183,10 @@ class DeviceBranches:
         return replace(self, first=self.above, second=self.below, above=self.first, below=self.second)
 
     def slopes(self, grounded: Array) -> Array:
-        """S of small signals about voltages of all nodes and ground (V, ``[batch, nodes + 1]``)."""
+        """Return the small-signal conductances (S) about voltages of nodes and ground (V, ``[batch, nodes + 1]``)."""
         return self.law.current_and_slope(grounded[:, self.above] - grounded[:, self.below])[1]
 
     @property
     def two_terminal(self) -> bool:
-        """Whether every current follows the voltage over its own branch."""
+        """True where every current follows the voltage over its own branch."""
         return np.array_equal(self.first, self.above) and np.array_equal(self.second, self.below)

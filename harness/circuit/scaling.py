@@ -34,7 +34,7 @@ _LARGEST = 1e75
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """Where every node's voltage comes from. All arrays run over ``Circuit.nodes`` and, last, ground."""
+    """The change of variable v = s·u + c at every node. All arrays run over ``Circuit.nodes`` and, last, ground."""
 
     variable: Index
     """Index of the node's variable u; −1 where an ideal source holds it."""
@@ -49,7 +49,7 @@ class Scaling:
     copied: npt.NDArray[np.bool_]
     """True where a buffer holds the node at a multiple of an unknown: currents into it are the buffer's."""
     uneven: str
-    """Which amplifier closes a loop of what gain other than 1; empty where s is the same all over every part."""
+    """Says which amplifier closes a loop of which gain other than 1; empty where s is the same all over every part."""
     _channel_gains: dict[bytes, csr_matrix] = field(default_factory=dict)
 
     @property
@@ -63,7 +63,7 @@ class Scaling:
         return self.variable >= 0
 
     def channel_gains(self, held: Index, channels: int) -> csr_matrix:
-        """What each channel drives of some held nodes: V per V, ``[channels, held]``."""
+        """Return the gains from every channel to some held nodes, V per V, ``[channels, held]``."""
         key = held.tobytes()
         if key not in self._channel_gains:
             driven = np.flatnonzero(self.channel[held] >= 0)
@@ -73,7 +73,7 @@ class Scaling:
 
     @property
     def reciprocal(self) -> bool:
-        """Whether stages let errors back as they let signals through."""
+        """True where stages let errors back as they let signals through."""
         return not (self.uneven or self.copied.any())
 
     @property
@@ -132,7 +132,7 @@ def _check_range(circuit: Circuit, stage: Stage, scale: float) -> None:
 
 
 def _in_order(stages: Sequence[Stage]) -> list[Stage]:
-    """Every stage after the one that it listens to.
+    """Return the stages in an order in which each comes after the one that drives it.
 
     Raises:
         CircuitError: stages close a loop without anything between them.
@@ -149,7 +149,7 @@ def _in_order(stages: Sequence[Stage]) -> list[Stage]:
 
 
 def is_reciprocal(circuit: Circuit) -> bool:
-    """Whether the circuit has an energy: all elements are reciprocal, and so are all stages but behind ideal sources.
+    """Return whether a circuit has an energy: all elements are reciprocal, and all stages but behind ideal sources.
 
     Amplifiers must have one gain where they join the same two parts of a circuit; a crossbar joins all its free lines.
     """
@@ -209,7 +209,7 @@ def _output_scale(circuit: Circuit, scaling: Scaling) -> float:
 
 
 def _energy_scale(ends: tuple[Index, Index], scaling: Scaling, top: float) -> Array:
-    """Of every cell; between two held nodes, where no factor matters, it is 1."""
+    """Return the energy scale of every cell; between two held nodes, where no factor matters, it is 1."""
     first, second = ends
     at = np.where(scaling.free[first], scaling.scale[first], scaling.scale[second])
     held = ~(scaling.free[first] | scaling.free[second])
@@ -225,7 +225,7 @@ def _settle_driven(
     channel: Index,
     gain: Array,
 ) -> list[Stage]:
-    """Outputs of amplifiers and buffers behind ideal sources are held too; returns the other ones."""
+    """Mark the outputs of amplifiers and buffers behind ideal sources as held, and return the other stages."""
     waiting = list(circuit.stages)
     while ready := [a for a in waiting if driven[index[a.input]]]:
         for amplifier in ready:
@@ -243,7 +243,7 @@ def _scales(
     driven: npt.NDArray[np.bool_],
     amplifiers: Sequence[Stage],
 ) -> tuple[Array, str]:
-    """s of every node: 1 in the domain that appears first, × A from domain to domain along the amplifiers.
+    """Return s of every node: 1 in the domain that appears first, × A from domain to domain along the amplifiers.
 
     Returns:
         s of the domains, which amplifiers' outputs cannot all have where there is a text: `Scaling.uneven`.

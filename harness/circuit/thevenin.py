@@ -1,4 +1,4 @@
-"""Everything that leads from ideal sources to a node, as one source behind one conductance (Thévenin's theorem).
+"""Thévenin equivalents: all that leads from ideal sources to a node, as one source behind one conductance.
 
 No node with a voltage of its own disappears, so that the circuit is the same in time too, whatever capacitances its
 free nodes have: a crossbar of 157,000 cells behind its inputs becomes 100 resistors. Amplifiers stay, since they may be
@@ -30,12 +30,12 @@ class TheveninEquivalents:
     """V, ``[channels]``: what rails add."""
 
     def inputs(self, full: Array) -> Array:
-        """V at its inputs (``[..., channels]``) for those of the full circuit."""
+        """Return the voltages at its inputs, V, ``[..., channels]``, for those of the full circuit."""
         return np.asarray(full @ self.gain + self.constant)
 
 
 def thevenin_equivalents(circuit: Circuit) -> TheveninEquivalents:
-    """The same circuit without linear crossbar cells at lines that ideal sources hold."""
+    """Return the circuit without linear crossbar cells at lines that ideal sources hold."""
     sources = _Held(circuit)
     total = dict.fromkeys(circuit.nodes, 0.0)
     drive = {node: np.zeros(circuit.channels + 1) for node in circuit.nodes}
@@ -62,7 +62,7 @@ def thevenin_equivalents(circuit: Circuit) -> TheveninEquivalents:
 
 
 class _Held:
-    """V of nodes that ideal sources hold, as numbers that multiply the inputs and, last, 1."""
+    """Voltages of nodes that ideal sources hold, as numbers (V/V, V) that multiply the inputs and, last, 1."""
 
     def __init__(self, circuit: Circuit) -> None:
         self.rows = {e.node: e.row(circuit.channels) for e in circuit.sources} | {
@@ -74,7 +74,7 @@ class _Held:
 
 
 def _rest(crossbar: Crossbar, sources: _Held, total: dict[str, float], drive: dict[str, Array]) -> Iterator[Crossbar]:
-    """Count the cells at held lines; what is left of the crossbar, if anything."""
+    """Add the cells at held lines to `total` and `drive`, and yield what is left of the crossbar, if anything."""
     words, bits = sources.held(crossbar.words), sources.held(crossbar.bits)
     for lines, held, others, taken, cells in (
         (crossbar.words, words, crossbar.bits, bits, crossbar.conductances),
@@ -96,7 +96,7 @@ def _rest(crossbar: Crossbar, sources: _Held, total: dict[str, float], drive: di
 
 
 def _unused(circuit: Circuit) -> str:
-    """How no name of the circuit begins."""
+    """Return a prefix with which no name of the circuit begins."""
     taken = [*circuit.nodes, *(e.name for e in (*circuit.elements, *circuit.outputs))]
     prefix = "thevenin"
     while any(name.casefold().startswith(prefix) for name in taken):

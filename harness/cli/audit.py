@@ -47,7 +47,7 @@ def audit(
     overrides: list[str],
     as_json: bool,
 ) -> None:
-    """How far every learning rule's gradient is from the truth, on a RUN's network or an EXPERIMENT's initial one.
+    """Compare every learning rule's gradient with the truth, on a RUN's network or an EXPERIMENT's initial one.
 
     Truths are finite differences of fourth order, on a sample of cells, and the adjoint, which is compared with them
     first. Coupled learning takes another direction than the gradient: its error is what the best scale leaves, and it

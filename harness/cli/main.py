@@ -211,7 +211,7 @@ def _sizes() -> dict[str, tuple[int, int, int]]:
 def bench(
     source: str, seconds: float, scaling: bool, file: Path, workers: int | None, overrides: list[str], as_json: bool
 ) -> None:
-    """How fast an EXPERIMENT trains on this machine, now: after a short practice, a RUN as it is trained.
+    """Measure how fast an EXPERIMENT trains on this machine (after a short practice), or a RUN as it is trained.
 
     Against the nodal chip, against the reduced circuit kept resident with alter and op, and against full netlists with
     one operating point per phase, which take a minute for networks of MNIST's size. The ratios are of one core.

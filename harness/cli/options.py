@@ -22,7 +22,7 @@ from harness.units import parse
 from harness.wording import did_you_mean
 
 RUNS = Path("runs")
-"""Where runs and sweeps go that nobody gave a place."""
+"""Folder of runs and sweeps that nobody gave a place."""
 FILE = click.Path(path_type=Path, dir_okay=False)
 PATH = click.Path(path_type=Path)
 

@@ -80,7 +80,7 @@ def transient(
     overrides: list[str],
     as_json: bool,
 ) -> None:
-    """How fast a RUN's network (an EXPERIMENT's initial one) settles in ngspice's time, and the energy that it takes.
+    """Measure how fast a RUN's network (an EXPERIMENT's initial one) settles in ngspice's time, and its energy.
 
     Inputs step from 0 V to held-out rows (free phase); then the nudge is switched on, the rule's own with equilibrium
     propagation, else a spring (nudged phase). A phase has settled when every node and output stays within 1 % or

@@ -89,7 +89,7 @@ class Encoding:
     levels: tuple[float, float]
     """V of a wrong and of the right output; without meaning where there are values."""
     scaling: Scaling | None
-    """How values become targets; None where targets mark classes."""
+    """Scaling of values to targets; None where targets mark classes."""
 
     def samples(self, codes: Codes, labels: Index, values: Array | None, lines: Index | None) -> Samples:
         """Return rows in volts.
@@ -123,11 +123,11 @@ class Split:
     classes: tuple[str, ...]
     """One name per output."""
     scaling: Scaling | None = None
-    """How values became targets; None where targets mark classes."""
+    """Scaling of values to targets; None where targets mark classes."""
     notes: tuple[str, ...] = ()
     """Sentences about a file of one's own: how it was read, its columns, classes and parts."""
     encoding: Encoding | None = None
-    """How a file of one's own was encoded; None for the sets that come with the package."""
+    """Encoding of a file of one's own; None for the sets that come with the package."""
     new: Path | None = None
     """The file of new data: a network that was trained on other rows is shown all of these, and none is held out."""
 

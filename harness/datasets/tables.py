@@ -24,7 +24,7 @@ class Origin:
     lines: Index
     """The line of the file that each row begins in, ``[rows]``."""
     notes: tuple[str, ...] = ()
-    """How the file was read, and what a reader may want to know of it."""
+    """Notes on how the file was read, and on what a reader may want to know of it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from harness.wording import did_you_mean
 
 
 class DeviceType(StrEnum):
-    """How a device stores its conductance."""
+    """Kinds of devices, by the way in which they store their conductance."""
 
     RRAM = "RRAM"
     PCM = "PCM"

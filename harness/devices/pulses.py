@@ -267,7 +267,7 @@ class Spread(PulseResponse):
     cycle_to_cycle: float
     """σ of one pulse, as a fraction of g_max − g_min."""
     cycles: np.random.Generator
-    """Where every pulse's scatter comes from."""
+    """The generator of every pulse's scatter."""
     factors: Array | None = field(default=None)
     """One a device, in the shape of the array; None where devices do not differ."""
 

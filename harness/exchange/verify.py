@@ -81,9 +81,9 @@ class Witness:
     equal: bool | None = None
     """None where it could not read the package."""
     reason: str = ""
-    """Why it could not, or what differs."""
+    """The reason why it could not, or the difference."""
     worst: Difference | None = None
-    """Where the largest error is."""
+    """The place of the largest error."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from harness.validation import Amperes, Number, Seconds, Section, Volts, Whole
 
 @dataclass(frozen=True)
 class SimulatorChoice:
-    """How many ngspices settle the chunks of a batch, and where; no result depends on it."""
+    """Number and place of the ngspice processes that settle the chunks of a batch; no result depends on them."""
 
     workers: int = 1
     """Processes on this machine; 1 is this process itself."""
@@ -64,18 +64,18 @@ HERE = SimulatorChoice()
 
 @dataclass(frozen=True)
 class Request:
-    """What an experiment asks of a chip beside its circuit."""
+    """An experiment's wishes for a chip beside its circuit."""
 
     access: Access
-    """What learning rules may read."""
+    """The nodes that learning rules may read."""
     settling_time: float | None
     """s that every phase takes; None where energy is not counted."""
     seed: int
-    """Which of all chips that could be made."""
+    """Number that tells one made chip from another."""
 
 
 class ChipPlugin(Protocol):
-    """What stands behind a name among the entry points ``"harness.chips"``.
+    """An object behind a name among the entry points ``"harness.chips"``.
 
     With a class ``Options``, a model of pydantic's, too, ``[chip.options]`` are validated by it, and `build` gets one.
     """
@@ -103,18 +103,18 @@ class ChipSettings(Section):
     chunk: Annotated[Whole, Field(ge=1, le=1024)] = 32
     """Samples per sweep: the portion that one worker takes; the last bits of results depend on it."""
     access: Access = Access.NODES
-    """What learning rules may read."""
+    """The nodes that learning rules may read."""
     settling_time: Annotated[Seconds, Field(gt=0)] | None = None
     """s that every phase takes, for the energy that runs record; without it energy is not counted."""
 
     @property
     def plugin(self) -> Plugin | None:
-        """What brings the chip; None for the harness's own."""
+        """The plug-in that brings the chip; None for the harness's own."""
         return None if self.kind in CHIPS else find(Kind.CHIP, self.kind, CHIPS)
 
     @property
     def in_ngspice(self) -> bool:
-        """Whether this machine needs ngspice for it."""
+        """True where this machine needs ngspice for it."""
         return self.kind == "ngspice"
 
     @property
@@ -123,7 +123,7 @@ class ChipSettings(Section):
         return Tolerances(self.reltol, self.vntol, self.abstol)
 
     def recorded(self) -> dict[str, Any]:
-        """What a manifest says of it besides the settings.
+        """Return what a manifest says of the chip besides the settings.
 
         Raises:
             NgspiceMissing: ngspice is wanted, and it cannot be loaded.
@@ -172,7 +172,7 @@ class ChipDescription:
     programming: ProgrammingSettings | None
     imperfect: ImperfectSettings
     seed: int
-    """Which of all chips that could be made."""
+    """Number that tells one made chip from another."""
 
     def build(self, circuit: Circuit, simulators: SimulatorChoice = HERE) -> Chip:
         """Make the chip, with a circuit's conductances.
@@ -205,7 +205,7 @@ class ChipDescription:
         return [*(name for name, there in wrapped.items() if there), self.simulated.kind]
 
     def _made(self, circuit: Circuit, simulators: SimulatorChoice) -> Chip:
-        """The circuit as it was made, in what simulates it; a wrapper around that decides what may be read."""
+        """Return a chip of the circuit as it was made; the wrapper around it decides what may be read."""
         variation, access = self.variation.build(), self.simulated.access
         request = Request(access, self.simulated.settling_time, self.seed)
         if variation.absent:

@@ -23,7 +23,7 @@ _SETS = (*BUILT_IN, *IMAGE_SETS, "csv")
 
 
 class DataPlugin(Protocol):
-    """What stands behind a name among the entry points ``"harness.datasets"``.
+    """An object behind a name among the entry points ``"harness.datasets"``.
 
     With a class ``Options``, a model of pydantic's, too, ``[data.options]`` are validated by it, and `build` gets one.
     """
@@ -37,7 +37,7 @@ class DataSettings(Section):
     """``[data]``."""
 
     set: Annotated[str, named(Kind.DATA_SET, _SETS)]
-    """Where rows are from: the package, files of the MNIST kind, a CSV file of one's own, or a plug-in."""
+    """Source of the rows: the package, files of the MNIST kind, a CSV file of one's own, or a plug-in."""
     options: Annotated[dict[str, Any] | None, options_of(Kind.DATA_SET, "set", _SETS)] = None
     """For the data set of a plug-in, which says what they mean."""
     file: Path | None = None
@@ -56,7 +56,7 @@ class DataSettings(Section):
     """Leave out rows with a missing cell, or fill inputs with the mean of the training rows (a row without a label or
     value is left out all the same); without it they are refused."""
     labels: Literal["as written", "folded"] | None = None
-    """Whether labels that differ by blanks, case or characters alike only are different classes, or one; without it
+    """Says if labels that differ by blanks, case or characters alike only are different classes, or one; without it
     they are refused. As written, blanks around a label belong to it."""
     separator: str | None = None
     """The character between cells, or ``"tab"`` or ``"blank"``; without it, the one of comma, semicolon, tab, bar and
@@ -66,7 +66,7 @@ class DataSettings(Section):
     encoding: Encoding | None = None
     """Without it, what a byte order mark says, or UTF-8."""
     scaled: Flag | None = None
-    """Whether ``values`` are scaled to ``targets``, or are volts as they stand. Without it they are scaled where
+    """True where ``values`` are scaled to ``targets``, false where they are volts. Without it they are scaled where
     ``targets`` are given, or where they do not fit as volts: beyond ±5 V, or a column within less than 0.1 V."""
     held_out: Annotated[Number, Field(ge=0, lt=1)] | None = None
     """Share of the rows that training never sees; 0 tests on the training rows.
@@ -77,7 +77,7 @@ class DataSettings(Section):
     """V of a wrong and of the right output, 0 V and 1 V without it; for scaled ``values``, V of the smallest and of the
     largest value of the training rows, −1 V and 1 V without it."""
     seed: Seed | None = None
-    """Of the split into training and held-out rows; training.seed without it."""
+    """Seed of the split into training and held-out rows; training.seed without it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -105,7 +105,7 @@ class DataSettings(Section):
     @field_validator("encoding", mode="before")
     @classmethod
     def _usual_name(cls, encoding: Any) -> Any:
-        """Encodings go by many names, such as ``utf8`` and ``windows-1252``."""
+        """Return the usual name of an encoding, which goes by many, such as ``utf8`` and ``windows-1252``."""
         try:
             found = codecs.lookup(encoding).name
             return next(name for name in get_args(Encoding) if codecs.lookup(name).name == found)
@@ -119,7 +119,7 @@ class DataSettings(Section):
 
     @property
     def plugged(self) -> list[Plugin]:
-        """What other packages bring of the section."""
+        """Plug-ins of other packages that the section names."""
         return [] if self.set in _SETS else [find(Kind.DATA_SET, self.set, _SETS)]
 
     def load(self, seed: int) -> Split:
@@ -142,13 +142,13 @@ class DataSettings(Section):
         return split(table, held_out=self.held_out, seed=seed, levels=self.targets, scaled=self.scaled)
 
     def _check_alone(self) -> None:
-        """Other sets take none of the keys of ``csv``, but for a label that nobody reads."""
+        """Refuse keys of ``csv`` with other sets, but for a label, which nobody reads there."""
         for key in (*(field.name for field in fields(CsvFile) if field.name != "label"), "scaled"):
             if getattr(self, key) not in (None, ()):
                 raise MismatchError(key, f"set = {self.set!r} has no {key}; only set = 'csv' has one")
 
     def _check_columns(self) -> None:
-        """Every column has one use."""
+        """Refuse a column that has two uses."""
         wanted = self.values or (self.label,)
         for key in ("values", "inputs", "ignore"):
             names = getattr(self, key)

@@ -46,12 +46,12 @@ _PARTS = ("data", "circuit", "cost", "rule", "update")
 """Parts that may be of one's own."""
 Made = TypeVar("Made")
 _MADE = "_parts_made"
-"""Where an experiment keeps the parts that its settings describe."""
+"""Key under which an experiment keeps the parts that its settings describe."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything of an experiment that does not depend on a run; its parts are built when they are first asked for."""
+    """An experiment apart from its runs: its settings, and parts that are built when they are first asked for."""
 
     settings: Settings
 
@@ -143,7 +143,7 @@ class Experiment:
         return [name for name in _PARTS if name in vars(self) and vars(self)[name] is not made.get(name)]
 
     def _made(self, name: str, part: Made) -> Made:
-        """Remember that the settings describe this part."""
+        """Note that the settings describe this part, and return it."""
         vars(self).setdefault(_MADE, {})[name] = part
         return part
 
@@ -173,18 +173,18 @@ class Experiment:
 
     @property
     def memory(self) -> list[Part]:
-        """What its largest parts take, rounded down: no experiment is refused that would have fitted."""
+        """The memory of its largest parts, rounded down: no experiment is refused that would have fitted."""
         data, settings = self.data, self.settings
         batch, lines = min(settings.training.batch, len(data.train)), settings.variation.resistive_lines
         return list(memory(settings.network, data.channels, len(data.classes), batch, lines=lines))
 
     @property
     def score(self) -> str:
-        """What an accuracy of this experiment is (`harness.datasets.Split.score`)."""
+        """The name of what this experiment calls accuracy (`harness.datasets.Split.score`)."""
         return self.data.score
 
     def warnings(self) -> list[str]:
-        """What this experiment cannot reach: conductances that devices cannot hold, targets beyond a graph's rails."""
+        """Return warnings, as of conductances that devices cannot hold or of targets beyond a graph's rails."""
         rows, strained = self.data.train.batch(slice(None)), self.springs.warning(self.circuit.conductances)
         squared = self.settings.rule.cost == "squared-error"
         return [
@@ -196,29 +196,29 @@ class Experiment:
 
     @cached_property
     def cost(self) -> Cost:
-        """What learning lowers."""
+        """The cost, which learning lowers."""
         return self._made("cost", self.settings.rule.build_cost(self.data))
 
     @cached_property
     def rule(self) -> LearningRule:
-        """How a batch becomes a gradient."""
+        """The learning rule, by which a batch becomes a gradient."""
         given = Given(self.circuit, self.cost, self.strength, self.units, self.settings.chip.access)
         return self._made("rule", self.settings.rule.build(given))
 
     @cached_property
     def strength(self) -> Strength:
-        """How strongly outputs are nudged: as the rule says, or as the initial circuit bears it."""
+        """The strength of the nudge at the outputs: as the rule says, or as the initial circuit bears it."""
         rows = self.data.train.batch(slice(ROWS))
         return self.settings.rule.strength(self.circuit, rows, self.fitted.network.g_unit)
 
     @property
     def units(self) -> Units:
-        """What the numbers of the rule and of the update count in."""
+        """The units of the numbers of the rule and of the update."""
         return self.settings.rule.units(self.fitted.network.g_unit)
 
     @cached_property
     def springs(self) -> Springs:
-        """What compares springs of −β with the network."""
+        """The comparison of springs of −β with the network."""
         return Springs(self.circuit, self.strength, both_signs=self.settings.rule.both_signs)
 
     @property
@@ -228,7 +228,7 @@ class Experiment:
 
     @cached_property
     def update(self) -> UpdateRule:
-        """How a gradient becomes a change of conductance, of all cells or of a subset."""
+        """The update rule, by which a gradient becomes a change of conductance, of all cells or of a subset."""
         settings = self.settings
         built = build_update(settings.update, settings.subset, self.circuit, self.units, settings.training.seed)
         return self._made("update", built)
@@ -277,13 +277,13 @@ class Experiment:
         )
 
     def manifest(self) -> dict[str, Any]:
-        """What a run needs to be repeated, and what is later compared with it (`harness.experiment.runs.manifest`)."""
+        """Return what a run needs to be repeated and what is compared with it (`harness.experiment.runs.manifest`)."""
         made = manifest.manifest_of(self.recorded, self.data, self.netlist(self.circuit), self._described)
         return made | ({"own": self.own} if self.own else {})
 
     @property
     def _described(self) -> dict[str, Any]:
-        """What will train a run, in the words of its manifest."""
+        """The parts that will train a run, as its manifest describes them."""
         described = {name: parts.described(getattr(self, name)) for name in ("rule", "update", "cost", "plan")}
         return described | {"chip": self.settings.chip_description.kinds, "data": self.data.sha256()}
 
@@ -414,11 +414,11 @@ class Experiment:
         return {**about, **shown}
 
     def changes_on(self, run: Run) -> dict[str, str]:
-        """What differs from the settings that a run was made with: values as people write them, by key."""
+        """Return the values that differ from the settings of a run, as people write them, by key."""
         return manifest.changes_of(run, self.recorded)
 
     def told(self, run: Run | None) -> str:
-        """Where the conductances are from, in a line: the run, what is not as it was made, and parts of one's own."""
+        """Return in a line where the conductances are from: the run, what has changed since, and parts of one's own."""
         return told(run, self.changes_on(run)) if run else f"initial conductances, seed {self.settings.network_seed}"
 
     def trained(self, run: Run) -> Circuit:

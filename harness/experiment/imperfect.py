@@ -16,17 +16,17 @@ class ImperfectSettings(Section):
     """``[imperfect]`` (`harness.chip.imperfect.pins.PinErrors`)."""
 
     dac_bits: Annotated[Whole, Field(ge=1, le=24)] | None = None
-    """Of every input channel, over ±`dac_range`; 2^bits values from end to end, so that none is 0 V."""
+    """Bits of every input channel's converter, over ±`dac_range`; 2^bits values from end to end, none of them 0 V."""
     dac_range: Annotated[Volts, Field(gt=0, le=1e3)] = 1.0
-    """V before the input gain."""
+    """Range of the converters at input channels, V before the input gain."""
     dac_noise: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
-    """V before the input gain, standard deviation, per cycle."""
+    """Standard deviation of the noise of inputs, V before the input gain, per cycle."""
     adc_bits: Annotated[Whole, Field(ge=1, le=24)] | None = None
-    """Of what reads outputs and inner nodes, over ±`adc_range`; 2^bits values, none of them 0 V."""
+    """Bits of the converter that reads outputs and inner nodes, over ±`adc_range`; 2^bits values, none of them 0 V."""
     adc_range: Annotated[Volts, Field(gt=0, le=1e3)] = 1.0
     """V."""
     read_noise: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
-    """V, standard deviation, per cycle."""
+    """Standard deviation of the noise of readings, V, per cycle."""
     mismatch: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Fraction, per device, by which the twin network of nudged phases differs."""
     drift: Annotated[Number, Field(ge=0, lt=1)] = 0.0
@@ -34,11 +34,11 @@ class ImperfectSettings(Section):
     decay: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Fraction of g − g_min that every cell forgets from one write to the next."""
     update_bias: Annotated[Siemens, Field(ge=0, le=1e3)] = 0.0
-    """S that every write adds to a cell that is written, with a sign per device."""
+    """Conductance (S) that every write adds to a cell that is written, with a sign per device."""
     programming_noise: Annotated[Number, Field(ge=0, lt=1)] = 0.0
-    """Fraction of a cell's range, per cycle."""
+    """Standard deviation of the noise of writes, as a fraction of a cell's range, per cycle."""
     levels: Annotated[Whole, Field(ge=2, le=2**24)] | None = None
-    """Conductances that a cell can hold."""
+    """Number of conductances that a cell can hold."""
 
     def build(self) -> PinErrors:
         """The strengths, which are called like the keys."""

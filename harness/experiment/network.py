@@ -55,13 +55,13 @@ _PHASES = 2
 
 @dataclass(frozen=True)
 class Size:
-    """What decides how much memory a network takes."""
+    """The parts and numbers that decide how much memory a network takes."""
 
     parts: tuple[Part, ...]
     """Its own objects and arrays."""
     nodes: int
     unknowns: int
-    """Of the reduced network."""
+    """Unknowns of the reduced network."""
     cure: str
 
 
@@ -102,7 +102,7 @@ class _Network(Section):
     input_gain: Positive = 1.0
     """V at the input pins per V of input."""
     seed: Seed | None = None
-    """Of the initial conductances and the edges of random graphs; training.seed without it."""
+    """Seed of the initial conductances and the edges of random graphs; training.seed without it."""
 
     @model_validator(mode="after")
     def _range(self) -> Self:
@@ -116,7 +116,7 @@ class _Network(Section):
         return 1
 
     def _cells(self, seed: int) -> dict[str, Any]:
-        """What all builders take: range, initial conductances and gain."""
+        """Return the arguments of all builders: range, initial conductances and gain."""
         rng = np.random.default_rng([seed, _INITIAL])
         cells = CellRange(self.g_unit, self.g_min, self.g_max)
         return {"cells": cells, "rng": rng, "input_gain": self.input_gain}
@@ -128,7 +128,7 @@ class _Crossbars(_Network):
     bias: tuple[Annotated[Volts, Field(ge=0)], ...] = ()
     """V of the rail pair ±V at each crossbar; 0 for none."""
     neuron: Literal["diode", "mosfet"] = "diode"
-    """What rectifies at hidden nodes: diodes, or transistors with their gates at their drains in the diodes' places."""
+    """Rectifiers at hidden nodes: diodes, or transistors with their gates at their drains in the diodes' places."""
     diode: DiodeSettings | None = None
     """For neuron = "diode"."""
     transistor: TransistorSettings | None = None
@@ -160,7 +160,7 @@ class _Crossbars(_Network):
         return 0
 
     def size(self, channels: int, outputs: int, *, lines: bool) -> Size:
-        """How much it takes; `lines` says whether lines have a resistance."""
+        """Return the memory that the network takes; `lines` says whether lines have a resistance."""
         layers = [2 * channels, *self.hidden, 2 * outputs]
         pairs, cure = list(pairwise(layers)), "take fewer hidden nodes (network.hidden)"
         cells = sum(map(prod, pairs)) + self._more_cells
@@ -232,7 +232,7 @@ class EquilibriumNetworkSettings(_Crossbars):
 
     @property
     def arrays(self) -> int:
-        """Two crossbars, and the conductances between hidden nodes."""
+        """Number of arrays: two crossbars and, with several hidden nodes, the conductances between them."""
         return 3 if self.hidden[0] > 1 else 2
 
     @property
@@ -250,7 +250,7 @@ class CascadeSettings(_Crossbars):
 
     kind: Literal["cascade"]
     buffer_gain: tuple[Number, ...] = ()
-    """Of the buffers behind each hidden layer; all 1 without it."""
+    """Gain of the buffers behind each hidden layer; all 1 without it."""
     rectifier_rail: Volts = 0.0
     """V that the diodes' anodes are held at."""
 
@@ -277,7 +277,7 @@ class GraphSettings(_Network):
 
     kind: Literal["graph"]
     shape: Literal["file", "grid", "periodic-grid", "random-regular", "complete", "small-world"]
-    """Where its edges come from; nodes of all but ``file`` are called 0, 1, …, row by row in grids."""
+    """Source of its edges; nodes of all but ``file`` are called 0, 1, …, row by row in grids."""
     file: Path | None = None
     """For ``file``: CSV with columns a, b and, if wanted, conductance and diode (none, forward, backward, both)."""
     rows: Annotated[Whole, Field(ge=1, le=1000)] = 6
@@ -305,7 +305,7 @@ class GraphSettings(_Network):
     sense: Annotated[Ohms, Field(gt=0)] | None = None
     """Ω in series with an edge whose current is read."""
     diode: DiodeSettings | None = None
-    """Of all edges that have one."""
+    """Diode of all edges that have one."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -358,7 +358,7 @@ class GraphSettings(_Network):
         return edges if bare else [replace(edge, diode=self.edge_diode) for edge in edges]
 
     def size(self, channels: int, outputs: int, *, lines: bool) -> Size:  # noqa: ARG002
-        """How much it takes; a file bounds itself."""
+        """Return the memory that the graph takes; that of a file counts as none, since the file's size bounds it."""
         cure, nodes, edges = "take a smaller graph (network.nodes, rows, columns, degree)", self.nodes, 0
         match self.shape:
             case "file":
@@ -385,7 +385,7 @@ NetworkSettings = Union[  # noqa: UP007
 
 
 def memory(network: NetworkSettings, channels: int, outputs: int, batch: int, *, lines: bool) -> Iterator[Part]:
-    """What an experiment's largest parts take, rounded down.
+    """Yield the memory of an experiment's largest parts, rounded down.
 
     Args:
         network: to be built.

@@ -45,19 +45,19 @@ class ProgrammingSettings(Section):
     mode: Mode = Mode.OPEN_LOOP
     """Pulses as the law needs them; one by the sign; at random, right in the mean; or until a read is near enough."""
     max_pulses: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
-    """For one cell in one write; 100 without it."""
+    """Largest number of pulses for a cell in a write; 100 without it."""
     tolerance: Annotated[Number, Field(gt=0, le=1)] | None = None
-    """For ``verify``: fraction within which a cell is near enough; 0.01 without it."""
+    """Fraction within which a cell is near enough, for ``verify``; 0.01 without it."""
     threshold: Annotated[Number, Field(ge=0, le=1)] | None = None
-    """For ``fixed-step``: fraction that a wanted change must exceed; 0 without it."""
+    """Fraction that a wanted change must exceed, for ``fixed-step``; 0 without it."""
     device_to_device: Annotated[Number, Field(ge=0, le=10)] | None = None
-    """Of a device's steps, standard deviation; without it as published or measured, or none."""
+    """Standard deviation of a device's steps; without it as published or measured, or none."""
     cycle_to_cycle: Annotated[Number, Field(ge=0, le=10)] | None = None
-    """Of one pulse, standard deviation as a fraction of the range; without it as published or measured, or none."""
+    """Standard deviation of one pulse, as a fraction of the range; without it as published or measured, or none."""
     pairs: Flag = False
     """Cells are pulsed up only: where one is to lose, its partner in a differential pair gains."""
     refresh_at: Annotated[Number, Field(ge=1e-6, le=0.9)] | None = None
-    """For pairs: fraction below g_max where a pair is reset and written anew; 0.1 without it."""
+    """Fraction of the range below g_max where a pair is reset and written anew; 0.1 without it."""
 
     @model_validator(mode="after")
     def _one_device(self) -> Self:
@@ -131,7 +131,7 @@ class ProgrammingSettings(Section):
         return Device("exponential", ExponentialStep(0.0, 1.0, pulses, pulses, *map(curvature_of_label, labels)))
 
     def build(self) -> Programming:
-        """How cells are written by pulses.
+        """Build the way in which cells are written by pulses.
 
         Raises:
             DataError: a file of measured pulses is wrong.

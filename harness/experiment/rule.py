@@ -51,33 +51,33 @@ _COSTS = ("squared-error", "softmax-cross-entropy")
 
 @dataclass(frozen=True)
 class Units:
-    """What the pure numbers of ``[rule]`` and ``[update]`` count in."""
+    """Units of the pure numbers of ``[rule]`` and ``[update]``."""
 
     conductance: float
     """g_unit, S."""
     rate: float
-    """Of rates on gradients: g_unit² in S², or in S where the rule gives directions in V² instead of gradients."""
+    """Unit of rates: g_unit² in S², or g_unit in S where the rule gives directions in V² instead of gradients."""
 
     @property
     def gradient(self) -> float:
-        """V² per V² / g_unit, or 1 where the rule gives directions in V²."""
+        """The scale of gradients: 1/g_unit in 1/S, or 1 where the rule gives directions in V²."""
         return self.conductance / self.rate
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a rule is built for."""
+    """The parts of an experiment for which a rule is built."""
 
     circuit: Circuit
     cost: Cost
     strength: Strength
     units: Units
     access: Access
-    """What the rule may read of the chip."""
+    """The nodes of the chip that the rule may read."""
 
 
 class RulePlugin(Protocol):
-    """What stands behind a name among the entry points ``"harness.rules"``.
+    """An object behind a name among the entry points ``"harness.rules"``.
 
     With a class ``Options``, a model of pydantic's, too, ``[rule.options]`` are validated by it, and `build` gets one.
     """
@@ -88,7 +88,7 @@ class RulePlugin(Protocol):
 
 
 class CostPlugin(Protocol):
-    """What stands behind a name among the entry points ``"harness.costs"``; options as those of `RulePlugin`."""
+    """An object behind a name among the entry points ``"harness.costs"``; options as those of `RulePlugin`."""
 
     def build(self, options: Any, valued: bool) -> Cost:
         """Make a cost, of values or of classes."""
@@ -97,16 +97,16 @@ class CostPlugin(Protocol):
 
 class _Rule(Section):
     cost: Annotated[str, named(Kind.COST, _COSTS)] = "squared-error"
-    """What learning lowers (`harness.learning.costs`)."""
+    """Cost, which learning lowers (`harness.learning.costs`)."""
     cost_options: Annotated[dict[str, Any] | None, options_of(Kind.COST, "cost", _COSTS)] = None
     """For the cost of a plug-in, which says what they mean."""
     temperature: Annotated[Volts, Field(gt=0)] = 1.0
     """For softmax cross-entropy: V per unit of logit."""
     in_volts: ClassVar[bool] = False
-    """Whether the rule gives directions in V² instead of gradients in V²/S."""
+    """True where the rule gives directions in V² instead of gradients in V²/S."""
 
     def build_cost(self, data: Split) -> Cost:
-        """What learning lowers."""
+        """The cost, which learning lowers."""
         if self.cost == "squared-error":
             return SquaredError(classes=not data.valued)
         if self.cost == "softmax-cross-entropy":
@@ -118,16 +118,16 @@ class _Rule(Section):
 
     @property
     def plugged(self) -> list[Plugin]:
-        """What other packages bring of the section."""
+        """Plug-ins of other packages that the section names."""
         return [] if self.cost in _COSTS else [find(Kind.COST, self.cost, _COSTS)]
 
     def units(self, g_unit: float) -> Units:
-        """What its numbers and those of the update count in, for a network's g_unit in S."""
+        """Return the units of its numbers and of those of the update, for a network's g_unit in S."""
         return Units(g_unit, g_unit if self.in_volts else g_unit**2)
 
     @property
     def both_signs(self) -> bool:
-        """Whether outputs are nudged by −β, too."""
+        """True where outputs are nudged by −β, too."""
         return False
 
     @property
@@ -136,7 +136,7 @@ class _Rule(Section):
         return Nudging.SPRING if self.cost == "squared-error" else Nudging.CURRENT
 
     def strength(self, circuit: Circuit, rows: Batch, unit: float) -> Strength:
-        """How strongly whoever nudges the network does so: an audit, a testbench, and the rules that have a β.
+        """Return the strength of all nudges of the network: in an audit, in a testbench, and by rules that have a β.
 
         Args:
             circuit: with its initial conductances.
@@ -162,7 +162,7 @@ class EquilibriumSettings(_Rule):
     """Nudging strength at the physical outputs, S. Without it, or with ``"auto"``, it is a share of what outputs see of
     the initial network (`harness.experiment.strength.SHARE`); the run records the figure."""
     variant: Variant = Variant.CENTERED
-    """Which two strengths are compared: β and −β, β and 0, or 0 and one of ±β at random."""
+    """Strengths that are compared: β and −β, β and 0, or 0 and one of ±β at random."""
     nudging: Nudging | None = None
     """Without it, spring for squared error and current for other costs, or where outputs hang on diodes and β is
     ``"auto"``."""
@@ -184,13 +184,13 @@ class EquilibriumSettings(_Rule):
         return self.variant is not Variant.ONE_SIDED
 
     def strength(self, circuit: Circuit, rows: Batch, unit: float) -> Strength:
-        """Its own β, or what the network bears."""
+        """Return its own β, or one that the network bears."""
         if self.beta is not None:
             return Strength(self.beta, self.nudging or self.usual_nudging)
         return bearable(circuit, rows, unit, self.usual_nudging, self.nudging)
 
     def recorded(self, strength: Callable[[], Strength]) -> Self:
-        """With the β and the nudging that ``"auto"`` stands for."""
+        """Return the section with the β and the nudging that ``"auto"`` stands for."""
         return self if self.beta is not None else self.model_copy(update=vars(strength()))
 
     def build(self, given: Given) -> LearningRule:
@@ -206,9 +206,9 @@ class CoupledSettings(_Rule):
     eta: Positive = ETA
     """η, the share of the way to the target that outputs are clamped at; above 1 overclamps."""
     variant: Variant = Variant.ONE_SIDED
-    """Which two shares are compared: η and 0, η and −η, or 0 and one of ±η at random."""
+    """Shares that are compared: η and 0, η and −η, or 0 and one of ±η at random."""
     normalized: Flag = True
-    """Whether the contrast is divided by η; without it, η scales the update, as in a circuit that does not divide."""
+    """True where the contrast is divided by η; otherwise η scales the update, as in a circuit that does not divide."""
     in_volts: ClassVar[bool] = True
 
     def build(self, given: Given) -> LearningRule:
@@ -222,7 +222,7 @@ class AnalyticalSettings(_Rule):
 
     kind: Literal["analytical-gradient"]
     form: Form = Form.NODE
-    """Whether equations are of nodes or of cycles."""
+    """Form of the equations: of nodes, or of cycles."""
 
     def build(self, given: Given) -> LearningRule:
         """The rule; where inner nodes are not read, it predicts them by a twin."""
@@ -239,7 +239,7 @@ class LinearizationSettings(_Rule):
     outputs see (`harness.experiment.strength.SHARE`)."""
 
     def strength(self, circuit: Circuit, rows: Batch, unit: float) -> Strength:  # noqa: ARG002
-        """Its own γ, or one that suits numbers of the network's size."""
+        """Return its own γ, or one that suits the size of the network's conductances."""
         return Strength(SHARE * unit if self.beta is None else self.beta, self.usual_nudging)
 
     def build(self, given: Given) -> LearningRule:
@@ -290,7 +290,7 @@ class PluginRuleSettings(_Rule):
 
     kind: str
     options: Annotated[dict[str, Any] | None, options_of(Kind.RULE, "kind", _RULES)] = None
-    """What the plug-in says that they mean."""
+    """Options of the plug-in, which gives them their meaning."""
 
     @model_validator(mode="before")
     @classmethod
@@ -303,7 +303,7 @@ class PluginRuleSettings(_Rule):
 
     @property
     def plugged(self) -> list[Plugin]:
-        """What other packages bring of the section."""
+        """Plug-ins of other packages that the section names."""
         return [find(Kind.RULE, self.kind, _RULES), *super().plugged]
 
     def build(self, given: Given) -> LearningRule:

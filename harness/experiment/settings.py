@@ -94,7 +94,7 @@ class Settings(Section):
         return unit_of(key, cls)
 
     def pinned(self) -> Self:
-        """The same settings with every seed said by its own key, so that another training.seed leaves the others."""
+        """Return the settings with every seed under its own key, which another training.seed does not change."""
         pinned = {name: getattr(self, name).model_copy(update={"seed": seed}) for name, seed in self.seeds.items()}
         return self.model_copy(update=pinned)
 
@@ -111,7 +111,7 @@ class Settings(Section):
 
     @property
     def plugins(self) -> list[Plugin]:
-        """What other packages bring, by the names that sections say."""
+        """Plug-ins of other packages, by the names that sections give."""
         chip = [] if self.chip.plugin is None else [self.chip.plugin]
         return [*self.data.plugged, *self.rule.plugged, *chip, *self.variation.plugged]
 
@@ -127,7 +127,7 @@ class Settings(Section):
 
     @property
     def ideal(self) -> Self:
-        """The same on an ideal nodal chip: nothing varies, nothing is imperfect, writes are exact."""
+        """Return the settings with an ideal nodal chip: nothing varies, nothing is imperfect, writes are exact."""
         plain: dict[str, Any] = {name: type(self).model_fields[name].get_default() for name in NON_IDEALITIES}
         return self.model_copy(update={**plain, "chip": ChipSettings(kind="nodal", access=self.chip.access)})
 
@@ -263,7 +263,7 @@ def _change(content: dict[str, Any], path: Names, value: Any, what: str, others:
 
 
 def _keep_common_keys(section: dict[str, Any], path: Names, kind: Any) -> None:
-    """A section of another kind keeps what both kinds have, so that one override is enough to change it."""
+    """Keep the common keys of a section whose kind changes, so that one override is enough to change the kind."""
     field = Settings.model_fields.get(path[0]) if len(path) == 2 else None
     found = [m for m in models_in(field.annotation) if "kind" in m.model_fields] if field else []
     models = {(*kinds_of(model), PLUGGED)[0]: model for model in found}

@@ -1,4 +1,4 @@
-"""How strongly a rule nudges: β against the conductance that a network has of its own at its outputs.
+"""Strength of a rule's nudge: β against the conductance that a network has of its own at its outputs.
 
 A spring of −β at an output is a negative conductance. The network's co-content stays convex, and its state unique and
 stable, while β is below what any combination of outputs sees of the network with all diodes blocking; diodes that
@@ -38,7 +38,7 @@ ROWS = 32
 
 @dataclass(frozen=True)
 class Strength:
-    """How a rule nudges."""
+    """Strength and kind of a rule's nudge."""
 
     beta: float
     """β, or γ of hardware linearization, S."""
@@ -46,7 +46,7 @@ class Strength:
 
 
 def bearable(circuit: Circuit, rows: Batch, unit: float, usual: Nudging, wanted: Nudging | None = None) -> Strength:
-    """What a network bears: a share of the conductance that its outputs see.
+    """Return the strength that a network bears: a share of the conductance that its outputs see.
 
     Args:
         circuit: with its initial conductances.
@@ -71,12 +71,12 @@ def bearable(circuit: Circuit, rows: Batch, unit: float, usual: Nudging, wanted:
 
 
 def own_conductance(circuit: Circuit) -> float:
-    """S that outputs see of the network with all diodes blocking: see `ReducedCircuit.output_conductance`."""
+    """Return the conductance (S) that outputs see with all diodes blocking: see `ReducedCircuit.output_conductance`."""
     return Reduction(circuit).reduce(circuit.conductances).output_conductance()
 
 
 def conductance_at_rest(circuit: Circuit, rows: Batch) -> float:
-    """S that the combination of outputs which sees least sees about a free state; the median over samples."""
+    """Return the least conductance (S) that a combination of outputs sees about a free state; the median of samples."""
     chip = nodal_chip(circuit)
     (free,) = chip.measure([Drive(rows.inputs)])
     units = [np.broadcast_to(unit, free.outputs.shape) for unit in np.eye(len(circuit.outputs))]
@@ -96,7 +96,7 @@ class Springs:
 
     def __init__(self, circuit: Circuit, strength: Strength, *, both_signs: bool) -> None:
         self.negative = both_signs and strength.nudging is Nudging.SPRING
-        """Whether there are any; all circuits bear current and springs of +β."""
+        """True where springs of −β are asked for; all circuits bear currents and springs of +β."""
         self._beta = strength.beta
         self._reduction = Reduction(circuit) if self.negative else None
         self._known: tuple[Conductances, float] | None = None
@@ -114,7 +114,7 @@ class Springs:
             )
 
     def warning(self, conductances: Conductances) -> str | None:
-        """What to say of a β that comes close to the network's own conductance; None where it does not."""
+        """Return a warning of a β that comes close to the network's own conductance; None where it does not."""
         own = self._own(conductances)
         if self._beta < CLOSE * own:
             return None
@@ -136,7 +136,7 @@ class Springs:
         return f"cells fell in training; go on from its checkpoint with: {usual}"
 
     def _own(self, conductances: Conductances) -> float:
-        """S that outputs see; what was found last is kept, for all that is asked of the initial conductances."""
+        """Return the conductance (S) that outputs see; the last one is kept for the next call with the same cells."""
         if self._reduction is None:
             return np.inf
         if self._known is None or not all(map(np.array_equal, self._known[0], conductances)):

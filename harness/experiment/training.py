@@ -13,11 +13,11 @@ class TrainingSettings(Section):
     """``[training]``."""
 
     epochs: Annotated[Whole, Field(ge=1, le=1_000_000)]
-    """How often every training row is seen."""
+    """Number of times that every training row is seen."""
     batch: Annotated[Whole, Field(ge=1, le=1_000_000)]
     """Rows in a step."""
     seed: Seed = 0
-    """Of the order of the samples, the signs of the nudge and the choice of a subset; also of the split, the initial
+    """Seed of the order of samples, the signs of the nudge and the choice of a subset; also of the split, the initial
     conductances and the chip, unless data.seed, network.seed and variation.seed say others."""
 
     def build(self, schedule: Schedule) -> Plan:

@@ -30,11 +30,11 @@ class _Update(Section):
 
     @property
     def schedule(self) -> Schedule:
-        """How rates fall."""
+        """The schedule by which rates fall."""
         return Schedule(self.decay, to_zero=self.to_zero)
 
     def _rates(self, arrays: int, unit: float) -> tuple[float, ...]:
-        """One for each array, in SI units."""
+        """Return one rate for each array, in SI units."""
         rates = self.rates * arrays if len(self.rates) == 1 else self.rates
         return tuple(rate * unit for rate in rates)
 
@@ -116,7 +116,7 @@ class SubsetSettings(Section):
 def build_update(
     update: UpdateSettings, subset: SubsetSettings | None, circuit: Circuit, units: Units, seed: int
 ) -> UpdateRule:
-    """How a gradient becomes a change of conductance, of all cells or of a subset, at once or in portions.
+    """Build the update rule, which changes the conductances of all cells or of a subset, at once or in portions.
 
     Args:
         update: the section.

@@ -18,11 +18,11 @@ from harness.plugins import Kind, Plugin, find
 from harness.validation import MismatchError, Number, Ohms, Section, Seed, Siemens, Volts
 
 CHIP = ("circuit", "capabilities", "conductances", "program", "adjust", "measure", "close")
-"""What a chip must have (`harness.chip.base.Chip`)."""
+"""Names that a chip must have (`harness.chip.base.Chip`)."""
 
 
 class NonIdealityPlugin(Protocol):
-    """What stands behind a name among the entry points ``"harness.variations"``.
+    """An object behind a name among the entry points ``"harness.variations"``.
 
     With a class ``Options``, a model of pydantic's, too, ``[variation.plugins.NAME]`` is validated by it.
     """
@@ -72,11 +72,11 @@ class VariationSettings(Section):
     """
 
     seed: Seed | None = None
-    """Which of all chips that could be made, in `[imperfect]` and `[programming]` too; training.seed without it."""
+    """Seed that tells one chip from another, in `[imperfect]` and `[programming]` too; training.seed without it."""
     spread: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Of every cell's conductance, a factor of its own."""
+    """Spread of every cell's conductance, by a factor of its own."""
     spread_law: Law = Law.LOG_NORMAL
-    """How those factors are distributed."""
+    """Distribution of those factors."""
     stuck_at_min: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Probability that a cell is stuck at g_min."""
     stuck_at_max: Annotated[Number, Field(ge=0, le=1)] = 0.0
@@ -84,27 +84,27 @@ class VariationSettings(Section):
     open_cells: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Probability that a cell is open."""
     diode_saturation_current: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Of every diode's I_s, log-normal."""
+    """Spread of every diode's I_s, log-normal."""
     diode_emission: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Of every diode's N, normal."""
+    """Spread of every diode's N, normal."""
     source_offset: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
     """Standard deviation of every bias and shift source, V."""
     source_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Of every input pin's gain."""
+    """Spread of every input pin's gain."""
     leakage: Annotated[Siemens, Field(ge=0, le=1e6)] = 0.0
-    """From every node that nothing holds to ground, S."""
+    """Conductance to ground from every node that nothing holds, S."""
     amplifier_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Of every amplifier's gain."""
+    """Spread of every amplifier's gain."""
     amplifier_layer_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Of the gain that all amplifiers of a layer share."""
+    """Spread of the gain that all amplifiers of a layer share."""
     amplifier_offset: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
     """Standard deviation of every amplifier's input offset, V."""
     line_word: Annotated[Ohms, Field(ge=0, le=1e9)] = 0.0
-    """Ω of every segment of a word line; 0 for none."""
+    """Resistance of every segment of a word line, Ω; 0 for none."""
     line_bit: Annotated[Ohms, Field(ge=0, le=1e9)] = 0.0
-    """Ω of every segment of a bit line; 0 for none."""
+    """Resistance of every segment of a bit line, Ω; 0 for none."""
     temperature: Annotated[Number, Field(ge=-100, le=300)] = 27.0
-    """°C of everything; 27 is nominal."""
+    """Temperature of all elements, °C; 27 is nominal."""
     cell_temperature_coefficient: Number = 0.0
     """TC1 of the cells' resistance, 1/K."""
     resistor_temperature_coefficient: Number = 0.0
@@ -133,16 +133,16 @@ class VariationSettings(Section):
 
     @property
     def plugged(self) -> list[Plugin]:
-        """What other packages bring of the section."""
+        """Plug-ins of other packages that the section names."""
         return [find(Kind.NON_IDEALITY, name) for name in self.plugins or {}]
 
     @property
     def resistive_lines(self) -> bool:
-        """Whether lines have a resistance."""
+        """True where lines have a resistance."""
         return bool(self.line_word or self.line_bit)
 
     def build(self) -> Variation:
-        """How the chip's circuit differs from the drawn one."""
+        """Build the variation by which the chip's circuit differs from the drawn one."""
         return Variation(
             spread=ConductanceSpread(self.spread, self.spread_law),
             defects=CellDefects(self.stuck_at_min, self.stuck_at_max, self.open_cells),

@@ -45,7 +45,7 @@ _NO_TEXT = (
     (b"<html", "a web page; download the table itself"),
     (b"<?xml", "an XML file; save its table as CSV"),
 )
-"""How files begin that are taken for CSV files by mistake."""
+"""Beginnings of files that are taken for CSV files by mistake."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from harness.measurement import Array
 
 
 class Cost(Protocol):
-    """What learning lowers. Arrays are ``[batch, outputs]`` in V."""
+    """The cost, which learning lowers. Arrays are ``[batch, outputs]`` in V."""
 
     def values(self, outputs: Array, targets: Array) -> Array:
         """C of each sample, V², ``[batch]``."""
@@ -24,7 +24,7 @@ class Cost(Protocol):
         """∂C/∂v of each sample, V, ``[batch, outputs]``."""
 
     def score(self, outputs: Array, targets: Array) -> float:
-        """How good the outputs are, at most 1: the share of right classes, or R² where targets are values."""
+        """Return the score of the outputs, at most 1: the share of right classes, or R² where targets are values."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SquaredError(Cost):
     """C = ½ Σ (y − v)² over the outputs; its nudge is a spring of conductance β (Kendall et al. 2020, eq. 9)."""
 
     classes: bool = True
-    """Whether targets mark a class; else they are values."""
+    """True where targets mark a class; else they are values."""
 
     @override
     def values(self, outputs: Array, targets: Array) -> Array:

@@ -1,4 +1,4 @@
-"""How far a package whose cells are not linear is from the network that was trained."""
+"""Deviation of a package whose cells are not linear from the network that was trained."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _ROUNDING = 1e-9  # relative
 
 @dataclass(frozen=True)
 class Deviation:
-    """What devices that conduct as trained only at small voltages do to a network's voltages."""
+    """Change of a network's voltages by devices that conduct as trained only at small voltages."""
 
     read_v: float
     """V over a cell up to which it conducts as trained."""
@@ -28,12 +28,12 @@ class Deviation:
     error_v: float
     """V: the largest difference between the package's voltages and the trained network's."""
     node: str
-    """Where it is, as the next two."""
+    """Node at which that difference is found; `row` and `phase` say where as well."""
     row: int
     """Number of the held-out row."""
     phase: str
     found_v: float
-    """What the package gives there, V."""
+    """The package's voltage there, V."""
     trained_v: float
     """V."""
     predictions_changed: int
@@ -42,7 +42,7 @@ class Deviation:
 
     @property
     def driven(self) -> str:
-        """How far the trained network drives the cells, for people."""
+        """A few words on how far the trained network drives the cells."""
         if not self.cells_beyond:
             return f"no cell sees more than {show(self.read_v, 'V')}, up to which it conducts as trained"
         many = f"{self.cells_beyond:,} of {self.cells:,} cells see more than {show(self.read_v, 'V')}"
@@ -91,7 +91,7 @@ def deviation_of(
 
 
 def _largest_drops(circuit: Circuit, volts: Array) -> Array:
-    """V over each cell that is not open, the largest in any sample, ``[cells]``."""
+    """Return the largest voltage in any sample over each cell that is not open, V, ``[cells]``."""
     drops, grounded = [], circuit.with_ground(volts)
     for array in circuit.arrays:
         first, second = circuit.ends(array)

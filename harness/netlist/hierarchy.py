@@ -1,4 +1,4 @@
-"""How far the subcircuits of a package's netlist expand, counted before a simulator expands them."""
+"""Expansion of a package's subcircuits, counted before a simulator expands them."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -37,13 +37,13 @@ def check_hierarchy(statements: Iterable[Statement]) -> None:
 
 
 class _Walk:
-    """From statement to statement."""
+    """The count of parts while statements are taken one after the other."""
 
     def __init__(self) -> None:
         self.extents: dict[str, _Extent] = {}
         self.called: set[str] = set()
         self.name = ""
-        """Of the subcircuit that is open."""
+        """Name of the subcircuit that is open."""
         self.inside, self.outside = _Extent(), _Extent()
         self.ended = False
 
@@ -74,7 +74,7 @@ class _Walk:
         self.name, self.inside = wanted, _Extent()
 
     def extent(self, statement: Statement, words: list[str]) -> _Extent:
-        """What one part, or a call with all that it calls, adds."""
+        """Return the extent that one part, or a call with all that it calls, adds."""
         if not words[0].startswith("x"):
             return _Extent(1)
         called = next(word for word in reversed(words) if "=" not in word)

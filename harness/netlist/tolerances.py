@@ -38,12 +38,12 @@ class Tolerances:
 
 
 TIGHT = Tolerances(1e-9, 1e-12, 1e-15)
-"""Of packages: as tight as every simulator settles reliably."""
+"""Tolerances of packages: as tight as every simulator settles reliably."""
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Everything in a deck that decides voltages and is no part of the circuit.
+    """The settings of a deck that decide voltages and are no part of the circuit.
 
     Raises:
         UnitError: a temperature is below absolute zero or absurd, or gmin is not above 0.

@@ -37,7 +37,7 @@ from harness.pictures.style import Form, as_bytes, literal, own_style
 from harness.wording import counted
 
 _Places = dict[str, Array]
-"""Where each node is drawn, ``[2]``."""
+"""Place of each node in the drawing, ``[2]``."""
 _Strokes = list[Array]
 """Lines that together are one link, from its end a to its end b, ``[points, 2]`` each."""
 

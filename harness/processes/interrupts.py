@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a command."""
+"""Handling of Ctrl-C and SIGTERM in a command."""
 
 import os
 import signal

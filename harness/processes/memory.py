@@ -52,7 +52,7 @@ def refuse(who: str, parts: list[Part]) -> None:
 
 
 def exhausted(error: MemoryError) -> str:
-    """What to say when memory has run out all the same."""
+    """Return the message for memory that has run out all the same."""
     free, whose = available()
     wanted = f" ({error})" if str(error) else ""
     return (
@@ -67,7 +67,7 @@ def gibibytes(size: float) -> str:
 
 
 def available() -> tuple[float, str]:
-    """B that this process may still take, and what says so; infinite where nothing does."""
+    """Return the memory (B) that this process may still take, and what limits it; infinite where nothing does."""
     return min([*_of_the_machine(), *_of_control_groups(), *_of_the_process(), (float("inf"), "no limit")])
 
 
@@ -92,7 +92,7 @@ def _of_control_groups() -> Iterator[tuple[float, str]]:
 
 
 def _of_control_group(folder: Path, most: str, now: str, cache: str) -> Iterator[tuple[float, str]]:
-    """What files have in its cache counts as free: the kernel gives it back."""
+    """Yield the memory (B) that is free in a control group, its cache of files included, and whose it is."""
     limit, used = (_text(folder / name).strip() for name in (most, now))
     if limit.isdigit() and used.isdigit():
         counts = dict(line.split() for line in _text(folder / "memory.stat").splitlines())
@@ -109,7 +109,7 @@ def _of_the_process() -> Iterator[tuple[float, str]]:
 
 
 def _text(path: Path) -> str:
-    """Of a file of the system; nothing where it is not there."""
+    """Return the text of a file of the system; it is empty where the file cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError:

@@ -24,7 +24,7 @@ from harness.processes.worker import STOP, Answer
 
 _SERVE = "import sys; sys.path[:] = sys.argv[3:]; from harness.processes.worker import serve; serve(int(sys.argv[2]))"
 _STARTS = 3
-"""How many workers in a row may end before they are ready."""
+"""Number of workers in a row that may end before they are ready."""
 _STOPPED = 5.0
 """s for which a worker may be stopped (SIGSTOP) while this process runs."""
 _IDLE = 60.0
@@ -39,15 +39,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """What became of a call."""
+    """Outcome of a call: its value, its error, or the end of its process."""
 
     tag: Any
     """As it was given."""
     value: Any = None
     error: Exception | None = None
-    """What the call raised."""
+    """The error that the call raised."""
     lost: str | None = None
-    """How the process of the call ended, if it did."""
+    """The way in which the process of the call ended, if it did."""
 
 
 class Workers:
@@ -84,7 +84,7 @@ class Workers:
 
     @property
     def busy(self) -> int:
-        """How many calls are at work."""
+        """Number of calls that are at work."""
         return sum(worker.call is not None for worker in self._all)
 
     def give(self, tag: Any, function: Callable[..., Any], *arguments: Any) -> None:
@@ -197,11 +197,11 @@ class _Worker:
     process: subprocess.Popen[bytes]
     connection: "Connection[Any, Any]"
     ready: bool = False
-    """Whether it has prepared itself."""
+    """True when it has prepared itself."""
     call: _Call | None = None
-    """What it is at work on."""
+    """The call that it is at work on."""
     fault: str = ""
-    """Why it was killed, if it was."""
+    """The reason for which it was killed, if it was."""
 
     def say(self, message: Any) -> bool:
         try:
@@ -215,7 +215,7 @@ class _Worker:
         return answer
 
     def end(self) -> int:
-        """Kill it if it still lives; returns how it ended, as `subprocess` says it."""
+        """Kill the process if it still lives, and return how it ended, as `subprocess` says it."""
         self.connection.close()
         self.process.kill()
         return self.process.wait()
@@ -242,7 +242,7 @@ def _started(name: str, quiet: bool) -> _Worker:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """A process started meanwhile never sees Ctrl-C, not even before its first line."""
+    """Block Ctrl-C meanwhile, so that a process started here never sees it, not even before its first line."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,4 +1,4 @@
-"""Where Python looks for modules: not in the working directory, which may hold anything under any name."""
+"""Python's search path for modules without the working directory, which may hold anything under any name."""
 
 import os
 import sys

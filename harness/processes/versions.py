@@ -1,4 +1,4 @@
-"""Which software a process runs."""
+"""Versions of the software that a process runs."""
 
 import platform
 from collections.abc import Iterable

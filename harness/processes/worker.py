@@ -14,12 +14,12 @@ STOP = "stop"
 """Sent in place of a call."""
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 Answer = tuple[Any, Exception | None]
-"""What a call returned, or what it raised."""
+"""The value that a call returned, or the error that it raised."""
 _stopping = Event()
 
 
 def stopping() -> bool:
-    """Whether the call at work is to end early; always False in a process that is no worker."""
+    """Return whether the call at work is to end early; always False in a process that is no worker."""
     return _stopping.is_set()
 
 
@@ -36,7 +36,7 @@ def serve(descriptor: int) -> None:
 
 
 def _receive(connection: "Connection[Any, Any]", calls: "SimpleQueue[Call]") -> None:
-    """Listen in the middle of a long call, too.
+    """Receive calls, and the request to stop also in the middle of a long call.
 
     Linux could send a signal when the parent ends (PR_SET_PDEATHSIG), but would do so when the parent's thread ends.
     """

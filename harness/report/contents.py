@@ -77,12 +77,12 @@ class Contents:
     settings: Settings | None
     """None where only the netlist is known."""
     origin: str
-    """Where the conductances come from."""
+    """Origin of the conductances."""
     circuit: Circuit
     found: Survey
     limits: Limits
     rows_told: str
-    """Which rows were examined, such as ``"all 45 held-out rows"``."""
+    """Words for the rows that were examined, such as ``"all 45 held-out rows"``."""
     score: str
     """``"accuracy"`` or ``"R²"``."""
     reached: float | None

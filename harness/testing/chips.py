@@ -1,4 +1,4 @@
-"""What every chip promises, as functions that take a function which makes one; it is closed afterwards."""
+"""Promises of every chip, as functions that take a function which makes one; it is closed afterwards."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -148,7 +148,7 @@ def programming_refuses_what_no_cell_can_hold(make: MakeChip) -> None:
 
 
 def adjusting_says_what_it_wrote(make: MakeChip) -> None:
-    """What `adjust` returns is what conductances have changed by, and they stay in their range."""
+    """`adjust` returns the change that conductances have made, and they stay in their range."""
     with _opened(make) as chip:
         for size in (0.02, -0.02, 100.0, -100.0):
             before = chip.conductances
@@ -260,7 +260,7 @@ def a_small_signal_is_proportional_to_its_current(make: MakeChip) -> None:
 
 
 def the_ledger_counts_what_was_asked(make: MakeChip) -> None:
-    """Where there is a ledger, it counts samples settled, voltages set, nodes looked at and cells written."""
+    """A ledger, where there is one, counts samples settled, voltages set, nodes looked at and cells written."""
     with _opened(make) as chip:
         start = ledger_of(chip)
         if start is None:

@@ -1,4 +1,4 @@
-"""What every learning rule promises, checked on a chip."""
+"""Promises of every learning rule, checked on a chip."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from harness.measurement import Access, Array, Batch, Capabilities, Conductances
 
 _SAMPLES = 3
 _STEP = 1e-4
-"""Of the widest range, for finite differences."""
+"""Step of finite differences, as a fraction of the widest range."""
 
 
 def check_rule(

@@ -29,7 +29,7 @@ _ORDER, _STEP = 0, 1  # streams of random numbers: one for the order of an epoch
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and in which portions."""
+    """Length, batch size, seed and schedule of a training."""
 
     epochs: int
     batch: int
@@ -39,18 +39,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What one training step did."""
+    """The record of one training step."""
 
     loss: float
     """Mean cost of the batch before the update, V²."""
     accuracy: float
     written: Conductances
-    """What the devices really did, S."""
+    """Changes that the devices really made, S."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a data set's rows show of a chip."""
+    """The cost, accuracy and outputs of a chip on a data set's rows."""
 
     loss: float
     """Mean cost, V²."""
@@ -238,7 +238,7 @@ def refuse_beyond(chip: Chip, rule: LearningRule[R], plan: Plan, names: tuple[st
 
 
 def _since(chip: Chip, before: Ledger | None) -> Ledger:
-    """What was asked of a chip since its ledger was so; nothing where it has none."""
+    """Return what was asked of a chip since its ledger was `before`; an empty ledger where it has none."""
     now = ledger_of(chip)
     return Ledger() if now is None or before is None else now - before
 

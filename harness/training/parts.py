@@ -1,4 +1,4 @@
-"""What trained a run: its rule, update, cost, plan and chip as plain values that a manifest keeps.
+"""The parts that trained a run: its rule, update, cost, plan and chip as plain values that a manifest keeps.
 
 Two objects with the same description do the same. Parts that come with the package are described by their class and
 their numbers; what somebody wrote in Python also by a hash of its source. Large arrays stand as hashes.
@@ -94,7 +94,7 @@ def refuse_others(run: Run, given: Mapping[str, Any]) -> None:
 
 
 def _differing(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """Names of parts that are others than the manifest says.
+    """Return the names of parts that differ from the manifest's.
 
     Between versions, parts that come with a package may be described in other words.
     """
@@ -109,14 +109,14 @@ def _differing(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> list[st
 
 
 def _of_other_version(manifest: Mapping[str, Any]) -> bool:
-    """Whether a run was made with another version of this package, or of one that brought a plug-in."""
+    """Return whether a run was made with another version of this package, or of one that brought a plug-in."""
     brought = [plugin["distribution"] for plugin in manifest.get("plugins", []) if plugin.get("distribution")]
     then = manifest.get("versions", {})
     return any(then.get(name) != metadata.version(name) for name in (_PACKAGE, *brought))
 
 
 def own_parts(run: Run) -> dict[str, str]:
-    """What trained a run and is not described by its ``experiment.toml``: a title for each part, by its name."""
+    """Return a title for each part that trained a run and is not described by its ``experiment.toml``, by its name."""
     manifest = run.manifest
     own, parts = manifest.get("own", []), manifest.get("parts", {})
     if not (isinstance(own, list) and isinstance(parts, dict)):
@@ -125,7 +125,7 @@ def own_parts(run: Run) -> dict[str, str]:
 
 
 def is_own(description: Any) -> bool:
-    """Whether a part that is described so did not come with the package."""
+    """Return whether a part with this description did not come with the package."""
     match description:
         case {"kind": str(kind)}:
             return not kind.startswith(f"{_PACKAGE}.")
@@ -135,7 +135,7 @@ def is_own(description: Any) -> bool:
 
 
 def title(description: Any) -> str:
-    """A few words for a person."""
+    """Return a few words for people that describe a part."""
     match description:
         case {"kind": str(kind), **rest}:
             numbers = [f"{name} = {value!r}" for name, value in rest.items() if isinstance(value, int | float | str)]
@@ -198,7 +198,7 @@ def _ours(thing: Any) -> bool:
 
 
 def _name(thing: Any) -> str:
-    """Where a class or function of somebody's own is found; those of packages keep their name when they move."""
+    """Return a class's or function's name with its module; those of packages keep their name when they move."""
     if (package := _plugged(thing)) is not None:
         return f"{_PACKAGE}.{thing.__qualname__} of {package}"
     return f"{_PACKAGE if _ours(thing) else thing.__module__}.{thing.__qualname__}"
@@ -223,7 +223,7 @@ def _without_rooms(description: Any) -> Any:
 
 
 def _source(thing: Any) -> dict[str, str]:
-    """Of what somebody wrote in Python, where its text can be found."""
+    """Return the hash of the source of what somebody wrote in Python, where its text can be found."""
     if _ours(thing) or _plugged(thing):
         return {}
     try:

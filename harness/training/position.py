@@ -1,4 +1,4 @@
-"""Where training stands, and how a checkpoint keeps it."""
+"""Position of a training, and its form in a checkpoint."""
 
 import io
 import math
@@ -17,7 +17,7 @@ from harness.measurement import Array, Conductances
 
 @dataclass(frozen=True, eq=False)
 class Position:
-    """Where training stands between two batches: all that a later process needs to go on bit for bit."""
+    """The state of a training between two batches: all that a later process needs to go on bit for bit."""
 
     conductances: Conductances
     update: UpdateState
@@ -34,11 +34,11 @@ class Position:
     simulator_seconds: float = 0.0
     """Part of it inside the simulator's analysis, s."""
     ledger: Ledger = field(default_factory=Ledger)
-    """What that epoch has asked of the chip; nothing where it does not count."""
+    """Ledger of that epoch; empty where the chip does not count."""
 
     @property
     def begun(self) -> bool:
-        """Whether anything has been trained."""
+        """True where anything has been trained."""
         return bool(self.epoch or self.step)
 
 

@@ -1,4 +1,4 @@
-"""What a circuit says of every row of its data, in the data's own words and units."""
+"""Predictions of a circuit for every row of its data, in the data's own words and units."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a network reached, as ``result.json`` and `harness evaluate` say it."""
+"""Figures that a network reached, as ``result.json`` and `harness evaluate` give them."""
 
 import time
 from collections.abc import Mapping

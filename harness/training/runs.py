@@ -92,7 +92,7 @@ class Run:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Versions, seed, tolerances, hashes.
+        """The manifest: versions, seed, tolerances, hashes.
 
         Raises:
             RunError: the file is damaged.
@@ -122,7 +122,7 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What the run reached; None while it is not complete.
+        """The run's result; None while it is not complete.
 
         Raises:
             RunError: the file is damaged.
@@ -139,7 +139,7 @@ class Run:
 
     @property
     def drawn(self) -> bool:
-        """The pictures show the result: a kill may have come between, also after pictures of an earlier stop."""
+        """True where the pictures show the result; a run may have been killed between the two."""
         picture, result = self.path / "training.png", self.path / "result.json"
         return picture.exists() and result.exists() and picture.stat().st_mtime_ns >= result.stat().st_mtime_ns
 
@@ -169,7 +169,7 @@ class Run:
         return steps, epochs
 
     def _check_rows(self, steps: Sequence[StepRow], epochs: Sequence[EpochRow], position: Position) -> None:
-        """Every row follows the one before, and the last one is the checkpoint's."""
+        """Refuse rows of which one does not follow the one before, or the last one is not the checkpoint's."""
         places = [(row.epoch, row.step) for row in steps]
         last = places[-1] if places else (0, 0)
         follows = all(

@@ -43,7 +43,7 @@ class EpochRow:
     ngspice_share: float | None
     """None where no simulator runs."""
     ledger: Ledger | None = None
-    """What training asked of the chip, with ngspice's sweeps of the evaluation; None where the chip counts nothing."""
+    """Ledger of the training, with ngspice's sweeps of the evaluation; None where the chip counts nothing."""
 
 
 _HEADINGS = {

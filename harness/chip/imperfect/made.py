@@ -57,7 +57,7 @@ class VariedChip(SimulatedChip):
 
     @property
     def made(self) -> Circuit:
-        """The circuit inside."""
+        """The circuit of the inner chip, as it was made."""
         return self._chip.circuit
 
     @property
@@ -89,7 +89,7 @@ class VariedChip(SimulatedChip):
 
     @property
     def _real(self) -> Conductances:
-        """What the cells inside have, S, in the shapes of its arrays."""
+        """The conductances that the inner circuit's cells really have, S, in the shapes of its arrays."""
         real = effective(self.conductances, self._faults)
         return tuple(self._cell_factor * g.reshape(shape) for g, shape in zip(real, self._shapes, strict=True))
 
@@ -101,7 +101,7 @@ class VariedChip(SimulatedChip):
         return shown
 
     def _about_inside(self, drive: Drive) -> Drive:
-        """A small-signal drive about the point where the whole inner circuit was."""
+        """Return a small-signal drive about the operating point of the inner circuit, all of its nodes included."""
         if drive.about is None:
             return drive
         for nodes, reading in self._settled:
@@ -114,6 +114,6 @@ class VariedChip(SimulatedChip):
 
     @override
     def _asked(self, drives: Sequence[Drive], readings: Sequence[Reading]) -> Ledger:
-        """Counted at the pins; the energy is that of the inner circuit."""
+        """Return the ledger as counted at the pins; the energy is that of the inner circuit."""
         inside = ledger_of(self._chip) or Ledger()
         return replace(super()._asked(drives, readings), energy=inside.energy - self.ledger.energy)

@@ -27,7 +27,7 @@ _STREAMS = ("dac", "read", "mismatch", "bias", "programming", "levels")
 
 @dataclass(frozen=True)
 class PinErrors:
-    """Strengths; names after aihwkit and CrossSim where they have one.
+    """Strengths of the imperfections at the pins; they are named as in aihwkit and CrossSim where these have them.
 
     Raises:
         ChipError: a strength is negative or not finite, or a converter has no bits.
@@ -73,12 +73,12 @@ class PinErrors:
 
     @property
     def ideal(self) -> bool:
-        """Whether nothing is imperfect."""
+        """True where no imperfection is switched on."""
         bits = self.dac_bits, self.adc_bits, self.levels
         return all(value is None for value in bits) and not any(getattr(self, name) for name in _STRENGTHS)
 
     def uncertainty(self, circuit: Circuit) -> float:
-        """V by which two readings of the same hardly ever differ more, where voltages are of the order of a volt."""
+        """The voltage (V) beyond which two readings of the same hardly ever differ, for voltages of about a volt."""
         gain = max((abs(e.gain) for e in circuit.elements if isinstance(e, InputSource)), default=1.0)
         scale = np.abs(scaling_of(circuit).scale)
         found = self.read_noise + gain * scale.max() / scale.min() * self.dac_noise + self.mismatch + self.drift
@@ -122,7 +122,7 @@ class ImperfectChip(WrappedChip):
     @property
     @override
     def capabilities(self) -> Capabilities:
-        """Those of the chip inside, with what noise, converters and the twin add to the tolerance."""
+        """The inner chip's abilities, with what noise, converters and the twin add to the tolerance."""
         inside = self._chip.capabilities
         return replace(inside, tolerance=inside.tolerance + self._errors.uncertainty(self.circuit))
 
@@ -168,12 +168,12 @@ class ImperfectChip(WrappedChip):
         return shown
 
     def _fixed(self, name: str) -> Conductances:
-        """A standard normal number for each cell, the same for the chip's life (per device)."""
+        """Return a standard normal number for each cell, which stays the same for the chip's life (per device)."""
         rng = stream(self._seed, _FIRST_STREAM + _STREAMS.index(name))
         return tuple(rng.normal(size=array.shape) for array in self.circuit.arrays)
 
     def _driven(self, drive: Drive) -> Drive:
-        """With the inputs that the converter makes, about the point where the chip really is."""
+        """Return a drive with the inputs that the converter makes, about the true operating point of the chip."""
         errors, inputs = self._errors, drive.inputs
         if errors.dac_bits is not None:
             inputs = _converted(inputs, errors.dac_bits, errors.dac_range)
@@ -183,7 +183,7 @@ class ImperfectChip(WrappedChip):
         return drive if inputs is drive.inputs and about is drive.about else replace(drive, inputs=inputs, about=about)
 
     def _measured_in_twins(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        """Free phases in the chip, nudged ones in its twin."""
+        """Settle free phases in the chip, and nudged ones in its twin."""
         own, readings = self.conductances, dict[int, Reading]()
         pairs = zip(own, self._twin, self.circuit.arrays, strict=True)
         twin = [self._twin_of(*pair) for pair in pairs]
@@ -197,12 +197,12 @@ class ImperfectChip(WrappedChip):
         return tuple(readings[k] for k in range(len(drives)))
 
     def _twin_of(self, conductances: Array, differences: Array, array: TrainableArray) -> Array:
-        """S of the cells in which nudged phases settle."""
+        """Return the conductances (S) of the twin, in which nudged phases settle."""
         own = conductances - self._errors.drift * (conductances - array.g_min)
         return np.clip(own * (1 + self._errors.mismatch * differences), array.g_min, array.g_max)
 
     def _read(self, reading: Reading) -> Reading:
-        """What the read-out makes of a reading; pins that sources hold are known and not read."""
+        """Return a reading with the read-out's noise and rounding; pins that sources hold are known and not read."""
         errors = self._errors
         if errors.adc_bits is None and not errors.read_noise:
             return reading
@@ -218,7 +218,7 @@ class ImperfectChip(WrappedChip):
         return seen if errors.adc_bits is None else _converted(seen, errors.adc_bits, errors.adc_range)
 
     def _levelled(self, k: int, conductances: Array, rounding: Literal["nearest", "random"]) -> Array:
-        """S inside the range, at one of the levels if there are such."""
+        """Return conductances (S) clipped to the range and, if there are levels, brought to one of them."""
         array, levels = self.circuit.arrays[k], self._errors.levels
         inside = np.clip(conductances, array.g_min, array.g_max)
         if levels is None:
@@ -231,6 +231,6 @@ class ImperfectChip(WrappedChip):
 
 
 def _converted(volts: Array, bits: int, limit: float) -> Array:
-    """To the nearest of 2^bits values from −limit to limit."""
+    """Return each voltage as the nearest of 2^bits levels from −limit to limit (V)."""
     step = 2 * limit / (2**bits - 1)
     return np.asarray(np.rint((np.clip(volts, -limit, limit) + limit) / step) * step - limit)

@@ -1,4 +1,4 @@
-"""A chip whose conductances are written by pulses: what is wanted becomes pulses, and what those did comes back.
+"""A chip whose conductances are written by pulses: wanted changes become pulses, and the changes made come back.
 
 Every cell is a device with a law of its own (`harness.devices.writing`). Its initial conductance is written carefully,
 which means exactly, clipped to what devices can hold; every later change goes through pulses in one of four modes:
@@ -42,7 +42,7 @@ _ROUNDED = 1e-12
 
 
 class Mode(StrEnum):
-    """How a wanted change becomes pulses."""
+    """Ways in which a wanted change of conductance becomes pulses."""
 
     OPEN_LOOP = "open-loop"
     FIXED_STEP = "fixed-step"
@@ -52,7 +52,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Programming:
-    """How cells are written; fractions are of the range that devices have in the network.
+    """The way in which cells are written; fractions are of the range that devices have in the network.
 
     Raises:
         ChipError: a number is out of its range.
@@ -61,15 +61,15 @@ class Programming:
     device: Device
     mode: Mode = Mode.OPEN_LOOP
     max_pulses: int = 100
-    """For one cell in one write; a fixed step is one pulse, and refreshing a pair takes what it needs."""
+    """Largest number of pulses for a cell in a write; a fixed step is one pulse, and refreshing takes what it needs."""
     tolerance: float = 0.01
-    """Of `Mode.VERIFY`: fraction within which a cell is near enough."""
+    """Fraction within which a cell is near enough, in `Mode.VERIFY`."""
     threshold: float = 0.0
-    """Of `Mode.FIXED_STEP`: fraction that a wanted change must exceed."""
+    """Fraction that a wanted change must exceed, in `Mode.FIXED_STEP`."""
     pairs: bool = False
-    """Differential pairs, pulsed up only."""
+    """True for differential pairs, which are pulsed up only."""
     refresh_at: float = 0.1
-    """Of pairs: fraction of the range below g_max where a cell is too near its end."""
+    """Fraction of the range below g_max where a cell of a pair is too near its end."""
 
     def __post_init__(self) -> None:
         if self.max_pulses < 1:
@@ -110,7 +110,7 @@ class ProgrammedChip(WrappedChip):
     @property
     @override
     def ledger(self) -> Ledger | None:
-        """What the chip inside counts, and pulses; None where it counts nothing."""
+        """The ledger of the inner chip, with pulses; None where that chip counts nothing."""
         inside = super().ledger
         return None if inside is None else inside + self._spent
 
@@ -205,14 +205,14 @@ class _Cells:
         return self._high - self._low
 
     def held(self, conductances: Array) -> Array:
-        """What devices can hold; rounding of floating point moves no cell, so that a resumed run is the same."""
+        """Return conductances that devices can hold; rounding moves no cell, so that a resumed run is the same."""
         inside = np.clip(conductances, self._low, self._high)
         return np.where(np.abs(inside - conductances) > _ROUNDED * self._high, inside, conductances)
 
     def write(
         self, g: Array, change: Array, cycles: np.random.Generator, rounding: np.random.Generator
     ) -> tuple[Array, Ledger]:
-        """Where cells at `g` end when `change` is wanted of them, and what that took."""
+        """Return the conductances that cells at `g` reach when `change` is wanted, and the ledger of writing them."""
         if self._partner is not None:
             change = _upward(change, self._partner)
         goal = np.clip(g + change, self._low, self._high)
@@ -226,7 +226,7 @@ class _Cells:
         return reached, spent + refreshing
 
     def _counts(self, g: Array, goal: Array, change: Array, rounding: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Signed pulses of the modes that do not look."""
+        """Return the signed number of pulses for each cell, in the modes that do not read cells between pulses."""
         programming, counts = self._programming, np.zeros(g.size, np.int64)
         if programming.mode is Mode.FIXED_STEP:
             counts[:] = np.sign(change) * (np.abs(change) > programming.threshold * self._span)
@@ -243,7 +243,7 @@ class _Cells:
     def _pulsed(
         self, g: Array, counts: npt.NDArray[np.int64] | int, cycles: np.random.Generator, cells: Index | None = None
     ) -> tuple[Array, Ledger]:
-        """Cells (those numbers, or all) after signed pulses; their energy is that at the mean of before and after."""
+        """Return `cells` (or all) after signed pulses, and the ledger; energy is for the mean of before and after."""
         device = self._programming.device
         factors = self._factors if self._factors is None or cells is None else self._factors[cells]
         reached = Spread(self._law, device.cycle_to_cycle, cycles, factors).pulse(g, counts)
@@ -252,7 +252,7 @@ class _Cells:
         return reached, Ledger(pulses=int(np.abs(each).sum()), write_energy=energy)
 
     def _verified(self, g: Array, goal: Array, cells: Index, cycles: np.random.Generator) -> tuple[Array, Ledger]:
-        """Those cells pulsed towards their goals until they read near enough; half of a pair is never pulsed back."""
+        """Pulse `cells` towards their goals until they read near enough; one cell of a pair is never pulsed back."""
         programming, reached = self._programming, g.copy()
         tolerance, spent = programming.tolerance * self._span, Ledger(reads_to_verify=cells.size)
         for _ in range(programming.max_pulses):
@@ -269,7 +269,7 @@ class _Cells:
         return reached, spent
 
     def _refreshed(self, g: Array, partner: Index, cycles: np.random.Generator) -> tuple[Array, Ledger]:
-        """Pairs with a cell too near its end are reset, a pulse for each cell, and get their difference back.
+        """Reset pairs with a cell too near its range's end, a pulse for each cell, and write their difference again.
 
         A pair whose difference alone reaches as far stays as it is.
         """
@@ -296,7 +296,7 @@ class _Cells:
 
 
 def _upward(change: Array, partner: Index) -> Array:
-    """Changes upwards of both cells of each pair that change their difference as wanted.
+    """Return the upward changes of both cells of each pair that change their difference as wanted.
 
     What both are to gain is kept; what both are to lose cannot be written and is left out.
     """

@@ -64,7 +64,7 @@ class NgspiceChip(SimulatedChip):
 
     @property
     def workers(self) -> int:
-        """How many simulators settle at the same time."""
+        """Number of simulators that settle at the same time."""
         return self._simulators.workers
 
     @property
@@ -78,7 +78,7 @@ class NgspiceChip(SimulatedChip):
 
     @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        """Neighbouring drives of one kind share a sweep: its deck has diodes or their slopes, clamps or none."""
+        """Settle neighbouring drives of one kind in one sweep; its deck has diodes or their slopes, clamps or none."""
         reduced = self._reduction.reduce(self.conductances)
         refuse_unstable(drives, reduced.output_conductance)
         kinds = groupby(drives, lambda drive: (drive.about is None, drive.adjoint, isinstance(drive.nudge, Clamp)))
@@ -101,7 +101,7 @@ class NgspiceChip(SimulatedChip):
 
 @dataclass(frozen=True)
 class Work:
-    """What a chip has asked of its simulators so far."""
+    """Totals of the work that a chip's simulators have done so far."""
 
     points: int = 0
     """Operating points that were wanted."""
@@ -115,7 +115,7 @@ class Work:
     """Largest resident memory of any simulator's process, MB (10⁶ bytes)."""
 
     def and_of(self, settled: Sequence[Settled], workers: int) -> "Work":
-        """With what some settlings took added, which so many workers shared."""
+        """Return the totals with those of some settlings added, which `workers` simulators shared."""
         seconds = sum(part.seconds for part in settled)
         return Work(
             self.points + sum(part.solved.shape[0] * part.solved.shape[1] for part in settled),
@@ -219,7 +219,7 @@ class FullBatchChip(FullNetlistChip):
         return (self._read(nodes[:, k]) for k in range(len(drives)))
 
     def _sweep_chunk(self, circuit: Circuit, drives: Sequence[Drive], chunk: slice) -> Array:
-        """V of every node, ``[points, nodes]``."""
+        """Return the voltage of every node, V, ``[points, nodes]``."""
         lines = full_batch.full_batch_lines(circuit, drives, chunk, self._tolerances)
         points = len(drives) * (chunk.stop - chunk.start)
         deck = BatchDeck(tuple(lines), full.SWEPT, points, self._vectors, batch.STEP)

@@ -45,7 +45,7 @@ class Software:
 
     @classmethod
     def here(cls, *, simulator: bool = True) -> "Software":
-        """Those of this process.
+        """Return the versions of this process.
 
         Raises:
             NgspiceMissing: libngspice is wanted and cannot be loaded.
@@ -102,14 +102,14 @@ class Cluster(Simulators):
         return all_settled([reply.answer for reply in replies])
 
     def close(self) -> None:
-        """Leave the cluster, which goes on without us."""
+        """Leave the cluster, which goes on running."""
         with suppress(Exception), unwarned():  # it may be gone already
             self._client.unregister_worker_plugin(_PLUGIN)
         self._client.close()
 
 
 def check_workers(client: Any, address: str, wanted: Software) -> int:
-    """How many workers a cluster has, if all are as they should be.
+    """Return the number of workers of a cluster, having checked that all are as they should be.
 
     Raises:
         ChipError: there are none, or one has several threads or other versions than are wanted.
@@ -149,7 +149,7 @@ def _check_software(worker: str, found: Software | Exception, wanted: Software) 
 
 @contextmanager
 def failures_named(address: str) -> Iterator[None]:
-    """What goes wrong in Dask is one sentence of ours."""
+    """Turn every failure of Dask into one error of this package that names the cluster's address."""
     try:
         yield
     except HarnessError:
@@ -160,7 +160,7 @@ def failures_named(address: str) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class _Reply:
-    """An answer, with where it comes from."""
+    """An answer with the address and the software of the worker that gave it."""
 
     answer: Answer
     worker: str
@@ -168,7 +168,7 @@ class _Reply:
 
 
 def _reply(request: bytes) -> bytes:
-    """What a worker does with a task."""
+    """Perform a task on a worker, and return its pickled answer."""
     from distributed import get_worker  # noqa: PLC0415 - see `connect`
 
     with _one_at_a_time:
@@ -179,7 +179,7 @@ def _reply(request: bytes) -> bytes:
 
 
 def _ngspice_plugin() -> Any:
-    """Has every worker load its ngspice before its first task, those that join later too."""
+    """Return a plugin by which every worker, also one that joins later, loads its ngspice before its first task."""
     from distributed import WorkerPlugin  # noqa: PLC0415
 
     class Ngspice(WorkerPlugin):  # type: ignore[misc]
@@ -240,14 +240,14 @@ def _why(address: str, error: Exception) -> str:
 
 
 def _silence() -> None:
-    """What Dask logs on lost workers and connections is handled or raised here."""
+    """Silence Dask's logs on lost workers and connections, which are handled or raised here."""
     for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] in {"distributed", "tornado"}]:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Dask's advice on sizes of tasks and versions of its parts is not for our users."""
+    """Hide Dask's warnings on sizes of tasks and versions of its parts, which do not concern users of this package."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""What keeps ngspice apart from the rest of the process: its start, its locale and its thread.
+"""Isolation of ngspice from the rest of the process: its start, its locale and its thread.
 
 ngspice runs every command in the start-up files that it finds: ``spinit`` where ``SPICE_SCRIPTS``, ``SPICE_LIB_DIR`` or
 the installation have it, ``.spiceinit`` in the working directory, else in the home directory that the user database

@@ -1,4 +1,4 @@
-"""What ngspice says, judged by rule; the rules are tested on recorded transcripts of ngspice 39 and 46.
+"""Rules that judge what ngspice says; they are tested on recorded transcripts of ngspice 39 and 46.
 
 ngspice reports progress, notes about converged gmin stepping and fatal errors on the same stream, and its commands
 return 0 whatever happened. Each line gets the verdict of the first rule that matches it; a run gets the worst one.
@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class Verdict(IntEnum):
-    """How bad a line is; the value orders them."""
+    """Severity of a line that ngspice prints; a higher value is worse."""
 
     NOTE = 0
     """Progress, or help on the way to a solution."""

@@ -34,7 +34,7 @@ _COMMANDS_BETWEEN_FLUSHES = 1_000
 _LOG = logging.getLogger(__name__)
 KLU, SPARSE = "KLU", "Sparse 1.3"
 _OPTIONS = {KLU: ".options klu pivrel=0.1", SPARSE: ".options sparse"}
-"""How a deck asks for each solver, in an ngspice that has both.
+"""The options by which a deck asks for each solver, in an ngspice that has both.
 
 KLU keeps the pivots of an operating point's first iterations, where a cell with a curve conducts far less than later,
 and takes by default what is a thousandth of its column's largest element. The rounding that such pivots leave is more
@@ -86,7 +86,7 @@ class _UnsolvedError(SimulatorError):
 
 @dataclass(frozen=True, eq=False)
 class BatchResult:
-    """What a sweep found, and what that took."""
+    """Result of a sweep: the voltages, and what finding them took."""
 
     volts: Array
     """V, ``[points, vectors]``."""
@@ -95,7 +95,7 @@ class BatchResult:
     iterations: int
     """Newton iterations."""
     again: bool = False
-    """Whether KLU found no solution, and Sparse 1.3 did it again."""
+    """True where KLU found no solution, and Sparse 1.3 did the sweep again."""
 
 
 class Session:
@@ -171,7 +171,7 @@ class Session:
         return self._analysed(lines, partial(self._transient, vectors, step, stop))
 
     def _analysed(self, lines: Sequence[str], analyse: Callable[[Sequence[str]], R]) -> R:
-        """What an analysis of a deck gives with KLU or, where that finds no solution, with Sparse 1.3.
+        """Return what an analysis of a deck gives with KLU or, where KLU finds no solution, with Sparse 1.3.
 
         The deck alone decides which: what ran before, and in which process, never shows in a result.
         """
@@ -189,7 +189,7 @@ class Session:
         return found
 
     def _alone(self, lines: Sequence[str], analyse: Callable[[Sequence[str]], R]) -> R:
-        """An analysis of a deck that is loaded for it and forgotten."""
+        """Load a deck, analyse it, and forget it."""
         try:
             self._binding.clear_output()
             self._load(lines)
@@ -377,7 +377,7 @@ def _load_binding(library: str) -> tuple[Any, Any]:
 
 
 def _with(option: str, lines: Sequence[str]) -> list[str]:
-    """A deck with a line behind its title."""
+    """Return the deck with an option behind its title."""
     return [lines[0], option, *lines[1:]]
 
 

@@ -17,14 +17,14 @@ class Task:
     """One settling, and the bounds for it."""
 
     number: int
-    """Of the settling in the call it belongs to."""
+    """Number of the settling in its call."""
     settling: SettlingJob
     tolerances: Tolerances
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What became of a task."""
+    """Outcome of a task: what has settled, or the error that ended it."""
 
     outcome: Settled | Exception
 

@@ -29,7 +29,7 @@ _LEAST_CONDUCTING = 0.25  # of the samples
 
 @dataclass(frozen=True, eq=False)
 class Settled:
-    """What ngspice found, and what that took."""
+    """Unknowns that ngspice found, and what finding them took."""
 
     solved: Array
     """V, ``[batch, phases, n]``."""
@@ -47,10 +47,10 @@ class Simulators(Protocol):
     """One ngspice or many, here or elsewhere."""
 
     workers: int
-    """How many settle at the same time."""
+    """Number of simulators that settle at the same time."""
 
     def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:
-        """Settle each, in any order; results come in the order given.
+        """Settle every job, in any order; results come in the order given.
 
         Raises:
             ConvergenceError: a sample did not settle; `sample` counts within its settling, `settling` says which.

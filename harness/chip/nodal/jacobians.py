@@ -21,7 +21,7 @@ Logical = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Border:
-    """How outputs meet the equations, and whether these are transposed."""
+    """The outputs' part in the equations, and whether the equations are transposed."""
 
     push: csr_matrix
     """Currents into outputs, in the equations, ``[n, outputs]``."""
@@ -120,7 +120,7 @@ def unjoined(size: int, places: Index, barred: Logical) -> Logical:
 
 
 class Sparse(Jacobian):
-    """One sample at a time; its factors are kept until they are to be forgotten."""
+    """Solves one sample at a time, and keeps its factors until `forget`."""
 
     def __init__(self, size: int, places: Index) -> None:
         self._size, self._rows = size, places % size

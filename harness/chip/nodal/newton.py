@@ -64,7 +64,7 @@ def settle(settling: SettlingJob, tolerance: float) -> Array:
 
 @contextmanager
 def _named(phase: Phase) -> Iterator[None]:
-    """Failures say in which phase they happened."""
+    """Turn failures into errors that name the phase."""
     try:
         yield
     except np.linalg.LinAlgError as error:
@@ -84,7 +84,7 @@ class _Solver:
     """One network in one phase: `alone` unknowns in `_Cells`, the `dense` rest in Newton's matrix."""
 
     def __init__(self, network: Network, phase: Phase, before: "_Solver | None" = None) -> None:
-        """Phases with the same inputs share what a nudge does not touch."""
+        """Prepare one phase; phases with the same inputs share what a nudge does not touch."""
         matrix, current = sprung(network, phase)
         self._phase, self._alone = phase, network.alone
         self._dense = np.setdiff1d(np.arange(network.size), network.alone)
@@ -99,7 +99,7 @@ class _Solver:
         self._fixed: _Fixed = before._fixed if before and shares else _Fixed(network, phase, matrix, current)
 
     def _serves(self, phase: Phase) -> bool:
-        """Whether the other phase differs in its nudge only, which never reaches the alone unknowns."""
+        """Return whether `phase` differs in its nudge only, which never reaches the alone unknowns."""
         return phase.currents is self._phase.currents and phase.rails is self._phase.rails
 
     def settle(self, samples: Index, start: Array, tolerance: float, *, cold: bool) -> Array:
@@ -139,18 +139,18 @@ class _Solver:
 
 
 class _Fixed:
-    """What a nudge of dense unknowns leaves as it is: diodes, and all that belongs to the alone unknowns."""
+    """Parts that a nudge of dense unknowns does not change: diodes, and all that belongs to the alone unknowns."""
 
     def __init__(self, network: Network, phase: Phase, matrix: Array, current: Array) -> None:
         alone, dense = network.alone, np.setdiff1d(np.arange(network.size), network.alone)
         self.into = np.ascontiguousarray(matrix[np.ix_(alone, dense)])
-        """What dense unknowns do to alone ones, S, ``[alone, dense]``."""
+        """Coupling from dense unknowns to alone ones, S, ``[alone, dense]``."""
         self.out = np.ascontiguousarray(matrix[np.ix_(dense, alone)].T)
-        """What alone ones do to them, in the same shape; the same in reciprocal circuits."""
+        """Coupling from alone unknowns to dense ones, in the same shape; both are equal in reciprocal circuits."""
         self.cells = _Cells(network, phase, np.diagonal(matrix)[alone], current[:, alone])
         self.bridges = _Bridges(network, phase, dense)
         self.products: Array | None = None
-        """Of every pair in a row of `out` and `into`, ``[alone, dense · dense]``, unless that is too large."""
+        """Products of every pair in a row of `out` and `into`, ``[alone, dense · dense]``; None if too large."""
         if self.into.size * len(dense) <= _BLOCK // 4:
             self.products = (self.out[:, :, None] * self.into[:, None, :]).reshape(len(alone), len(dense) ** 2)
 
@@ -215,7 +215,7 @@ class _Cells:
         return (self._sign * current).sum(axis=1), (self._present * slope).sum(axis=1)
 
     def _root(self, wanted: Array, held: Array) -> Array:
-        """V where one diode at most conducts, to a fraction of N V_T.
+        """Return the voltage (V) where one diode at most conducts, to a fraction of N V_T.
 
         With s = N V_T and p = G s / I_s, one junction in series with a conductance G takes v = s y of an open-circuit
         voltage f, where p y + e^y = p f / s + 1; for w = e^y / p this is w + ln w = f / s + 1 / p − ln p.
@@ -236,7 +236,7 @@ class _Cells:
         return linear - self._sign[slot, node] * self._scale[slot, node] * (w - share)
 
     def _damped(self, step: Array) -> Array:
-        """At most a logarithmic step, so that no exponential runs away."""
+        """Return the step shortened to a logarithmic one where it is large, so that no exponential overflows."""
         size = np.abs(step)
         large = size > 2 * self._finest
         if not large.any():
@@ -277,11 +277,11 @@ class _Bridges:
                     yield row, column, k, float(self._flows[k, row] * self._follows[k, column])
 
     def voltages(self, dense: Array, samples: Index) -> Array:
-        """V that the current of each branch follows, ``[samples, branches]``."""
+        """Return the voltage that the current of each branch follows, V, ``[samples, branches]``."""
         return dense @ self._follows.T + self._held[samples]
 
     def tangents(self, dense: Array, junctions: Array, samples: Index) -> tuple[Array, Array]:
-        """Along tangents at `junctions` (V): currents out of the dense unknowns (A) and slopes (S).
+        """Return currents out of the dense unknowns (A) and slopes (S) along tangents at `junctions` (V).
 
         Shapes are ``[samples, dense]`` and ``[samples, branches]``.
         """
@@ -292,7 +292,7 @@ class _Bridges:
         return through @ self._flows, slope
 
     def limited(self, new: Array, old: Array) -> Array:
-        """V at which tangents are taken next, on the way from old to new ones; see `Law`."""
+        """Return the voltages (V) of the next tangents, on the way from old to new ones; see `Law`."""
         return np.concatenate([law.limited(new[:, rows], old[:, rows]) for rows, law in self._laws], axis=1)
 
     def solve(self, matrix: Array, siemens: Array, residual: Array, clamps: tuple[Array, Array] | None = None) -> Array:
@@ -314,7 +314,7 @@ class _Bridges:
 
 
 def _rank_among_equals(values: Index) -> Index:
-    """For each value, how many equal ones come before it."""
+    """Return for each value the number of equal ones before it."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     ranks = np.empty(len(values), np.intp)

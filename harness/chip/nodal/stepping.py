@@ -51,7 +51,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class StepRun:
-    """One sample's analysis with what it cost."""
+    """The analysis of one sample, with what it took."""
 
     time: Array
     """s, ``[points]``; the simulator chose them."""
@@ -78,7 +78,7 @@ class StepBench:
         *,
         time_constant: float = 0.0,
     ) -> None:
-        """A bench for some samples.
+        """Prepare step responses of some samples.
 
         Args:
             circuit: with its programmed conductances.
@@ -102,14 +102,14 @@ class StepBench:
         self._constants = [self._time_constants(row) for row in range(len(batch))]
 
     def about(self, row: int) -> str:
-        """What is to be simulated."""
+        """Describe the simulation of a sample: its nodes, cells and slowest time constant."""
         cells = sum(array.conductances.size for array in self._equivalents.circuit.arrays)
         slowest = max(self._constants[row])
         nodes = counted(len(self._equivalents.circuit.nodes), "node")
         return f"{nodes}, {counted(cells, 'cell')}, slowest time constant {show(slowest, 's')}"
 
     def run(self, row: int, number: int) -> StepRun:
-        """One sample, for as long as it takes to settle.
+        """Analyse the step response of one sample until it has settled.
 
         Raises:
             ChipError: it does not.
@@ -131,12 +131,12 @@ class StepBench:
         )
 
     def distance(self, volts: Array, part: Part) -> Array:
-        """V of the node that is farthest from where the phase ends, ``[points]``."""
+        """Return the largest distance of a node's voltage from that at the end of the phase, V, ``[points]``."""
         moving = self.dynamics.moving
         return np.asarray(np.abs(volts[:, moving] - part.goal[moving]).max(axis=1, initial=0.0))
 
     def outputs(self, volts: Array) -> Array:
-        """V of the outputs for those of all nodes, ``[points, outputs]``."""
+        """Return the outputs' voltages (V, ``[points, outputs]``) for those of all nodes."""
         return self.circuit.outputs_of(volts)
 
     def _time_constants(self, row: int) -> list[float]:

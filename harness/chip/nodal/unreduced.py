@@ -133,7 +133,7 @@ class _Solver:
                 self.block = max(1, _BLOCK // max(1, len(self.branches.first), size * rest))
 
     def _sprung(self) -> Any:
-        """What springs of 1 S at all outputs add to the matrix."""
+        """Return the matrix that springs of 1 S at all outputs add."""
         b = self.branches
         push, drop = b.into[:, b.plus] - b.into[:, b.minus], b.rise[b.plus] - b.rise[b.minus]
         return (push @ drop).tocoo()
@@ -161,7 +161,10 @@ class _Solver:
                 raise ChipError(f"{phase.name} phase: the equations are singular in floating point") from error
 
     def _small_signal(self, phase: _Phase, about: Array, rows: slice) -> Array:
-        """V by which nodes move about an operating point (V, ``[batch, nodes]``), ``[rows, samples]``."""
+        """Return the voltages by which nodes move about an operating point, V, ``[rows, samples]``.
+
+        The operating point `about` is in V, ``[batch, nodes]``.
+        """
         _, slopes = self.equations.through(self.branches.circuit.with_ground(about[rows]).T)
         missing = None if phase.wanted is None else phase.wanted[:, rows]
         self._jacobian.forget()
@@ -225,7 +228,7 @@ class _Solver:
         return self._jacobian.step(partial(self._entries, slopes, phase), border, residual, missing)
 
     def _entries(self, slopes: Array, phase: _Phase) -> Array:
-        """Of the Jacobian, ``[entries, samples]``."""
+        """Return the entries of the Jacobian, ``[entries, samples]``."""
         values = np.repeat((self._base + phase.spring * self._spring)[:, None], slopes.shape[1], axis=1)
         values[self._nonlinear] += self.branches.weights @ slopes
         return values
@@ -233,7 +236,7 @@ class _Solver:
 
 @dataclass(frozen=True, eq=False)
 class _Fixed:
-    """What iterations do not change, of the samples that have not settled yet; the batch is last."""
+    """Values that iterations do not change, for the samples that have not settled yet; the batch is the last axis."""
 
     sample: Index
     over: Array
@@ -248,7 +251,7 @@ class _Fixed:
 
 @dataclass(frozen=True, eq=False)
 class _Iterate:
-    """Where the iteration is; the batch is last."""
+    """State of the iteration; the batch is the last axis."""
 
     x: Array
     """Unknowns, V."""
@@ -257,7 +260,7 @@ class _Iterate:
     junctions: Array
     """V at which the tangents of devices are taken."""
     size: Array
-    """Of the step that led here, V, ``[samples]``."""
+    """Size of the step that led here, V, ``[samples]``."""
 
     def of(self, left: Logical) -> "_Iterate":
         return _Iterate(self.x[:, left], self.volts[:, left], self.junctions[:, left], self.size[left])

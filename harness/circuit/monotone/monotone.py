@@ -33,16 +33,16 @@ from harness.measurement import Array, Index
 from harness.wording import counted
 
 _NEGLIGIBLE = 1e-12
-"""Of the largest entry: what rounding leaves of a zero."""
+"""Fraction of the largest entry that rounding may leave of a zero."""
 _RELATIVE = 1e-9
-"""Of the largest eigenvalue: below it, an eigenvalue or a coordinate counts as zero."""
+"""Fraction of the largest eigenvalue below which an eigenvalue or a coordinate counts as zero."""
 _ROUNDING = 64 * float(np.finfo(float).eps)
-"""Of the largest voltage that a variable makes anywhere: what cancellation leaves of a zero."""
+"""Fraction of the largest voltage that a variable makes anywhere which cancellation may leave of a zero."""
 _PARTS = Resistor | Crossbar | Edges | Transformer | Gyrator | Diode | Source | CurrentSource
 
 
 class Variable(StrEnum):
-    """What z is of a diode."""
+    """Meaning of the variable z of a diode."""
 
     CURRENT = "current"
     """z = i (A), its slack is −v (V); needs a linear part that has a voltage there without the diode."""
@@ -75,7 +75,7 @@ class MonotoneNetwork:
     dbias: Array
     """``[q]``; V."""
     variables: tuple[Variable, ...] = ()
-    """Of each diode; all currents if none are given."""
+    """The variable of each diode; all are currents if none are given."""
     diodes: tuple[str, ...] = field(default=(), repr=False)
     """Names."""
 
@@ -97,18 +97,18 @@ class MonotoneNetwork:
 
     @property
     def smallest_eigenvalue(self) -> float:
-        """Of (H + Hᵀ)/2, in the units of H; its sign does not depend on them."""
+        """Smallest eigenvalue of (H + Hᵀ)/2, in the units of H; its sign does not depend on them."""
         return float(np.linalg.eigvalsh((self.H + self.H.T) / 2)[0])
 
     @property
     def is_monotone(self) -> bool:
-        """Whether H + Hᵀ ⪰ 0 to rounding, judged with rows and columns brought to one size."""
+        """True where H + Hᵀ ⪰ 0 to rounding, judged with rows and columns brought to one size."""
         scaled = equilibrated(self.H)[0]
         return bool(np.linalg.eigvalsh(scaled + scaled.T)[0] >= -_RELATIVE)
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether H = Hᵀ to rounding, judged likewise."""
+        """True where H = Hᵀ to rounding, judged with rows and columns brought to one size."""
         scaled = equilibrated(self.H)[0]
         return bool(np.abs(scaled - scaled.T).max() <= _RELATIVE)
 
@@ -121,7 +121,7 @@ class MonotoneNetwork:
         return z @ self.C.T + inputs @ self.D.T + self.dbias
 
     def relu_form(self, alpha: float | None = None) -> tuple[Array, Array, Array]:
-        """W = I − αH ``[m, m]``, U = −αB ``[m, p]`` and b = −α bias ``[m]`` of z = ReLU(W z + U u + b).
+        """Return W = I − αH ``[m, m]``, U = −αB ``[m, p]`` and b = −α bias ``[m]`` of z = ReLU(W z + U u + b).
 
         The fixed point is the same for every α > 0. By default α is the `contracting_step`.
 
@@ -148,7 +148,7 @@ def require_monotone(network: MonotoneNetwork) -> None:
 
 
 def equilibrated(H: Array) -> tuple[Array, Array]:  # noqa: N803 - the paper's letters
-    """d H d with largest entries of about 1 in every row and column, and d ``[m]``, all above 0.
+    """Return d H d with largest entries of about 1 in every row and column, and the factors d ``[m]``, all above 0.
 
     z = d z' turns one complementarity problem into the other: both are monotone or neither is. A symmetric positive
     definite H gets a diagonal of ones. Entries are brought near 1 by least squares of their logarithms (Curtis & Reid
@@ -225,7 +225,7 @@ def network_of(circuit: Circuit, variables: Sequence[Variable | str] | None = No
 
 @dataclass(frozen=True, eq=False)
 class _Linear:
-    """What is left of a circuit without its diodes. Nodes run over ``Circuit.nodes`` and, last, ground."""
+    """The linear part of a circuit, without its diodes. Nodes run over ``Circuit.nodes`` and, last, ground."""
 
     nodes: tuple[str, ...]
     admittance: Array
@@ -235,7 +235,7 @@ class _Linear:
     ports: Array
     """Diodes: +1 at the anode, −1 at the cathode, ``[diodes, nodes]``."""
     names: tuple[str, ...]
-    """Of the diodes."""
+    """Names of the diodes."""
     injected: Array
     """A into each node."""
     held: dict[int, Array]
@@ -280,7 +280,7 @@ def _refuse_cascades(circuit: Circuit) -> None:
 
 
 def _admittance(circuit: Circuit) -> tuple[Array, float]:
-    """Of resistors, arrays and gyrators between all nodes (S), and the geometric mean of its entries' sizes (S)."""
+    """Return the admittance matrix (S) of resistors, arrays and gyrators, and its entries' geometric mean size (S)."""
     pairs: list[tuple[Index | Array, ...]] = [circuit.fixed]
     pairs += [(*np.broadcast_arrays(*circuit.ends(array)), array.conductances) for array in circuit.arrays]
     first, second, g = (np.concatenate([np.ravel(part) for part in parts]) for parts in zip(*pairs, strict=True))
@@ -302,7 +302,7 @@ def _row(size: int, at: Index, values: list[float]) -> Array:
 
 
 def _wanted(variables: Sequence[Variable | str] | None, names: tuple[str, ...]) -> list[tuple[Variable, ...]]:
-    """What each diode's variable may be, best first."""
+    """Return the variables that each diode may have, best first."""
     if variables is None:
         return [(Variable.CURRENT, Variable.VOLTAGE)] * len(names)
     if len(variables) != len(names):
@@ -316,7 +316,7 @@ def _wanted(variables: Sequence[Variable | str] | None, names: tuple[str, ...]) 
 
 
 def _chosen(linear: _Linear, wanted: list[tuple[Variable, ...]]) -> tuple[Variable, ...]:
-    """For each diode the first wanted variable that does not depend on those before it.
+    """Choose for each diode the first wanted variable that does not depend on those before it.
 
     With a conductance g added across every diode, the linear part always has an impedance Z, and the currents and
     voltages it allows are i = (I − gZ) J and −gv = gZ J for any J. Rows of both kinds that are independent make a

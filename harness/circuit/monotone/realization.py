@@ -16,7 +16,7 @@ from harness.measurement import Array
 from harness.units import show
 
 _NEGLIGIBLE = 1e-12
-"""Of the largest entry: what rounding leaves of a zero."""
+"""Fraction of the largest entry that rounding may leave of a zero."""
 _SPARE = 10.0  # times the largest conductance of a realized array that its cells can hold
 
 
@@ -107,7 +107,11 @@ def _check_parameters(W: Array, U: Array, b: Array) -> None:  # noqa: N803
 
 
 def _parts(siemens: Array, drive: Array, amperes: Array, *, gyrators: bool, transformers: bool) -> _Parts:
-    """What realizes a conductance matrix (S) and a drive (S from input pins, A), or a refusal that names an entry."""
+    """Return the parts that realize a conductance matrix (S) and a drive (S from input pins, A).
+
+    Raises:
+        CircuitError: an entry cannot be realized; names it.
+    """
     noise = _NEGLIGIBLE * np.abs(siemens).max(initial=0.0)
     symmetric, skew = (siemens + siemens.T) / 2, (siemens - siemens.T) / 2
     between = np.where(np.abs(symmetric) > noise, symmetric, 0.0)
@@ -133,7 +137,7 @@ def _parts(siemens: Array, drive: Array, amperes: Array, *, gyrators: bool, tran
 
 
 def _largest(excess: Array, values: Array) -> tuple[tuple[int, int], str]:
-    """Where `excess` is largest, and how a message names the entry of `values` (S) there."""
+    """Return where `excess` is largest, and the name of that entry of `values` (S) for a message."""
     row, column = divmod(int(excess.argmax()), len(values))
     return (row, column), f"H, row {row}, column {column}: {show(float(values[row, column]), 'S')}"
 

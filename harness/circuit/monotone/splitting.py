@@ -26,7 +26,7 @@ from harness.measurement import Array
 MAX_ITERATIONS = 200_000
 _ROUNDING = 200 * float(np.finfo(float).eps)
 _LEAST = 1e-9
-"""Of |H|: a strong monotonicity or cocoercivity below it counts as none."""
+"""Fraction of |H| below which a strong monotonicity or cocoercivity counts as none."""
 _STRETCHES = 9
 
 
@@ -124,7 +124,7 @@ def peaceman_rachford(
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """0 ≤ z' ⟂ H z' + drive ≥ 0 with H equilibrated."""
+    """The problem 0 ≤ z' ⟂ H z' + drive ≥ 0 with H equilibrated."""
 
     H: Array
     scale: Array
@@ -135,7 +135,7 @@ class _Problem:
     """z', ``[batch, m]``."""
 
     def physical(self, scaled: Array) -> Array:
-        """Z in its own units."""
+        """Return z in its own units from the z' of the equilibrated problem."""
         return self.scale * scaled
 
 
@@ -154,7 +154,7 @@ def _scaled(network: MonotoneNetwork, inputs: Array, start: Array | None) -> _Pr
 def _settled(
     method: str, step: Callable[[Array], Array], problem: _Problem, factor: float, tolerance: float, limit: int
 ) -> Array:
-    """Where `step`, which contracts by `factor`, comes to rest, ``[batch, m]``."""
+    """Repeat `step`, which contracts by `factor`, until it comes to rest; return where, ``[batch, m]``."""
     behind = factor / max(1 - factor, np.finfo(float).tiny)
     allowed = max(tolerance / max(behind, 1.0), _ROUNDING)
     given = np.maximum(np.linalg.norm(problem.drive, axis=1), np.linalg.norm(problem.start, axis=1))

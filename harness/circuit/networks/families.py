@@ -1,4 +1,4 @@
-"""Where the edges of free graphs come from: networkx, and families of graphs."""
+"""Edges of free graphs, from networkx and from families of graphs."""
 
 import itertools
 from collections.abc import Iterable, Mapping

@@ -47,7 +47,7 @@ class _Pin:
 
 @dataclass(frozen=True)
 class _Read:
-    """What an output reads: the drop from `plus` to `minus`, or the current of edge number `edge` in that direction."""
+    """The drop from `plus` to `minus` that an output reads, or the current of edge number `edge` in that direction."""
 
     title: str
     plus: str
@@ -134,7 +134,7 @@ def _constant_pins(grounds: Sequence[str | int], rails: Mapping[str, float] | Ma
 
 
 def _holders(pins: Sequence[_Pin], nodes: Sequence[str]) -> dict[str, str]:
-    """Who holds each held node."""
+    """Return the role of the pin that holds each held node; refuse a node that is held twice."""
     holders = {GROUND_WORD: "circuit ground"}
     for pin in pins:
         _check_node(pin.role, pin.node, nodes)
@@ -161,7 +161,7 @@ def _programmed(edges: Sequence[GraphEdge], cells: CellRange, rng: np.random.Gen
 
 
 def _check_held(edges: Sequence[GraphEdge], nodes: Sequence[str], holders: Mapping[str, str]) -> None:
-    """Every node needs a path of closed edges to a held one."""
+    """Refuse a node from which no path of closed edges leads to a held node."""
     closed: nx.Graph[str] = nx.Graph()
     closed.add_nodes_from(nodes)
     closed.add_edges_from((edge.a, edge.b) for edge in edges if edge.conductance != 0)
@@ -175,7 +175,7 @@ def _check_held(edges: Sequence[GraphEdge], nodes: Sequence[str], holders: Mappi
 
 
 def _moved(edges: Sequence[GraphEdge], holders: Mapping[str, str], inputs: Sequence[str]) -> set[str]:
-    """Nodes whose voltage depends on an input: inputs, and what paths from them reach without passing a held node."""
+    """Return the nodes that depend on an input: inputs, and nodes that paths without held nodes join to them."""
     graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(inputs)
     graph.add_edges_from((edge.a, edge.b) for edge in edges)
@@ -209,7 +209,7 @@ def _edge_between(title: str, plus: str, minus: str, edges: Sequence[GraphEdge])
 
 
 def _check_reads(reads: Sequence[_Read], moved: set[str], holders: Mapping[str, str]) -> None:
-    """Outputs must depend on an input, voltages on a conductance, and no two may read the same."""
+    """Refuse outputs that depend on no input, voltages that depend on no conductance, and two that read the same."""
     seen: dict[tuple[frozenset[str], bool], str] = {}
     for read in reads:
         key = frozenset((read.plus, read.minus)), read.edge is None

@@ -23,14 +23,14 @@ from harness.files.delimited import read_delimited
 from harness.units import parse
 
 GROUND_WORD = "ground"
-"""What users call circuit ground."""
+"""The users' word for circuit ground."""
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _COLUMNS = ("a", "b", "conductance", "diode")
 
 
 class EdgeDiode(StrEnum):
-    """What lies in series with the conductance of an edge."""
+    """Diodes in series with the conductance of an edge."""
 
     NONE = "none"
     FORWARD = "forward"
@@ -109,7 +109,7 @@ def _edge_of_row(row: Mapping[str, str]) -> GraphEdge:
 
 
 def edge_conductance(value: object) -> float | None:
-    """S from a number or a text; None where there is nothing.
+    """Return a conductance (S) from a number or a text; None where neither is given.
 
     Raises:
         CircuitError: it is neither.
@@ -123,7 +123,7 @@ def edge_conductance(value: object) -> float | None:
 
 
 def edge_diode(value: object) -> EdgeDiode:
-    """From its name; none where there is nothing.
+    """Return the kind of diode with a name; `EdgeDiode.NONE` where no name is given.
 
     Raises:
         CircuitError: there is no such kind.

@@ -26,7 +26,7 @@ from harness.wording import counted
 
 @dataclass(frozen=True)
 class CellRange:
-    """What the cells of every crossbar can hold, and the unit in which they are initialised."""
+    """Range of conductances of the cells of every crossbar, and the unit in which they are initialised."""
 
     unit: float
     """g₀ in S: fresh cells are max(0, U(−1, 1)) g₀ / √fan-in, clipped to the range."""

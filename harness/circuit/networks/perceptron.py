@@ -72,7 +72,7 @@ class Perceptron:
 
     @classmethod
     def from_npz(cls, path: Path) -> "Perceptron":
-        """From arrays ``weights_0``, ``biases_0``, ``weights_1``, … of a file.
+        """Read a perceptron from the arrays ``weights_0``, ``biases_0``, ``weights_1``, … of a file.
 
         Raises:
             DataError: the file cannot be read or an array is missing.
@@ -94,7 +94,7 @@ class Perceptron:
         return tuple(w.shape[1] for w in self.weights[:-1])
 
     def logits(self, inputs: Array) -> Array:
-        """What it computes, ``[batch, outputs]``, from ``[batch, inputs]``."""
+        """Return the logits that the perceptron computes, ``[batch, outputs]``, from ``[batch, inputs]``."""
         signal = inputs
         for k, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             signal = signal @ w + b
@@ -105,12 +105,12 @@ class Perceptron:
 
 @dataclass(frozen=True, eq=False)
 class Realized:
-    """What a cascade needs to compute a perceptron."""
+    """Conductances and gains with which a cascade computes a perceptron."""
 
     conductances: Conductances
     """S, one ``[word, bit]`` per crossbar."""
     buffer_gain: tuple[float, ...]
-    """Of the buffers behind each hidden layer."""
+    """Gain of the buffers behind each hidden layer."""
     volts_per_logit: float
     """V at an output for a logit of 1."""
 

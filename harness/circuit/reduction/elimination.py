@@ -34,13 +34,13 @@ class Elimination:
     _solve: Solve
 
     def standing(self, inputs: Array) -> Array:
-        """V of the eliminated variables while all kept ones are at 0 V, ``[batch, variables]``."""
+        """Return the voltages of eliminated variables while all kept ones are at 0 V, V, ``[batch, variables]``."""
         currents = self._current + inputs @ self._current_gain
         return self._solve(currents.T.copy()).T if currents.any() else currents
 
 
 class Factors(StrEnum):
-    """How the interior is factored: by what its matrix is like."""
+    """Ways to factor the interior, which depend on its matrix."""
 
     GENERAL = "general"
     SPARSE = "sparse"
@@ -57,7 +57,7 @@ class Factors(StrEnum):
         return cls.DENSE if 0 < size <= _MOST_DENSE and _factored(matrix).nnz > _FILLED * size**2 else cls.SPARSE
 
     def solver(self, matrix: csr_matrix) -> Solve:
-        """What solves for columns.
+        """Factor a matrix, and return a function that solves for columns.
 
         Raises:
             RuntimeError, LinAlgError: the matrix is singular.
@@ -78,7 +78,7 @@ def _factored(matrix: csr_matrix) -> SuperLU:
 def eliminate(
     system: System, kept: Index, interior: Index, factors: Factors | Fronts, *, reciprocal: bool
 ) -> tuple[Array, Array, Array, Elimination | None]:
-    """What is left of a system.
+    """Eliminate the interior of a system.
 
     Returns:
         Matrix (S, ``[kept, kept]``), currents (A, ``[kept]``), their gains (A/V, ``[channels, kept]``), the way back.

@@ -85,7 +85,7 @@ class System:
             self.current[self._scaling.variable[node]] += amperes / self._scaling.scale[node]
 
     def _link(self, first: Index, second: Index, conductance: Array) -> None:
-        """What single conductances (S) between free nodes are besides the diagonal."""
+        """Add the entries of single conductances (S) between free nodes beside the diagonal, and their currents."""
         scaling = self._scaling
         rows, columns = scaling.variable[first], scaling.variable[second]
         if scaling.uneven:
@@ -167,7 +167,7 @@ class System:
         return matrix
 
     def sparse(self) -> csr_matrix:
-        """The same matrix for networks with many nodes."""
+        """Return the same matrix as a sparse one, for networks with many nodes."""
         shape = (self.size, self.size)
         parts = (zip(*links, strict=True) for links in (self._links, self._directed))
         half, directed = (

@@ -31,7 +31,7 @@ def settle_linear(network: Network, phase: Phase) -> Array:
 
 
 def _solved(matrix: Array, currents: Array, network: Network, phase: Phase) -> Array:
-    """Of one matrix and a column per sample, or of a stack of both; clamped outputs keep their voltage."""
+    """Solve one matrix with a column per sample, or a stack of both; clamped outputs keep their voltage."""
     if phase.clamped is None:
         return np.asarray(np.linalg.solve(matrix, currents))
     held = incidence(network.size, network.plus, network.minus)
@@ -41,7 +41,7 @@ def _solved(matrix: Array, currents: Array, network: Network, phase: Phase) -> A
 
 
 def clamped_solution(matrix: Array, currents: Array, held: Array, wanted: Array, push: Array | None = None) -> Array:
-    """x with matrix · x + push · i = currents for whatever i makes held · x = wanted (V).
+    """Return the x with matrix · x + push · i = currents for whatever i makes held · x = wanted (V).
 
     Args:
         matrix: S, ``[..., n, n]``.
@@ -81,7 +81,7 @@ def output_resistance(network: Network, ground: float) -> Array:
 
 
 def incidence(size: int, first: Index, second: Index) -> Array:
-    """1 where a pair begins, −1 where it ends, ``[pairs, size]``; rails, numbered from `size`, are left out."""
+    """Return 1 where a pair begins, −1 where it ends, ``[pairs, size]``; rails, numbered from `size`, are left out."""
     found = np.zeros((len(first), size))
     for ends, sign in ((first, 1.0), (second, -1.0)):
         (pairs,) = np.nonzero(ends < size)

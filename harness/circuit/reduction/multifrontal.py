@@ -33,9 +33,9 @@ class _Front:
     reached: _Place
     """The same, as a slice where that is possible."""
     entries: slice
-    """Of the matrix's entries in the order of fronts."""
+    """Slice of the matrix's entries in the order of fronts."""
     slots: Index
-    """Where these stand in the front, row by row."""
+    """Their places in the front, row by row."""
     children: tuple[tuple[int, _Place], ...]
     """Fronts whose remainder belongs into this one, and its places there."""
 
@@ -48,7 +48,7 @@ class Fronts:
     """The elimination of symmetric matrices of one pattern, planned; unknowns are renumbered in the order of blocks."""
 
     def __init__(self, pattern: csr_matrix, blocks: Sequence[Index]) -> None:
-        """Plan it.
+        """Plan the elimination.
 
         Args:
             pattern: symmetric, ``[n, n]``.
@@ -67,7 +67,7 @@ class Fronts:
 
     @property
     def numbers(self) -> int:
-        """How many numbers the factors are."""
+        """Number of floats that the factors consist of."""
         return sum((front.own.stop - front.own.start) * front.size for front in self._fronts)
 
     def factored(self, matrix: csr_matrix) -> "FrontFactors":
@@ -136,7 +136,7 @@ class FrontFactors:
 
 
 def _inverse(block: Array) -> Array:
-    """Of a positive definite matrix, of which the upper half is read."""
+    """Return the inverse of a positive definite matrix, of which the upper half is read."""
     factor, failed = dpotrf(block.copy().T, lower=1, clean=1, overwrite_a=1)
     half, singular = dpotri(factor, lower=1, overwrite_c=1) if not failed else (factor, 1)
     if singular:
@@ -191,7 +191,7 @@ def fronts_of(pattern: csr_matrix, fixed: Index, loaded: npt.NDArray[np.bool_]) 
 
 
 def mesh_blocks(pattern: csr_matrix, fixed: Index, loaded: npt.NDArray[np.bool_]) -> list[Index] | None:
-    """Lines of one kind, each followed by the nodes of the other kind beside it; None where lines have no two kinds.
+    """Return lines of one kind, each followed by the other kind's nodes beside it; None without two kinds of lines.
 
     Arguments are those of `fronts_of`. Shorter lines are eliminated first, rows in their order along the other lines,
     the end with the loaded unknowns last.
@@ -222,7 +222,7 @@ def _graph(pairs: Index, size: int) -> coo_matrix:
 
 
 def _first_kind(crossings: Index, lengths: Index) -> npt.NDArray[np.bool_] | None:
-    """Which lines are of the kind that is eliminated first: in each part of the graph, the kind with less work.
+    """Return a mask of the lines to eliminate first: in each part of the graph, those of the kind with less work.
 
     A graph has two kinds of nodes if its double cover falls into twice as many parts.
     """

@@ -1,4 +1,4 @@
-"""Which variables a Schur complement shall remove: those whose elimination leaves less to solve."""
+"""Choice of the variables that a Schur complement removes: those whose elimination leaves less to solve."""
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ def eliminated(edges: Index, stays: Mask) -> Mask:
 
 
 def _worthwhile(edges: Index, part: Index) -> Mask:
-    """The variables of those parts (−1 for what stays) that are better eliminated, ``[variables]``."""
+    """Return the variables of the parts (−1 for what stays) whose elimination pays, ``[variables]``."""
     count, inside = int(part.max(initial=0)) + 1, part >= 0
     members = np.bincount(part[inside], minlength=count)
     touching = np.bincount(part[edges].max(axis=1, initial=-1)[inside[edges].any(axis=1)], minlength=count)
@@ -49,7 +49,7 @@ def _worthwhile(edges: Index, part: Index) -> Mask:
 
 
 def _around(edges: Index, part: Index) -> csr_matrix:
-    """1 where a variable that stays is beside a part, ``[parts, variables]``."""
+    """Return a matrix with 1 where a variable that stays is beside a part, ``[parts, variables]``."""
     both = np.concatenate([edges, edges[:, ::-1]])
     leaving = both[(part[both[:, 0]] >= 0) & (part[both[:, 1]] < 0)]
     pairs = np.unique(np.column_stack([part[leaving[:, 0]], leaving[:, 1]]), axis=0)

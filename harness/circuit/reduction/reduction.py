@@ -35,7 +35,7 @@ from harness.measurement import Array, Clamp, Drive, Index, Injection, Reading, 
 
 @dataclass(frozen=True, eq=False)
 class ReducedCircuit:
-    """What is left to solve, what drives it, and the way back to every voltage."""
+    """The equations that are left to solve, what drives them, and the way back to every voltage."""
 
     names: tuple[str, ...]
     """One circuit node for each unknown."""
@@ -90,7 +90,7 @@ class ReducedCircuit:
         return SettlingJob(self.network, tuple(phases))
 
     def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        """What every drive makes visible, from the solved unknowns (V, ``[batch, drives, n]``)."""
+        """Return the reading of every drive, from the solved unknowns (V, ``[batch, drives, n]``)."""
         standing: dict[int, Array] = {}
         found = []
         for k, drive in enumerate(drives):
@@ -181,7 +181,7 @@ class Reduction:
         )
 
     def _factoring(self, system: System) -> Factors | Fronts:
-        """How the interior shall be factored: lines are looked for among resistors, the cells' neighbours."""
+        """Choose how to factor the interior; lines are looked for among resistors, the cells' neighbours."""
         rows = system.sparse()[self._interior]
         inner, position = rows[:, self._interior], np.full(system.size, -1)
         position[self._interior] = np.arange(len(self._interior))
@@ -311,7 +311,7 @@ def _junctions_apart(kinds: Sequence[Devices]) -> tuple[Junctions, tuple[Devices
 
 
 class _WayBack:
-    """From solved unknowns to every node voltage."""
+    """The way back from solved unknowns to every node voltage."""
 
     def __init__(self, scaling: Scaling, kept: Index, elimination: Elimination | None) -> None:
         self._scaling = scaling
@@ -320,7 +320,7 @@ class _WayBack:
         self._variables = len(kept) + (len(elimination.variables) if elimination else 0)
 
     def standing(self, inputs: Array) -> Array:
-        """V of every node while all unknowns that are left are at 0 V, ``[batch, nodes]``."""
+        """Return the voltage of every node while all unknowns that are left are at 0 V, V, ``[batch, nodes]``."""
         scaling, follows = self._scaling, np.flatnonzero(self._scaling.channel[:-1] >= 0)
         voltages = np.empty((len(scaling.constant) - 1, len(inputs)))
         voltages[:] = scaling.constant[:-1, None]
@@ -333,7 +333,7 @@ class _WayBack:
         return voltages.T
 
     def responses(self, solved: Array) -> Array:
-        """V by which every node moves, ``[batch, nodes]``, while all sources stand still."""
+        """Return the voltage by which every node moves while all sources stand still, V, ``[batch, nodes]``."""
         moving, part = np.flatnonzero(self._scaling.unknown[:-1]), self._elimination
         variables = self._completed(solved, part.transfer if part else None)
         moved = np.zeros((len(self._scaling.constant) - 1, len(solved)))
@@ -341,7 +341,7 @@ class _WayBack:
         return moved.T
 
     def adjoints(self, solved: Array) -> Array:
-        """V of every node of the adjoint network, ``[batch, nodes]``: 0 where sources, or buffers, hold the node."""
+        """Return the voltages of the adjoint network, V, ``[batch, nodes]``: 0 where sources or buffers hold a node."""
         free, part = np.flatnonzero(self._scaling.free[:-1]), self._elimination
         variables = self._completed(solved, part.adjoint_transfer if part else None)
         found = np.zeros((len(self._scaling.constant) - 1, len(solved)))
@@ -349,7 +349,7 @@ class _WayBack:
         return found.T
 
     def _completed(self, solved: Array, transfer: Array | None) -> Array:
-        """V of all variables while all sources stand still, ``[variables, batch]``."""
+        """Return the voltages of all variables while all sources stand still, V, ``[variables, batch]``."""
         variables = np.empty((self._variables, len(solved)))
         variables[self._kept] = solved.T
         if self._elimination and transfer is not None:

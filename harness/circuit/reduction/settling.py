@@ -1,4 +1,4 @@
-"""What a simulator is asked: settle one reduced network under several phases of a batch.
+"""Jobs for a simulator: settle one reduced network under several phases of a batch.
 
 Plain arrays, small enough to be sent to another process: a crossbar's 157,000 cells have become the currents and
 conductances that they amount to.
@@ -28,7 +28,7 @@ class Junctions:
 
     @property
     def law(self) -> JunctionLaw:
-        """Of their currents."""
+        """The law of the junctions' currents."""
         return JunctionLaw(self.saturation, self.emission * THERMAL_VOLTAGE)
 
 
@@ -42,7 +42,7 @@ class Devices:
     units: tuple[float, ...]
     """V and A in which the network counts what is at each device."""
     adjoint: bool = False
-    """Whether the network is the adjoint one, in small-signal phases."""
+    """True for the adjoint network, in small-signal phases."""
 
     @cached_property
     def branches(self) -> DeviceBranches:
@@ -95,7 +95,7 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """What a batch of samples is driven with in one phase."""
+    """The currents, voltages and nudges that drive a batch of samples in one phase."""
 
     name: str
     currents: Array

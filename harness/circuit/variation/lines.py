@@ -36,7 +36,7 @@ Mesh = list[list[str]]
 
 
 class Law(StrEnum):
-    """How factors of mean 1 and a given standard deviation are distributed."""
+    """Distributions of factors with mean 1 and a given standard deviation."""
 
     LOG_NORMAL = "log-normal"
     NORMAL = "normal"
@@ -264,7 +264,7 @@ class AmplifierErrors:
 
 
 def _layers(circuit: Circuit) -> dict[str, int]:
-    """A number for every bidirectional amplifier, the same for those between the same two scales."""
+    """Return a number for every bidirectional amplifier, the same for those between the same two scales."""
     scale = scaling_of(circuit).scale
     numbers: dict[tuple[float, ...], int] = {}
     amplifiers = [e for e in circuit.elements if isinstance(e, BidirectionalAmplifier)]

@@ -34,7 +34,7 @@ class CellNonlinearity:
 
     @property
     def law(self) -> CellLaw:
-        """Of every cell."""
+        """The law that every cell obeys."""
         if self.sinh is not None:
             return CellLaw(Curve.SINH, self.sinh)
         return LINEAR_CELLS if self.cubic is None else CellLaw(Curve.CUBIC, self.cubic)

@@ -1,4 +1,4 @@
-"""What devices are like that were really made: passes Circuit -> Circuit. Strength 0 is the same circuit object.
+"""Variation of devices as they are made, in passes Circuit -> Circuit. Strength 0 gives the same circuit object.
 
 All randomness here is device to device: drawn once for a chip, the same in every cycle. Fractions are relative standard
 deviations. What changes from cycle to cycle (programming noise, read noise) belongs to the chip's wrapper, and so does
@@ -81,7 +81,7 @@ class CellDefects:
 
 @dataclass(frozen=True, eq=False)
 class CellFaults:
-    """What the cells of one array make of what they are programmed to; all arrays have the array's shape.
+    """Faults, by which cells of one array differ from what they are programmed to; arrays here have its shape.
 
     A chip with faults keeps programmed conductances and has inside it a chip made of ``faulty(circuit, faults)``, which
     it programs to `effective` of them; what it answers to a wanted change is `adjusted`.
@@ -99,11 +99,11 @@ class CellFaults:
 
     @property
     def absent(self) -> bool:
-        """Whether every cell is as programmed."""
+        """True where every cell is as programmed."""
         return bool((self.factors == 1).all() and not self.stuck.any())
 
     def effective(self, programmed: Array) -> Array:
-        """What cells have (S) when they are programmed to conductances (S)."""
+        """Return the conductances (S) that cells have when they are programmed to `programmed` (S)."""
         return np.where(self.stuck, self.values, np.clip(self.factors * programmed, self.g_min, self.g_max))
 
     def adjusted(self, programmed: Array, wanted: Array) -> tuple[Array, Array]:
@@ -116,7 +116,7 @@ class CellFaults:
 
 
 def effective(conductances: Sequence[Array], faults: Sequence[CellFaults]) -> Conductances:
-    """What the cells of all arrays have (S) when they are programmed to `conductances` (S)."""
+    """Return the conductances (S) that the cells of all arrays have when they are programmed to `conductances` (S)."""
     return tuple(fault.effective(g) for fault, g in zip(faults, conductances, strict=True))
 
 
@@ -224,7 +224,7 @@ class Pass(Protocol):
 
     @property
     def name(self) -> str:
-        """Which decides its stream of random numbers."""
+        """The name that decides its stream of random numbers."""
 
     def apply(self, circuit: Circuit, rng: np.random.Generator) -> Circuit:
         """The circuit as this pass makes it."""
@@ -232,7 +232,7 @@ class Pass(Protocol):
 
 @dataclass(frozen=True)
 class Variation:
-    """All passes, each with strengths 0 unless said otherwise, in the order in which they are applied."""
+    """All passes in the order in which they are applied, each with strengths of 0 unless they are given."""
 
     spread: ConductanceSpread = field(default_factory=ConductanceSpread)
     defects: CellDefects = field(default_factory=CellDefects)
@@ -248,12 +248,12 @@ class Variation:
 
     @property
     def without_faults(self) -> "Variation":
-        """The same with cells that become what they are programmed to."""
+        """Return the variation without spread and defects of cells."""
         return replace(self, spread=ConductanceSpread(), defects=CellDefects())
 
     @property
     def absent(self) -> bool:
-        """Whether every strength is 0."""
+        """True where every strength is 0."""
         usual = Variation()
         return replace(self, spread=replace(self.spread, law=usual.spread.law)) == usual
 
@@ -299,7 +299,7 @@ def faults_of(circuit: Circuit, settings: Variation, seed: int) -> tuple[CellFau
 
 
 def _streams(seed: int) -> list[np.random.Generator]:
-    """One for each field of `Variation`; new ones must come last, so that seeds keep their meaning."""
+    """Return a random stream for each field of `Variation`; new fields must come last, for the sake of old seeds."""
     if seed < 0:
         raise CircuitError(f"variation: seed {seed} must be at least 0")
     return [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(len(fields(Variation)))]

@@ -1,1 +1,1 @@
-"""What an experiment knows of a run that was made with it: its manifest, its network as trained, new rows."""
+"""Runs as their experiment knows them: the manifest of a run, its network as trained, and its network on new rows."""

@@ -1,4 +1,4 @@
-"""What a run records of itself in ``manifest.json``, and whether it still holds.
+"""The ``manifest.json`` in which a run records itself, and checks that it still holds.
 
 The manifest keeps the settings that the run was made with, hashes of its data and of the other files that it read, and
 the parts that trained it (`harness.training.parts`). An experiment.toml that was edited afterwards, or data that have
@@ -28,7 +28,7 @@ TRAINED = ("data", "network")
 
 
 class RecordedEncoding(BaseModel):
-    """How a file of one's own was encoded (`harness.datasets.Encoding`); a width of null is infinite."""
+    """The encoding of a file of one's own (`harness.datasets.Encoding`); a width of null is infinite."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
@@ -58,7 +58,7 @@ class RecordedEncoding(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        """Every input and every value has its numbers."""
+        """Refuse lists that do not have an entry for every input, or for every value."""
         inputs = {len(self.channels), len(set(self.channels)), len(self.filling), len(self.centre), len(self.width)}
         outputs = {len(each) for each in (self.classes, self.offset, self.per_volt) if each is not None}
         if len(inputs) > 1 or len(outputs) > 1 or (self.offset is None) != (self.per_volt is None):
@@ -75,12 +75,12 @@ class RecordedEncoding(BaseModel):
         return Encoding(self.channels, *numbers, self.classes, self.levels, scaling)
 
     def sha256(self) -> str:
-        """Hash of all that is in it."""
+        """Return the SHA-256 of the encoding."""
         return sha256(self.model_dump_json().encode()).hexdigest()
 
 
 class RecordedPlugin(BaseModel):
-    """What another package brought."""
+    """A plug-in of another package, as a run records it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -144,7 +144,7 @@ def recorded(run: Run) -> Recorded:
 
 
 def manifest_of(settings: Settings, data: Split, netlist: str, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run needs to be repeated: versions, seed, tolerances, settings, and hashes of what it is made from.
+    """Return what a run needs to be repeated: versions, seed, tolerances, settings, and hashes of what it is made from.
 
     Args:
         settings: of the experiment.
@@ -264,13 +264,13 @@ def check_trained(run: Run, settings: Settings, sections: Sequence[str] = TRAINE
 
 
 def changes_of(run: Run, settings: Settings) -> dict[str, str]:
-    """What differs from the settings that a run was made with: values as people write them, by key."""
+    """Return the values that differ from the settings of a run, as people write them, by key."""
     made = _made(run, recorded(run))
     return {key: new for key, (_, new) in differences(made.pinned(), settings.pinned()).items() if not _is_file(key)}
 
 
 def _is_file(key: str) -> bool:
-    """Whether a key names a file, which is compared by what it holds, wherever it lies."""
+    """Return whether a key names a file, which is compared by what it holds, wherever it lies."""
     return key.partition(".")[2] == "file"
 
 
@@ -295,7 +295,7 @@ def check_data(run: Run, data: Split) -> None:
 
 
 def recorded_encoding(run: Run) -> Encoding | None:
-    """How a run's training rows were encoded; None where an older version did not record it.
+    """Return the encoding of a run's training rows; None where an older version did not record it.
 
     Raises:
         RunError: it was edited.
@@ -390,7 +390,7 @@ def _check_files(run: Run, then: Recorded, settings: Settings) -> None:
 
 
 def _check_old(run: Run, then: Recorded, settings: Settings) -> None:
-    """Compare with what older manifests say."""
+    """Refuse a run whose older manifest says otherwise."""
     chip = settings.chip.model_dump(mode="json")
     now = {"experiment": settings.name, "seed": settings.training.seed}
     pairs = {key: (getattr(then, key), value) for key, value in now.items()}

@@ -15,7 +15,7 @@ _ROUNDED = 1e-9
 
 
 def checkpoint(run: Run) -> Position:
-    """Where the training of a run stands.
+    """Return the position at which the training of a run stands.
 
     Raises:
         RunError: it has no checkpoint yet, or a damaged one.
@@ -46,7 +46,7 @@ def programmed(circuit: Circuit, run: Run, position: Position) -> Circuit:
 
 
 def told(run: Run, changes: Mapping[str, str]) -> str:
-    """Where trained conductances are from, in a line: the run, what is not as it was made, and parts of one's own.
+    """Return in a line where trained conductances are from: the run, what has changed since, and parts of one's own.
 
     Args:
         run: which was trained.

@@ -31,7 +31,7 @@ from harness.measurement import Array, Batch, Conductances, Drive, Injection, Ne
 
 
 class Form(StrEnum):
-    """How the same gradient is written."""
+    """Forms in which the same gradient is written."""
 
     NODE = "node"
     CYCLE = "cycle"
@@ -39,7 +39,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class KnownReadings:
-    """What the analytical gradient read, and what it knows."""
+    """The readings of one batch for the analytical gradient, and what is known without reading."""
 
     batch: Batch
     free: Reading
@@ -94,7 +94,7 @@ class AnalyticalGradient(LearningRule[KnownReadings]):
         return self._cells.adjoint_products(self._solved(readings.conductances, drive), readings.nodes)
 
     def _operating_point(self, chip: Measurable, batch: Batch, free: Reading) -> Array:
-        """V of every node, ``[batch, nodes]``."""
+        """Return the voltage of every node, V, ``[batch, nodes]``."""
         if not self._nonlinear:
             return self._solved(chip.conductances, Drive(batch.inputs))
         if self._twin is None:
@@ -104,7 +104,7 @@ class AnalyticalGradient(LearningRule[KnownReadings]):
         return predicted.nodes
 
     def _solved(self, conductances: Conductances, drive: Drive) -> Array:
-        """V of every node of the known, linear circuit, ``[batch, nodes]``."""
+        """Return the voltage of every node of the known, linear circuit, V, ``[batch, nodes]``."""
         reduced = self._reduction.reduce(conductances)
         settling = reduced.settling([drive])
         solved = settle_linear(settling.network, settling.phases[0])

@@ -1,4 +1,4 @@
-"""What a learning rule is, and what it asks of a chip."""
+"""Learning rules, and what they ask of a chip."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -27,10 +27,10 @@ class Measurable(Protocol):
 
     @property
     def conductances(self) -> Conductances:
-        """What is programmed now, S."""
+        """The conductances that are programmed now, S."""
 
     def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        """What is read of the network under each drive."""
+        """Let the network settle under each drive, and return the readings."""
 
 
 class Programmable(Measurable, Protocol):
@@ -41,7 +41,7 @@ class Programmable(Measurable, Protocol):
 
 
 class Readings(Protocol):
-    """What every rule reads, whatever else it does."""
+    """The reading that every rule makes, whatever else it does."""
 
     @property
     def free(self) -> Reading:
@@ -49,15 +49,15 @@ class Readings(Protocol):
 
 
 R = TypeVar("R", bound=Readings, default=Any)
-"""What a rule reads for one batch; nobody needs to say it of a rule that settings name."""
+"""Type of a rule's readings for one batch; a rule that settings name need not give it."""
 
 
 class LearningRule(Protocol[R]):
-    """How a batch becomes a gradient; it asks the chip through drives only and keeps no state."""
+    """A rule that turns a batch into a gradient; it asks the chip through drives only and keeps no state."""
 
     @property
     def needs(self) -> Needs:
-        """What it asks of a chip beside free phases and their outputs."""
+        """The rule's needs of a chip beside free phases and their outputs."""
 
     def measure(self, chip: Programmable, batch: Batch, rng: np.random.Generator) -> R:
         """Ask the chip for all that one batch takes; `rng` is for rules that draw.
@@ -79,7 +79,7 @@ LEAST_NEEDS = {
     "finite-differences": Needs(),
     "simultaneous-perturbation": Needs(),
 }
-"""What the package's rules ask at least, by what an experiment calls them."""
+"""Least needs of the package's rules, by their names in experiments."""
 
 
 def refuse_unfit(rule: str, needs: Needs, capabilities: Capabilities, chip: str) -> None:

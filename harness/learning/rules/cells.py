@@ -63,7 +63,7 @@ def _edge_products(first: Array, second: Array, ends: tuple[Index, ...], factor:
 
 
 def _crossbar_products(first: Array, second: Array, ends: tuple[Index, ...], factor: float | Array) -> Array:
-    """Without an array of every sample's every cell; `factor` is one number, or one for each cell."""
+    """Return the products of a crossbar without an array of samples and cells; `factor` is a number, or one a cell."""
     words, bits = ends
     scale = float(factor) if np.ndim(factor) == 0 else 1.0
     p_word, p_bit = _voltages(first, words), scale * _voltages(first, bits)
@@ -78,7 +78,7 @@ def _crossbar_products(first: Array, second: Array, ends: tuple[Index, ...], fac
 
 
 def _voltages(nodes: Array, lines: Index) -> Array:
-    """V of each line, ``[batch, lines]``; the index behind the last node is ground's."""
+    """Return the voltage of each line, V, ``[batch, lines]``; the index behind the last node is ground's."""
     if lines.max() < nodes.shape[1]:
         first, count = int(lines[0]), len(lines)
         if np.array_equal(lines, np.arange(first, first + count)):

@@ -88,7 +88,7 @@ class Cycles:
         return np.concatenate([known, np.zeros(len(self._first) - len(known))])
 
     def _device_slopes(self, drops: Array) -> Array:
-        """S of small signals, ``[batch, devices]``."""
+        """Return the small-signal conductances of devices, S, ``[batch, devices]``."""
         begin, slopes = sum(int(np.prod(shape)) for shape in self._shapes) + len(self._fixed), []
         for branches in self._devices:
             rows = slice(begin, begin + len(branches.first))

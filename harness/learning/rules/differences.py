@@ -27,7 +27,7 @@ from harness.units import show
 
 @dataclass(frozen=True, eq=False)
 class DifferenceReadings:
-    """What a baseline found for one batch; its gradient is in it already."""
+    """The readings of one batch by a baseline, with the gradient that it found."""
 
     batch: Batch
     free: Reading
@@ -44,7 +44,7 @@ class _Probe:
         self._arrays, self._cost, self._step = circuit.arrays, cost, step
 
     def moved(self, conductances: Conductances, direction: Sequence[Array]) -> Conductances:
-        """One step along `direction` (−1, 0 or 1 for every cell), as far as the range allows, S."""
+        """Return conductances one step along `direction` (−1, 0 or 1 for every cell), S, as far as the range allows."""
         parts = zip(self._arrays, conductances, direction, strict=True)
         return tuple(np.clip(g + self._step * sign, a.g_min, a.g_max) for a, g, sign in parts)
 
@@ -57,7 +57,7 @@ class _Probe:
 
 @contextmanager
 def _restored(chip: Programmable) -> Iterator[Conductances]:
-    """The chip's conductances, which it has again at the end."""
+    """Give the chip's conductances, and program them again at the end."""
     before = chip.conductances
     try:
         yield before
@@ -66,7 +66,7 @@ def _restored(chip: Programmable) -> Iterator[Conductances]:
 
 
 class _Baseline(LearningRule[DifferenceReadings]):
-    """What both share: they ask for outputs alone, and have the gradient when they have measured."""
+    """Base of both baselines: they ask for outputs alone, and have the gradient when they have measured."""
 
     needs = Needs()
 
@@ -93,7 +93,7 @@ class FiniteDifferences(_Baseline):
 
     @override
     def measure(self, chip: Programmable, batch: Batch, rng: np.random.Generator) -> DifferenceReadings:
-        """A free phase, and two more for every cell."""
+        """Measure a free phase, and two more for every cell."""
         (free,) = chip.measure([Drive(batch.inputs)])
         slopes = tuple(np.zeros(g.shape) for g in chip.conductances)
         with _restored(chip) as before:
@@ -132,7 +132,7 @@ class SimultaneousPerturbation(_Baseline):
 
     @override
     def measure(self, chip: Programmable, batch: Batch, rng: np.random.Generator) -> DifferenceReadings:
-        """A free phase, and two more for every draw."""
+        """Measure a free phase, and two more for every draw."""
         (free,) = chip.measure([Drive(batch.inputs)])
         total = tuple(np.zeros(g.shape) for g in chip.conductances)
         with _restored(chip) as before:

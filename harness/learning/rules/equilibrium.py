@@ -22,7 +22,7 @@ from harness.units import show
 
 
 class Nudging(StrEnum):
-    """How the outputs are pulled."""
+    """Ways in which the outputs are pulled."""
 
     SPRING = "spring"
     """A conductance β to the target (squared error only); all phases settle in one call."""

@@ -29,7 +29,7 @@ from harness.measurement import Array, Batch, Conductances, Drive, Needs, Nudge,
 
 
 class Variant(StrEnum):
-    """Which two strengths of the nudge are compared."""
+    """Pairs of strengths of the nudge that are compared."""
 
     ONE_SIDED = "one-sided"
     RANDOM_SIGN = "random-sign"
@@ -38,7 +38,7 @@ class Variant(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class NudgedReadings:
-    """What a rule of this family read for one batch."""
+    """The readings of one batch by a rule of this family."""
 
     batch: Batch
     free: Reading
@@ -51,7 +51,7 @@ class NudgedReadings:
 
 
 class Contrast(LearningRule[NudgedReadings]):
-    """What all members share: they differ in the nudge alone.
+    """Base of the rules of this family, which differ in the nudge alone.
 
     Args:
         circuit: the topology (conductances in it are ignored).
@@ -67,9 +67,9 @@ class Contrast(LearningRule[NudgedReadings]):
     order: int
     """k."""
     cure: str
-    """What to do where a nudged phase does not settle."""
+    """Advice for a nudged phase that does not settle."""
     waits: bool = True
-    """Whether the nudge depends on the free outputs, which must be read first."""
+    """True where the nudge depends on the free outputs, which must be read first."""
 
     def __init__(self, circuit: Circuit, strength: float, variant: Variant, *, normalized: bool = True) -> None:
         if culprit := one_way(circuit):
@@ -82,7 +82,7 @@ class Contrast(LearningRule[NudgedReadings]):
 
     @abstractmethod
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:
-        """What pulls the outputs; `free` (V) are the free outputs, NaN where the nudge does not wait for them."""
+        """Return the nudge; `free` (V) are the free outputs, NaN where the nudge does not wait for them."""
 
     @property
     @override

@@ -31,7 +31,7 @@ from harness.measurement import Batch, Conductances, Drive, Injection, Needs, Re
 
 @dataclass(frozen=True, eq=False)
 class LinearizedReadings:
-    """What hardware linearization read for one batch."""
+    """The readings of one batch by hardware linearization."""
 
     batch: Batch
     free: Reading

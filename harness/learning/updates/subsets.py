@@ -24,15 +24,15 @@ Masks = tuple[npt.NDArray[np.bool_], ...]
 
 
 class Choice(Protocol):
-    """Which cells are written."""
+    """A choice of the cells that are written."""
 
     def masks(self, gradient: Conductances) -> Masks:
-        """For a gradient (V²/S)."""
+        """Return the masks of the chosen cells, for a gradient (V²/S)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chosen(Choice):
-    """The same cells in every step."""
+    """The choice of the same cells in every step."""
 
     chosen: Masks
 
@@ -43,7 +43,7 @@ class Chosen(Choice):
 
 @dataclass(frozen=True)
 class Largest(Choice):
-    """In every step, the share of each array's cells with the largest |∂C/∂g|.
+    """The choice, in every step, of a share of each array's cells with the largest |∂C/∂g|.
 
     Raises:
         ExperimentError: the share is not in 0…1.

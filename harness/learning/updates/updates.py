@@ -17,7 +17,7 @@ from harness.measurement import Array, Conductances
 
 @dataclass(frozen=True, eq=False)
 class UpdateState:
-    """What an update rule remembers: the number of steps, and slots of arrays shaped like the conductances."""
+    """Memory of an update rule: the number of steps, and slots of arrays shaped like the conductances."""
 
     steps: int = 0
     slots: tuple[Conductances, ...] = ()
@@ -33,12 +33,12 @@ class UpdateRule(Protocol):
         """Wanted changes (S) for a gradient (V²/S), and the state after it."""
 
     def scaled(self, factor: float) -> Self:
-        """The same rule with every rate times `factor`."""
+        """Return the same rule with every rate times `factor`."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How rates fall over a training.
+    """The fall of learning rates over a training.
 
     Raises:
         ExperimentError: the decay is out of range.
@@ -54,7 +54,7 @@ class Schedule:
             raise ExperimentError(f"update: decay {self.decay:g} must lie above 0 and at most at 1")
 
     def factor(self, epoch: int, done: float) -> float:
-        """What rates are multiplied by in an epoch (counted from 0) when the share `done` of all steps is behind."""
+        """Return the factor of all rates in an epoch (counted from 0) when the share `done` of all steps is behind."""
         return self.decay**epoch * (1 - done if self.to_zero else 1.0)
 
 

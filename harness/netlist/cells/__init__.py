@@ -1,4 +1,4 @@
-"""What a trainable cell becomes in a netlist: a resistor, a memristor with state, Verilog-A, or a foundry's cell."""
+"""Trainable cells in a netlist: as resistors, memristors with state, Verilog-A, or a foundry's cells."""
 
 from importlib import resources
 from pathlib import Path

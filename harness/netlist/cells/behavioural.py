@@ -34,7 +34,7 @@ def state_of(model: MemristorModel, siemens: Array | float) -> Array:
 
 @cache
 def _ends(model: MemristorModel) -> tuple[float, float]:
-    """Where the states 0 and 1 are on the scale of `_linear`."""
+    """Return where the states 0 and 1 are on the scale of `_linear`."""
     return float(_linear(model, model.conductance(0.0))), float(_linear(model, model.conductance(1.0)))
 
 
@@ -53,7 +53,7 @@ class BehaviouralCells(CellStyle):
     """As `harness.devices.curves.SPECIMENS` calls the model."""
     model: MemristorModel
     clip: bool = False
-    """Whether cells that the model cannot be go to its bounds instead of being refused."""
+    """True where cells beyond the model's bounds are set to these instead of being refused."""
     name: str = "behavioural"
     shows_open: bool = False
     exact: bool = False
@@ -113,7 +113,7 @@ class BehaviouralCells(CellStyle):
 
     @cached_property
     def limits(self) -> Limits:
-        """Of the model at `READ_VOLTS`."""
+        """Limits of the model's conductance at `READ_VOLTS`."""
         low, high = self.model.conductance(np.array([0.0, 1.0])).tolist()
         return Limits(low, high, f"the memristor model {self.device}", self.clip)
 

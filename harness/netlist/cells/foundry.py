@@ -49,7 +49,7 @@ class Expression:
 
     @classmethod
     def read(cls, value: object) -> "Expression":
-        """From a table.
+        """Read an expression of a table.
 
         Raises:
             ValueError: it is none.
@@ -90,7 +90,7 @@ class _Section(BaseModel):
 
 
 class Terminal(_Section):
-    """One of the cell's, in the order of its definition."""
+    """A terminal of the cell, in the order of the cell's definition."""
 
     name: Name
     net: Literal["word", "bit"]
@@ -127,7 +127,7 @@ class FilamentLaw(_Section):
         return self
 
     def conductance(self, thickness: float) -> float:
-        """S at `read`, of a filament of that thickness (m)."""
+        """Return the conductance (S) at `read` of a filament of that thickness (m)."""
         return self._scale * float(np.exp(-(self.oxide - thickness) / (self.oxide - self.reference)))
 
     def state(self, siemens: float) -> float:
@@ -137,25 +137,25 @@ class FilamentLaw(_Section):
 
     @property
     def _scale(self) -> float:
-        """S at `read` of a filament through the whole oxide."""
+        """The conductance (S) at `read` of a filament through the whole oxide."""
         return self.current * float(np.sinh(self.read / self.volts)) / self.read
 
 
 class CellTable(_Section):
-    """How a foundry's cell stands for a trainable one."""
+    """The table by which a foundry's cell stands for a trainable one."""
 
     cell: Name
     """The foundry's name."""
     library: Annotated[str, AfterValidator(_printable)] = ""
-    """What defines the cell, for people; nothing is read."""
+    """The library that defines the cell, as a note for people; no file is read."""
     source: Annotated[str, AfterValidator(_printable)] = ""
-    """Where the table's figures are published."""
+    """The publication of the table's figures."""
     instance: Annotated[str, AfterValidator(_pattern)] = "x{cell}"
     """Name of an instance; ``{cell}`` is that of the trainable cell."""
     terminals: Annotated[tuple[Terminal, ...], Field(min_length=2)]
     parameters: dict[Name, Annotated[Expression, BeforeValidator(Expression.read)]] = Field(default_factory=dict)
     law: FilamentLaw | None = None
-    """What ``state`` means."""
+    """The law that gives ``state`` its meaning."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -194,7 +194,7 @@ class FoundryCells(CellStyle):
 
     table: CellTable
     clip: bool = False
-    """Whether cells that the foundry's cell cannot be go to its bounds instead of being refused."""
+    """True where cells beyond the foundry cell's bounds are set to these instead of being refused."""
     shows_open: bool = False
 
     @property
@@ -288,7 +288,7 @@ class FoundryCells(CellStyle):
 
     @cached_property
     def limits(self) -> Limits | None:
-        """Of the foundry's cell, as far as the table says them."""
+        """Limits of the foundry's cell; None where the table has no law."""
         if (law := self.table.law) is None:
             return None
         low, high = law.conductance(law.thinnest), law.conductance(law.thickest)

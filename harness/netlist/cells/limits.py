@@ -1,4 +1,4 @@
-"""What a device can conduct, against what its cell is to conduct."""
+"""Limits of a device's conductance, against which that of its cell is checked."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a device's conductance, S."""
+    """Limits of a device's conductance, S."""
 
     low: float
     high: float
     device: str
-    """As messages call it."""
+    """The device's name in messages."""
     clip: bool = False
-    """Whether cells outside go to the bound instead of being refused."""
+    """True where cells outside are set to the bound instead of being refused."""
 
     def held(self, cell: Memristor, design: Design) -> float:
-        """What the device of a cell conducts, S.
+        """Return the conductance of a cell's device, S.
 
         Raises:
             CircuitError: the device cannot conduct so much or so little; names cell, value and bounds.

@@ -52,12 +52,12 @@ class PulseTrain:
 
     @property
     def period(self) -> float:
-        """s from pulse to pulse."""
+        """The time from pulse to pulse, s."""
         return self.width + self.edge + self.gap
 
     @property
     def rests(self) -> Array:
-        """s: the middle of every gap, preceded by 0, ``[pulses + 1]``."""
+        """The times of the middle of every gap, preceded by 0, s, ``[pulses + 1]``."""
         return np.concatenate([[0.0], np.arange(1, len(self.volts) + 1) * self.period - self.gap / 2])
 
     def lines(self, name: str, node: str) -> list[str]:

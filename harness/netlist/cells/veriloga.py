@@ -17,7 +17,7 @@ MODULE = "memristor_cell"
 """Not ``memristor``, which is a model of ngspice's own."""
 FILE = "memristor.va"
 OBJECT = "memristor.osdi"
-"""What ``openvaf-r`` makes of it."""
+"""Name of the file that ``openvaf-r`` compiles it to."""
 _MODEL = f"memristor{JOINT}model"
 
 
@@ -72,7 +72,7 @@ class VerilogACells(CellStyle):
     """Instances of the module, each with its conductance as ``g0``; open cells have no device."""
 
     letter: str = "n"
-    """Of instances: n in ngspice, x in HSPICE, any in Spectre."""
+    """Letter of instances: n in ngspice, x in HSPICE, any in Spectre."""
     name: str = "verilog-a"
     shows_open: bool = False
     exact: bool = True
@@ -121,7 +121,7 @@ class VerilogACells(CellStyle):
 
 
 def _loading(dialect: Dialect) -> list[str]:
-    """Lines that make the module known."""
+    """Return the lines by which a simulator loads the module."""
     match dialect.name:
         case "ngspice":
             return [".control", f"pre_osdi {OBJECT}", ".endc", f".model {_MODEL} {MODULE}"]

@@ -70,7 +70,7 @@ def batch_lines(settling: SettlingJob, tolerances: Tolerances, *, estimate: Arra
 
 
 def node_name(k: int) -> str:
-    """The deck's name for unknown k."""
+    """Return the deck's name of unknown k."""
     return f"n{k}"
 
 
@@ -92,7 +92,7 @@ class _Tables:
         return self.by_point(per_phase, first)
 
     def by_point(self, per_phase: Sequence[Array], when_held: Array) -> list[str]:
-        """The same, with a knot at every point even where phases share their values."""
+        """Return the same expressions, with a knot at every point even where phases share their values."""
         points = [when_held, *per_phase] if self.held else per_phase
         return _filled(self._by_point, np.stack(points, axis=1).reshape(-1, when_held.shape[1]))
 
@@ -159,7 +159,7 @@ def _lines_of(kind: type[Model], pins: Index, cards: Sequence[_Card], terminals:
 
 
 def _rails(network: Network, phases: Sequence[Phase], table: _Tables) -> tuple[list[str], list[str]]:
-    """Names of all terminals, and the sources that hold the rails."""
+    """Return the names of all terminals, and the lines of the sources that hold the rails."""
     names, lines = [node_name(k) for k in range(network.size)], []
     for k, value in enumerate(table([phase.rails for phase in phases])):
         names.append("0" if value == "0.0" else f"rail{k}")
@@ -204,7 +204,7 @@ def _resistors(rows: bytes, columns: bytes) -> str:
 
 
 def _sources(network: Network, phases: Sequence[Phase], table: _Tables, estimate: Array | None) -> list[str]:
-    """Norton currents into every unknown and, where there is an estimate, what holds the junctions' nodes at it."""
+    """Return the lines of currents into every unknown and, given an estimate, of what holds junctions' nodes at it."""
     lines, holds = ([], {}) if estimate is None else _holds(network, estimate, table)
     for k, value in enumerate(table([phase.currents for phase in phases])):
         if value.startswith("pwl") or k in holds:
@@ -240,14 +240,14 @@ def _holds(network: Network, estimate: Array, table: _Tables) -> tuple[list[str]
 
 
 def _fine(values: Array) -> Integers:
-    """In units of `_FINE`: whole numbers are written and read in half the time."""
+    """Return values in units of `_FINE`: whole numbers are written and read in half the time."""
     return np.rint(values / _FINE).astype(np.int64)
 
 
 def _nudges(
     network: Network, phases: Sequence[Phase], terminals: Sequence[str], table: _Tables, estimate: Array | None
 ) -> list[str]:
-    """Into each output: a table of pushed currents, less β (v⁺ − v⁻) where a spring pulls.
+    """Return the lines at each output: a table of pushed currents, less β (v⁺ − v⁻) where a spring pulls.
 
     The factor v(nudge) is β over its largest value, so that it is of the order of 1 V. With an estimate w of v⁺ − v⁻,
     the spring pulls with β w from the table and with β (v⁺ − v⁻ − w) besides, which is nothing when it is switched on.
@@ -287,7 +287,7 @@ def _across(plus: str, minus: str) -> str:
 
 
 def _drops(network: Network, phases: Sequence[Phase], estimate: Array | None) -> list[Array]:
-    """What v⁺ − v⁻ of every output is expected to be in each phase, V, ``[batch, outputs]``; zero without estimate."""
+    """Return the expected v⁺ − v⁻ of every output in each phase, V, ``[batch, outputs]``; zero without estimate."""
     if estimate is None:
         return [np.zeros_like(phase.pushed) for phase in phases]
     terminals = [np.concatenate([estimate[:, k], phase.rails], axis=1) for k, phase in enumerate(phases)]

@@ -54,7 +54,7 @@ def _channels(inputs: Sequence[Array]) -> Iterator[str]:
 
 
 def _nudges(outputs: Sequence[Output], drives: Sequence[Drive], samples: slice) -> Iterator[str]:
-    """Into each output a table of currents, less β (v⁺ − v⁻) where a spring pulls; or a table of its voltage."""
+    """Return the lines at each output: a table of currents, less β (v⁺ − v⁻) under a spring, or of its voltage."""
     volts = [drive.nudge.volts[samples] for drive in drives if isinstance(drive.nudge, Clamp)]
     if volts:
         for k, table in enumerate(_tables(volts)):
@@ -73,7 +73,7 @@ def _nudges(outputs: Sequence[Output], drives: Sequence[Drive], samples: slice) 
 
 
 def _pushed(drive: Drive, outputs: int) -> Array:
-    """A into every output whatever its voltage, ``[batch, outputs]``."""
+    """Return the current into every output whatever its voltage, A, ``[batch, outputs]``."""
     match drive.nudge:
         case Spring(conductance=beta, targets=targets):
             return beta * targets

@@ -35,7 +35,7 @@ def resident_lines(settling: SettlingJob, tolerances: Tolerances) -> list[str]:
 
 
 def alterations(settling: SettlingJob) -> Iterator[list[str]]:
-    """For every sample and, within it, every phase: the commands that set what has changed since the last."""
+    """Yield, for every sample and, within it, every phase, the commands that set what has changed since the last."""
     before: dict[str, float] = {}
     for sample in range(len(settling)):
         for phase in settling.phases:
@@ -49,5 +49,5 @@ def alterations(settling: SettlingJob) -> Iterator[list[str]]:
 
 
 def vectors(settling: SettlingJob) -> tuple[str, ...]:
-    """What to read: every unknown."""
+    """Return the names of the voltages to read, one for each unknown."""
     return tuple(f"v({node_name(k)})" for k in range(settling.network.size))

@@ -27,7 +27,7 @@ _SWITCH = f"{RESERVED}switch"
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """What happens to one sample, and when; see the module."""
+    """The steps of one sample's inputs and nudge in time; see the module."""
 
     before: Array
     """V at the inputs until t = 0, ``[channels]``."""
@@ -84,7 +84,7 @@ def step_lines(
 
 
 def ramp(time: Array, begin: float, edge: float) -> Array:
-    """0 before `begin` (s), 1 behind its edge, ``[points]``."""
+    """Return a ramp, ``[points]``: 0 before `begin` (s), 1 behind its edge."""
     return np.clip((time - begin) / edge, 0.0, 1.0)
 
 

@@ -1,4 +1,4 @@
-"""From a circuit to its design (`harness.netlist.design.parts`): what becomes a cell, and what it is called."""
+"""Conversion of a circuit into its design (`harness.netlist.design.parts`): cells and their names."""
 
 import re
 from collections import Counter, defaultdict
@@ -28,7 +28,7 @@ __all__ = ["TILE", "Design", "Source", "Tile", "design_of"]
 
 TILE: Tile = (128, 128)
 Source = HeldSource | CurrentSource
-"""What stands outside the network."""
+"""An element that stands outside the network."""
 
 
 def design_of(circuit: Circuit, tile: Tile = TILE, name: str | None = None) -> Design:
@@ -90,7 +90,7 @@ class _Builder:
         return self.finished()
 
     def finished(self) -> Design:
-        """What was collected."""
+        """Return the design of all that was collected."""
         names = Names()
         own = [self.source(e, names.claim(e.name)) for e in self.circuit.elements if isinstance(e, Source)]
         outputs = tuple(
@@ -116,7 +116,7 @@ class _Builder:
         return tuple(self.nets[node] for node in nodes)
 
     def source(self, source: Source, name: str) -> Source:
-        """The same source under the netlist's names."""
+        """Return the source under the netlist's names."""
         if isinstance(source, CurrentSource):
             return replace(source, name=name, source=self.nets[source.source], sink=self.nets[source.sink])
         return replace(source, name=name, node=self.nets[source.node])
@@ -138,7 +138,7 @@ class _Builder:
         return (*(Port(net, direction) for net, direction in ports.items()), Port(VSS))
 
     def call(self, wanted: str, cell: str, nets: Iterable[str]) -> str:
-        """Put an instance of a cell into the top cell; its name."""
+        """Put an instance of a cell into the top cell, and return its name."""
         name = f"x{self.calls.claim(wanted)}"
         self.instances.append(Call(name, tuple(nets), cell))
         return name
@@ -153,7 +153,7 @@ class _Builder:
         return self.known[content]
 
     def crossbar(self, name: str, crossbar: Crossbar) -> None:
-        """A cell for each tile; lines and cells keep the numbers that they have in the crossbar."""
+        """Add a cell for each tile; lines and cells keep the numbers that they have in the crossbar."""
         words, bits = crossbar.shape
         for i, first_word in enumerate(range(0, words, self.tile[0])):
             for j, first_bit in enumerate(range(0, bits, self.tile[1])):
@@ -172,7 +172,7 @@ class _Builder:
                 self.call(f"{name}_{i}_{j}", cell, self.at(lines))
 
     def edges(self, name: str, edges: Edges, segments: list[Resistor]) -> None:
-        """One cell, in which nodes are that nothing outside touches."""
+        """Add one cell for an array of edges; nodes that nothing outside touches are within it."""
         members = dict.fromkeys([*edges.a, *edges.b, *(node for s in segments for node in s.pins)])
         inner = [node for node in members if self.inner.get(node) == edges.name]
         outer = [node for node in members if node not in self.inner]
@@ -240,7 +240,7 @@ def _segment(resistor: Resistor, edges: Mapping[str, Edges]) -> str | None:
 
 
 def _inner_nodes(circuit: Circuit) -> dict[str, str]:
-    """Nodes along the lines of an array that nothing else touches but resistors to ground, with the array's name."""
+    """Return nodes along an array's lines that nothing else touches but resistors to ground, with the array's name."""
     edges = {e.name: e for e in circuit.elements if isinstance(e, Edges)}
     owners: dict[str, set[str]] = defaultdict(set)
     lined: set[str] = set()
@@ -276,4 +276,4 @@ def _segments_of(circuit: Circuit, inner: Mapping[str, str]) -> "_Segments":
 class _Segments:
     by_array: dict[str, list[Resistor]]
     names: set[str]
-    """Of all of them."""
+    """Names of all of these resistors."""

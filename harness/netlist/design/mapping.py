@@ -44,14 +44,14 @@ def map_of(design: Design, dialect: Dialect, cells: CellStyle) -> dict[str, Any]
 
 
 def _instance(cell: Memristor, design: Design, dialect: Dialect, cells: CellStyle) -> str:
-    """What a cell is called; nonlinear ones as their line is, for their letter depends on the dialect."""
+    """Return the name of a cell's instance; for nonlinear cells it is that of their line in this dialect."""
     if design.arrays[cell.array].law.linear:
         return cells.instance(cell)
     return next(cells.lines(cell, design, dialect)).split()[0]
 
 
 def _names(elements: tuple[Element, ...]) -> list[str]:
-    """Of what follows a parameter, in the order of `_parameters`."""
+    """Return the names of the sources that follow a parameter, in the order of `_parameters`."""
     rails = [e.name for e in elements if isinstance(e, VoltageSource)]
     return rails + [e.name for e in elements if isinstance(e, CurrentSource)]
 
@@ -84,7 +84,7 @@ def _entry(element: Element, design: Design, array: str | None, parameter: str |
 
 
 def kind_of(element: type) -> str:
-    """``voltage_source`` of a `VoltageSource`."""
+    """Return the kind of an element, such as ``voltage_source`` for a `VoltageSource`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", element.__name__).lower()
 
 
@@ -93,7 +93,7 @@ def _model(model: Model, name: str) -> dict[str, Any]:
 
 
 def probe(path: str, mapped: dict[str, Any], joint: str) -> str:
-    """What results of a testbench call the voltage of the net at a path of ``map.json``."""
+    """Return the name that results of a testbench give to the net at a path of ``map.json``."""
     if path in mapped["ports"] or mapped["instance"] is None:
         return path.replace(".", joint)
     return f"{mapped['instance']}.{path}".replace(".", joint)

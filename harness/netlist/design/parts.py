@@ -26,7 +26,7 @@ Tile = tuple[int, int]
 
 
 class Direction(StrEnum):
-    """Of a port, as CDL's ``*.PININFO`` writes it."""
+    """Directions of a port, as CDL's ``*.PININFO`` writes them."""
 
     INPUT = "I"
     OUTPUT = "O"
@@ -34,7 +34,7 @@ class Direction(StrEnum):
 
 
 class Role(StrEnum):
-    """What a cell is."""
+    """Roles of a cell."""
 
     TOP = "top"
     TILE = "tile"
@@ -51,7 +51,7 @@ class Role(StrEnum):
 
     @property
     def stage(self) -> bool:
-        """Whether it is made of controlled sources, which layouts have no device for."""
+        """True for cells that consist of controlled sources, which layouts have no device for."""
         return self not in {Role.TOP, Role.TILE, Role.EDGES, Role.NEURON}
 
 
@@ -100,7 +100,7 @@ class Cell:
 
     @property
     def port_names(self) -> tuple[str, ...]:
-        """In order."""
+        """The names of the ports, in order."""
         return tuple(port.name for port in self.ports)
 
 
@@ -109,7 +109,7 @@ class Design:
     """A network with its cells; those that are called come before those that call them, the top cell is last."""
 
     circuit: Circuit
-    """What it was made of."""
+    """The circuit that it was made of."""
     cells: tuple[Cell, ...]
     models: tuple[Model, ...]
     """Under the netlist's names."""
@@ -121,9 +121,9 @@ class Design:
     currents: tuple[CurrentSource, ...]
     outputs: tuple[Output, ...]
     nodes: dict[str, Path]
-    """Where each of the circuit's nodes is; the last part is a net of the cell that the others lead to."""
+    """Path of each of the circuit's nodes; the last part is a net of the cell that the others lead to."""
     elements: dict[str, Path]
-    """Where each resistor and diode is, and the call of each stage; sources and trainable arrays are not here."""
+    """Path of each resistor and diode, and of the call of each stage; sources and trainable arrays are not here."""
 
     @property
     def top(self) -> Cell:
@@ -146,7 +146,7 @@ class Design:
                         yield (instance.name,), inner
 
     def flat(self, keep: Callable[[Cell], bool] = lambda _: False) -> "Design":
-        """The same network with the contents of cells in place of their calls, but for those that are to be kept.
+        """Return the network with the contents of cells in place of their calls, but for cells that are to be kept.
 
         An instance at path ``(x…, r…)`` is then called by the letter of its own name and the rest of all names, joined
         by ``__``; so are nets that belonged to a cell.
@@ -170,12 +170,12 @@ class Design:
 
 
 def flat_net(path: Path) -> str:
-    """What the net at that path is called in a flat netlist."""
+    """Return the name of the net at that path in a flat netlist."""
     return JOINT.join([*(call[1:] for call in path[:-1]), path[-1]])
 
 
 def flat_instance(path: Path) -> str:
-    """What the instance at that path is called in a flat netlist.
+    """Return the name of the instance at that path in a flat netlist.
 
     A stage falls apart there: its parts are called like it, but for the letter, and ``__`` with their own names.
     """

@@ -11,7 +11,7 @@ from harness.netlist.design.naming import VSS
 from harness.netlist.design.parts import Role
 
 StageElement = Stage | TwoPort
-"""What becomes a cell of controlled sources."""
+"""An element that becomes a cell of controlled sources."""
 
 
 def stage_cell(stage: StageElement) -> tuple[Role, tuple[str, ...], list[Primitive]]:

@@ -1,4 +1,4 @@
-"""What a dialect writes, and what it is given: the seam between designs and texts."""
+"""Dialects of netlists and what they are given: the border between designs and texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ WIDTH = 100
 
 
 class Phase(StrEnum):
-    """Of a testbench."""
+    """Phases of a testbench."""
 
     FREE = "free"
     NUDGED = "nudged"
@@ -27,7 +27,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What is applied to a network: samples one after the other, each held long enough to be read.
+    """The samples that are applied to a network one after the other, each held long enough to be read.
 
     There are no capacitances, so every point in time is an operating point.
     """
@@ -49,11 +49,11 @@ class Bench:
 
     @property
     def stop(self) -> float:
-        """s at which the last hold ends."""
+        """The time at which the last hold ends, s."""
         return seconds(self.hold * len(self))
 
     def middle(self, sample: int) -> float:
-        """s at which a sample's voltages are read."""
+        """Return the time at which a sample's voltages are read, s."""
         return seconds(self.hold * sample + self.hold // 2)
 
     def corners(self, volts: Sequence[float]) -> list[tuple[float, float]]:
@@ -82,7 +82,7 @@ def fitted(design: Design, most_ports: int | None) -> Design:
 
 
 def opened(design: Design, most_ports: int | None) -> bool:
-    """Whether the top cell itself has more ports: its contents then stand in the testbench, whose nets are its own."""
+    """Return whether the top cell has too many ports; its contents then stand in the testbench, with its own nets."""
     return most_ports is not None and len(design.top.ports) > most_ports
 
 
@@ -95,21 +95,21 @@ class Dialect(Protocol):
     """A language of netlists. Lines come without line ends; long ones are continued as the language wants it."""
 
     name: str
-    """As on the command line."""
+    """The dialect's name on the command line."""
     title: str
-    """As people call its simulator."""
+    """The simulator's name, for people."""
     suffix: str
-    """Of its files, without a dot."""
+    """Suffix of its files, without a dot."""
     has_testbench: bool
-    """Whether it knows sources and analyses."""
+    """True where the language has sources and analyses."""
     joint: str
     """Between the parts of a path in results."""
     most_ports: int | None
-    """That a subcircuit may have; cells with more are written in place of their calls, see `opened`."""
+    """Ports that a subcircuit may have; cells with more are written in place of their calls, see `opened`."""
 
     @property
     def conditions(self) -> Mapping[str, str]:
-        """What its options mean: the name in `Conditions.values`, or nothing where no voltage depends on one."""
+        """Meaning of its options: the name in `Conditions.values`, or nothing where no voltage depends on one."""
 
     def comment(self, text: str) -> str:
         """A line that says something to people; `text` is one line of printable ASCII."""
@@ -124,39 +124,39 @@ class Dialect(Protocol):
         """An instance of something that a library or the models' file defines; `name` with its letter."""
 
     def network(self, design: Design, cells: "CellStyle") -> Iterator[str]:
-        """All cells, the top one last."""
+        """Yield the lines of all cells, the top one last."""
 
     def models(self, design: Design, cells: "CellStyle") -> Iterator[str]:
-        """Of the diodes, and what cells need."""
+        """Yield the lines of the diodes' models, and of what cells need."""
 
     def parameters(self, design: Design, bench: Bench) -> Iterator[str]:
-        """Tolerances and temperature, β, and the volts of the rails."""
+        """Yield the lines of tolerances and temperature, β, and the volts of the rails."""
 
     def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:
-        """Sources, the network between them, and the analysis; includes the package's other files."""
+        """Yield sources, the network between them, and the analysis; the lines include the package's other files."""
 
     def primitive(self, part: Primitive) -> str:
         """The line of a part that is no memristor."""
 
 
 class CellStyle(Protocol):
-    """What device a trainable cell becomes."""
+    """The kind of device that a trainable cell becomes."""
 
     @property
     def name(self) -> str:
-        """As on the command line."""
+        """The style's name on the command line."""
 
     @property
     def shows_open(self) -> bool:
-        """Whether an open cell (0 S) is a device too."""
+        """True where an open cell (0 S) is a device too."""
 
     @property
     def exact(self) -> bool:
-        """Whether it conducts as the circuit's cell does, so that the expected voltages come out."""
+        """True where it conducts as the circuit's cell does, so that the expected voltages come out."""
 
     @property
     def read_volts(self) -> float | None:
-        """V over a cell up to which it conducts as trained; None if it always does."""
+        """The voltage over a cell up to which it conducts as trained, V; None if it always does."""
 
     def conducting(self, circuit: Circuit) -> Circuit | None:
         """The circuit with cells that conduct as these do; None if they move in time, so that only simulation tells."""
@@ -177,7 +177,7 @@ class CellStyle(Protocol):
         """Lines of the models' file that its instances need."""
 
     def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
-        """One cell; no line for an open one unless `shows_open`."""
+        """Yield the lines of one cell; an open one has none unless `shows_open`."""
 
 
 @dataclass(frozen=True)

@@ -94,17 +94,17 @@ class Cdl(Dialect):
         raise AssertionError  # stages are empty
 
     def models(self, design: Design, cells: CellStyle) -> Iterator[str]:
-        """Only what cells need: models are the layout tool's."""
+        """Yield only what cells need: models are the layout tool's."""
         return cells.definitions(design, self)
 
     @override
     def parameters(self, design: Design, bench: Bench) -> Iterator[str]:
-        """None."""
+        """Yield nothing, as CDL has none."""
         return iter(())
 
     @override
     def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:
-        """None."""
+        """Yield nothing, as CDL has none."""
         return iter(())
 
 

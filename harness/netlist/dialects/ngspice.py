@@ -12,7 +12,10 @@ from harness.units import spice_number
 
 
 def _analysis(bench: Bench, nets: Sequence[str]) -> list[str]:
-    """Without the last number ngspice would take at least 50 steps; ``-b`` runs only what prints something."""
+    """Return the analysis and what it prints.
+
+    Without the last number ngspice would take at least 50 steps; ``-b`` runs only what prints something.
+    """
     step = spice_number(bench.middle(0))
     return [
         f".tran {step} {spice_number(bench.stop)} 0 {step}",

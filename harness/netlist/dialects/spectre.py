@@ -157,7 +157,7 @@ def _steps(name: str, node: str, bench: Bench, levels: Sequence[float]) -> list[
 
 
 def _nets(nets: Sequence[str]) -> list[str]:
-    """Words, the first and last with parentheses."""
+    """Return the nets as words, in parentheses."""
     words = list(nets)
     words[0] = f"({words[0]}"
     words[-1] = f"{words[-1]})"

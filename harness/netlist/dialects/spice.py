@@ -1,4 +1,4 @@
-"""What the dialects that descend from Berkeley SPICE have in common; where they differ is in a `Grammar` of each."""
+"""The common part of the dialects that descend from Berkeley SPICE; a `Grammar` for each holds the differences."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ from harness.units import spice_number
 
 @dataclass(frozen=True)
 class Grammar:
-    """Where a dialect differs."""
+    """The points in which a dialect differs from the others."""
 
     value: Callable[[str], str]
-    """How a source's value names a parameter."""
+    """Writes a source's value that names a parameter."""
     behavioural: Callable[[str, str, str, str], str]
     """A source of current by a formula: name without a letter, nets, formula."""
     options: Callable[[Tolerances], list[str]]
     """Tolerances and temperature."""
     conditions: Mapping[str, str]
-    """What they mean, see `Dialect`."""
+    """Meaning of the options, see `Dialect`."""
     analysis: Callable[[Bench, Sequence[str]], list[str]]
     """The analysis in time, and what it prints of the nets given."""
     quote: str = '"'
-    """Around a file's name."""
+    """Quotation mark around a file's name."""
     subcircuit_parameters: str = ""
-    """A word before the parameters of a subcircuit's instance."""
+    """Word before the parameters of a subcircuit's instance."""
     joint: str = "."
-    """Between the parts of a path."""
+    """Separator between the parts of a path."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def head(part: Primitive) -> str:
 
 
 def mounted(model: Model) -> str:
-    """What a device's line says of its model."""
+    """Return the words of a device's line that name its model."""
     return f"{model.name} {named(model.instance)}".rstrip()
 
 

@@ -9,7 +9,7 @@ from harness.netlist.tolerances import Tolerances
 from harness.units import spice_number
 
 _RHSTOL = 1e-12
-"""Of the residual's 2-norm: what rounding leaves of volts in the sources' rows must stay below it."""
+"""Bound of the residual's 2-norm: what rounding leaves of volts in the sources' rows must stay below it."""
 _NONLINEAR = {"reltol": "reltol", "abstol": "vntol", "rhstol": ""}
 
 

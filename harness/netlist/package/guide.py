@@ -31,7 +31,7 @@ _ROLES = {
 
 
 def guide(package: "Package") -> str:
-    """In Markdown."""
+    """Return the README in Markdown."""
     parts = [_title(package), _cells(package), _names(package)]
     parts.insert(1, _testbenches(package) if package.dialect.has_testbench else _layout(package))
     return "\n\n".join(parts) + "\n"
@@ -68,13 +68,13 @@ def _title(package: "Package") -> str:
 
 
 def _expected(package: "Package") -> str:
-    """Which nodes, by the circuit's own names."""
+    """Return a few words on the nodes of ``expected.csv``."""
     inner = any(len(path) > 1 for path in package.design.nodes.values())
     return "every node but those along resistive lines" if inner else "every node"
 
 
 def _source(package: "Package") -> str:
-    """Who has found the expected voltages."""
+    """Return a few words on who has found the expected voltages."""
     moving = package.cells.conducting(package.design.circuit) is None
     return "by ngspice itself" if moving else "by an independent solver"
 
@@ -135,7 +135,7 @@ def _cells(package: "Package") -> str:
 
 
 def _about(package: "Package") -> list[str]:
-    """What kinds of cells other than resistors say of themselves, as a paragraph."""
+    """Return the paragraph that kinds of cells other than resistors have on themselves."""
     said = " ".join(package.cells.about(package.written, package.dialect)).strip()
     if package.deviation is not None:
         said = f"{said} In the trained network {package.deviation}."
@@ -143,7 +143,7 @@ def _about(package: "Package") -> list[str]:
 
 
 def _names(package: "Package") -> str:
-    """How names are made."""
+    """Return the section on names."""
     design = package.written
     inner = next((node for node, path in design.nodes.items() if path[0] not in design.top.port_names), None)
     lines = [

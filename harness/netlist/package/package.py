@@ -17,7 +17,7 @@ from harness.netlist.reading.statements import ABOUT_ANALYSES, statements_of
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a package comes from, as its manifest says it."""
+    """The origin of a package, as its manifest says it."""
 
     experiment: str
     conductances: str
@@ -28,20 +28,20 @@ class Origin:
     rows: tuple[int, ...] = ()
     """Numbers of the samples among the held-out rows."""
     as_made: bool = False
-    """Whether this is the chip with its variation, not the circuit as it was drawn."""
+    """True for the chip with its variation, not the circuit as it was drawn."""
     temperature: float | None = None
     """°C that the diodes' parameters are for; None is that of the simulator."""
 
     @property
     def temperature_note(self) -> str:
-        """What to know before the simulator's temperature is changed."""
+        """A note for whoever changes the simulator's temperature."""
         if self.diode_note:
             return f"{self.diode_note}, and so are resistances: at another temp the change would count twice"
         return f"expected.csv is for temp = {TEMPERATURE:g} C; at another one diodes change and resistances do not"
 
     @property
     def diode_note(self) -> str:
-        """What to know of the diodes' temperature, if it is not that of the simulator."""
+        """A note on the diodes' temperature; it is empty where that is the simulator's."""
         if self.temperature in (None, TEMPERATURE):
             return ""
         return f"diodes are written as they are at {self.temperature:g} C, for a simulator at {TEMPERATURE:g} C"
@@ -49,7 +49,7 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Package:
-    """Everything that a package is made of."""
+    """The parts of a package."""
 
     design: Design
     dialect: Dialect
@@ -60,7 +60,7 @@ class Package:
     tile: Tile = TILE
     cells: CellStyle = RESISTORS
     deviation: Deviation | None = None
-    """From the network that was trained, if cells are not as linear as there."""
+    """Deviation from the network that was trained, if cells are not as linear as there."""
 
     @cached_property
     def written(self) -> Design:
@@ -81,6 +81,6 @@ class Package:
         return [s.text for s in statements if s.text.split(maxsplit=1)[0] not in left_out]
 
     def nets(self) -> list[str]:
-        """What results call the voltages of the circuit's nodes."""
+        """Return the names that results give to the voltages of the circuit's nodes."""
         mapped = map_of(self.written, self.dialect, self.cells)
         return [probe(mapped["nodes"][node], mapped, self.dialect.joint) for node in self.design.circuit.nodes]

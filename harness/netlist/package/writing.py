@@ -74,7 +74,7 @@ def _file(package: Package, stem: str, title: str, lines: Iterator[str] | Sequen
 
 
 def _expected(package: Package) -> Iterator[str]:
-    """Of every node that is a net of the top cell; inner nodes of resistive lines are left out."""
+    """Yield the lines of ``expected.csv``: every node that is a net of the top cell, none within resistive lines."""
     nodes = package.design.circuit.nodes
     shown = [k for k, node in enumerate(nodes) if len(package.design.nodes[node]) == 1]
     yield "sample,phase,node,volts"
@@ -136,7 +136,7 @@ def check_free(folder: Path) -> None:
 
 
 def _json(content: Mapping[str, Any]) -> str:
-    """A line for every key, and for every entry of what is a table under it."""
+    """Return JSON with a line for every key, and for every entry of a table under it."""
     blocks = [f" {json.dumps(key)}: {_block(value)}" for key, value in content.items()]
     return "{\n" + ",\n".join(blocks) + "\n}\n"
 

@@ -1,4 +1,4 @@
-"""Whether a package agrees with itself: hierarchical, flat, ``map.json``, and the times at which samples are read."""
+"""Consistency of a package: hierarchical, flat, ``map.json``, and the times at which samples are read."""
 
 import math
 import re
@@ -59,7 +59,7 @@ class _Pair(NamedTuple):
 
     @property
     def siemens(self) -> float:
-        """By how much they differ."""
+        """The difference between the two conductances, S."""
         return abs(self.found[0] - self.found[1])
 
 

@@ -76,7 +76,7 @@ def inventory(folder: Path, manifest: Mapping[str, Any], dialect: Dialect) -> In
 
 
 def _parts(dialect: Dialect) -> Iterator[str]:
-    """Files that a proof needs."""
+    """Return the names of the files that a proof needs."""
     stems = ["network", "flat"]
     if dialect.has_testbench:
         stems += ["models", "parameters", *(f"testbench_{phase}" for phase in Phase)]
@@ -87,7 +87,7 @@ def _parts(dialect: Dialect) -> Iterator[str]:
 
 
 def _hash(folder: Path, file: str) -> str:
-    """Nothing for what is no plain file of the folder."""
+    """Return the SHA-256 of a file; it is empty where that is no plain file of the folder."""
     if not is_own(folder, file):
         return ""
     return hashlib.sha256(read_bytes(folder / file, NetlistError, most=FILE_LIMIT)).hexdigest()
@@ -132,7 +132,7 @@ def _regular(times: Sequence[float]) -> bool:
 
 
 def _table(text: str, samples: Sequence[str]) -> dict[tuple[str, str, str], float]:
-    """V by sample, phase and node."""
+    """Return the voltages (V) by sample, phase and node."""
     lines = text.splitlines()
     if len(lines) < 2:
         raise NetlistError(f"{EXPECTED}: it is empty; it must have a line for every sample, phase and node")

@@ -71,7 +71,7 @@ def read_circuit(folder: Path, *, flat: bool = False) -> Circuit:
 
 
 def is_native(dialect: Dialect) -> bool:
-    """Whether a dialect's language is Spectre's own."""
+    """Return whether a dialect's language is Spectre's own."""
     return dialect.name == "spectre"
 
 
@@ -92,12 +92,12 @@ class _Found:
     """Conductances (S) by cell and instance, and the cells that the top cell calls, by instance."""
 
     top: str
-    """Nothing where its contents stand outside all subcircuits."""
+    """Name of the top cell; empty where its contents stand outside all subcircuits."""
     siemens: dict[tuple[str, str], float]
     calls: dict[tuple[str, str], str]
 
     def at(self, path: str, *, flat: bool) -> float | None:
-        """Of the resistor at a path of the map."""
+        """Return the conductance (S) of the resistor at a path of the map; None where there is none."""
         names = tuple(path.split("."))
         if flat:
             return self.siemens.get((self.top, flat_instance(names)))
@@ -270,7 +270,7 @@ def _compare(given: list[Statement], wanted: Iterator[Statement], file: str) -> 
 
 
 def _alike(given: str, wanted: str) -> bool:
-    """Whether two statements say the same; resistances do whose conductances are equal to the last bit."""
+    """Return whether two statements say the same; resistors do whose conductances are equal to the last bit."""
     if given == wanted:
         return True
     (*before, ohms), (*expected, others) = given.split(), wanted.split()

@@ -82,7 +82,7 @@ class Statement:
 
     @property
     def place(self) -> str:
-        """What messages call it."""
+        """The file and line, for messages."""
         return f"{self.file} line {self.line}"
 
 
@@ -206,7 +206,7 @@ def _checked(statement: Statement) -> Statement:
 
 
 def _check_formula(statement: Statement) -> None:
-    """Simulators parse formulas by recursion, and a long or deep one ends them."""
+    """Refuse a long or deeply nested formula: simulators parse formulas by recursion, and such a one ends them."""
     if len(statement.text) > FORMULA_LIMIT:
         raise NetlistError(
             f"{statement.place}: a formula of {len(statement.text):,} characters; at most {FORMULA_LIMIT:,} are read"

@@ -16,7 +16,7 @@ class Change:
     old: Golden | None
     found: Found
     refused: tuple[str, ...]
-    """Why nothing is written: the case failed, or left a limit, which no golden moves."""
+    """Reasons why nothing is written: the case failed, or left a limit, which no golden moves."""
 
     @property
     def wanted(self) -> bool:

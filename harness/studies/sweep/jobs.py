@@ -26,7 +26,7 @@ from harness.training.runs import Run, Start
 DEPLOYED = "deployed.json"
 """Loss and accuracy on the held-out rows before any tuning; its presence says that they were evaluated."""
 REPEATS = 3
-"""How often a job is done again whose worker has died."""
+"""Number of times that a job is done again whose worker has died."""
 
 
 @dataclass(frozen=True, eq=False)

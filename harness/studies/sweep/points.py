@@ -32,7 +32,7 @@ class Point:
     """By swept key: a number in SI units, or text."""
     settings: Settings
     chip: int | None = None
-    """Which of several chips; None where there is one for each seed."""
+    """Number of the chip, where there are several; None where there is one for each seed."""
 
 
 @dataclass(frozen=True)
