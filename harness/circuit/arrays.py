@@ -17,7 +17,7 @@ from harness.units import show
 
 
 class _Cells(Part):
-    """What all trainable arrays have."""
+    """Base of the trainable arrays."""
 
     name: str
     conductances: Array
@@ -35,7 +35,7 @@ class _Cells(Part):
         return "_".join([self.name, *map(str, position)])
 
     def with_conductances(self, conductances: Array) -> Self:
-        """The same array programmed to other values (S, in its shape)."""
+        """Return the array programmed to other values (S, in its shape)."""
         return replace(self, conductances=np.array(conductances, float))  # type: ignore[type-var]
 
     @override
@@ -70,7 +70,7 @@ class Crossbar(_Cells):
     g_min: float
     g_max: float
     law: CellLaw = LINEAR_CELLS
-    """How the current of every cell follows its voltage."""
+    """The law by which the current of every cell follows its voltage."""
 
     noun: ClassVar[str] = "crossbar"
 
@@ -125,7 +125,7 @@ class Edges(_Cells):
     g_min: float
     g_max: float
     law: CellLaw = LINEAR_CELLS
-    """How the current of every edge follows its voltage."""
+    """The law by which the current of every edge follows its voltage."""
 
     noun: ClassVar[str] = "edges"
 

@@ -35,7 +35,7 @@ from harness.units import show
 
 
 class _Source(Part):
-    """What holds a node above ground."""
+    """Base of the elements that hold a node at a voltage above ground."""
 
     node: str
 
@@ -55,16 +55,16 @@ class _Source(Part):
         return ((self.node, GROUND),)
 
     def level(self, inputs: Array) -> Array:
-        """V for inputs (V, ``[batch, channels]``), ``[batch]``."""
+        """Return the voltage of the source, V, ``[batch]``, for inputs (V, ``[batch, channels]``)."""
         raise NotImplementedError
 
     def row(self, channels: int) -> Array:
-        """V as numbers that multiply the inputs and, last, 1, ``[channels + 1]``."""
+        """Return the voltage as numbers that multiply the inputs and, last, 1, ``[channels + 1]``."""
         raise NotImplementedError
 
 
 class _Stage(Part):
-    """What holds one node at a multiple of another: `gain` × (v(input) + `offset`)."""
+    """Base of the elements that hold one node at a multiple of another: `gain` × (v(input) + `offset`)."""
 
     name: str
     input: str
@@ -100,7 +100,7 @@ class _Stage(Part):
 
 
 class _TwoPort(Part):
-    """What joins two ports, `a` over `b` and `c` over `d`."""
+    """Base of the elements that join two ports, `a` over `b` and `c` over `d`."""
 
     a: str
     b: str
@@ -324,7 +324,7 @@ class CurrentSource(Part):
 
     @property
     def pins(self) -> Path:
-        """Where the current comes from and where it goes."""
+        """The nodes that the current comes from and goes to."""
         return self.source, self.sink
 
     @override
@@ -477,7 +477,7 @@ class Transformer(_TwoPort):
 
 @dataclass(frozen=True)
 class Output:
-    """What is read as one prediction: v(plus) − v(minus); `minus` is ground for a single output."""
+    """One prediction of a circuit, read as v(plus) − v(minus); `minus` is ground for a single output."""
 
     name: str
     plus: str
@@ -485,11 +485,11 @@ class Output:
 
 
 Source = VoltageSource | InputSource
-"""What holds a node at a voltage that nothing in the circuit changes."""
+"""An element that holds a node at a voltage that nothing in the circuit changes."""
 Modelled = Diode | Mosfet
 """Devices whose parameters stand in a model."""
 Stage = BidirectionalAmplifier | Buffer
-"""What holds one node at a multiple of another."""
+"""An element that holds one node at a multiple of another."""
 TwoPort = Gyrator | Transconductor | Transformer
 Element = Resistor | Modelled | Stage | TwoPort | InputSource | VoltageSource | CurrentSource | TrainableArray
 """All of them, in the order in which tables list them."""

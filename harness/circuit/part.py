@@ -17,10 +17,10 @@ CONDUCTANCE_LIMIT = 1e6  # S: beyond it SPICE's own arithmetic loses the rest of
 
 
 class Part:
-    """What most elements answer: they drive no node, leave no path for a direct current, and take any value."""
+    """Base with the answers of most elements: they drive no node, pass no direct current, and take any value."""
 
     noun: ClassVar[str]
-    """How people call the element."""
+    """The kind of the element, in words."""
     figure: ClassVar[tuple[str, str]]
     """The attribute that tells two of them apart, and its unit."""
 
@@ -28,7 +28,7 @@ class Part:
 
     @property
     def title(self) -> str:
-        """How messages call it."""
+        """The element's name in messages."""
         return f"{self.noun} {self.name}"
 
     @property
@@ -41,11 +41,11 @@ class Part:
         raise NotImplementedError
 
     def small_signal(self, volts: Mapping[str, float]) -> "Iterator[Part]":  # noqa: ARG002
-        """What small signals see of the element about an operating point (V by node): sources stand still."""
+        """Yield the elements that small signals see about an operating point (V by node), where sources stand still."""
         yield self
 
     def placed(self, name: str, pins: Sequence[str]) -> Self:
-        """The same element under another name, at other nodes; not for arrays."""
+        """Return the element under another name, at other nodes; not for arrays."""
         cls: Any = type(self)
         return cls(name, *pins, *(getattr(self, f.name) for f in fields(cls)[1 + len(pins) :]))
 
@@ -55,7 +55,7 @@ class Part:
         return ()
 
     def reciprocal(self, free: Container[str]) -> bool:  # noqa: ARG002
-        """Whether errors return through it as signals pass, given the nodes whose voltages are unknown."""
+        """Return whether errors return through it as signals pass, given the nodes whose voltages are unknown."""
         return True
 
     def check(self) -> None:

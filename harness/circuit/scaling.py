@@ -218,12 +218,7 @@ def _energy_scale(ends: tuple[Index, Index], scaling: Scaling, top: float) -> Ar
 
 
 def _settle_driven(
-    circuit: Circuit,
-    index: dict[str, int],
-    driven: npt.NDArray[np.bool_],
-    constant: Array,
-    channel: Index,
-    gain: Array,
+    circuit: Circuit, index: dict[str, int], driven: npt.NDArray[np.bool_], constant: Array, channel: Index, gain: Array
 ) -> list[Stage]:
     """Mark the outputs of amplifiers and buffers behind ideal sources as held, and return the other stages."""
     waiting = list(circuit.stages)
@@ -238,10 +233,7 @@ def _settle_driven(
 
 
 def _scales(
-    circuit: Circuit,
-    index: dict[str, int],
-    driven: npt.NDArray[np.bool_],
-    amplifiers: Sequence[Stage],
+    circuit: Circuit, index: dict[str, int], driven: npt.NDArray[np.bool_], amplifiers: Sequence[Stage]
 ) -> tuple[Array, str]:
     """Return s of every node: 1 in the domain that appears first, × A from domain to domain along the amplifiers.
 

@@ -28,17 +28,7 @@ from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
 from harness.learning.rules.base import LearningRule
 from harness.measurement import Access, Batch
 from harness.plugins import Kind, Plugin, find, named, options_of
-from harness.validation import (
-    PLUGGED,
-    Flag,
-    MismatchError,
-    Positive,
-    Section,
-    Siemens,
-    Volts,
-    Whole,
-    kinds_of,
-)
+from harness.validation import PLUGGED, Flag, MismatchError, Positive, Section, Siemens, Volts, Whole, kinds_of
 
 USUAL = "equilibrium-propagation"
 """The kind of a section that does not say one."""

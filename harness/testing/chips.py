@@ -11,16 +11,7 @@ from harness.chip.base import Chip
 from harness.chip.metering import Ledger, ledger_of, set_step_key
 from harness.circuit.branches import Branches
 from harness.errors import ChipError, CircuitError, HarnessError
-from harness.measurement import (
-    Access,
-    Array,
-    Clamp,
-    Drive,
-    Injection,
-    Nudge,
-    Reading,
-    Spring,
-)
+from harness.measurement import Access, Array, Clamp, Drive, Injection, Nudge, Reading, Spring
 
 MakeChip = Callable[[], Chip]
 _SAMPLES = 3

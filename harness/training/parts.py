@@ -34,12 +34,7 @@ _RENAMED = {"curved": "nonlinear"}
 """Attributes by the name that descriptions of older runs have for them."""
 _WRAPPED = "_chip"
 """Attribute in which a chip keeps the chip that it wraps."""
-_SIMULATED = {
-    "NodalChip": "nodal",
-    "UnreducedNodalChip": "nodal",
-    "NgspiceChip": "ngspice",
-    "FullBatchChip": "ngspice",
-}
+_SIMULATED = {"NodalChip": "nodal", "UnreducedNodalChip": "nodal", "NgspiceChip": "ngspice", "FullBatchChip": "ngspice"}
 
 
 def described(part: object) -> Any:

@@ -267,11 +267,7 @@ class Subjects:
         folder = self._scratch / "runs"
         put(folder, {"tiny.toml": TINY.encode()})
         made_by(folder, "train tiny.toml --run run")
-        children.run(
-            ["train", "tiny.toml", "--run", "begun"],
-            folder,
-            before=_dies_in_the_second_epoch,
-        )
+        children.run(["train", "tiny.toml", "--run", "begun"], folder, before=_dies_in_the_second_epoch)
         return content_of(folder)
 
     def _run(self, *targets: str) -> Subject:

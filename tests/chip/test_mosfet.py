@@ -30,13 +30,7 @@ from harness.circuit.variation.temperature import Temperature
 from harness.devices import MosfetModel
 from harness.devices.diode import GMIN
 from harness.errors import CircuitError, ExperimentError
-from harness.learning import (
-    AnalyticalGradient,
-    EquilibriumPropagation,
-    HardwareLinearization,
-    Nudging,
-    SquaredError,
-)
+from harness.learning import AnalyticalGradient, EquilibriumPropagation, HardwareLinearization, Nudging, SquaredError
 from harness.measurement import Array, Drive, Injection, Spring
 from harness.netlist.decks.full import circuit_lines
 from harness.netlist.design.design import design_of
@@ -266,10 +260,9 @@ def test_every_dialect_writes_the_device_its_model_and_its_place(dialect: object
     nets = "(a a b b)" if dialect.name == "spectre" else "a a b b"  # type: ignore[attr-defined]
     assert f"m0 {nets} mn l=1e-06 w=1e-06" in text
     models = list(dialect.models(design, RESISTORS))  # type: ignore[attr-defined]
-    card = {
-        "spectre": "model mn mos1 type=n vto=0.1 kp=2.0 gamma=0.0 lambda=0.0 is=0.0",
-        "cdl": None,
-    }.get(dialect.name, ".model mn nmos(level=1.0 vto=0.1 kp=2.0 gamma=0.0 lambda=0.0 is=0.0)")  # type: ignore[attr-defined]
+    card = {"spectre": "model mn mos1 type=n vto=0.1 kp=2.0 gamma=0.0 lambda=0.0 is=0.0", "cdl": None}.get(
+        dialect.name, ".model mn nmos(level=1.0 vto=0.1 kp=2.0 gamma=0.0 lambda=0.0 is=0.0)"
+    )  # type: ignore[attr-defined]
     assert card is None or card in models
     mapped = map_of(design, dialect, RESISTORS)  # type: ignore[arg-type]
     entry = next(e for e in mapped["elements"] if e["name"] == "u0")

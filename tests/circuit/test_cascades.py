@@ -11,14 +11,7 @@ from sklearn.neural_network import MLPClassifier
 
 from harness.chip.ngspice.chip import NgspiceChip
 from harness.chip.nodal.chip import NodalChip
-from harness.circuit import (
-    CellRange,
-    Circuit,
-    VoltageSource,
-    equilibrium_network,
-    layered_network,
-    rectified_cascade,
-)
+from harness.circuit import CellRange, Circuit, VoltageSource, equilibrium_network, layered_network, rectified_cascade
 from harness.circuit.networks.perceptron import Perceptron, realize
 from harness.cli.main import main
 from harness.devices import DiodeModel

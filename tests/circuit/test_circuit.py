@@ -288,12 +288,7 @@ def test_the_deep_resistive_network_has_its_elements(
     layers = len(hidden) + 1
     circuit = scellier(hidden, channels=channels, outputs=outputs, bias=[bias] * layers)
     rails = 2 if bias else 0
-    expected = {
-        InputSource: 2 * channels,
-        VoltageSource: rails * layers,
-        Crossbar: layers,
-        Diode: sum(hidden),
-    }
+    expected = {InputSource: 2 * channels, VoltageSource: rails * layers, Crossbar: layers, Diode: sum(hidden)}
     assert kinds(circuit) == Counter(expected)
     sizes = zip([2 * channels, *hidden], [*hidden, outputs], strict=True)
     assert [c.shape for c in circuit.arrays] == [(words + rails, bits) for words, bits in sizes]

@@ -688,10 +688,7 @@ def test_sharp_diodes_in_ngspice_settle_at_the_fixed_point(diodes: int) -> None:
 
 def one_node(model: DiodeModel, siemens: float) -> Circuit:
     return circuit(
-        InputSource("x", "x", 0, 1.0),
-        Resistor("g", "x", "h", siemens),
-        Diode("d", "h", GROUND, model),
-        outputs=["h"],
+        InputSource("x", "x", 0, 1.0), Resistor("g", "x", "h", siemens), Diode("d", "h", GROUND, model), outputs=["h"]
     )
 
 

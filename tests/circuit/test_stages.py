@@ -179,10 +179,7 @@ def test_a_gyrator_turns_a_conductance_into_its_inverse() -> None:
 
 
 def test_rules_of_energy_refuse_circuits_that_have_none() -> None:
-    for make in (
-        lambda c: EquilibriumPropagation(c, COST, beta=1e-3),
-        lambda c: CoupledLearning(c, COST, eta=0.1),
-    ):
+    for make in (lambda c: EquilibriumPropagation(c, COST, beta=1e-3), lambda c: CoupledLearning(c, COST, eta=0.1)):
         with pytest.raises(ExperimentError, match=r"buffer u0p lets no errors back, .* hardware-linearization"):
             make(cascade())
 

@@ -543,10 +543,7 @@ def test_senseless_strengths_are_refused(make, message: str) -> None:
 
 
 def test_a_new_node_never_shorts_an_old_one() -> None:
-    elements = (
-        InputSource("x0", "x0", 0, 1.0),
-        Crossbar("w1", ("x0",), ("a", "W1_w0_1"), np.ones((1, 2)), 0.0, 1.0),
-    )
+    elements = (InputSource("x0", "x0", 0, 1.0), Crossbar("w1", ("x0",), ("a", "W1_w0_1"), np.ones((1, 2)), 0.0, 1.0))
     circuit = Circuit("clash", elements, (Output("y0", "a", "W1_w0_1"),))
     with pytest.raises(CircuitError, match="crossbar w1: it needs a new node w1_w0_1, which exists already"):
         LineResistance(1.0, 1.0).apply(circuit)

@@ -124,10 +124,7 @@ def test_list_names_experiments_and_data_sets() -> None:
     ("arguments", "message"),
     [
         (["train"], "name an EXPERIMENT"),
-        (
-            ["train", "nothing"],
-            "there is no experiment 'nothing'; there are allostery, biased-updates, cascade-digits",
-        ),
+        (["train", "nothing"], "there is no experiment 'nothing'; there are allostery, biased-updates, cascade-digits"),
         (["train", "iris", "--set", "rule.bta=3"], "unknown key 'rule.bta'; did you mean 'beta'?"),
         (["train", "iris", "--set", "rule.beta=3 V"], "'3 V' should be in S"),
         (["train", "iris", "--set", "training.epochs=0"], "training.epochs = 0: must be at least 1"),

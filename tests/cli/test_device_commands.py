@@ -186,10 +186,7 @@ def test_the_printed_section_trains_iris(tmp_path: Path, monkeypatch: pytest.Mon
     [
         ([], "100 of 100 cells start below .* µS, the smallest"),
         (["programming.range=array"], "one pulse of pulses moves a cell by .*, and its fresh cells differ by .* noise"),
-        (
-            ["network.g_min=50 uS", "programming.range=array"],
-            "all 100 cells start at 50 µS, and nodes",
-        ),
+        (["network.g_min=50 uS", "programming.range=array"], "all 100 cells start at 50 µS, and nodes"),
     ],
 )
 def test_dead_networks_are_warned_of_before_training(changes: list[str], said: str, tmp_path: Path) -> None:

@@ -188,11 +188,7 @@ def test_a_published_gzip_file_of_another_set_is_called_what_it_is(
     ],
 )
 def test_a_file_that_is_not_what_it_has_to_be_is_refused(
-    folder: Path,
-    name: str,
-    change: object,
-    message: str,
-    known: bool,
+    folder: Path, name: str, change: object, message: str, known: bool
 ) -> None:
     packages = {name: gzip.compress(content) for name, content in contents().items()}
     content = change(contents()[name])  # type: ignore[operator]

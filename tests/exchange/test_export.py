@@ -202,13 +202,7 @@ def test_models_parameters_and_testbench_of_the_descendants_of_spice(name: str) 
     params = f"{PARAMETERS[name]}\n.param beta=0.3\n.param rail_bias=0.5"
     assert "\n".join(dialect.parameters(design, applied)) == params
     left, right, quote = ("'", "'", "'") if name == "hspice" else ("{", "}", '"')
-    wanted = TESTBENCH.format(
-        q=quote,
-        left=left,
-        right=right,
-        suffix=dialect.suffix,
-        analysis=ANALYSES[name],
-    )
+    wanted = TESTBENCH.format(q=quote, left=left, right=right, suffix=dialect.suffix, analysis=ANALYSES[name])
     assert "\n".join(dialect.testbench(design, applied, Phase.NUDGED)) == wanted
 
 

@@ -302,12 +302,7 @@ def assert_one_sentence(message: str, start: str, *parts: str) -> None:
             7,
             ["data.inputs: column 'y' is the value to be learned"],
         ),
-        (
-            '"xor"',
-            '"csv"\nfile = "a.csv"\ninputs = ["x", "x"]',
-            6,
-            ["data.inputs: column 'x' is there twice"],
-        ),
+        ('"xor"', '"csv"\nfile = "a.csv"\ninputs = ["x", "x"]', 6, ["data.inputs: column 'x' is there twice"]),
         (
             '"xor"',
             '"csv"\nfile = "a.csv"\ninputs = ["x"]\nignore = ["y"]',

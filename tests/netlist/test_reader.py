@@ -173,12 +173,7 @@ def test_a_changed_conductance_is_read_as_it_is(dialect: Dialect, tmp_path: Path
         ("models.cir", r"n=2\.0", "n=2.5", r"models\.cir line 3: .* where map\.json asks for .*n=2\.0"),
         ("parameters.cir", r"rail_b1p=1\.0", "rail_b1p=1.5", r"parameters\.cir line \d+: rail_b1p is 1\.5, where map"),
         ("network.cir", r"(?m)^r0_0 w0 b0 .*$", "r0_0 w0 b0 0", r"network\.cir line \d+: a resistance of 0 Ω"),
-        (
-            "network.cir",
-            r"(?m)^r0_0 w0 b0 .*$",
-            "r0_0 w0 b0 1k",
-            r"line \d+: 'r0_0 w0 b0 1k' is not what",
-        ),
+        ("network.cir", r"(?m)^r0_0 w0 b0 .*$", "r0_0 w0 b0 1k", r"line \d+: 'r0_0 w0 b0 1k' is not what"),
         ("network.cir", r"(?m)^r0_0 w0 b0 .*$", "r0_0 w0 b0 1e-9", r"crossbar w1, cell \[0, 0\]: .* is outside"),
     ],
 )
@@ -324,10 +319,7 @@ def test_only_plain_text_files_are_opened(tmp_path: Path) -> None:
         ),
         (lambda m: m["cells"].update({"xw1_0_0.r0_0": ["w1", 10**9, 0]}), r"1000000000, 0\], which no array"),
         (lambda m: m.update(cells=[]), r"does not describe a circuit: 'cells' must be an object"),
-        (
-            lambda m: m["elements"][0].pop("node"),
-            r"elements\[0\], '\w+', lacks a value or has one of the wrong",
-        ),
+        (lambda m: m["elements"][0].pop("node"), r"elements\[0\], '\w+', lacks a value or has one of the wrong"),
         (
             lambda m: m["nodes"].update(h1_0="h1_1"),
             r"map\.json: nodes\['h1_0'\] is 'h1_1', where the netlist's circuit",

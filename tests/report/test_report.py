@@ -14,16 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.chip.nodal.chip import NodalChip
-from harness.circuit import (
-    Circuit,
-    Crossbar,
-    Edges,
-    Gyrator,
-    InputSource,
-    Output,
-    Resistor,
-    Transformer,
-)
+from harness.circuit import Circuit, Crossbar, Edges, Gyrator, InputSource, Output, Resistor, Transformer
 from harness.circuit.power import dissipated
 from harness.circuit.variation.lines import LineResistance
 from harness.cli.main import main

@@ -49,10 +49,7 @@ from tests.conftest import kendall
 
 DIVIDER = Circuit(
     "divider",
-    (
-        InputSource("x", "in", 0, 1.0),
-        Edges("g", ("in", "out"), ("out", "0"), np.array([2e-3, 1e-3]), 1e-4, 1e-2),
-    ),
+    (InputSource("x", "in", 0, 1.0), Edges("g", ("in", "out"), ("out", "0"), np.array([2e-3, 1e-3]), 1e-4, 1e-2)),
     outputs=(Output("y", "out"),),
 )
 

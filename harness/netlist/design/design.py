@@ -11,17 +11,7 @@ from harness.circuit.elements import Source as HeldSource
 from harness.circuit.primitives import Conductance, Device, Primitive
 from harness.errors import CircuitError
 from harness.netlist.design.naming import VSS, Names
-from harness.netlist.design.parts import (
-    Call,
-    Cell,
-    Design,
-    Direction,
-    Memristor,
-    Path,
-    Port,
-    Role,
-    Tile,
-)
+from harness.netlist.design.parts import Call, Cell, Design, Direction, Memristor, Path, Port, Role, Tile
 from harness.netlist.design.stages import StageElement, stage_cell
 
 __all__ = ["TILE", "Design", "Source", "Tile", "design_of"]

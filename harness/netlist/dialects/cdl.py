@@ -11,12 +11,7 @@ from typing_extensions import override
 from harness.circuit.primitives import Conductance, Device, Primitive
 from harness.devices import CellLaw
 from harness.netlist.design.naming import ohms
-from harness.netlist.design.parts import (
-    Call,
-    Cell,
-    Design,
-    Memristor,
-)
+from harness.netlist.design.parts import Call, Cell, Design, Memristor
 from harness.netlist.dialects.base import Bench, CellStyle, Dialect, Phase, wrapped
 from harness.netlist.dialects.spice import head, mounted
 from harness.units import spice_number

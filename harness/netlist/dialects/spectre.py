@@ -11,14 +11,7 @@ from harness.devices.diode import GMIN, TEMPERATURE
 from harness.netlist.design.naming import JOINT, ohms
 from harness.netlist.design.parts import Call, Cell, Design, Memristor
 from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Dialect, Phase, seconds, wrapped
-from harness.netlist.dialects.spice import (
-    formula,
-    grounded,
-    mounted,
-    named,
-    parameter_of,
-    source_parameters,
-)
+from harness.netlist.dialects.spice import formula, grounded, mounted, named, parameter_of, source_parameters
 from harness.units import spice_number
 
 _HEAD = "simulator lang=spectre"
