@@ -16,7 +16,7 @@ from harness.experiment.experiment import Experiment
 from harness.measurement import Array, Drive, Spring
 from harness.netlist.design.design import TILE, Tile, design_of
 from harness.netlist.deviation import deviation_of
-from harness.netlist.dialects import NGSPICE, RESISTORS, Bench, CellStyle, Dialect, Phase
+from harness.netlist.dialects import NGSPICE, RESISTORS, CellStyle, Dialect, Phase, Stimulus
 from harness.netlist.package.package import Origin, Package
 from harness.netlist.tolerances import Conditions, Tolerances
 from harness.processes.versions import versions
@@ -58,7 +58,7 @@ def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Packag
     as_made = choices.as_made and not subject.settings.variation.build().absent
     circuit = made_circuit(subject, drawn) if as_made else drawn
     rows = _rows(subject, choices.rows)
-    bench = bench_of(subject, rows)
+    stimulus = stimulus_of(subject, rows)
     design = design_of(circuit, choices.tile, subject.settings.name)
     origin = Origin(
         experiment=subject.settings.name,
@@ -69,7 +69,7 @@ def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Packag
         as_made=as_made,
         temperature=subject.settings.variation.temperature if as_made else None,
     )
-    package = Package(design, choices.dialect, bench, {}, origin, choices.tile, choices.cells)
+    package = Package(design, choices.dialect, stimulus, {}, origin, choices.tile, choices.cells)
     return _with_expected(package) if choices.dialect.has_testbench else package
 
 
@@ -82,15 +82,15 @@ def _with_expected(package: Package) -> Package:
         NgspiceMissing: cells move in time, and libngspice cannot be loaded.
     """
     circuit, cells = package.design.circuit, package.cells
-    trained = expected_volts(circuit, package.bench)
+    trained = expected_volts(circuit, package.stimulus)
     if (read := cells.read_volts) is None:
         return replace(package, expected=trained)
     conducting = cells.conducting(circuit)
     if conducting is None:
-        package = replace(package, bench=replace(package.bench, tolerances=_IN_TIME))
+        package = replace(package, stimulus=replace(package.stimulus, tolerances=_IN_TIME))
         found = _simulated_volts(package, trained, read)
     else:
-        found = expected_volts(conducting, package.bench)
+        found = expected_volts(conducting, package.stimulus)
     return replace(package, expected=found, deviation=deviation_of(circuit, read, package.origin.rows, trained, found))
 
 
@@ -101,14 +101,14 @@ def _simulated_volts(package: Package, trained: Mapping[Phase, Array], read: flo
         CircuitError: it does not get through them; says how far the trained network drives the cells.
         NgspiceMissing: it cannot be loaded.
     """
-    bench, nets = package.bench, package.nets()
-    times = [bench.middle(k) for k in range(len(bench))]
-    conditions, found = Conditions(bench.tolerances), {}
+    stimulus, nets = package.stimulus, package.nets()
+    times = [stimulus.middle(k) for k in range(len(stimulus))]
+    conditions, found = Conditions(stimulus.tolerances), {}
     try:
         for phase in Phase:
             lines = package.deck(phase)
             limits = Limits(_SECONDS, Limits.of(len(lines)).memory)
-            time, volts = in_child("ngspice", limits, transient, lines, conditions, nets, times[0], bench.stop)
+            time, volts = in_child("ngspice", limits, transient, lines, conditions, nets, times[0], stimulus.stop)
             found[phase] = sampled(time, volts, times)
     except SimulatorError as error:
         driven = deviation_of(package.design.circuit, read, package.origin.rows, trained, trained).driven
@@ -130,19 +130,19 @@ def made_circuit(subject: Experiment, drawn: Circuit) -> Circuit:
     return drawn if variation.absent else VariedChip(drawn, variation, subject.settings.chip_seed, nodal_chip).made
 
 
-def bench_of(subject: Experiment, rows: Sequence[int]) -> Bench:
+def stimulus_of(subject: Experiment, rows: Sequence[int]) -> Stimulus:
     """Return held-out rows with their targets; β is the learning rule's, or what suits the network."""
     batch = subject.data.test.batch(np.array(rows, dtype=np.intp))
-    return Bench(batch.inputs, batch.targets, subject.strength.beta)
+    return Stimulus(batch.inputs, batch.targets, subject.strength.beta)
 
 
-def expected_volts(circuit: Circuit, bench: Bench) -> dict[Phase, Array]:
+def expected_volts(circuit: Circuit, stimulus: Stimulus) -> dict[Phase, Array]:
     """Return V of every node in each phase, ``[samples, nodes]``, from the nodal solver.
 
     Raises:
         ConvergenceError: it did not settle.
     """
-    drives = [Drive(bench.inputs), Drive(bench.inputs, Spring(bench.beta, bench.targets), phase="nudged")]
+    drives = [Drive(stimulus.inputs), Drive(stimulus.inputs, Spring(stimulus.beta, stimulus.targets), phase="nudged")]
     free, nudged = (reading.all_nodes for reading in nodal_chip(circuit, tolerance=_TOLERANCE).measure(drives))
     return {Phase.FREE: free, Phase.NUDGED: nudged}
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
-from harness.chip.base import Chip
+from harness.chip.base import Chip, SimulationOptions
 from harness.chip.imperfect.made import VariedChip
 from harness.chip.imperfect.pins import ImperfectChip
 from harness.chip.imperfect.programming import ProgrammedChip
@@ -15,8 +15,7 @@ from harness.chip.ngspice.cluster import Cluster
 from harness.chip.ngspice.pool import WorkerPool
 from harness.chip.ngspice.session import open_session
 from harness.chip.ngspice.worker import OneSimulator, Simulators
-from harness.chip.nodal.chip import NodalChip
-from harness.chip.nodal.unreduced import UnreducedNodalChip
+from harness.chip.nodal.chip import nodal_chip
 from harness.circuit import Circuit
 from harness.circuit.circuit import nonlinear_arrays
 from harness.errors import CircuitError, ExperimentError
@@ -151,16 +150,16 @@ class ChipSettings(Section):
             NgspiceMissing: the machine has no ngspice, and it is wanted.
             ChipError: the chosen cluster cannot be used.
         """
-        nonlinear = bool(nonlinear_arrays(circuit))  # no reduction takes nonlinear cells
-        given: dict[str, Any] = {"access": request.access, "settling_time": request.settling_time}
         if self.plugin is not None:
             built: Chip = self.plugin.build(CHIP, self.options, circuit, request)
             return built
+        given: SimulationOptions = {"access": request.access, "settling_time": request.settling_time}
         if self.kind == "nodal":
-            return (UnreducedNodalChip if nonlinear else NodalChip)(circuit, **given)
-        if nonlinear:
+            return nodal_chip(circuit, **given)
+        if nonlinear_arrays(circuit):  # no reduction takes nonlinear cells
             return FullBatchChip(circuit, tolerances=self.tolerances, chunk=self.chunk, **given)
-        return NgspiceChip(circuit, simulators=simulators.open(self.tolerances), chunk=self.chunk, **given)
+        opened = simulators.open(self.tolerances)
+        return NgspiceChip(circuit, tolerances=self.tolerances, simulators=opened, chunk=self.chunk, **given)
 
 
 @dataclass(frozen=True)

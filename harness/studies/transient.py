@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.chip.nodal.stepping import FLOOR, Part, StepBench, StepRun
+from harness.chip.nodal.stepping import FLOOR, Part, StepResponses, StepRun
 from harness.circuit import Circuit
 from harness.circuit.dynamics import capacitances
 from harness.errors import CircuitError
@@ -215,34 +215,34 @@ def settling(
     farads = capacitances(circuit, parasitics.node, parasitics.line)
     stages = len(circuit.stages)
     lag = parasitics.time_constant if stages else 0.0
-    bench = StepBench(circuit, farads, batch, nudge, time_constant=lag)
-    step, limit = _step_of(converter, bench.free_outputs)
-    before = bench.session.analysis_seconds
+    responses = StepResponses(circuit, farads, batch, nudge, time_constant=lag)
+    step, limit = _step_of(converter, responses.free_outputs)
+    before = responses.session.analysis_seconds
     phases: list[PhaseResponse] = []
     waveforms = []
     for row, number in enumerate(range(len(batch)) if numbers is None else numbers):
-        tell(f"sample {number} ({row + 1} of {len(batch)}): {bench.about(row)}")
-        run = bench.run(row, number)
-        phases += [_response(number, bench, run, part, step) for part in run.parts]
-        waveforms.append(_waveform(number, bench, run))
+        tell(f"sample {number} ({row + 1} of {len(batch)}): {responses.about(row)}")
+        run = responses.run(row, number)
+        phases += [_response(number, responses, run, part, step) for part in run.parts]
+        waveforms.append(_waveform(number, responses, run))
     own = max(phase.time_constant for phase in phases)
-    free = farads[bench.dynamics.free]
+    free = farads[responses.dynamics.free]
     held = float(farads.sum() - free.sum())
     return SettlingResult(
         circuit.name, parasitics, converter.bits, limit, step, len(free), float(free.sum()), held, stages, lag,
-        lag / (lag + own), tuple(phases), _rates(phases), bench.session.analysis_seconds - before, tuple(waveforms),
+        lag / (lag + own), tuple(phases), _rates(phases), responses.session.analysis_seconds - before, tuple(waveforms),
     )  # fmt: skip
 
 
-def _response(number: int, bench: StepBench, run: StepRun, part: Part, adc_step: float) -> PhaseResponse:
-    moving = bench.dynamics.moving
+def _response(number: int, responses: StepResponses, run: StepRun, part: Part, adc_step: float) -> PhaseResponse:
+    moving = responses.dynamics.moving
     time = run.time[part.rows] - run.time[part.rows.start]
     volts = run.volts[part.rows]
     delivered, heat = (_running(time, watts[part.rows]) for watts in (run.delivered, run.heat))
     stored = run.stored[part.rows] - run.stored[part.rows.start]
-    goal_outputs, start_outputs = bench.outputs(part.goal[None])[0], bench.outputs(part.start[None])[0]
-    output_error = np.abs(bench.outputs(volts) - goal_outputs).max(axis=1)
-    node_error = bench.distance(volts, part)
+    goal_outputs, start_outputs = responses.outputs(part.goal[None])[0], responses.outputs(part.start[None])[0]
+    output_error = np.abs(responses.outputs(volts) - goal_outputs).max(axis=1)
+    node_error = responses.distance(volts, part)
     step = float(np.abs(part.goal - part.start)[moving].max(initial=0.0))
     output_step = float(np.abs(goal_outputs - start_outputs).max())
     settled = []
@@ -263,7 +263,7 @@ def _response(number: int, bench: StepBench, run: StepRun, part: Part, adc_step:
         settled=tuple(settled),
         dissipated=float(np.interp(last, time, heat)),
         stored=float(np.interp(last, time, stored)),
-        held=bench.dynamics.charging(part.start, part.goal),
+        held=responses.dynamics.charging(part.start, part.goal),
         power=float(run.delivered[part.rows][-1]),
         time_constant=part.time_constant,
         error=float(node_error[-1]),
@@ -271,12 +271,12 @@ def _response(number: int, bench: StepBench, run: StepRun, part: Part, adc_step:
     )
 
 
-def _waveform(number: int, bench: StepBench, run: StepRun) -> Waveform:
+def _waveform(number: int, responses: StepResponses, run: StepRun) -> Waveform:
     error = np.empty(len(run.time))
     for part in run.parts:
-        error[part.rows] = bench.distance(run.volts[part.rows], part)
+        error[part.rows] = responses.distance(run.volts[part.rows], part)
     nudged = float(run.time[run.parts[1].rows.start]) if len(run.parts) > 1 else None
-    return Waveform(number, run.time, bench.outputs(run.volts), error, nudged)
+    return Waveform(number, run.time, responses.outputs(run.volts), error, nudged)
 
 
 def _entered(time: Array, error: Array, band: float) -> float:

@@ -44,7 +44,7 @@ from harness.exchange.verify import verify
 from harness.measurement import Array
 from harness.netlist.design.design import design_of
 from harness.netlist.design.naming import RESERVED, Names, ohms, siemens_of
-from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, RESISTORS, Bench, Dialect, Phase
+from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, RESISTORS, Dialect, Phase, Stimulus
 from harness.netlist.package.manifest import read_manifest
 from harness.netlist.package.package import Origin, Package
 from harness.netlist.package.writing import files_of, write_package
@@ -70,14 +70,14 @@ def tile_of_two() -> Circuit:
     return Circuit("tiny", elements, (Output("y", "o"),))
 
 
-def bench(circuit: Circuit, samples: int = 2, beta: float = 0.3) -> Bench:
+def stimulus(circuit: Circuit, samples: int = 2, beta: float = 0.3) -> Stimulus:
     rng = np.random.default_rng(0)
     shapes = (samples, circuit.channels), (samples, len(circuit.outputs))
-    return Bench(rng.uniform(-1, 1, shapes[0]), rng.uniform(-1, 1, shapes[1]), beta)
+    return Stimulus(rng.uniform(-1, 1, shapes[0]), rng.uniform(-1, 1, shapes[1]), beta)
 
 
 def package(circuit: Circuit, dialect: Dialect = NGSPICE, tile: tuple[int, int] = (128, 128)) -> Package:
-    applied = bench(circuit)
+    applied = stimulus(circuit)
     expected = expected_volts(circuit, applied) if dialect.has_testbench else {}
     return Package(design_of(circuit, tile), dialect, applied, expected, ORIGIN, tile)
 
@@ -197,7 +197,7 @@ ANALYSES = {
 @pytest.mark.parametrize("name", ANALYSES)
 def test_models_parameters_and_testbench_of_the_descendants_of_spice(name: str) -> None:
     dialect, design = DIALECTS[name], design_of(tile_of_two())
-    applied = Bench(np.array([[1.0], [-0.5]]), np.array([[0.25], [-1.0]]), 0.3)
+    applied = Stimulus(np.array([[1.0], [-0.5]]), np.array([[0.25], [-1.0]]), 0.3)
     assert list(dialect.models(design, RESISTORS)) == [".model dm d(is=1e-12 n=1.5)"]
     params = f"{PARAMETERS[name]}\n.param beta=0.3\n.param rail_bias=0.5"
     assert "\n".join(dialect.parameters(design, applied)) == params
@@ -208,7 +208,7 @@ def test_models_parameters_and_testbench_of_the_descendants_of_spice(name: str) 
 
 def test_models_parameters_and_testbench_of_spectre() -> None:
     dialect, design = DIALECTS["spectre"], design_of(tile_of_two())
-    applied = Bench(np.array([[1.0], [-0.5]]), np.array([[0.25], [-1.0]]), 0.3)
+    applied = Stimulus(np.array([[1.0], [-0.5]]), np.array([[0.25], [-1.0]]), 0.3)
     assert list(dialect.models(design, RESISTORS))[1:] == ["model dm diode is=1e-12 n=1.5"]
     assert list(dialect.parameters(design, applied)) == [
         "simulator lang=spectre",
@@ -305,7 +305,7 @@ def test_nodes_with_awkward_names_stay_apart() -> None:
 @pytest.mark.parametrize("name", ["Resistor", "diode", "vcvs", "tran", "memristor_cell", "Dm"])
 def test_an_experiment_may_be_called_like_a_primitive_or_a_model(name: str, tmp_path: Path) -> None:
     circuit = tile_of_two()
-    applied = bench(circuit)
+    applied = stimulus(circuit)
     expected = expected_volts(circuit, applied)
     written = Package(design_of(circuit, name=name), DIALECTS["spectre"], applied, expected, ORIGIN)
     text = dict(files_of(written))["network.scs"] + dict(files_of(written))["models.scs"]
@@ -460,7 +460,7 @@ CIRCUITS = {
 }
 
 
-def simulated(folder: Path, phase: Phase, nodes: tuple[str, ...], applied: Bench, *, flat: bool) -> Array:
+def simulated(folder: Path, phase: Phase, nodes: tuple[str, ...], applied: Stimulus, *, flat: bool) -> Array:
     """V in the middle of each hold, ``[samples, nodes]``."""
     from harness.chip.ngspice.session import open_session
 
@@ -482,7 +482,7 @@ def test_ngspice_finds_the_expected_voltages(name: str, tmp_path: Path) -> None:
     write_package(tmp_path / "net", written)
     for phase in Phase:
         for flat in (False, True):
-            found = simulated(tmp_path / "net", phase, circuit.nodes, written.bench, flat=flat)
+            found = simulated(tmp_path / "net", phase, circuit.nodes, written.stimulus, flat=flat)
             np.testing.assert_allclose(found, written.expected[phase], atol=1e-8)
     moved = written.expected[Phase.NUDGED] - written.expected[Phase.FREE]
     assert np.abs(moved).max() > 1e-3
@@ -499,7 +499,7 @@ def test_ngspice_finds_the_expected_voltages_of_experiments(
     assert (len(written.design.circuit.nodes) > 100) == bool(overrides)
     write_package(tmp_path / "net", written)
     for phase in Phase:
-        found = simulated(tmp_path / "net", phase, written.design.circuit.nodes, written.bench, flat=False)
+        found = simulated(tmp_path / "net", phase, written.design.circuit.nodes, written.stimulus, flat=False)
         np.testing.assert_allclose(found, written.expected[phase], atol=1e-6)
 
 

@@ -27,7 +27,7 @@ from harness.exchange.simulators.programs import LTSPICE, SPECTRE, XYCE, Program
 from harness.exchange.simulators.raw import net_of, read_raw
 from harness.exchange.verify import Difference, record, verify
 from harness.netlist.design.design import design_of
-from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, Bench, Dialect
+from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, Dialect, Stimulus
 from harness.netlist.package.manifest import read_manifest
 from harness.netlist.package.package import Origin, Package
 from harness.netlist.package.writing import write_package
@@ -40,10 +40,10 @@ EVERY = pytest.mark.parametrize("dialect", SIMULATED, ids=[dialect.name for dial
 def export(circuit: Circuit, folder: Path, dialect: Dialect, samples: int = 2, beta: float = 0.3) -> Path:
     rng = np.random.default_rng(0)
     shapes = (samples, circuit.channels), (samples, len(circuit.outputs))
-    bench = Bench(rng.uniform(-1, 1, shapes[0]), rng.uniform(-1, 1, shapes[1]), beta)
-    expected = expected_volts(circuit, bench) if dialect.has_testbench else {}
+    stimulus = Stimulus(rng.uniform(-1, 1, shapes[0]), rng.uniform(-1, 1, shapes[1]), beta)
+    expected = expected_volts(circuit, stimulus) if dialect.has_testbench else {}
     origin = Origin("mine", "initial conductances, seed 0", rows=tuple(range(samples)))
-    write_package(folder, Package(design_of(circuit, (3, 3)), dialect, bench, expected, origin, (3, 3)))
+    write_package(folder, Package(design_of(circuit, (3, 3)), dialect, stimulus, expected, origin, (3, 3)))
     return folder
 
 

@@ -34,7 +34,7 @@ from harness.netlist.cells.memristor import MemristorModel
 from harness.netlist.cells.veriloga import FILE, OBJECT, source
 from harness.netlist.design.design import design_of
 from harness.netlist.deviation import deviation_of
-from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, SPECTRE, XYCE, Bench, CellStyle, Dialect, Phase
+from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, SPECTRE, XYCE, CellStyle, Dialect, Phase, Stimulus
 from harness.netlist.package.package import Origin, Package
 from harness.netlist.package.writing import files_of, write_package
 from tests.packages import deck_lines, probes
@@ -76,10 +76,10 @@ def inside(low: float, high: float) -> Circuit:
 def package(circuit: Circuit, cells: CellStyle, dialect: Dialect = NGSPICE, volts: float = READ_VOLTS) -> Package:
     """With three samples up to so many volts."""
     pattern = volts * np.array([[1.0, -0.5, 0.25], [0.0, 1.0, -1.0], [1.0, 1.0, 1.0]])
-    bench = Bench(pattern[:, : circuit.channels], np.zeros((3, len(circuit.outputs))), beta=1e-6)
-    expected = expected_volts(circuit, bench) if dialect.has_testbench else {}
+    stimulus = Stimulus(pattern[:, : circuit.channels], np.zeros((3, len(circuit.outputs))), beta=1e-6)
+    expected = expected_volts(circuit, stimulus) if dialect.has_testbench else {}
     origin = Origin("divider", "as in a test", rows=(0, 1, 2))
-    return Package(design_of(circuit), dialect, bench, expected, origin, cells=cells)
+    return Package(design_of(circuit), dialect, stimulus, expected, origin, cells=cells)
 
 
 def simulated(session: Session, written: Package, folder: Path, extra: Sequence[str] = ()) -> Array:
@@ -89,9 +89,11 @@ def simulated(session: Session, written: Package, folder: Path, extra: Sequence[
         del lines[lines.index(".control") : lines.index(".endc") + 1]
     called = probes(folder)
     vectors = [f"v({called[node]})" for node in written.design.circuit.nodes]
-    bench = written.bench
-    time, values = session.transient([lines[0], *extra, *lines[1:]], vectors, bench.middle(0), bench.stop)
-    return np.array([[np.interp(bench.middle(k), time, column) for column in values.T] for k in range(len(bench))])
+    stimulus = written.stimulus
+    time, values = session.transient([lines[0], *extra, *lines[1:]], vectors, stimulus.middle(0), stimulus.stop)
+    return np.array(
+        [[np.interp(stimulus.middle(k), time, column) for column in values.T] for k in range(len(stimulus))]
+    )
 
 
 def network(written: Package) -> str:
@@ -320,7 +322,7 @@ def test_a_foundry_cells_package_expects_what_its_nonlinear_cells_give(tmp_path:
     assert (found.read_v, found.rows) == (0.1, 2)
     assert 0 < found.cells_beyond <= found.cells
     assert 1 < found.largest_drop_v < 9
-    trained = expected_volts(TRAINED.circuit, written.bench)
+    trained = expected_volts(TRAINED.circuit, written.stimulus)
     errors = {phase: np.abs(written.expected[phase] - trained[phase]) for phase in Phase}
     assert found.error_v == max(error.max() for error in errors.values()) > 1
     at = errors[Phase(found.phase)][(0, 3).index(found.row), TRAINED.circuit.node_index[found.node]]

@@ -36,7 +36,7 @@ from harness.errors import CircuitError, NetlistError
 from harness.measurement import Array
 from harness.netlist.design.design import design_of
 from harness.netlist.design.naming import siemens_of
-from harness.netlist.dialects import DIALECTS, Bench, Dialect
+from harness.netlist.dialects import DIALECTS, Dialect, Stimulus
 from harness.netlist.package.package import Origin, Package
 from harness.netlist.package.writing import write_package
 from harness.netlist.reading import statements as statements_module
@@ -51,9 +51,11 @@ EVERY = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS)
 def export(circuit: Circuit, folder: Path, dialect: Dialect, tile: tuple[int, int] = (2, 3), samples: int = 2) -> Path:
     """A package of a circuit; what it expects is left out where nobody reads it."""
     rng = np.random.default_rng(0)
-    bench = Bench(rng.normal(size=(samples, circuit.channels)), rng.normal(size=(samples, len(circuit.outputs))), 1e-4)
+    stimulus = Stimulus(
+        rng.normal(size=(samples, circuit.channels)), rng.normal(size=(samples, len(circuit.outputs))), 1e-4
+    )
     origin = Origin("mine", "initial conductances, seed 0", rows=tuple(range(samples)))
-    write_package(folder, Package(design_of(circuit, tile), dialect, bench, {}, origin, tile))
+    write_package(folder, Package(design_of(circuit, tile), dialect, stimulus, {}, origin, tile))
     return folder
 
 

@@ -66,7 +66,7 @@ class StepRun:
     parts: tuple[Part, ...]
 
 
-class StepBench:
+class StepResponses:
     """A circuit with its capacitances, operating points and the ngspice that moves it."""
 
     def __init__(

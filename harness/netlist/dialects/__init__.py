@@ -1,6 +1,6 @@
 """The languages that designs are written in, one file each."""
 
-from harness.netlist.dialects.base import RESISTORS, Bench, CellStyle, Dialect, Phase, ResistorCells
+from harness.netlist.dialects.base import RESISTORS, CellStyle, Dialect, Phase, ResistorCells, Stimulus
 from harness.netlist.dialects.cdl import CDL
 from harness.netlist.dialects.hspice import HSPICE
 from harness.netlist.dialects.ltspice import LTSPICE
@@ -17,11 +17,11 @@ __all__ = [
     "RESISTORS",
     "SPECTRE",
     "XYCE",
-    "Bench",
     "CellStyle",
     "Dialect",
     "Phase",
     "ResistorCells",
+    "Stimulus",
 ]
 
 DIALECTS: dict[str, Dialect] = {d.name: d for d in (NGSPICE, XYCE, LTSPICE, HSPICE, SPECTRE, CDL)}

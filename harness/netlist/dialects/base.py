@@ -26,7 +26,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class Stimulus:
     """The samples that are applied to a network one after the other, each held long enough to be read.
 
     There are no capacitances, so every point in time is an operating point.
@@ -129,10 +129,10 @@ class Dialect(Protocol):
     def models(self, design: Design, cells: "CellStyle") -> Iterator[str]:
         """Yield the lines of the diodes' models, and of what cells need."""
 
-    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:
+    def parameters(self, design: Design, stimulus: Stimulus) -> Iterator[str]:
         """Yield the lines of tolerances and temperature, β, and the volts of the rails."""
 
-    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:
+    def testbench(self, design: Design, stimulus: Stimulus, phase: Phase) -> Iterator[str]:
         """Yield sources, the network between them, and the analysis; the lines include the package's other files."""
 
     def primitive(self, part: Primitive) -> str:

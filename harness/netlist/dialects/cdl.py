@@ -12,7 +12,7 @@ from harness.circuit.primitives import Conductance, Device, Primitive
 from harness.devices import CellLaw
 from harness.netlist.design.naming import ohms
 from harness.netlist.design.parts import Call, Cell, Design, Memristor
-from harness.netlist.dialects.base import Bench, CellStyle, Dialect, Phase, wrapped
+from harness.netlist.dialects.base import CellStyle, Dialect, Phase, Stimulus, wrapped
 from harness.netlist.dialects.spice import head, mounted
 from harness.units import spice_number
 
@@ -93,12 +93,12 @@ class Cdl(Dialect):
         return cells.definitions(design, self)
 
     @override
-    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:
+    def parameters(self, design: Design, stimulus: Stimulus) -> Iterator[str]:
         """Yield nothing, as CDL has none."""
         return iter(())
 
     @override
-    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:
+    def testbench(self, design: Design, stimulus: Stimulus, phase: Phase) -> Iterator[str]:
         """Yield nothing, as CDL has none."""
         return iter(())
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.devices.diode import GMIN, TEMPERATURE
-from harness.netlist.dialects.base import Bench
+from harness.netlist.dialects.base import Stimulus
 from harness.netlist.dialects.spice import Grammar, Spice, measures, named
 from harness.netlist.tolerances import CONDITIONS, Tolerances
 from harness.units import spice_number
@@ -19,9 +19,9 @@ def _options(tolerances: Tolerances) -> list[str]:
     ]
 
 
-def _analysis(bench: Bench, nets: Sequence[str]) -> list[str]:
-    step = spice_number(bench.middle(0))
-    return [f".tran {step} {spice_number(bench.stop)}", *measures(bench, nets, "at=")]
+def _analysis(stimulus: Stimulus, nets: Sequence[str]) -> list[str]:
+    step = spice_number(stimulus.middle(0))
+    return [f".tran {step} {spice_number(stimulus.stop)}", *measures(stimulus, nets, "at=")]
 
 
 HSPICE = Spice(

@@ -5,22 +5,22 @@ A subcircuit has at most 1,004 ports and global nodes (``N_GLOBAL_NODES`` of ``s
 
 from collections.abc import Sequence
 
-from harness.netlist.dialects.base import Bench, wrapped
+from harness.netlist.dialects.base import Stimulus, wrapped
 from harness.netlist.dialects.spice import Grammar, Spice, measures
 from harness.netlist.tolerances import CONDITIONS, options
 from harness.units import spice_number
 
 
-def _analysis(bench: Bench, nets: Sequence[str]) -> list[str]:
+def _analysis(stimulus: Stimulus, nets: Sequence[str]) -> list[str]:
     """Return the analysis and what it prints.
 
     Without the last number ngspice would take at least 50 steps; ``-b`` runs only what prints something.
     """
-    step = spice_number(bench.middle(0))
+    step = spice_number(stimulus.middle(0))
     return [
-        f".tran {step} {spice_number(bench.stop)} 0 {step}",
+        f".tran {step} {spice_number(stimulus.stop)} 0 {step}",
         *wrapped([".print", "tran", *(f"v({net})" for net in nets)]),
-        *measures(bench, nets, "at="),
+        *measures(stimulus, nets, "at="),
     ]
 
 

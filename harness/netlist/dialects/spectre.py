@@ -10,7 +10,7 @@ from harness.devices import CellLaw
 from harness.devices.diode import GMIN, TEMPERATURE
 from harness.netlist.design.naming import JOINT, ohms
 from harness.netlist.design.parts import Call, Cell, Design, Memristor
-from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Dialect, Phase, seconds, wrapped
+from harness.netlist.dialects.base import NETWORK, CellStyle, Dialect, Phase, Stimulus, seconds, wrapped
 from harness.netlist.dialects.spice import formula, grounded, mounted, named, parameter_of, source_parameters
 from harness.units import spice_number
 
@@ -101,50 +101,50 @@ class Spectre(Dialect):
         yield from cells.definitions(design, self)
 
     @override
-    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:
+    def parameters(self, design: Design, stimulus: Stimulus) -> Iterator[str]:
         yield _HEAD
-        bounds = {"reltol": bench.tolerances.reltol, "vabstol": bench.tolerances.vntol}
-        bounds |= {"iabstol": bench.tolerances.abstol, "gmin": GMIN, "temp": TEMPERATURE, "tnom": TEMPERATURE}
+        bounds = {"reltol": stimulus.tolerances.reltol, "vabstol": stimulus.tolerances.vntol}
+        bounds |= {"iabstol": stimulus.tolerances.abstol, "gmin": GMIN, "temp": TEMPERATURE, "tnom": TEMPERATURE}
         yield f"accuracy options {named(bounds)} save=allpub"
-        yield f"parameters beta={spice_number(bench.beta)}"
+        yield f"parameters beta={spice_number(stimulus.beta)}"
         for name, value in source_parameters(design):
             yield f"parameters {name}={spice_number(value)}"
 
     @override
-    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:
+    def testbench(self, design: Design, stimulus: Stimulus, phase: Phase) -> Iterator[str]:
         yield _HEAD
         for file in ("parameters", "models", "network"):
             yield f'include "{file}.{self.suffix}"'
         yield from _wrapped([NETWORK, *_nets(list(map(grounded, design.top.port_names))), design.top.name])
-        yield from _sources(design, bench)
+        yield from _sources(design, stimulus)
         if phase is Phase.NUDGED:
-            yield from _springs(design, bench)
-        middle = spice_number(bench.middle(0))
-        strobe = named({"strobeperiod": seconds(bench.hold), "strobedelay": bench.middle(0)})
-        yield f"samples tran stop={spice_number(bench.stop)} step={middle} maxstep={middle} {strobe}"
+            yield from _springs(design, stimulus)
+        middle = spice_number(stimulus.middle(0))
+        strobe = named({"strobeperiod": seconds(stimulus.hold), "strobedelay": stimulus.middle(0)})
+        yield f"samples tran stop={spice_number(stimulus.stop)} step={middle} maxstep={middle} {strobe}"
 
 
-def _sources(design: Design, bench: Bench) -> Iterator[str]:
+def _sources(design: Design, stimulus: Stimulus) -> Iterator[str]:
     for rail in design.rails:
         yield f"v{rail.name} ({grounded(rail.node)} 0) vsource dc={parameter_of(rail.name)}"
     for current in design.currents:
         ends = f"{grounded(current.source)} {grounded(current.sink)}"
         yield f"i{current.name} ({ends}) isource dc={parameter_of(current.name)}"
     for pin in design.inputs:
-        levels = (pin.gain * bench.inputs[:, pin.channel]).tolist()
-        yield from _steps(f"v{pin.name}", grounded(pin.node), bench, levels)
+        levels = (pin.gain * stimulus.inputs[:, pin.channel]).tolist()
+        yield from _steps(f"v{pin.name}", grounded(pin.node), stimulus, levels)
 
 
-def _springs(design: Design, bench: Bench) -> Iterator[str]:
+def _springs(design: Design, stimulus: Stimulus) -> Iterator[str]:
     for k, output in enumerate(design.outputs):
         plus, minus, target = grounded(output.plus), grounded(output.minus), f"target{JOINT}{output.name}"
-        yield from _steps(f"v{target}", target, bench, bench.targets[:, k].tolist())
+        yield from _steps(f"v{target}", target, stimulus, stimulus.targets[:, k].tolist())
         yield f"gspring{JOINT}{output.name} ({plus} {minus} {plus} {minus}) vccs gm=beta"
         yield f"gpull{JOINT}{output.name} ({minus} {plus} {target} 0) vccs gm=beta"
 
 
-def _steps(name: str, node: str, bench: Bench, levels: Sequence[float]) -> list[str]:
-    numbers = [spice_number(number) for corner in bench.corners(levels) for number in corner]
+def _steps(name: str, node: str, stimulus: Stimulus, levels: Sequence[float]) -> list[str]:
+    numbers = [spice_number(number) for corner in stimulus.corners(levels) for number in corner]
     wave = [f"wave=[{numbers[0]}", *numbers[1:-1], f"{numbers[-1]}]"]
     return _wrapped([name, f"({node}", "0)", "vsource", "type=pwl", *wave])
 

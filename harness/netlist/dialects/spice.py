@@ -9,7 +9,7 @@ from harness.circuit.primitives import Cccs, Conductance, Device, Model, Primiti
 from harness.devices import CellLaw, Curve
 from harness.netlist.design.naming import JOINT, VSS, ohms
 from harness.netlist.design.parts import Call, Cell, Design, Memristor
-from harness.netlist.dialects.base import NETWORK, Bench, CellStyle, Dialect, Phase, opened, wrapped
+from harness.netlist.dialects.base import NETWORK, CellStyle, Dialect, Phase, Stimulus, opened, wrapped
 from harness.netlist.tolerances import Tolerances
 from harness.units import spice_number
 
@@ -26,7 +26,7 @@ class Grammar:
     """Tolerances and temperature."""
     conditions: Mapping[str, str]
     """Meaning of the options, see `Dialect`."""
-    analysis: Callable[[Bench, Sequence[str]], list[str]]
+    analysis: Callable[[Stimulus, Sequence[str]], list[str]]
     """The analysis in time, and what it prints of the nets given."""
     quote: str = '"'
     """Quotation mark around a file's name."""
@@ -114,42 +114,42 @@ class Spice(Dialect):
         yield from cells.definitions(design, self)
 
     @override
-    def parameters(self, design: Design, bench: Bench) -> Iterator[str]:
-        yield from self.grammar.options(bench.tolerances)
-        yield f".param beta={spice_number(bench.beta)}"
+    def parameters(self, design: Design, stimulus: Stimulus) -> Iterator[str]:
+        yield from self.grammar.options(stimulus.tolerances)
+        yield f".param beta={spice_number(stimulus.beta)}"
         for name, value in source_parameters(design):
             yield f".param {name}={spice_number(value)}"
 
     @override
-    def testbench(self, design: Design, bench: Bench, phase: Phase) -> Iterator[str]:
+    def testbench(self, design: Design, stimulus: Stimulus, phase: Phase) -> Iterator[str]:
         for file in ("parameters", "models", "network"):
             yield f".include {self.grammar.quote}{file}.{self.suffix}{self.grammar.quote}"
         if opened(design, self.most_ports):
             yield f"v{JOINT}{VSS} {VSS} 0 0.0"
         else:
             yield from wrapped([NETWORK, *map(grounded, design.top.port_names), design.top.name])
-        yield from self._sources(design, bench)
+        yield from self._sources(design, stimulus)
         if phase is Phase.NUDGED:
-            yield from self._springs(design, bench)
-        yield from self.grammar.analysis(bench, read_nets(design))
+            yield from self._springs(design, stimulus)
+        yield from self.grammar.analysis(stimulus, read_nets(design))
         yield ".end"
 
-    def _sources(self, design: Design, bench: Bench) -> Iterator[str]:
+    def _sources(self, design: Design, stimulus: Stimulus) -> Iterator[str]:
         for rail in design.rails:
             yield f"v{rail.name} {grounded(rail.node)} 0 {self.grammar.value(parameter_of(rail.name))}"
         for current in design.currents:
             ends = f"{grounded(current.source)} {grounded(current.sink)}"
             yield f"i{current.name} {ends} {self.grammar.value(parameter_of(current.name))}"
         for pin in design.inputs:
-            levels = (pin.gain * bench.inputs[:, pin.channel]).tolist()
-            yield from _steps(f"v{pin.name}", grounded(pin.node), bench, levels)
+            levels = (pin.gain * stimulus.inputs[:, pin.channel]).tolist()
+            yield from _steps(f"v{pin.name}", grounded(pin.node), stimulus, levels)
 
-    def _springs(self, design: Design, bench: Bench) -> Iterator[str]:
+    def _springs(self, design: Design, stimulus: Stimulus) -> Iterator[str]:
         """β (y − v) as two transconductances: one of the output itself, one of a source at the target y."""
         beta = self.grammar.value("beta")
         for k, output in enumerate(design.outputs):
             plus, minus, target = grounded(output.plus), grounded(output.minus), f"target{JOINT}{output.name}"
-            yield from _steps(f"v{target}", target, bench, bench.targets[:, k].tolist())
+            yield from _steps(f"v{target}", target, stimulus, stimulus.targets[:, k].tolist())
             yield f"gspring{JOINT}{output.name} {plus} {minus} {plus} {minus} {beta}"
             yield f"gpull{JOINT}{output.name} {minus} {plus} {target} 0 {beta}"
 
@@ -186,12 +186,12 @@ def read_nets(design: Design) -> list[str]:
     return [net for net in nets if net != VSS]
 
 
-def measures(bench: Bench, nets: Sequence[str], at: str) -> list[str]:
+def measures(stimulus: Stimulus, nets: Sequence[str], at: str) -> list[str]:
     """The voltage of each net in the middle of each hold, by name ``<net>__s<sample>``."""
     return [
-        f".measure tran {net}{JOINT}s{sample} find v({net}) {at}{spice_number(bench.middle(sample))}"
+        f".measure tran {net}{JOINT}s{sample} find v({net}) {at}{spice_number(stimulus.middle(sample))}"
         for net in nets
-        for sample in range(len(bench))
+        for sample in range(len(stimulus))
     ]
 
 
@@ -216,6 +216,6 @@ def model_card(model: Model) -> str:
     return f".model {model.name} {kind}({named(parameters)})"
 
 
-def _steps(name: str, node: str, bench: Bench, levels: Sequence[float]) -> list[str]:
-    numbers = [spice_number(number) for corner in bench.corners(levels) for number in corner]
+def _steps(name: str, node: str, stimulus: Stimulus, levels: Sequence[float]) -> list[str]:
+    numbers = [spice_number(number) for corner in stimulus.corners(levels) for number in corner]
     return wrapped([name, node, "0", f"pwl({numbers[0]}", *numbers[1:-1], f"{numbers[-1]})"])

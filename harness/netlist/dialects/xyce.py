@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.devices.diode import GMIN, TEMPERATURE
-from harness.netlist.dialects.base import Bench, wrapped
+from harness.netlist.dialects.base import Stimulus, wrapped
 from harness.netlist.dialects.spice import Grammar, Spice, measures, named
 from harness.netlist.tolerances import Tolerances
 from harness.units import spice_number
@@ -26,12 +26,12 @@ def _options(tolerances: Tolerances) -> list[str]:
     ]
 
 
-def _analysis(bench: Bench, nets: Sequence[str]) -> list[str]:
-    step = spice_number(bench.middle(0))
+def _analysis(stimulus: Stimulus, nets: Sequence[str]) -> list[str]:
+    step = spice_number(stimulus.middle(0))
     return [
-        f".tran {step} {spice_number(bench.stop)} 0 {step}",
+        f".tran {step} {spice_number(stimulus.stop)} 0 {step}",
         *wrapped([".print", "tran", "precision=17", *(f"v({net})" for net in nets)]),
-        *measures(bench, nets, "at="),
+        *measures(stimulus, nets, "at="),
     ]
 
 

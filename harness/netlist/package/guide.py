@@ -80,10 +80,11 @@ def _source(package: "Package") -> str:
 
 
 def _testbenches(package: "Package") -> str:
-    bench, suffix = package.bench, package.dialect.suffix
+    stimulus, suffix = package.stimulus, package.dialect.suffix
     shown = list(enumerate(package.origin.rows[:4]))
-    times = ", ".join(f"row {row} at {spice_number(bench.middle(k))} s" for k, row in shown)
-    times += ", and so on" if len(bench) > len(shown) else ""
+    times = ", ".join(f"row {row} at {spice_number(stimulus.middle(k))} s" for k, row in shown)
+    times += ", and so on" if len(stimulus) > len(shown) else ""
+    held = show(stimulus.hold / 1e9, "s")
     commands = "\n".join(
         f"    {line}" for line in (*package.cells.first(package.dialect), _COMMANDS[package.dialect.name])
     )
@@ -91,16 +92,16 @@ def _testbenches(package: "Package") -> str:
 
 {commands}
 
-Held-out rows are applied one after the other, each held for {show(bench.hold / 1e9, "s")}; there are no capacitances,
+Held-out rows are applied one after the other, each held for {held}; there are no capacitances,
 so every point in time is an operating point. Read {times}.
 In the free phase outputs are left alone. In the nudged phase the current beta (y - v) flows into every output, where y
-is its target and beta = {show(bench.beta, "S")} (in `parameters.{suffix}`). {_comparison(package)}
+is its target and beta = {show(stimulus.beta, "S")} (in `parameters.{suffix}`). {_comparison(package)}
 The simulator's temperature is set in `parameters.{suffix}`: {package.origin.temperature_note}.
 For the flat network include `flat.{suffix}` instead of `network.{suffix}` in a testbench."""
 
 
 def _comparison(package: "Package") -> str:
-    tight = f"olerances are tight (relative {package.bench.tolerances.reltol:g}), looser ones show."
+    tight = f"olerances are tight (relative {package.stimulus.tolerances.reltol:g}), looser ones show."
     if package.cells.name == RESISTORS.name:  # which is what `harness verify` takes
         return f"`harness verify` simulates all this and\ncompares with `expected.csv`; t{tight}"
     return f"T{tight}"

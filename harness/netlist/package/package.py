@@ -10,7 +10,7 @@ from harness.netlist.design.design import TILE, Tile
 from harness.netlist.design.mapping import map_of, probe
 from harness.netlist.design.parts import Design
 from harness.netlist.deviation import Deviation
-from harness.netlist.dialects import RESISTORS, Bench, CellStyle, Dialect, Phase
+from harness.netlist.dialects import RESISTORS, CellStyle, Dialect, Phase, Stimulus
 from harness.netlist.dialects.base import fitted
 from harness.netlist.reading.statements import ABOUT_ANALYSES, statements_of
 
@@ -53,7 +53,7 @@ class Package:
 
     design: Design
     dialect: Dialect
-    bench: Bench
+    stimulus: Stimulus
     expected: Mapping[Phase, Array]
     """V of the circuit's nodes, ``[samples, nodes]``."""
     origin: Origin
@@ -71,10 +71,10 @@ class Package:
         """The statements of a testbench with its files in their places, but for its options and analyses."""
         dialect, design, cells = self.dialect, self.written, self.cells
         parts = (
-            dialect.parameters(design, self.bench),
+            dialect.parameters(design, self.stimulus),
             dialect.models(design, cells),
             dialect.network(design, cells),
-            dialect.testbench(design, self.bench, phase),
+            dialect.testbench(design, self.stimulus, phase),
         )
         statements = statements_of(line for part in parts for line in part)
         left_out = ABOUT_ANALYSES | {".include"}

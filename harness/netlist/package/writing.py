@@ -54,10 +54,10 @@ def _contents(package: Package) -> Iterator[tuple[str, str]]:
         yield _file(package, "models", "models", models)
     if dialect.has_testbench:
         note = dialect.comment(package.origin.temperature_note)
-        yield _file(package, "parameters", "parameters", [note, *dialect.parameters(design, package.bench)])
+        yield _file(package, "parameters", "parameters", [note, *dialect.parameters(design, package.stimulus)])
         for phase in Phase:
             title = f"testbench, {phase} phase"
-            yield _file(package, f"testbench_{phase}", title, dialect.testbench(design, package.bench, phase))
+            yield _file(package, f"testbench_{phase}", title, dialect.testbench(design, package.stimulus, phase))
         yield EXPECTED, "\n".join([*_expected(package), ""])
     yield from package.cells.files().items()
     yield MAP, _json(map_of(design, dialect, cells))
@@ -98,9 +98,9 @@ def _manifest(package: Package, hashes: Mapping[str, str]) -> dict[str, Any]:
         **({"deviation": asdict(package.deviation)} if package.deviation else {}),
         "tile": list(package.tile),
         "samples": list(origin.rows),
-        "beta": package.bench.beta,
-        "tolerances": vars(package.bench.tolerances),
-        "read_at": [package.bench.middle(k) for k in range(len(package.bench))],
+        "beta": package.stimulus.beta,
+        "tolerances": vars(package.stimulus.tolerances),
+        "read_at": [package.stimulus.middle(k) for k in range(len(package.stimulus))],
         "files": dict(hashes),
         "verified": None,
     }
