@@ -100,6 +100,8 @@ class Dialect(Protocol):
     """The simulator's name, for people."""
     suffix: str
     """Suffix of its files, without a dot."""
+    command: str
+    """The command that simulates the free phase of a package, with a comment; empty where there is none."""
     has_testbench: bool
     """True where the language has sources and analyses."""
     joint: str

@@ -24,6 +24,7 @@ class Cdl(Dialect):
     name: str = "cdl"
     title: str = "CDL"
     suffix: str = "cdl"
+    command: str = ""
     joint: str = "/"
     most_ports: int | None = None
     has_testbench: bool = False

@@ -28,6 +28,7 @@ HSPICE = Spice(
     "hspice",
     "HSPICE",
     "sp",
+    "hspice testbench_free.sp                 # writes testbench_free.tr0 and .mt0",
     Grammar(
         value=lambda name: f"'{name}'",
         behavioural=lambda name, a, b, formula: f"g{name} {a} {b} cur='{formula}'",

@@ -27,6 +27,7 @@ LTSPICE = Spice(
     "ltspice",
     "LTspice",
     "cir",
+    "LTspice -b testbench_free.cir            # writes testbench_free.raw and .log",
     Grammar(
         value=lambda name: f"{{{name}}}",
         behavioural=lambda name, a, b, formula: f"b{name} {a} {b} i={formula}",

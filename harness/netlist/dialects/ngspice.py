@@ -28,6 +28,7 @@ NGSPICE = Spice(
     "ngspice",
     "ngspice",
     "cir",
+    "ngspice -b testbench_free.cir            # prints outputs; add -r free.raw for every node",
     Grammar(
         value=lambda name: f"{{{name}}}",
         behavioural=lambda name, a, b, formula: f"b{name} {a} {b} i={formula}",

@@ -28,6 +28,7 @@ class Spectre(Dialect):
     name: str = "spectre"
     title: str = "Spectre"
     suffix: str = "scs"
+    command: str = "spectre testbench_free.scs               # writes testbench_free.raw"
     joint: str = "."
     most_ports: int | None = None
     has_testbench: bool = True

@@ -43,6 +43,7 @@ class Spice(Dialect):
     name: str
     title: str
     suffix: str
+    command: str
     grammar: Grammar
     joint: str = "."
     most_ports: int | None = None

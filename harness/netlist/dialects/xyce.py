@@ -39,6 +39,7 @@ XYCE = Spice(
     "xyce",
     "Xyce",
     "cir",
+    "Xyce testbench_free.cir                  # writes testbench_free.cir.prn and .mt0",
     Grammar(
         value=lambda name: f"{{{name}}}",
         behavioural=lambda name, a, b, formula: f"b{name} {a} {b} i={{{formula}}}",

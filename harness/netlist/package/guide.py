@@ -11,13 +11,6 @@ from harness.units import show, spice_number
 if TYPE_CHECKING:
     from harness.netlist.package.package import Package
 
-_COMMANDS = {
-    "ngspice": "ngspice -b testbench_free.cir            # prints outputs; add -r free.raw for every node",
-    "xyce": "Xyce testbench_free.cir                  # writes testbench_free.cir.prn and .mt0",
-    "ltspice": "LTspice -b testbench_free.cir            # writes testbench_free.raw and .log",
-    "hspice": "hspice testbench_free.sp                 # writes testbench_free.tr0 and .mt0",
-    "spectre": "spectre testbench_free.scs               # writes testbench_free.raw",
-}
 _ROLES = {
     Role.TILE: "a part of a crossbar: port `w3` is word line 3 of the array, `b4` its bit line 4, `3_4` the cell there",
     Role.EDGES: "an array of conductances of a graph, or a crossbar whose lines have resistance",
@@ -85,9 +78,7 @@ def _testbenches(package: "Package") -> str:
     times = ", ".join(f"row {row} at {spice_number(stimulus.middle(k))} s" for k, row in shown)
     times += ", and so on" if len(stimulus) > len(shown) else ""
     held = show(stimulus.hold / 1e9, "s")
-    commands = "\n".join(
-        f"    {line}" for line in (*package.cells.first(package.dialect), _COMMANDS[package.dialect.name])
-    )
+    commands = "\n".join(f"    {line}" for line in (*package.cells.first(package.dialect), package.dialect.command))
     return f"""## How to simulate it
 
 {commands}
