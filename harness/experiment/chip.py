@@ -216,5 +216,5 @@ class ChipDescription:
         try:
             return VariedChip(circuit, variation, self.seed, inside, access=access)
         except CircuitError as error:
-            cure = "lower the strengths of [variation], or draw another chip with variation.seed"
+            cure = "lower or leave out the strengths of [variation], or draw another chip with variation.seed"
             raise ExperimentError(f"chip {self.seed} of [variation] cannot be made: {error}; {cure}") from error

@@ -19,6 +19,7 @@ from harness.training import parts
 from harness.training.position import Position
 from harness.training.runs import Run
 from harness.training.tables import EpochRow, StepRow
+from harness.units import show
 
 EVALUATION_BATCH = 256
 CHECKPOINT_SECONDS = 10.0
@@ -84,24 +85,44 @@ def train_step(
     batch: Batch,
     rng: np.random.Generator,
 ) -> tuple[UpdateState, StepRecord]:
-    """Learn one batch."""
+    """Learn one batch.
+
+    Raises:
+        ChipError: an output, or the cost, is not finite.
+    """
     readings = rule.measure(chip, batch, rng)
+    outputs = readings.free.outputs
+    loss = _loss(cost, outputs, batch.targets)
     gradient = rule.gradient(readings)
     wanted, state = update.step(gradient, state)
     written = chip.adjust(wanted)
-    outputs = readings.free.outputs
-    loss = float(cost.values(outputs, batch.targets).mean())
     return state, StepRecord(loss=loss, accuracy=cost.score(outputs, batch.targets), written=written)
 
 
 def evaluate(chip: Chip, cost: Cost, samples: Samples) -> Evaluation:
-    """Free phases of every sample, without learning; noise is that of no step, the same at every evaluation."""
+    """Free phases of every sample, without learning; noise is that of no step, the same at every evaluation.
+
+    Raises:
+        ChipError: an output, or the cost, is not finite.
+    """
     set_step_key(chip, ())
     size = min(EVALUATION_BATCH, chip.capabilities.largest_batch or EVALUATION_BATCH)
     batches = (samples.batch(slice(start, start + size)) for start in range(0, len(samples), size))
     outputs = np.concatenate([chip.measure([Drive(batch.inputs)])[0].outputs for batch in batches])
-    loss = float(cost.values(outputs, samples.targets).mean())
+    loss = _loss(cost, outputs, samples.targets)
     return Evaluation(loss, cost.score(outputs, samples.targets), outputs)
+
+
+def _loss(cost: Cost, outputs: Array, targets: Array) -> float:
+    """Mean cost, V², of outputs (V); what is not finite would spoil all that is learned and written from it."""
+    if not np.isfinite(outputs).all():
+        row, column = np.argwhere(~np.isfinite(outputs))[0]
+        raise ChipError(f"the chip reads {outputs[row, column]} V at output {column}, which is not finite")
+    loss = float(cost.values(outputs, targets).mean())
+    if not np.isfinite(loss):
+        largest = show(float(np.abs(outputs).max()), "V")
+        raise ChipError(f"the cost of the chip's outputs, of up to {largest}, is {loss} V², which is not finite")
+    return loss
 
 
 def training(

@@ -27,6 +27,7 @@ from harness.circuit.linearized import linearized
 from harness.circuit.power import dissipated
 from harness.circuit.scaling import is_reciprocal
 from harness.circuit.variation.temperature import Temperature
+from harness.circuit.variation.variation import DiodeMismatch
 from harness.devices import MosfetModel
 from harness.devices.diode import GMIN
 from harness.errors import CircuitError, ExperimentError
@@ -313,3 +314,8 @@ def test_senseless_transistors_are_refused() -> None:
         network(Mosfet("m", "h0", "h0", "0", N), Mosfet("n", "h1", "h1", "0", MosfetModel("mn", 1.0, 0.2)))
     with pytest.raises(CircuitError, match="transistor u0: no law says what temperature does to it"):
         Temperature(50.0).apply(connected())
+    for mismatch in (DiodeMismatch(saturation_current=0.1), DiodeMismatch(emission=0.1)):
+        with pytest.raises(CircuitError, match="transistor u0: no law says how transistors differ"):
+            mismatch.apply(connected(), np.random.default_rng(0))
+    drawn = connected()
+    assert DiodeMismatch().apply(drawn, np.random.default_rng(0)) is drawn

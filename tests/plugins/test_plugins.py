@@ -309,6 +309,41 @@ def test_a_faulty_chip_is_one_sentence_that_names_it(name: str, site: Site, tmp_
 
 
 @pytest.mark.parametrize(
+    ("change", "module", "text", "said"),
+    [
+        (
+            CHIP,
+            "chips",
+            "from harness.chip.nodal.chip import NodalChip\n"
+            "from harness.measurement import Reading\n"
+            "class Blind(NodalChip):\n"
+            "  def _settle(self, drives):\n"
+            "    return tuple(Reading(r.outputs * NAN, r.volts) for r in super()._settle(drives))\n"
+            "class board:\n  build = staticmethod(lambda options, circuit, request: Blind(circuit))",
+            "the chip reads nan V at output 0, which is not finite",
+        ),
+        (
+            COST,
+            "costs",
+            "class Blind:\n"
+            "  def values(self, outputs, targets): return outputs[:, 0] * NAN\n"
+            "  def slopes(self, outputs, targets): return outputs - targets\n"
+            "  def score(self, outputs, targets): return 1.0\n"
+            "class huber:\n  build = staticmethod(lambda *_: Blind())",
+            "is nan V², which is not finite",
+        ),
+    ],
+    ids=["chip", "cost"],
+)
+def test_what_is_not_finite_ends_a_training_before_anything_is_written(
+    change: tuple[str, str], module: str, text: str, said: str, site: Site, tmp_path: Path
+) -> None:
+    site.write(module, 'NAN = float("nan")\n' + text)
+    assert said in sentence("train", experiment(tmp_path, change), "--run", "blind")
+    assert not (tmp_path / "blind/steps.csv").exists()
+
+
+@pytest.mark.parametrize(
     ("group", "text", "change", "said"),
     [
         (

@@ -74,9 +74,7 @@ class Temperature:
             case Diode(model=model):
                 return replace(element, model=self.model(model))
             case Mosfet():
-                raise CircuitError(
-                    f"{element.title}: no law says what temperature does to it; leave out the temperature"
-                )
+                raise CircuitError(f"{element.title}: no law says what temperature does to it")
             case Resistor():
                 return replace(element, conductance=element.conductance / (1 + self.resistor_coefficient * self._rise))
             case Crossbar() | Edges():

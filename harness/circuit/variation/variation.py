@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from harness.circuit.arrays import TrainableArray
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Diode
+from harness.circuit.elements import Diode, Mosfet
 from harness.circuit.variation.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors, check_amount
 from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.circuit.variation.temperature import Temperature
@@ -199,12 +199,17 @@ class DiodeMismatch:
         """The circuit with its diodes.
 
         Raises:
-            CircuitError: a diode was drawn that no model describes, such as N below 0.01; names it.
+            CircuitError: a diode was drawn that no model describes, such as N below 0.01, or there are only
+                transistors, which would all stay alike; names one.
         """
         count = sum(isinstance(element, Diode) for element in circuit.elements)
         currents = Law.LOG_NORMAL.factors(self.saturation_current, (count,), rng).tolist()
         emissions = Law.NORMAL.factors(self.emission, (count,), rng).tolist()
-        if not (self.saturation_current or self.emission) or not count:
+        if not (self.saturation_current or self.emission):
+            return circuit
+        if not count:
+            for transistor in (element for element in circuit.elements if isinstance(element, Mosfet)):
+                raise CircuitError(f"{transistor.title}: no law says how transistors differ, as diodes do")
             return circuit
         drawn = zip(currents, emissions, strict=True)
         return replace(
