@@ -15,7 +15,9 @@
         ├── NgspiceMissing     libngspice cannot be loaded
         ├── SpringError        springs of −β outdo the network, which has no one stable state
         ├── SimulatorError     ngspice refused a deck, or answered something unusable
-        └── ConvergenceError   a sample did not settle; names sample and phase
+        ├── ConvergenceError   a sample did not settle; names sample and phase
+        ├── BoardError         a board on the bench does not answer, or not as it must; names the message
+        └── LimitError         a message would go beyond a limit of the board's profile; it is not sent
 
 The command line turns each of them into one sentence and exit code 1 (2 for `ExperimentError` and `UnitError`).
 """
@@ -72,6 +74,14 @@ class SpringError(ChipError):
     def __init__(self, message: str, bound: float = 0.0) -> None:
         super().__init__(message)
         self.bound = bound
+
+
+class BoardError(ChipError):
+    """A board does not answer, or not as it must; the message names what was sent."""
+
+
+class LimitError(ChipError):
+    """A message would go beyond a limit of the board's profile; it was not sent."""
 
 
 class NgspiceMissing(ChipError):  # noqa: N818 - the state of the machine, not a fault of the program

@@ -1,0 +1,1 @@
+"""A chip on a bench: any board that is driven by messages."""
