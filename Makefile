@@ -3,7 +3,7 @@
 # make setup   what both need: libngspice, a virtual environment, the package; done once
 # make fresh   make train and make test in new systems of Debian 12, Debian 13 and Ubuntu 24.04, as root (SYSTEMS=debian-13 for one)
 # make campaigns   kills, damaged files and start-up files, for hours (ARGS="--help" for parts of it)
-# make lint    style and types;  make bench  speed;  make netlists  rebuild the reference netlists
+# make lint    style and types;  make benchmark  speed;  make netlists  rebuild the reference netlists
 
 PYTHON ?= python3
 EXPERIMENT ?= digits
@@ -12,7 +12,7 @@ SYSTEMS ?=
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: setup train test fresh campaigns lint bench netlists clean
+.PHONY: setup train test fresh campaigns lint benchmark netlists clean
 
 setup: $(STAMP)
 
@@ -37,8 +37,8 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)
-	@$(BIN)/harness bench $(EXPERIMENT) $(ARGS)
+benchmark: $(STAMP)
+	@$(BIN)/harness benchmark $(EXPERIMENT) $(ARGS)
 
 netlists: $(STAMP)
 	@$(BIN)/python netlists/rebuild.py

@@ -26,7 +26,7 @@ COMMANDS = [line.split("#")[0].strip() for block in blocks("sh") for line in blo
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {c.split()[1] for c in COMMANDS if c.startswith("make ")} | set(re.findall(r"`make (\w+)", README))
-    assert {"train", "test", "setup", "lint", "bench", "netlists"} <= named <= targets
+    assert {"train", "test", "setup", "lint", "benchmark", "netlists"} <= named <= targets
 
 
 @pytest.mark.ngspice

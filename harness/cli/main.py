@@ -16,6 +16,7 @@ from rich.table import Table
 
 import harness
 from harness.cli.audit import audit, check
+from harness.cli.bench.group import bench
 from harness.cli.conductances import conductances, import_mlp
 from harness.cli.devices import devices, draw_device
 from harness.cli.export import export, verify
@@ -76,6 +77,8 @@ class _Group(click.Group):
 def _in_one_sentence() -> Iterator[None]:
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:  # a group's help
+        raise
     except click.UsageError as error:
         raise click.UsageError(printable(error.format_message()), error.ctx) from error
     except HarnessError as error:
@@ -208,7 +211,7 @@ def _sizes() -> dict[str, tuple[int, int, int]]:
 )
 @workers_option
 @experiment_options()
-def bench(
+def benchmark(
     source: str, seconds: float, scaling: bool, file: Path, workers: int | None, overrides: list[str], as_json: bool
 ) -> None:
     """Measure how fast an EXPERIMENT trains on this machine (after a short practice), or a RUN as it is trained.
@@ -289,6 +292,6 @@ def _print_points(points: Sequence[measure.ScalingPoint], exponents: Mapping[int
     OUT.print(table)
 
 
-_OF_OTHER_FILES = (audit, check, conductances, devices, evaluate, export, import_mlp, regress, report, sweep, train)
-for _command in (*_OF_OTHER_FILES, transient, verify):
+_OF_OTHER_FILES = (audit, bench, check, conductances, devices, evaluate, export, import_mlp, regress, report, sweep)
+for _command in (*_OF_OTHER_FILES, train, transient, verify):
     main.add_command(_command)

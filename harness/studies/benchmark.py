@@ -1,4 +1,4 @@
-"""`harness bench`: the speed of an experiment's training on this machine, and of other ways to simulate it.
+"""`harness benchmark`: the speed of an experiment's training on this machine, and of other ways to simulate it.
 
 Every figure is measured in one call, so that the ratios are of one machine in one state.
 """
@@ -45,7 +45,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The figures of `harness bench`; ratios are of times per sample, everything on one core."""
+    """The figures of `harness benchmark`; ratios are of times per sample, everything on one core."""
 
     samples_per_second: float
     """In ngspice, with all workers, training."""

@@ -167,9 +167,9 @@ COMMANDS = {
     ),
     "regress junit": _of("suite", "regress suite.toml --workers 1 --junit out.xml", output="out.xml", again=True),
     "devices import": _of("pulses", "devices import pulses.csv --to out.svg", output="out.svg", again=True),
-    "bench scaling": _of(
+    "benchmark scaling": _of(
         "experiment",
-        "bench tiny.toml --scaling --seconds 0.1 --set chip.kind=ngspice --to out.png",
+        "benchmark tiny.toml --scaling --seconds 0.1 --set chip.kind=ngspice --to out.png",
         output="out.png",
         again=True,
     ),

@@ -45,7 +45,7 @@ COMMANDS = (
     ),
     *("regress suite.toml --workers 2", "regress suite.toml --update --reason again --workers 1", "devices list"),
     *("devices import pulses.csv --to out.svg", "show device VTEAM --to out.svg", "show activations --to out.svg"),
-    *("bench tiny.toml --seconds 0.1 --set chip.kind='ngspice' --workers 2",),
+    *("benchmark tiny.toml --seconds 0.1 --set chip.kind='ngspice' --workers 2",),
 )
 _MODULES = (
     *(

@@ -133,6 +133,10 @@ def test_list_names_experiments_and_data_sets() -> None:
         (["train", "iris", "--chip", "board"], "'board' must be 'ngspice' or 'nodal'"),
         (["export", "iris", "--to", "f", "--samples", "0,45"], "sample 45: the held-out rows are 0…44"),
         (["nothing"], "No such command"),
+        (["bench", "mnist", "--seconds", "6"], "measure speed by harness benchmark mnist --seconds 6\n"),
+        (["bench", "--seconds", "6", "xor"], "measure speed by harness benchmark --seconds 6 xor\n"),
+        (["bench", "my runs/mine.toml"], "measure speed by harness benchmark 'my runs/mine.toml'\n"),
+        (["bench"], "Work with a board on the bench of a lab.\n\nOptions:"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_one_clear_sentence(
@@ -173,7 +177,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize(
     "command",
-    ["train", "evaluate", "export", "check", "doctor", "list", "show", "audit", "sweep", "bench", "import-mlp"],
+    ["train", "evaluate", "export", "check", "doctor", "list", "show", "audit", "sweep", "benchmark", "import-mlp"],
 )
 def test_every_command_explains_itself(command: str) -> None:
     shown = CliRunner().invoke(main, [command, "--help"], prog_name="harness").stdout

@@ -91,7 +91,7 @@ READING = {
     "audit": ["audit", "run"],
     "transient": ["transient", "run"],
     "show": ["show", "run", "--to", "run.png"],
-    "bench": ["bench", "run"],
+    "benchmark": ["benchmark", "run"],
     "conductances export": ["conductances", "export", "run", "--to", "cells.csv"],
     "conductances import": ["conductances", "import", "run", "cells.csv"],
     "sweep": ["sweep", "run", "--deploy", "--chips", "2"],

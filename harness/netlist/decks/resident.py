@@ -1,6 +1,6 @@
 """The reduced network as a deck that stays loaded: its sources are altered for every phase of every sample.
 
-This is how such circuits are usually driven. `harness bench` times it against the sweep
+This is how such circuits are usually driven. `harness benchmark` times it against the sweep
 (`harness.netlist.decks.batch`).
 """
 
