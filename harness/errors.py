@@ -13,6 +13,7 @@
     ├── PluginError            a plug-in that cannot be loaded, or fails
     └── ChipError              a chip that cannot do what was asked
         ├── NgspiceMissing     libngspice cannot be loaded
+        ├── NotFiniteError     a voltage, cost or change that is not finite
         ├── SpringError        springs of −β outdo the network, which has no one stable state
         ├── SimulatorError     ngspice refused a deck, or answered something unusable
         ├── ConvergenceError   a sample did not settle; names sample and phase
@@ -66,6 +67,14 @@ class PluginError(HarnessError):
 
 class ChipError(HarnessError):
     """A chip that cannot do what was asked of it."""
+
+
+class NotFiniteError(ChipError):
+    """A voltage, cost or change that is not finite; `sources` are the kinds of parts that it may come from."""
+
+    def __init__(self, message: str, *sources: str) -> None:
+        super().__init__(message)
+        self.sources = sources
 
 
 class SpringError(ChipError):

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError, to_jsonable_python
 
-from harness.errors import ExperimentError, HarnessError, PluginError
+from harness.errors import ExperimentError, HarnessError, NotFiniteError, PluginError
 from harness.validation import InnerError
 from harness.wording import did_you_mean
 
@@ -73,6 +73,11 @@ class Plugin:
     def source(self) -> str:
         """The distribution and version that it comes from, or the Python program."""
         return f"{self.distribution} {self.version}" if self.distribution else "this Python program"
+
+    @property
+    def hidden(self) -> bool:
+        """True where the harness has a part of this kind and name itself, which an experiment's name then means."""
+        return self.name in _BUILT_IN.get(self.kind, ())
 
     @property
     def record(self) -> dict[str, str | None]:
@@ -161,6 +166,8 @@ class Plugin:
 _LOADED: dict[str, str] = {}
 """Distributions by the top module of their plug-ins that were loaded."""
 _REGISTERED: dict[tuple[Kind, str], Plugin] = {}
+_BUILT_IN: dict[Kind, Collection[str]] = {}
+"""Names of the harness's own parts, as the sections of experiments say them when they are imported."""
 
 
 def register(kind: str, name: str, thing: Any) -> None:
@@ -231,6 +238,7 @@ def named(kind: Kind, built_in: Collection[str]) -> AfterValidator:
 
 def options_of(kind: Kind, key: str, built_in: Collection[str]) -> AfterValidator:
     """Marks a key with the options of the plug-in that another key, above it, names."""
+    _BUILT_IN[kind] = built_in
 
     def check(options: dict[str, Any] | None, info: ValidationInfo) -> dict[str, Any] | None:
         name = info.data.get(key)
@@ -252,13 +260,18 @@ def distribution_of(module: str) -> str | None:
 
 @contextmanager
 def blaming(plugins: Sequence[Plugin]) -> Iterator[None]:
-    """Say of an error that no one foresaw, in the block, which plug-in it was made by.
+    """Say of an error that no one foresaw, or of a number that is not finite, in the block, which plug-in made it.
 
     Raises:
         PluginError: the error passed through a plug-in's module; names the line.
+        NotFiniteError: the number comes from one of the plug-ins, which are named.
     """
     try:
         yield
+    except NotFiniteError as error:
+        if suspects := [plugin for plugin in plugins if plugin.kind.words in error.sources]:
+            raise NotFiniteError(f"{' or '.join(map(str, suspects))}: {error}", *error.sources) from error
+        raise
     except (HarnessError, MemoryError):
         raise
     except Exception as error:

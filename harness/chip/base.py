@@ -10,7 +10,7 @@ import numpy as np
 from harness.chip.metering import Ledger
 from harness.circuit import Circuit, check_bounds
 from harness.circuit.power import dissipated
-from harness.errors import ChipError, SpringError
+from harness.errors import ChipError, NotFiniteError, SpringError
 from harness.measurement import (
     ALL_NUDGES,
     Access,
@@ -183,11 +183,12 @@ def check_changes(circuit: Circuit, wanted: Sequence[Array]) -> None:
     """Refuse changes of conductance (S, one array per trainable array) that cannot be asked for.
 
     Raises:
-        ChipError: a change is not finite; names the array.
+        NotFiniteError: names the array.
     """
     for array, change in zip(circuit.arrays, wanted, strict=True):
         if not np.isfinite(change).all():
-            raise ChipError(f"{array.title}: a wanted change is not finite; lower the learning rate or the nudge")
+            message = f"{array.title}: a wanted change is not finite; lower the learning rate or the nudge"
+            raise NotFiniteError(message, "learning rule", "cost")
 
 
 def check_drives(circuit: Circuit, capabilities: Capabilities, drives: Sequence[Drive]) -> None:
@@ -220,7 +221,7 @@ def _check_drive(circuit: Circuit, capabilities: Capabilities, drive: Drive, bat
         case Spring(beta, targets):
             _check_array(f"{phase}: targets", targets, outputs)
             if not np.isfinite(beta):
-                raise ChipError(f"{phase}: β = {beta} S is not finite")
+                raise NotFiniteError(f"{phase}: β = {beta} S is not finite", "learning rule")
         case Injection(current):
             _check_array(f"{phase}: nudging currents", current, outputs)
         case Clamp(volts):
@@ -256,7 +257,8 @@ def _check_array(what: str, values: Array, shape: tuple[int, int]) -> None:
         raise ChipError(f"{what} have shape {values.shape}, the circuit takes [samples, columns] = {shape}")
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        raise ChipError(f"{what}: sample {row}, column {column} is {values[row, column]}, which is not finite")
+        message = f"{what}: sample {row}, column {column} is {values[row, column]}, which is not finite"
+        raise NotFiniteError(message, "chip", "non-ideality", "learning rule", "cost")
 
 
 def _frozen(values: Array) -> Array:

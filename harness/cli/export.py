@@ -17,7 +17,7 @@ from harness.netlist.cells import cell_style, packaged_tables
 from harness.netlist.dialects import DIALECTS
 from harness.netlist.package.writing import check_free, write_package
 from harness.units import show
-from harness.wording import counted
+from harness.wording import counted, listed
 
 
 class _Tile(click.ParamType[tuple[int, int]]):
@@ -150,9 +150,12 @@ def _outcome(verdict: Verdict) -> str:
         return "NOT equal to what was exported; nothing was compared, as files are missing"
     if not verdict.equal:
         return "NOT equal to what was exported"
+    who = f"according to {listed(verdict.agree)}"
+    if verdict.unread:
+        who += f"; {listed(verdict.unread)} could not read it"
     if verdict.max_error_v is None:
-        return "flat equals hierarchical; files unchanged since the export"
-    return f"equal to what was exported (voltages within {LIMIT:g} V)"
+        return f"flat equals hierarchical; files unchanged since the export; {who}"
+    return f"equal to what was exported (voltages within {LIMIT:g} V), {who}"
 
 
 def _row(witness: Witness) -> tuple[str, ...]:

@@ -175,7 +175,8 @@ def list_(as_json: bool) -> None:
     sizes = _sizes()
     if as_json:
         rows = {name: dict(zip(("samples", "channels", "classes"), size, strict=True)) for name, size in sizes.items()}
-        print_json({"experiments": experiments, "data_sets": rows, "plugins": [plugin.record for plugin in brought]})
+        plugins = [{**plugin.record, "hidden": plugin.hidden} for plugin in brought]
+        print_json({"experiments": experiments, "data_sets": rows, "plugins": plugins})
         return
     shown = Table("experiment", "what it is")
     for name, description in experiments.items():
@@ -191,6 +192,9 @@ def list_(as_json: bool) -> None:
         for plugin in brought:
             shown.add_row(plugin.kind.words, plugin.name, plugin.source)
         OUT.print(shown)
+        for plugin in brought:
+            if plugin.hidden:
+                OUT.print(f"{plugin} is hidden by the built-in {plugin.kind.words} of that name", soft_wrap=True)
 
 
 def _sizes() -> dict[str, tuple[int, int, int]]:

@@ -95,6 +95,10 @@ class Verdict:
     """V; None for CDL."""
     predictions_equal: bool | None
     simulators: tuple[Witness, ...]
+    agree: tuple[str, ...]
+    """Simulators and tools that found all that they read equal."""
+    unread: tuple[str, ...]
+    """Those that could not read the package; they decide nothing."""
     changed: tuple[str, ...]
     """Files that are not as they were exported."""
     missing: tuple[str, ...]
@@ -146,11 +150,16 @@ def _verdict(files: Inventory, witnesses: tuple[Witness, ...], absent: tuple[str
     heard = [w for w in witnesses if w.equal is not None]
     errors = [w.max_error_v for w in heard if w.max_error_v is not None]
     predictions = [w.predictions_equal for w in heard if w.predictions_equal is not None]
+    findings: dict[str, list[bool | None]] = {}
+    for witness in witnesses:
+        findings.setdefault(witness.name, []).append(witness.equal)
     return Verdict(
         equal=not files.changed and not files.missing and bool(heard) and all(w.equal for w in heard),
         max_error_v=max(errors, default=None),
         predictions_equal=all(predictions) if predictions else None,
         simulators=witnesses,
+        agree=tuple(name for name, found in findings.items() if all(found)),
+        unread=tuple(name for name, found in findings.items() if None in found),
         changed=files.changed,
         missing=files.missing,
         unlisted=files.unlisted,

@@ -84,5 +84,7 @@ def _verified(state: object) -> Finding:
     if not isinstance(state, dict):
         return Finding(Kind.NOTE, "The package was not simulated again yet (harness verify).")
     if state.get("equal") is True:
-        return Finding(Kind.OK, "harness verify found it equal to what was exported.")
+        unread = state.get("unread")
+        but = f"; {', '.join(map(str, unread))} could not read it" if isinstance(unread, list) and unread else ""
+        return Finding(Kind.OK, f"harness verify found it equal to what was exported{but}.")
     return Finding(Kind.WARNING, "harness verify found it different from what was exported.")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.chip.base import Chip
+from harness.chip.base import Chip, check_changes
 from harness.chip.metering import Ledger, ledger_of, set_step_key, simulator_seconds_of
 from harness.datasets import Samples, Split
-from harness.errors import ChipError, ExperimentError
+from harness.errors import ChipError, ExperimentError, NotFiniteError
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, R, refuse_unfit
 from harness.learning.updates.updates import Schedule, UpdateRule, UpdateState
@@ -88,13 +88,14 @@ def train_step(
     """Learn one batch.
 
     Raises:
-        ChipError: an output, or the cost, is not finite.
+        NotFiniteError: an output, the cost or a wanted change is not finite.
     """
     readings = rule.measure(chip, batch, rng)
     outputs = readings.free.outputs
     loss = _loss(cost, outputs, batch.targets)
     gradient = rule.gradient(readings)
     wanted, state = update.step(gradient, state)
+    check_changes(chip.circuit, wanted)
     written = chip.adjust(wanted)
     return state, StepRecord(loss=loss, accuracy=cost.score(outputs, batch.targets), written=written)
 
@@ -103,7 +104,7 @@ def evaluate(chip: Chip, cost: Cost, samples: Samples) -> Evaluation:
     """Free phases of every sample, without learning; noise is that of no step, the same at every evaluation.
 
     Raises:
-        ChipError: an output, or the cost, is not finite.
+        NotFiniteError: an output, or the cost, is not finite.
     """
     set_step_key(chip, ())
     size = min(EVALUATION_BATCH, chip.capabilities.largest_batch or EVALUATION_BATCH)
@@ -117,11 +118,13 @@ def _loss(cost: Cost, outputs: Array, targets: Array) -> float:
     """Mean cost, V², of outputs (V); what is not finite would spoil all that is learned and written from it."""
     if not np.isfinite(outputs).all():
         row, column = np.argwhere(~np.isfinite(outputs))[0]
-        raise ChipError(f"the chip reads {outputs[row, column]} V at output {column}, which is not finite")
+        message = f"the chip reads {outputs[row, column]} V at output {column}, which is not finite"
+        raise NotFiniteError(message, "chip", "non-ideality")
     loss = float(cost.values(outputs, targets).mean())
     if not np.isfinite(loss):
         largest = show(float(np.abs(outputs).max()), "V")
-        raise ChipError(f"the cost of the chip's outputs, of up to {largest}, is {loss} V², which is not finite")
+        message = f"the cost of the chip's outputs, of up to {largest}, is {loss} V², which is not finite"
+        raise NotFiniteError(message, "cost")
     return loss
 
 

@@ -460,6 +460,12 @@ def test_vacask_is_not_given_thousands_of_formulas_to_compile(tmp_path: Path) ->
     assert verdict.equal
     assert witness.equal is None
     assert re.search(r"compiles every formula by itself, and there are \d+", witness.reason)
+    assert verdict.unread == ("VACASK",)
+    assert "VACASK" not in verdict.agree
+    assert {"ngspice", "harness"} <= set(verdict.agree)
+    shown = CliRunner().invoke(main, ["verify", str(tmp_path / "p")])
+    agree = ", ".join(verdict.agree)
+    assert shown.stdout.splitlines()[-1].endswith(f"V), according to {agree}; VACASK could not read it")
 
 
 def fake_results(package: Path, call: Callable[[str], str]) -> dict[str, object]:
@@ -653,5 +659,6 @@ def test_of_cdl_no_more_is_claimed_than_was_compared(tmp_path: Path) -> None:
     package = export(scellier([3]), tmp_path / "p", CDL)
     shown = CliRunner().invoke(main, ["verify", str(package)])
     assert shown.exit_code == 0
-    assert shown.stdout.splitlines()[-1].endswith("p: flat equals hierarchical; files unchanged since the export")
+    last = shown.stdout.splitlines()[-1]
+    assert "p: flat equals hierarchical; files unchanged since the export; according to harness" in last
     assert "equal to what was exported" not in shown.stdout

@@ -320,7 +320,7 @@ def test_a_faulty_chip_is_one_sentence_that_names_it(name: str, site: Site, tmp_
             "  def _settle(self, drives):\n"
             "    return tuple(Reading(r.outputs * NAN, r.volts) for r in super()._settle(drives))\n"
             "class board:\n  build = staticmethod(lambda options, circuit, request: Blind(circuit))",
-            "the chip reads nan V at output 0, which is not finite",
+            "chip 'mylab' of mylab-harness 1.2: the chip reads nan V at output 0, which is not finite",
         ),
         (
             COST,
@@ -330,16 +330,49 @@ def test_a_faulty_chip_is_one_sentence_that_names_it(name: str, site: Site, tmp_
             "  def slopes(self, outputs, targets): return outputs - targets\n"
             "  def score(self, outputs, targets): return 1.0\n"
             "class huber:\n  build = staticmethod(lambda *_: Blind())",
-            "is nan V², which is not finite",
+            "cost 'huber' of mylab-harness 1.2: the cost of the chip's outputs, of up to 2.18 V, is nan V²",
+        ),
+        (
+            COST,
+            "costs",
+            "class Steep:\n"
+            "  def values(self, outputs, targets): return outputs[:, 0]\n"
+            "  def slopes(self, outputs, targets): return outputs * NAN\n"
+            "  def score(self, outputs, targets): return 1.0\n"
+            "class huber:\n  build = staticmethod(lambda *_: Steep())",
+            "cost 'huber' of mylab-harness 1.2: nudged +β phase: nudging currents: sample 0, column 0 is nan",
+        ),
+        (
+            RULE,
+            "rules",
+            "from harness.learning import FiniteDifferences\n"
+            "class Lost(FiniteDifferences):\n"
+            "  def gradient(self, readings): return [NAN * one for one in super().gradient(readings)]\n"
+            "class limited_contrast:\n"
+            "  build = staticmethod(lambda options, given: Lost(given.circuit, given.cost, step=1e-8))",
+            "learning rule 'limited-contrast' of mylab-harness 1.2: crossbar w1: a wanted change is not finite",
+        ),
+        (
+            NOISE,
+            "nonidealities",
+            "from harness.chip.imperfect.wrapped import WrappedChip\n"
+            "from harness.measurement import Reading\n"
+            "class Blind(WrappedChip):\n"
+            "  def measure(self, drives):\n"
+            "    return tuple(Reading(r.outputs * NAN, r.volts) for r in super().measure(drives))\n"
+            "class Noise:\n  wrap = staticmethod(lambda chip, seed: Blind(chip))\n"
+            "class readout_noise:\n  build = staticmethod(lambda options: Noise())",
+            "non-ideality 'readout-noise' of mylab-harness 1.2: the chip reads nan V at output 0",
         ),
     ],
-    ids=["chip", "cost"],
+    ids=["chip", "cost", "slopes", "rule", "non-ideality"],
 )
 def test_what_is_not_finite_ends_a_training_before_anything_is_written(
     change: tuple[str, str], module: str, text: str, said: str, site: Site, tmp_path: Path
 ) -> None:
     site.write(module, 'NAN = float("nan")\n' + text)
-    assert said in sentence("train", experiment(tmp_path, change), "--run", "blind")
+    told = sentence("train", experiment(tmp_path, change), "--run", "blind")
+    assert told.startswith(f"harness: {said}")
     assert not (tmp_path / "blind/steps.csv").exists()
 
 
@@ -385,6 +418,18 @@ def test_what_is_no_such_thing_is_one_sentence(
     told = sentence("train", experiment(tmp_path, (change[0], change[1].replace(names[group], "faulty"))))
     assert "'faulty' of mylab-harness 1.2" in told
     assert said in told
+
+
+def test_a_plug_in_under_the_name_of_a_built_in_is_listed_as_hidden(site: Site, tmp_path: Path) -> None:
+    names = {"chips": "nodal", "rules": "equilibrium-propagation", "costs": "squared-error", "datasets": "iris"}
+    site.install("1.2", {f"harness.{group}": {name: "mylab.trap:thing"} for group, name in names.items()})
+    begun(tmp_path / "run")
+    listed = json.loads(run("list", "--json").stdout)["plugins"]
+    assert {row["name"] for row in listed if row["hidden"]} == set(names.values())
+    assert {row["name"] for row in listed if not row["hidden"]} >= {"mylab", "limited-contrast", "huber", "rings"}
+    said = [line for line in run("list").stdout.splitlines() if " is hidden by the built-in " in line]
+    assert said[0] == "chip 'nodal' of mylab-harness 1.2 is hidden by the built-in chip of that name"
+    assert len(said) == len(names)
 
 
 def test_two_packages_that_offer_one_name_are_refused(site: Site, tmp_path: Path) -> None:
