@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -22,6 +21,7 @@ from harness.cli.terminal import (
 )
 from harness.experiment.experiment import Experiment
 from harness.experiment.rule import ETA, STEP
+from harness.files.reading import JsonObject
 from harness.studies.audit import Curve, Doubt, GradientError, Subject, audit_gradients
 from harness.studies.check import check_circuit, inside
 from harness.training.runs import Run
@@ -97,7 +97,7 @@ def subject_for(experiment: Experiment, run: Run | None, samples: int, adc_step:
     )
 
 
-def _as_object(found: Iterable[GradientError | Curve | Doubt]) -> dict[str, Any]:
+def _as_object(found: Iterable[GradientError | Curve | Doubt]) -> JsonObject:
     """Return rows by kind for ``--json``."""
     kinds: dict[str, type] = {"gradients": GradientError, "curves": Curve, "warnings": Doubt}
     return {key: [asdict(row) for row in found if isinstance(row, kind)] for key, kind in kinds.items()}

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -12,6 +12,7 @@ from rich.table import Table
 from harness.cli.options import FILE, json_option, picture_form
 from harness.cli.terminal import OUT, drawn, print_json
 from harness.errors import CircuitError
+from harness.files.reading import JsonObject
 from harness.units import show
 from harness.wording import did_you_mean
 
@@ -145,11 +146,11 @@ def draw_device(subject: str, form: Literal["png", "svg"]) -> bytes:
     return drawing.draw_published(preset(subject), format=form)
 
 
-def _rows() -> list[dict[str, Any]]:
+def _rows() -> list[JsonObject]:
     """Return what the table and `--json` say of every published device, in SI units."""
     from harness.devices.presets import POTENTIOMETERS, PRESETS  # noqa: PLC0415
 
-    rows: list[dict[str, Any]] = []
+    rows: list[JsonObject] = []
     for device in PRESETS:
         row = {key: value for key, value in asdict(device).items() if key != "device_type"}
         rows.append({"name": device.name, "kind": str(device.device_type), **row})
@@ -162,7 +163,7 @@ def _rows() -> list[dict[str, Any]]:
     return rows
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
+def _cells(row: JsonObject) -> tuple[str, str, str, str, str]:
     """Return conductance, pulses, nonlinearity, energy and unverified figures as texts."""
     low, high = row["g_min"], row["g_max"]
     spans = "–" if low is None else f"{show(low, 'S')} … {show(high, 'S')}"

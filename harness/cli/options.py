@@ -14,6 +14,7 @@ from harness.datasets.images import VARIABLE
 from harness.errors import ExperimentError, UnitError
 from harness.experiment.chip import CHIPS, SimulatorChoice
 from harness.experiment.experiment import Experiment
+from harness.files.reading import JsonObject
 from harness.plugins import Kind, find
 from harness.processes.memory import refuse_workers
 from harness.training.parts import own_parts
@@ -184,7 +185,7 @@ def subject_of(source: str, overrides: Sequence[str], *, new_data: Path | None =
     return subject, run
 
 
-def about(source: str, subject: Experiment, run: Run | None) -> dict[str, Any]:
+def about(source: str, subject: Experiment, run: Run | None) -> JsonObject:
     """Return what a command with ``--json`` says of the network that it has looked at."""
     changes = subject.changes_on(run) if run else {}
     return {"source": source, **({"with": changes} if changes else {})}

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import click
 
 from harness.cli.options import FILE, PATH, data_option, json_option, simulators_for
 from harness.cli.terminal import ERR, OUT, WIDE, counting, print_json, verdict, warn, wide_table
 from harness.experiment.experiment import Experiment
+from harness.files.reading import JsonObject
 from harness.files.writing import write_atomic
 from harness.processes.interrupts import stop_on_signal
 from harness.studies.regress.bands import shown
@@ -160,7 +160,7 @@ def _shown(value: float | None, unit: str) -> str:
     return "" if value is None else shown(value, unit)
 
 
-def _as_object(reports: Mapping[Suite, Sequence[Report]]) -> dict[str, Any]:
+def _as_object(reports: Mapping[Suite, Sequence[Report]]) -> JsonObject:
     """Return the object that ``--json`` prints."""
     everything = list(chain(*reports.values()))
     suites = [
@@ -171,7 +171,7 @@ def _as_object(reports: Mapping[Suite, Sequence[Report]]) -> dict[str, Any]:
     return {"passed": passed == len(everything), "cases": len(everything), "cases_passed": passed, "suites": suites}
 
 
-def _case_object(report: Report) -> dict[str, Any]:
+def _case_object(report: Report) -> JsonObject:
     quantities = [
         {
             "name": row.name,
@@ -228,7 +228,7 @@ def _refusals(changes: Sequence[Change]) -> dict[str, list[str]]:
     return {each.case.name: list(each.refused) for each in changes if each.refused}
 
 
-def _change_object(each: Change) -> dict[str, Any]:
+def _change_object(each: Change) -> JsonObject:
     old = each.old.values if each.old else None
     settings = each.old.changed(each.case.identity()) if each.old else []
     return {"name": each.case.name, "old": old, "new": dict(each.found.values), "settings_changed": settings}
@@ -259,5 +259,5 @@ def _print_list(selection: Mapping[Suite, Sequence[Case]], as_json: bool) -> Non
     WIDE.print(table)
 
 
-def _listed(case: Case) -> dict[str, Any]:
+def _listed(case: Case) -> JsonObject:
     return {"name": case.name, "experiment": case.experiment, "seeds": list(case.seeds), "quantities": list(case.bands)}

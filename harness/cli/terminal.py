@@ -25,6 +25,7 @@ from rich.text import Text
 
 from harness.errors import PictureError
 from harness.experiment.experiment import Experiment
+from harness.files.reading import JsonObject
 from harness.files.writing import write_atomic
 from harness.studies.check import Check
 from harness.wording import plain, printable
@@ -157,7 +158,7 @@ def wide_table(*titles: str) -> Table:
     return Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
 
 
-def answer(content: dict[str, Any], text: str, *, as_json: bool) -> None:
+def answer(content: JsonObject, text: str, *, as_json: bool) -> None:
     """Print one object on stdout or, without ``--json``, what it means."""
     if as_json:
         print_json(content)
@@ -186,7 +187,7 @@ def exit_unless_drawn(file: Path | None, *, done: bool, quiet: bool) -> None:
         OUT.print(f"wrote {file}")
 
 
-def print_checks(checks: Sequence[Check], more: dict[str, Any], as_json: bool, *, failed: bool = False) -> None:
+def print_checks(checks: Sequence[Check], more: JsonObject, as_json: bool, *, failed: bool = False) -> None:
     """Print checks as a table or, with `more`, as one object; exit with 1 unless all passed."""
     passed = all(c.passed for c in checks) and not failed
     if as_json:
@@ -206,7 +207,7 @@ def verdict(passed: bool, otherwise: str = "failed") -> Text:
     return Text("passed", "green") if passed else Text(otherwise.upper(), "red")
 
 
-def print_json(content: dict[str, Any]) -> None:
+def print_json(content: JsonObject) -> None:
     """Print one object on stdout, null for what is not finite; escape what the output's encoding does not have."""
     finite = _finite(content)
     text = json.dumps(finite, ensure_ascii=False, allow_nan=False)

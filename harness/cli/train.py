@@ -27,6 +27,7 @@ from harness.errors import RunError
 from harness.experiment.chip import SimulatorChoice
 from harness.experiment.experiment import Experiment
 from harness.experiment.runs.warm_start import warm_start
+from harness.files.reading import JsonObject
 from harness.processes.interrupts import stop_on_signal
 from harness.training.controller import EpochDone, StepDone
 from harness.training.predictions import PARTS
@@ -236,7 +237,7 @@ def _progress(subject: Experiment) -> Iterator[Any]:
         yield watch
 
 
-def _print_result(run: Run, result: dict[str, Any]) -> None:
+def _print_result(run: Run, result: JsonObject) -> None:
     """Print what a training reached, and what to do next."""
     kind = result["score"]
     test, training = (scored(result[f"{rows}_accuracy"], kind) for rows in ("test", "train"))
@@ -249,7 +250,7 @@ def _print_result(run: Run, result: dict[str, Any]) -> None:
     OUT.print(f"      {command('export', run.path, '--to', 'netlist')}")
 
 
-def _print_value_errors(result: dict[str, Any]) -> None:
+def _print_value_errors(result: JsonObject) -> None:
     """Print the errors of values in their own units; classes have none."""
     for name, errors in result.get("value_errors", {}).items():
         told = ", ".join(f"{PARTS[part]} {error:.4g}" for part, error in errors.items())

@@ -13,7 +13,6 @@ from functools import partial
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -22,7 +21,7 @@ from harness.datasets.download import download
 from harness.datasets.idx import Bytes, IdxFile, read_idx
 from harness.datasets.tables import Table
 from harness.errors import DataError
-from harness.files.reading import parse_toml, read_bytes
+from harness.files.reading import JsonObject, parse_toml, read_bytes
 
 VARIABLE = "HARNESS_DATA"
 
@@ -168,7 +167,7 @@ _FILES = (
 )
 
 
-def _image_set(name: str, table: Mapping[str, Any]) -> ImageSet:
+def _image_set(name: str, table: JsonObject) -> ImageSet:
     """Return the set of a table of ``images.toml``."""
     hashes = ([*table.get(key, (None,) * len(_FILES))] for key in ("sha256", "packed_sha256"))
     files = tuple(IdxFile(*file, *digests) for file, *digests in zip(_FILES, *hashes, strict=True))

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
-from typing import Any
 
 import numpy as np
 
 from harness.devices.pulses import ExponentialStep, PulseCurves, WritePulse, curvature_of_label, label_of_curvature
 from harness.errors import CircuitError
-from harness.files.reading import parse_toml
+from harness.files.reading import JsonObject, parse_toml
 from harness.units import show
 from harness.wording import did_you_mean
 
@@ -114,7 +113,7 @@ class Potentiometer:
         return PulseCurves(falling[::-1].copy(), falling)
 
 
-def _preset(row: dict[str, Any]) -> Preset:
+def _preset(row: JsonObject) -> Preset:
     """Return the device of a table of ``presets.toml``."""
     row |= _from_linear_step(**row.pop("linear_step")) if "linear_step" in row else {}
     row |= {way: WritePulse(**row[way]) for way in ("up", "down") if way in row}
@@ -141,7 +140,7 @@ def _from_linear_step(
     }
 
 
-def _potentiometers(row: dict[str, Any]) -> list[Potentiometer]:
+def _potentiometers(row: JsonObject) -> list[Potentiometer]:
     """Return one potentiometer for each resistance that the maker offers."""
     name, made = row.pop("name"), row.pop("end_to_end")
     return [Potentiometer(name=f"{name}-{ohms / 1e3:g}", end_to_end=ohms, **row) for ohms in made]

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from harness.circuit import Circuit, Crossbar, TrainableArray
 from harness.errors import DataError, UnitError
 from harness.experiment.experiment import Experiment
 from harness.files.delimited import read_delimited
-from harness.files.reading import TABLE_LIMIT, Arrays, read_arrays, read_bytes
+from harness.files.reading import TABLE_LIMIT, Arrays, JsonObject, read_arrays, read_bytes
 from harness.files.writing import write_atomic
 from harness.measurement import Array, Conductances
 from harness.training.position import npz
@@ -111,7 +110,7 @@ def import_table(experiment: Experiment, run: Run | None, file: Path, folder: Pa
     """
     read = read_table(file, experiment.circuit, clip=clip)
     digest = sha256(read_bytes(file, DataError, most=TABLE_LIMIT)).hexdigest()
-    origin: dict[str, Any] = {"file": file.name, "sha256": digest, "clipped": read.clipped}
+    origin: JsonObject = {"file": file.name, "sha256": digest, "clipped": read.clipped}
     origin |= {} if run is None else {"run": run.path.resolve().name}
     made = experiment.create_run(folder, Start(read.conductances, {"imported_conductances": origin}))
     return made, read.clipped

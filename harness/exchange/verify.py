@@ -15,11 +15,10 @@ manifest does not list are only named.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from harness.devices.diode import TEMPERATURE
 from harness.errors import NetlistError, NgspiceMissing, SimulatorError
 from harness.exchange.lvs import TOOLS
 from harness.exchange.simulators import NGSPICE, OTHERS, Deck, Simulator
+from harness.files.reading import JsonObject
 from harness.files.writing import remove_partial, write_atomic
 from harness.measurement import Array
 from harness.netlist.design.parts import flat_net
@@ -174,9 +174,7 @@ def _apart(difference: Difference) -> float:
     return math.inf if difference.found_v is None else abs(difference.found_v - difference.expected_v)
 
 
-def _simulated(
-    folder: Path, manifest: Mapping[str, Any], dialect: Dialect
-) -> tuple[tuple[Witness, ...], tuple[str, ...]]:
+def _simulated(folder: Path, manifest: JsonObject, dialect: Dialect) -> tuple[tuple[Witness, ...], tuple[str, ...]]:
     version = NGSPICE.version()
     if version is None:
         raise NgspiceMissing(
@@ -208,7 +206,7 @@ def _own(differs: str) -> Witness:
 
 
 def _decks(
-    folder: Path, dialect: Dialect, results: ExpectedResults, mapped: Mapping[str, Any], *, flat: bool
+    folder: Path, dialect: Dialect, results: ExpectedResults, mapped: JsonObject, *, flat: bool
 ) -> Iterator[Deck]:
     stands_for = {f"network.{dialect.suffix}": f"flat.{dialect.suffix}"} if flat else {}
     nets = tuple(_net(node, mapped, flat=flat) for node in results.nodes)
@@ -219,7 +217,7 @@ def _decks(
         yield Deck(folder, dialect, phase, statements, nets, results.times, read_conditions(file, statements, dialect))
 
 
-def _net(node: str, mapped: Mapping[str, Any], *, flat: bool) -> str:
+def _net(node: str, mapped: JsonObject, *, flat: bool) -> str:
     """Return the name that simulators give to a node of the circuit.
 
     Raises:

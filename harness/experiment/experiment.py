@@ -1,6 +1,6 @@
 """An experiment: its parts, made from the sections of its file, and the runs that are made with them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -25,7 +25,7 @@ from harness.experiment.runs.trained import checkpoint, programmed, told
 from harness.experiment.settings import Settings, merged, read_settings
 from harness.experiment.strength import ROWS, Springs, Strength
 from harness.experiment.update import build_update
-from harness.files.reading import read_text
+from harness.files.reading import JsonObject, read_text
 from harness.files.writing import write_atomic
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule
@@ -132,7 +132,7 @@ class Experiment:
         vars(subject).update(own)
         return subject
 
-    def replace(self, changes: Mapping[str, Any]) -> "Experiment":
+    def replace(self, changes: JsonObject) -> "Experiment":
         """The experiment with dotted keys changed: ``replace({"training.epochs": 3})``; parts of one's own stay."""
         return Experiment(merged(self.settings, changes)).with_parts(**{name: vars(self)[name] for name in self.own})
 
@@ -276,13 +276,13 @@ class Experiment:
             circuit, rows.batch(slice(sample, sample + 1)).inputs[0], self.tolerances, [*comments, about]
         )
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> JsonObject:
         """Return what a run needs to be repeated and what is compared with it (`harness.experiment.runs.manifest`)."""
         made = manifest.manifest_of(self.recorded, self.data, self.netlist(self.circuit), self._described)
         return made | ({"own": self.own} if self.own else {})
 
     @property
-    def _described(self) -> dict[str, Any]:
+    def _described(self) -> JsonObject:
         """The parts that will train a run, as its manifest describes them."""
         described = {name: parts.described(getattr(self, name)) for name in ("rule", "update", "cost", "plan")}
         return described | {"chip": self.settings.chip_description.kinds, "data": self.data.sha256()}
@@ -351,7 +351,7 @@ class Experiment:
         simulators: SimulatorChoice = HERE,
         pictures: bool = True,
         warn: Callable[[str], None] = python_warning,
-    ) -> dict[str, Any] | None:
+    ) -> JsonObject | None:
         """Train in a run directory, from its last checkpoint if it has one.
 
         Args:
@@ -385,9 +385,7 @@ class Experiment:
                 self._draw(run, chip, warn)
         return run.result
 
-    def evaluate(
-        self, run: Run, *, simulators: SimulatorChoice = HERE, predicted: Path | None = None
-    ) -> dict[str, Any]:
+    def evaluate(self, run: Run, *, simulators: SimulatorChoice = HERE, predicted: Path | None = None) -> JsonObject:
         """Loss and accuracy of a run's conductances (the last checkpoint's if it is not complete).
 
         Training and held-out rows have their figures each; those of new data (see `of_run`) begin with ``new_``.
@@ -406,7 +404,7 @@ class Experiment:
             found, shown = figures(chip, self.cost, self.data)
         if predicted is not None:
             write_atomic(predicted, predictions(self.data, found))
-        about: dict[str, Any] = {"run": str(run.path), "chip": self.settings.chip.kind}
+        about: JsonObject = {"run": str(run.path), "chip": self.settings.chip.kind}
         if changes := self.changes_on(run):
             about["with"] = changes
         if self.data.new is not None:

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -19,7 +19,7 @@ from harness.experiment.rule import USUAL, RuleSettings
 from harness.experiment.training import TrainingSettings
 from harness.experiment.update import SubsetSettings, UpdateSettings
 from harness.experiment.variation import VariationSettings
-from harness.files.reading import check_values, parse_toml
+from harness.files.reading import JsonObject, check_values, parse_toml
 from harness.plugins import Plugin
 from harness.training.controller import Plan
 from harness.validation import (
@@ -167,7 +167,7 @@ def read_settings(
     return _validated(content, where, lambda path: folder if _change_of(path, changes) is None else Path())
 
 
-def merged(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+def merged(settings: Settings, changes: JsonObject) -> Settings:
     """Settings with dotted keys changed, validated again; relative paths start in the working directory.
 
     Raises:
@@ -195,7 +195,7 @@ def differences(then: Settings, now: Settings, sections: Sequence[str] = ()) -> 
     return {key: (said(pairs[key][0], unit), said(pairs[key][1], unit)) for key, unit in units.items()}
 
 
-def leaves(table: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(table: JsonObject, start: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted keys of a table in tables, with their values."""
     for key, value in table.items():
         if isinstance(value, dict):
@@ -204,7 +204,7 @@ def leaves(table: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any
             yield start + key, value
 
 
-def _validated(content: dict[str, Any], where: Callable[[Names], str], folder: Callable[[Names], Path]) -> Settings:
+def _validated(content: JsonObject, where: Callable[[Names], str], folder: Callable[[Names], Path]) -> Settings:
     """Settings with absolute paths; `where` says where a key stands, `folder` where a relative path in it starts."""
     try:
         settings = Settings.model_validate(content)
@@ -246,7 +246,7 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _change(content: dict[str, Any], path: Names, value: Any, what: str, others: Collection[Names]) -> None:
+def _change(content: JsonObject, path: Names, value: Any, what: str, others: Collection[Names]) -> None:
     """Change a key of a file, as `what` says in messages; `others` are changed, too."""
     here = content
     for depth, part in enumerate(path[:-1], start=1):
@@ -262,7 +262,7 @@ def _change(content: dict[str, Any], path: Names, value: Any, what: str, others:
     here[path[-1]] = value
 
 
-def _keep_common_keys(section: dict[str, Any], path: Names, kind: Any) -> None:
+def _keep_common_keys(section: JsonObject, path: Names, kind: Any) -> None:
     """Keep the common keys of a section whose kind changes, so that one override is enough to change the kind."""
     field = Settings.model_fields.get(path[0]) if len(path) == 2 else None
     found = [m for m in models_in(field.annotation) if "kind" in m.model_fields] if field else []

@@ -25,6 +25,8 @@ import numpy.typing as npt
 
 from harness.errors import HarnessError
 
+JsonObject = dict[str, Any]
+"""An object of JSON, or a table of TOML, by its keys: manifests, results, settings, maps of packages."""
 Arrays = dict[str, npt.NDArray[Any]]
 
 TEXT_LIMIT = 10_000_000
@@ -113,7 +115,7 @@ def decoded(content: bytes, error: type[HarnessError], place: str) -> str:
         raise error(f"{place}, line {line}: it is not UTF-8 text ({byte}); save the file as UTF-8") from wrong
 
 
-def parse_toml(text: str, error: type[HarnessError], place: str) -> dict[str, Any]:
+def parse_toml(text: str, error: type[HarnessError], place: str) -> JsonObject:
     """Return the tables of a TOML text.
 
     Raises:
@@ -130,12 +132,12 @@ def parse_toml(text: str, error: type[HarnessError], place: str) -> dict[str, An
     return found
 
 
-def read_toml(path: Path, error: type[HarnessError]) -> dict[str, Any]:
+def read_toml(path: Path, error: type[HarnessError]) -> JsonObject:
     """Return the tables of a TOML file; see `read_text` and `parse_toml`."""
     return parse_toml(read_text(path, error), error, str(path))
 
 
-def parse_json(text: str, error: type[HarnessError], place: str) -> dict[str, Any]:
+def parse_json(text: str, error: type[HarnessError], place: str) -> JsonObject:
     """Return the object that a JSON text describes.
 
     Raises:
@@ -154,7 +156,7 @@ def parse_json(text: str, error: type[HarnessError], place: str) -> dict[str, An
     return found
 
 
-def read_json(path: Path, error: type[HarnessError]) -> dict[str, Any]:
+def read_json(path: Path, error: type[HarnessError]) -> JsonObject:
     """Return the object in a JSON file; see `read_text` and `parse_json`."""
     return parse_json(read_text(path, error), error, str(path))
 
@@ -262,7 +264,7 @@ def _refused(text: str) -> NoReturn:
     raise ValueError(f"{text[:40]} is no finite number")
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _each_once(pairs: list[tuple[str, Any]]) -> JsonObject:
     if (twice := _repeated(key for key, _ in pairs)) is not None:
         raise ValueError(f"key {twice!r} is there twice")
     return dict(pairs)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from pydantic.fields import FieldInfo
 
@@ -11,6 +10,7 @@ from harness.circuit import Circuit
 from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import NON_IDEALITIES, Settings
+from harness.files.reading import JsonObject
 from harness.measurement import Batch
 from harness.processes.versions import versions
 from harness.report.inventory import CellCount, cell_count
@@ -87,7 +87,7 @@ class Contents:
     """``"accuracy"`` or ``"R²"``."""
     reached: float | None
     """Score of the rows that were examined, by the nodal solver; None without targets."""
-    result: dict[str, Any] | None
+    result: JsonObject | None
     """The result of the run, if it is complete."""
     steps: list[StepRow]
     epochs: list[EpochRow]
@@ -108,7 +108,7 @@ class Contents:
         """The counts of each array's cells."""
         return [cell_count(array) for array in self.circuit.arrays]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the summary as plain numbers and texts: V, A, W."""
         found, worst = self.found, self.found.worst_line
         low, high = found.range

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from scipy.special import lambertw
@@ -17,6 +16,7 @@ from harness.circuit import GROUND, Circuit, Crossbar, Diode, InputSource, Outpu
 from harness.devices import DiodeModel
 from harness.devices.diode import THERMAL_VOLTAGE
 from harness.errors import NgspiceMissing
+from harness.files.reading import JsonObject
 from harness.measurement import Drive
 from harness.processes.versions import versions
 from harness.studies.check import TIGHT, Check
@@ -30,10 +30,10 @@ _GMIN = 1e-12
 """S, which SPICE puts across every junction."""
 
 
-def examine() -> tuple[dict[str, Any], list[Check], NgspiceMissing | None]:
+def examine() -> tuple[JsonObject, list[Check], NgspiceMissing | None]:
     """Return what was found, by part; the checks of the solvers; and the error where ngspice is missing."""
     packages = ("PySpice", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
-    found: dict[str, Any] = {
+    found: JsonObject = {
         "harness": harness.__version__,
         **versions(packages),
         "ngspice command": shutil.which("ngspice") or "none (only needed to run exported netlists)",

@@ -12,7 +12,6 @@ cells, resistors, diodes and the nudge's spring, and charge on capacitances. The
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from harness.chip.nodal.stepping import FLOOR, Part, StepResponses, StepRun
 from harness.circuit import Circuit
 from harness.circuit.dynamics import capacitances
 from harness.errors import CircuitError
+from harness.files.reading import JsonObject
 from harness.measurement import Array, Batch, Nudge
 from harness.units import show
 
@@ -179,7 +179,7 @@ class SettlingResult:
         """Return the rate by one criterion."""
         return next(rate for rate in self.rates if rate.criterion == criterion)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain numbers, texts and lists."""
         names = [f.name for f in fields(self) if f.name not in {"waveforms", "phases", "rates", "parasitics"}]
         plain = {name: getattr(self, name) for name in names} | {"parasitics": asdict(self.parasitics)}

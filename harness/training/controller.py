@@ -1,9 +1,8 @@
 """The training loop: free and nudged phases, gradient, update, write-back; it knows the `Chip` protocol only."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from harness.chip.base import Chip
 from harness.chip.metering import Ledger, ledger_of, set_step_key, simulator_seconds_of
 from harness.datasets import Samples, Split
 from harness.errors import ChipError, ExperimentError, NotFiniteError
+from harness.files.reading import JsonObject
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, R, refuse_unfit
 from harness.learning.updates.updates import Schedule, UpdateRule, UpdateState
@@ -183,7 +183,7 @@ def train(
     *,
     watch: Callable[[StepDone | EpochDone], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
-    described: Mapping[str, Any] | None = None,
+    described: JsonObject | None = None,
 ) -> bool:
     """Train into a run directory, from its last checkpoint if it has one; True when the plan's end was reached.
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import RunError
+from harness.files.reading import JsonObject
 from harness.plugins import distribution_of
 from harness.training.runs import MANIFEST, Run
 
@@ -52,7 +53,7 @@ def described_chip(chip: object) -> list[str]:
     return [name, *described_chip(inner)]
 
 
-def claim(run: Run, given: Mapping[str, Any]) -> None:
+def claim(run: Run, given: JsonObject) -> None:
     """Record what is about to train a run, or refuse what has not trained it before.
 
     A run's manifest says from the beginning what its ``experiment.toml`` describes. A part that is another one is
@@ -71,7 +72,7 @@ def claim(run: Run, given: Mapping[str, Any]) -> None:
         run.record({**manifest, "parts": {**manifest.get("parts", {}), **given}, "own": differing})
 
 
-def refuse_others(run: Run, given: Mapping[str, Any]) -> None:
+def refuse_others(run: Run, given: JsonObject) -> None:
     """Refuse parts that a run which was trained, or begun with parts of one's own, was not made with.
 
     Raises:
@@ -88,7 +89,7 @@ def refuse_others(run: Run, given: Mapping[str, Any]) -> None:
         )
 
 
-def _differing(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+def _differing(manifest: JsonObject, given: JsonObject) -> list[str]:
     """Return the names of parts that differ from the manifest's.
 
     Between versions, parts that come with a package may be described in other words.
@@ -103,7 +104,7 @@ def _differing(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> list[st
     return found
 
 
-def _of_other_version(manifest: Mapping[str, Any]) -> bool:
+def _of_other_version(manifest: JsonObject) -> bool:
     """Return whether a run was made with another version of this package, or of one that brought a plug-in."""
     brought = [plugin["distribution"] for plugin in manifest.get("plugins", []) if plugin.get("distribution")]
     then = manifest.get("versions", {})
@@ -166,17 +167,17 @@ def _described(value: Any, depth: int) -> Any:
     return _function(value, depth) if inspect.isroutine(value) else _object(value, depth)
 
 
-def _function(function: Callable[..., Any], depth: int) -> dict[str, Any]:
-    told: dict[str, Any] = {"kind": _name(function)} | _source(function)
+def _function(function: Callable[..., Any], depth: int) -> JsonObject:
+    told: JsonObject = {"kind": _name(function)} | _source(function)
     cells = getattr(function, "__closure__", None) or ()
     if cells and depth < _DEEPEST:
         told["around"] = [_described(cell.cell_contents, depth + 1) for cell in cells]
     return told
 
 
-def _object(value: object, depth: int) -> dict[str, Any]:
+def _object(value: object, depth: int) -> JsonObject:
     kind = type(value)
-    told: dict[str, Any] = {"kind": _name(kind)}
+    told: JsonObject = {"kind": _name(kind)}
     if _ours(kind):
         if any(f"{kind.__module__}.".startswith(f"{_PACKAGE}.{module}.") for module in _BY_NAME):
             return told

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from harness.datasets import Samples, Split
+from harness.files.reading import JsonObject
 from harness.measurement import Array
 from harness.training.controller import Evaluation
 
@@ -14,7 +15,7 @@ PARTS = {"train": "training", "test": "held out", "new": "new data"}
 """Names of a data set's parts in results, and what people call them."""
 
 
-def value_errors(data: Split, found: Mapping[str, Evaluation]) -> dict[str, Any]:
+def value_errors(data: Split, found: Mapping[str, Evaluation]) -> JsonObject:
     """Return what a result says of values: the root of the mean squared error of each, in its own unit, by part.
 
     Nothing where targets mark classes.

@@ -1,12 +1,11 @@
 """Figures that a network reached, as ``result.json`` and `harness evaluate` give them."""
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from harness.chip.base import Chip
 from harness.chip.metering import ledger_of
 from harness.datasets import Split
+from harness.files.reading import JsonObject
 from harness.learning.costs import Cost
 from harness.training.controller import Evaluation, evaluate
 from harness.training.predictions import value_errors
@@ -17,7 +16,7 @@ SHOWN = 10_000
 """Training rows that a finished run is evaluated on, at most: more would take minutes and tell nothing new."""
 
 
-def figures(chip: Chip, cost: Cost, data: Split) -> tuple[dict[str, Evaluation], dict[str, Any]]:
+def figures(chip: Chip, cost: Cost, data: Split) -> tuple[dict[str, Evaluation], JsonObject]:
     """Evaluate every part of the data; also as plain figures, whose names begin with their part's.
 
     Raises:
@@ -25,13 +24,13 @@ def figures(chip: Chip, cost: Cost, data: Split) -> tuple[dict[str, Evaluation],
     """
     found = {part: evaluate(chip, cost, samples) for part, samples in data.parts.items()}
     ledger = ledger_of(chip)
-    shown: dict[str, Any] = {} if ledger is None else {"sparse_sweeps": ledger.sparse_sweeps}
+    shown: JsonObject = {} if ledger is None else {"sparse_sweeps": ledger.sparse_sweeps}
     for part, one in found.items():
         shown |= {f"{part}_accuracy": one.accuracy, f"{part}_loss": one.loss, f"{part}_samples": len(one.outputs)}
     return found, shown | value_errors(data, found)
 
 
-def finish(run: Run, chip: Chip, cost: Cost, data: Split, about: Mapping[str, Any]) -> None:
+def finish(run: Run, chip: Chip, cost: Cost, data: Split, about: JsonObject) -> None:
     """Write what a run that was trained to its end reached.
 
     Args:
@@ -52,7 +51,7 @@ def finish(run: Run, chip: Chip, cost: Cost, data: Split, about: Mapping[str, An
     run.finish([array.name for array in chip.circuit.arrays], chip.conductances, reached)
 
 
-def _reached(run: Run, data: Split, train: Evaluation, evaluating: float) -> dict[str, Any]:
+def _reached(run: Run, data: Split, train: Evaluation, evaluating: float) -> JsonObject:
     _, epochs = run.tables()
     seconds = sum(row.seconds for row in epochs)
     evaluating += sum(row.evaluation_seconds for row in epochs)

@@ -26,7 +26,7 @@ import numpy as np
 
 from harness.errors import RunError
 from harness.files.locking import alone_in
-from harness.files.reading import read_arrays, read_json
+from harness.files.reading import JsonObject, read_arrays, read_json
 from harness.files.writing import whole_folder, write_atomic
 from harness.measurement import Conductances
 from harness.training.position import Position, arrays_of, npz, position_of
@@ -39,7 +39,7 @@ class Start:
 
     conductances: Conductances
     """S."""
-    origin: Mapping[str, Any]
+    origin: JsonObject
     """Keys of the manifest that say where they come from."""
 
 
@@ -61,7 +61,7 @@ class Run:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, experiment: str, manifest: Mapping[str, Any], start: Position | None = None) -> "Run":
+    def create(cls, path: Path, experiment: str, manifest: JsonObject, start: Position | None = None) -> "Run":
         """Make a new run directory, complete or not at all.
 
         Args:
@@ -91,7 +91,7 @@ class Run:
         return self.path / "experiment.toml"
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> JsonObject:
         """The manifest: versions, seed, tolerances, hashes.
 
         Raises:
@@ -99,7 +99,7 @@ class Run:
         """
         return read_json(self.path / MANIFEST, RunError)
 
-    def record(self, manifest: Mapping[str, Any]) -> None:
+    def record(self, manifest: JsonObject) -> None:
         """Replace the manifest."""
         write_atomic(self.path / MANIFEST, _json(manifest).encode())
 
@@ -121,7 +121,7 @@ class Run:
         return _hash({key: manifest.get(key) for key in _MADE})
 
     @property
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> JsonObject | None:
         """The run's result; None while it is not complete.
 
         Raises:
@@ -222,7 +222,7 @@ class Run:
             )
         return position
 
-    def finish(self, names: Sequence[str], conductances: Conductances, result: Mapping[str, Any]) -> None:
+    def finish(self, names: Sequence[str], conductances: Conductances, result: JsonObject) -> None:
         """Write the trained conductances (S, by crossbar) and the result."""
         write_atomic(self.path / "conductances.npz", npz(dict(zip(names, conductances, strict=True))))
         write_atomic(self.path / "result.json", _json(result).encode())
@@ -253,7 +253,7 @@ def _without_places(settings: Any) -> Any:
     return settings
 
 
-def _hash(content: Mapping[str, Any]) -> str:
+def _hash(content: JsonObject) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -273,5 +273,5 @@ def fresh_path(parent: Path, name: str) -> Path:
     return next(path for path in candidates if not path.exists())
 
 
-def _json(content: Mapping[str, Any]) -> str:
+def _json(content: JsonObject) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -5,9 +5,9 @@ the parts that trained it (`harness.training.parts`). An experiment.toml that wa
 changed, are found by comparison and refused: what the run reached was not reached with them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError, model_validator
@@ -16,7 +16,7 @@ from harness.chip.ngspice.session import open_session
 from harness.datasets import Encoding, Scaling, Split
 from harness.errors import RunError
 from harness.experiment.settings import Settings, differences, leaves, read_settings
-from harness.files.reading import TABLE_LIMIT, read_bytes, read_text
+from harness.files.reading import TABLE_LIMIT, JsonObject, read_bytes, read_text
 from harness.plugins import Kind, installed
 from harness.processes.versions import versions
 from harness.training.runs import MANIFEST, Run
@@ -117,13 +117,13 @@ class Recorded(BaseModel):
 
     experiment: StrictStr
     seed: StrictInt
-    chip: dict[str, Any]
+    chip: JsonObject
     versions: dict[str, str]
     netlist_sha256: StrictStr
     data_sha256: StrictStr
     encoding: RecordedEncoding | None = None
     encoding_sha256: StrictStr | None = None
-    settings: dict[str, Any] | None = None
+    settings: JsonObject | None = None
     files: dict[str, str] = {}
     own: tuple[str, ...] = ()
     plugins: tuple[RecordedPlugin, ...] = ()
@@ -143,7 +143,7 @@ def recorded(run: Run) -> Recorded:
         raise RunError(f"{run.path / MANIFEST} is damaged, or no run's: key {key!r} {why}") from error
 
 
-def manifest_of(settings: Settings, data: Split, netlist: str, parts: Mapping[str, Any]) -> dict[str, Any]:
+def manifest_of(settings: Settings, data: Split, netlist: str, parts: JsonObject) -> JsonObject:
     """Return what a run needs to be repeated: versions, seed, tolerances, settings, and hashes of what it is made from.
 
     Args:
@@ -171,7 +171,7 @@ def manifest_of(settings: Settings, data: Split, netlist: str, parts: Mapping[st
     }
 
 
-def _recorded_encoding(data: Split) -> dict[str, Any]:
+def _recorded_encoding(data: Split) -> JsonObject:
     if data.encoding is None:
         return {}
     kept = RecordedEncoding.of(data.encoding)

@@ -2,17 +2,17 @@
 
 import re
 from dataclasses import fields
-from typing import Any
 
 from harness.circuit import CurrentSource, Element, VoltageSource
 from harness.circuit.elements import Modelled
 from harness.circuit.primitives import Model
+from harness.files.reading import JsonObject
 from harness.netlist.design.parts import Design, Memristor, Path
 from harness.netlist.dialects.base import NETWORK, CellStyle, Dialect, opened
 from harness.netlist.dialects.spice import parameter_of
 
 
-def map_of(design: Design, dialect: Dialect, cells: CellStyle) -> dict[str, Any]:
+def map_of(design: Design, dialect: Dialect, cells: CellStyle) -> JsonObject:
     """Plain data for JSON; all names are the circuit's own unless said otherwise.
 
     ``instance`` is what testbenches call the network; null where its contents stand in them and its nets are theirs.
@@ -60,8 +60,8 @@ def _parameters(design: Design) -> list[str]:
     return [parameter_of(name) for name in (*(r.name for r in design.rails), *(c.name for c in design.currents))]
 
 
-def _entry(element: Element, design: Design, array: str | None, parameter: str | None) -> dict[str, Any]:
-    shown: dict[str, Any] = {"name": element.name, "kind": kind_of(type(element))}
+def _entry(element: Element, design: Design, array: str | None, parameter: str | None) -> JsonObject:
+    shown: JsonObject = {"name": element.name, "kind": kind_of(type(element))}
     if element.name in design.elements:
         shown["path"] = _text(design.elements[element.name])
     if array is not None:
@@ -88,11 +88,11 @@ def kind_of(element: type) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", element.__name__).lower()
 
 
-def _model(model: Model, name: str) -> dict[str, Any]:
+def _model(model: Model, name: str) -> JsonObject:
     return {**vars(model), "name": name}
 
 
-def probe(path: str, mapped: dict[str, Any], joint: str) -> str:
+def probe(path: str, mapped: JsonObject, joint: str) -> str:
     """Return the name that results of a testbench give to the net at a path of ``map.json``."""
     if path in mapped["ports"] or mapped["instance"] is None:
         return path.replace(".", joint)

@@ -1,10 +1,9 @@
 """The manifest of a package, which says what the folder is, and the names of files beside it."""
 
 from pathlib import Path
-from typing import Any
 
 from harness.errors import CircuitError
-from harness.files.reading import read_json
+from harness.files.reading import JsonObject, read_json
 from harness.netlist.dialects import DIALECTS
 from harness.netlist.reading.statements import is_own
 
@@ -13,7 +12,7 @@ EXPECTED = "expected.csv"
 MAP = "map.json"
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> JsonObject:
     """The manifest of a package.
 
     Raises:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import CircuitError
+from harness.files.reading import JsonObject
 from harness.files.writing import whole_folder
 from harness.netlist.design.mapping import map_of
 from harness.netlist.design.naming import plain
@@ -83,7 +84,7 @@ def _expected(package: Package) -> Iterator[str]:
             yield from (f"{row},{phase},{nodes[k]},{values[k]!r}" for k in shown)
 
 
-def _manifest(package: Package, hashes: Mapping[str, str]) -> dict[str, Any]:
+def _manifest(package: Package, hashes: Mapping[str, str]) -> JsonObject:
     origin = package.origin
     return {
         "package": 1,
@@ -135,7 +136,7 @@ def check_free(folder: Path) -> None:
         raise CircuitError(f"package {folder}: there is no folder {folder.parent} to put it in")
 
 
-def _json(content: Mapping[str, Any]) -> str:
+def _json(content: JsonObject) -> str:
     """Return JSON with a line for every key, and for every entry of a table under it."""
     blocks = [f" {json.dumps(key)}: {_block(value)}" for key, value in content.items()]
     return "{\n" + ",\n".join(blocks) + "\n}\n"

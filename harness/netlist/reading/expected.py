@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness.circuit import GROUND
 from harness.errors import NetlistError
-from harness.files.reading import read_bytes
+from harness.files.reading import JsonObject, read_bytes
 from harness.measurement import Array
 from harness.netlist.dialects import Dialect, Phase
 from harness.netlist.package.manifest import EXPECTED, MANIFEST, MAP
@@ -50,7 +49,7 @@ class ExpectedResults:
     """s at which each sample is read."""
 
 
-def inventory(folder: Path, manifest: Mapping[str, Any], dialect: Dialect) -> Inventory:
+def inventory(folder: Path, manifest: JsonObject, dialect: Dialect) -> Inventory:
     """Compare a package's files with the SHA-256 that its manifest has of them.
 
     Raises:
@@ -93,7 +92,7 @@ def _hash(folder: Path, file: str) -> str:
     return hashlib.sha256(read_bytes(folder / file, NetlistError, most=FILE_LIMIT)).hexdigest()
 
 
-def read_expected(folder: Path, manifest: Mapping[str, Any], mapped: Mapping[str, Any]) -> ExpectedResults:
+def read_expected(folder: Path, manifest: JsonObject, mapped: JsonObject) -> ExpectedResults:
     """Return the voltages that a package expects for its manifest's samples.
 
     Raises:
@@ -113,7 +112,7 @@ def read_expected(folder: Path, manifest: Mapping[str, Any], mapped: Mapping[str
     return ExpectedResults(samples, nodes, volts, tuple(_outputs(mapped, nodes)), times)
 
 
-def _samples(manifest: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+def _samples(manifest: JsonObject) -> tuple[tuple[str, ...], tuple[float, ...]]:
     samples, times = manifest.get("samples"), manifest.get("read_at")
     if not isinstance(samples, list) or not samples or any(type(s) is not int or s < 0 for s in samples):
         raise NetlistError(f"{MANIFEST}: samples must be a list of numbers of rows")
@@ -164,7 +163,7 @@ def _volts(text: str, line: int) -> float:
     return volts
 
 
-def _outputs(mapped: Mapping[str, Any], nodes: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _outputs(mapped: JsonObject, nodes: Sequence[str]) -> Iterator[tuple[str, str]]:
     known = {GROUND, *nodes}
     for k, output in enumerate(mapped["outputs"]):
         match output:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import NetlistError
-from harness.files.reading import parse_json
+from harness.files.reading import JsonObject, parse_json
 from harness.netlist.package.manifest import MAP
 from harness.netlist.reading.statements import text_of
 
@@ -22,7 +22,7 @@ _TABLES: dict[str, tuple[type, str]] = {
 }
 
 
-def read_map(folder: Path) -> dict[str, Any]:
+def read_map(folder: Path) -> JsonObject:
     """``map.json`` of a package.
 
     Raises:
@@ -35,7 +35,7 @@ def read_map(folder: Path) -> dict[str, Any]:
     return content
 
 
-def compare_map(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def compare_map(given: JsonObject, wanted: JsonObject) -> None:
     """Compare a map with the one of the netlist's circuit: names, nets, paths and values.
 
     Raises:

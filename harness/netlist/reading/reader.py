@@ -21,6 +21,7 @@ import numpy as np
 from harness.circuit import Circuit, Crossbar, Edges, Element, Output, Resistor
 from harness.devices import CellLaw, Curve
 from harness.errors import CircuitError, NetlistError
+from harness.files.reading import JsonObject
 from harness.measurement import Array
 from harness.netlist.design.design import design_of
 from harness.netlist.design.mapping import kind_of, map_of
@@ -75,7 +76,7 @@ def is_native(dialect: Dialect) -> bool:
     return dialect.name == "spectre"
 
 
-def _tile(manifest: Mapping[str, Any], circuit: Circuit, statements: int) -> tuple[int, int]:
+def _tile(manifest: JsonObject, circuit: Circuit, statements: int) -> tuple[int, int]:
     match manifest.get("tile"):
         case [int(words), int(bits)] if words > 0 and bits > 0:
             shapes = [array.shape for array in circuit.arrays if isinstance(array, Crossbar)]
@@ -107,7 +108,7 @@ class _Found:
         return self.siemens.get((cell or "", names[-1]))
 
 
-def _conductances(statements: list[Statement], mapped: Mapping[str, Any]) -> _Found:
+def _conductances(statements: list[Statement], mapped: JsonObject) -> _Found:
     siemens: dict[tuple[str, str], float] = {}
     calls: dict[tuple[str, str], str] = {}
     cell = ""
@@ -142,7 +143,7 @@ def _number(statement: Statement, text: str) -> float:
         raise NetlistError(f"{statement.place}: {text!r} is no conductance") from error
 
 
-def _circuit(shown: Mapping[str, Any], found: _Found, file: str, *, flat: bool) -> Circuit:
+def _circuit(shown: JsonObject, found: _Found, file: str, *, flat: bool) -> Circuit:
     try:
         arrays = _arrays(shown, found, flat=flat)
         models = {m["name"]: m for m in shown["models"].values()}
@@ -164,7 +165,7 @@ def _circuit(shown: Mapping[str, Any], found: _Found, file: str, *, flat: bool) 
         raise NetlistError(f"{MAP}: it does not describe a circuit: an entry is of the wrong form") from error
 
 
-def _arrays(shown: Mapping[str, Any], found: _Found, *, flat: bool) -> dict[str, Array]:
+def _arrays(shown: JsonObject, found: _Found, *, flat: bool) -> dict[str, Array]:
     """Conductances (S) of every trainable array; cells that the netlist does not have are open."""
     shapes = {
         e["name"]: (len(e["words"]), len(e["bits"])) if e["kind"] == "crossbar" else (len(e["a"]),)
@@ -195,7 +196,7 @@ def _inside(position: list[Any], shape: tuple[int, ...]) -> bool:
 def _element_at(
     k: int,
     entry: Any,
-    models: Mapping[str, Mapping[str, Any]],
+    models: Mapping[str, JsonObject],
     arrays: Mapping[str, Array],
     conductance: Callable[[str], float],
 ) -> Element:
@@ -220,8 +221,8 @@ def _element_at(
 
 
 def _element(
-    entry: Mapping[str, Any],
-    models: Mapping[str, Mapping[str, Any]],
+    entry: JsonObject,
+    models: Mapping[str, JsonObject],
     arrays: Mapping[str, Array],
     conductance: Callable[[str], float],
 ) -> Element:

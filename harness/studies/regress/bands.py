@@ -1,11 +1,11 @@
 """Bands: how far a quantity may be from its golden."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import ExperimentError, UnitError
+from harness.files.reading import JsonObject
 from harness.units import parse, show
 from harness.wording import did_you_mean
 
@@ -35,7 +35,7 @@ class Band:
     at_most: float | None = None
 
     @classmethod
-    def read(cls, written: Mapping[str, Any], unit: str) -> "Band":
+    def read(cls, written: JsonObject, unit: str) -> "Band":
         """Read a band as a suite writes it.
 
         Raises:

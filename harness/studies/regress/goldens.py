@@ -15,7 +15,7 @@ from pydantic import AllowInfNan, Strict, TypeAdapter, ValidationError
 
 from harness.chip.ngspice.session import open_session
 from harness.errors import ExperimentError
-from harness.files.reading import read_json
+from harness.files.reading import JsonObject, read_json
 from harness.files.writing import write_atomic
 from harness.processes.versions import versions
 from harness.validation import first_finding
@@ -42,7 +42,7 @@ class Golden:
 
     values: dict[str, Finite]
     """By quantity, SI units."""
-    settings: dict[str, Any]
+    settings: JsonObject
     """`harness.studies.regress.suite.Case.identity` at that time."""
     versions: dict[str, str]
     date: str
@@ -51,7 +51,7 @@ class Golden:
     history: tuple[Earlier, ...] = ()
     """Newest first."""
 
-    def changed(self, settings: Mapping[str, Any]) -> list[str]:
+    def changed(self, settings: JsonObject) -> list[str]:
         """Return a clause for each setting that is not what it was."""
         keys = [*settings, *(key for key in self.settings if key not in settings)]
         pairs = {key: (self.settings.get(key), settings.get(key)) for key in keys}
@@ -59,7 +59,7 @@ class Golden:
 
 
 def replaced(
-    old: Golden | None, values: Mapping[str, float], settings: Mapping[str, Any], reason: str, *, ngspice: bool
+    old: Golden | None, values: Mapping[str, float], settings: JsonObject, reason: str, *, ngspice: bool
 ) -> Golden:
     """Return a golden of today, with the one that it replaces in its history."""
     history = () if old is None else (Earlier(old.date, old.reason, old.values), *old.history)

@@ -38,7 +38,7 @@ from harness.chip.metering import WRITING
 from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import Settings, leaves
-from harness.files.reading import TABLE_LIMIT, parse_toml, read_bytes, read_text
+from harness.files.reading import TABLE_LIMIT, JsonObject, parse_toml, read_bytes, read_text
 from harness.studies.regress.bands import Band
 from harness.studies.regress.quantities import QUANTITIES, Measurement
 from harness.validation import Names, Section, Whole, explain, line_of
@@ -66,7 +66,7 @@ class Case:
             for seed in self.seeds
         ]
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """Return what decides the case's values, by dotted key: its own keys, and every setting that is not a default.
 
         Bands, descriptions and the machine's paths are not in it: files count with their contents.
@@ -114,11 +114,11 @@ class _Shared(Section):
     """The keys of ``[suite]``."""
 
     experiment: str | None = None
-    set: dict[str, Any] = Field(default={})
+    set: JsonObject = Field(default={})
     seeds: Annotated[Whole, Field(ge=1, le=1000)] | None = None
     samples: Annotated[Whole, Field(ge=1, le=100_000)] = 32
     practice: Annotated[Whole, Field(ge=0, le=1_000_000)] = 0
-    bands: dict[str, dict[str, Any]] = Field(default={})
+    bands: dict[str, JsonObject] = Field(default={})
 
 
 class _Written(_Shared):
@@ -127,7 +127,7 @@ class _Written(_Shared):
     name: str
 
 
-def _cases(path: Path, text: str, content: Mapping[str, Any]) -> Iterator[Case]:
+def _cases(path: Path, text: str, content: JsonObject) -> Iterator[Case]:
     for key in content:
         if key not in ("suite", "case"):
             raise ExperimentError(f"{path}: unknown key {key!r}{did_you_mean(key, ('suite', 'case'), or_list=True)}")

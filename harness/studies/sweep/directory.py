@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 from warnings import warn as python_warning
 
 import pandas as pd
@@ -34,7 +33,7 @@ from harness.experiment.experiment import Experiment
 from harness.experiment.runs.manifest import RecordedPlugin
 from harness.experiment.settings import Settings, merged
 from harness.files.locking import alone_in
-from harness.files.reading import TABLE_LIMIT, parse_json, read_bytes, read_text
+from harness.files.reading import TABLE_LIMIT, JsonObject, parse_json, read_bytes, read_text
 from harness.files.writing import whole_folder, write_atomic
 from harness.studies.sweep.deployment import Deployment
 from harness.studies.sweep.jobs import DEPLOYED, Job, deployed, in_processes
@@ -102,7 +101,7 @@ class Sweep:
         if deployment is not None:
             deployment.check(points)
         drawn = draws.ranges if draws else {}
-        content: dict[str, Any] = {
+        content: JsonObject = {
             "experiment": points[0].settings.name,
             **_plugins(points),
             "keys": {k: list(dict.fromkeys(p.values[k] for p in points)) for k in points[0].values if k not in drawn},
@@ -169,9 +168,9 @@ class Sweep:
         origins = self.deployment.origins if self.deployment else ()
         return {origin.settings.training.seed: f"origins/{origin.name}" for origin in origins}
 
-    def row(self, point: Point, errors: Mapping[str, str]) -> dict[str, Any] | None:
+    def row(self, point: Point, errors: Mapping[str, str]) -> JsonObject | None:
         """Return a row of the table: what has been reached at a point, and errors by folder; None without either."""
-        reached: dict[str, Any] = {}
+        reached: JsonObject = {}
         trained, used = f"points/{point.name}", f"deployed/{point.name}"
         if self.deployment is not None and (self.path / used / DEPLOYED).exists():
             found = deployed(self.path / used)
@@ -191,11 +190,11 @@ class Sweep:
         ended = {"run": runs[-1] if runs else None, "error": "; ".join(told) or None}
         return {**point.values, **copies, **dict.fromkeys(self.reached), **reached, **ended}
 
-    def _result(self, folder: str) -> dict[str, Any] | None:
+    def _result(self, folder: str) -> JsonObject | None:
         path = self.path / folder
         return Run(path).result if path.exists() else None
 
-    def save(self, rows: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
+    def save(self, rows: Mapping[str, JsonObject]) -> pd.DataFrame:
         """Write and return the table of rows by their points' names, in the order of the grid."""
         columns = [*self.keys, *self.copies, *self.reached, "run", "error"]
         table = pd.DataFrame([rows[p.name] for p in self.points if p.name in rows], columns=columns)
@@ -207,7 +206,7 @@ class Sweep:
         return table
 
 
-def _json(content: dict[str, Any]) -> bytes:
+def _json(content: JsonObject) -> bytes:
     """Return UTF-8; a path that is not UTF-8 becomes an escape of JSON's, which reads back as the same path."""
     return json.dumps(content, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
 
@@ -224,17 +223,17 @@ def _copy_run(run: Path, to: Path) -> None:
             write_atomic(to / file.name, read_bytes(file, RunError, most=TABLE_LIMIT))
 
 
-def _written(point: Point) -> dict[str, Any]:
+def _written(point: Point) -> JsonObject:
     return vars(point) | {"settings": point.settings.model_dump(mode="json", exclude_none=True)}
 
 
-def _plugins(points: Sequence[Point]) -> dict[str, Any]:
+def _plugins(points: Sequence[Point]) -> JsonObject:
     """Return the plug-ins that the points name, each once; nothing where they name none."""
     named = {(plugin.kind, plugin.name): plugin.record for point in points for plugin in point.settings.plugins}
     return {"plugins": list(named.values())} if named else {}
 
 
-def _read_point(content: dict[str, Any]) -> Point:
+def _read_point(content: JsonObject) -> Point:
     settings = Settings.model_validate(content["settings"])
     return Point(content["name"], content["values"], settings, content.get("chip"))
 

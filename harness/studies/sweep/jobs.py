@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from harness.errors import HarnessError, RunError
 from harness.experiment.experiment import Experiment
 from harness.experiment.runs.manifest import check_settings
 from harness.experiment.settings import Settings
-from harness.files.reading import read_json
+from harness.files.reading import JsonObject, read_json
 from harness.files.writing import write_atomic
 from harness.measurement import Conductances
 from harness.processes.memory import exhausted
@@ -87,7 +86,7 @@ def perform(job: Job, folder: Path, start: Conductances | None, stop: Callable[[
     return None
 
 
-def deployed(folder: Path) -> dict[str, Any]:
+def deployed(folder: Path) -> JsonObject:
     """Return what a run directory says of its deployment.
 
     Raises:
