@@ -21,6 +21,8 @@ class Extent:
     nodes: int | None = None
     """Nodes that can be read, in the order of ``Circuit.nodes``."""
     cells: int | None = None
+    batch: int | None = None
+    """Samples that one message takes; None for any number."""
 
 
 @dataclass(frozen=True, eq=False)
