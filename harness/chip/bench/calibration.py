@@ -19,8 +19,10 @@ from harness.measurement import Array
 from harness.units import show
 from harness.validation import MismatchError, Names, Number, Seconds, Section, Volts, explain, line_of
 
-Gain = Annotated[Number, Field(ge=0.1, le=10)]
+SMALLEST_GAIN, LARGEST_GAIN = 0.1, 10.0
 """Beyond these a channel is not off but wired to something else."""
+DECIMALS = 12
+"""Of what is measured, V: what is behind them is rounding."""
 _AHEAD = 60.0
 """s by which clocks of two machines may differ."""
 
@@ -30,7 +32,7 @@ class Channels(Section):
 
     against: str
     """The known voltages that they were compared with."""
-    gain: tuple[Gain, ...]
+    gain: tuple[Annotated[Number, Field(ge=SMALLEST_GAIN, le=LARGEST_GAIN)], ...]
     offset: tuple[Volts, ...]
     """V."""
     residual: tuple[Annotated[Volts, Field(ge=0)], ...]
@@ -42,6 +44,10 @@ class Channels(Section):
             if (count := len(getattr(self, key))) != len(self.gain):
                 raise MismatchError(key, f"it has {count} values, and gain has {len(self.gain)}")
         return self
+
+    def done(self, volts: Array) -> Array:
+        """Return what the channels make of voltages (V, ``[samples, channels]``)."""
+        return volts * np.array(self.gain) + np.array(self.offset)
 
     def undone(self, volts: Array) -> Array:
         """Return voltages (V, ``[samples, channels]``) without the channels' gain and offset."""
