@@ -73,7 +73,7 @@ def twin_mismatch(chip: Chip, inputs: Array) -> Twins | None:
         return None
     free, nudged = chip.measure([Drive(inputs), Drive(inputs, nudge, "nudged by nothing")])
     found = np.sqrt(np.mean((free.outputs - nudged.outputs) ** 2, axis=0))
-    return Twins(mismatch=tuple(map(float, np.round(found, DECIMALS))))
+    return Twins(mismatch=tuple(float(np.round(volts, DECIMALS)) for volts in found))
 
 
 def _settled(read: Read, start: Array, end: Array, window: float, close: float) -> tuple[float, Array]:
