@@ -22,7 +22,7 @@ from harness.validation import MismatchError, Names, Number, Seconds, Section, V
 SMALLEST_GAIN, LARGEST_GAIN = 0.1, 10.0
 """Beyond these a channel is not off but wired to something else."""
 DECIMALS = 12
-"""Of what is measured, V: what is behind them is rounding."""
+"""Decimals of what is measured, V: those behind them are rounding."""
 _AHEAD = 60.0
 """s by which clocks of two machines may differ."""
 

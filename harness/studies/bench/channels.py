@@ -25,7 +25,7 @@ _ROUNDING = 1e-9
 """Errors of readings are not believed to be smaller, as a fraction of the voltages."""
 _ROUNDS = 4
 _STEP = 1e-4
-"""Of the largest input, by which inputs are moved in the twin."""
+"""Share of the largest input, by which inputs are moved in the twin."""
 
 
 def fit_channels(true: Array, read: Array, against: str, names: Sequence[str]) -> Channels:

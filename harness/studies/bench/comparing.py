@@ -48,7 +48,7 @@ class Comparison:
     voltages: tuple[VoltageRow, ...]
     gradients: tuple[GradientRow, ...]
     board: Reading
-    """Of the free phase."""
+    """The free phase on the board."""
     twin: Reading
     note: str = ""
     """Why there are no gradients."""

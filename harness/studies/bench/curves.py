@@ -13,7 +13,7 @@ from harness.circuit import Circuit
 from harness.measurement import Array
 
 _STILL = 1e-4
-"""Of the way that a cell has gone: smaller steps are the end of its range."""
+"""Share of the way that a cell has gone: smaller steps are the end of its range."""
 
 
 class Pulsed(Protocol):

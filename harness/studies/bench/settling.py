@@ -15,11 +15,11 @@ Read = Callable[[Array, float], Array]
 _SHORTEST, _LONGEST = 1e-6, 2.0
 """s between which delays are tried."""
 _CLOSE = 0.5
-"""Of `within`: readings that differ by less are the same."""
+"""Share of `within`: readings that differ by less are the same."""
 _ALIKE = 0.25
-"""Of a step: its sizes after two times that differ by less are the same."""
+"""Share of a step: its sizes after two times that differ by less are the same."""
 _SEEN = 0.05
-"""Of the first difference, which is left at the end of the curve."""
+"""Share of the first difference that is left at the end of the curve."""
 _DELAYS = 13
 
 
