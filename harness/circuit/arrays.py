@@ -191,10 +191,6 @@ def check_bounds(array: TrainableArray, conductances: Array) -> None:
 def _check_array(array: TrainableArray, wanted: str) -> None:
     if not np.prod(array.shape):
         raise CircuitError(f"{array.title}: it needs at least {wanted}")
-    if array.conductances.shape != array.shape:
-        raise CircuitError(
-            f"{array.title}: conductances have shape {array.conductances.shape}, its cells {array.shape}"
-        )
     if not 0 <= array.g_min < array.g_max <= CONDUCTANCE_LIMIT:
         low, high = show(array.g_min, "S"), show(array.g_max, "S")
         raise CircuitError(

@@ -34,9 +34,11 @@ from harness.measurement import Array
 from harness.units import show
 
 
+@dataclass(frozen=True)
 class _Source(Part):
     """Base of the elements that hold a node at a voltage above ground."""
 
+    name: str
     node: str
 
     @property
@@ -63,6 +65,7 @@ class _Source(Part):
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
 class _Stage(Part):
     """Base of the elements that hold one node at a multiple of another: `gain` × (v(input) + `offset`)."""
 
@@ -70,7 +73,8 @@ class _Stage(Part):
     input: str
     output: str
     gain: float
-    offset: float
+    offset: float = 0.0
+    """V, referred to the input."""
 
     figure: ClassVar[tuple[str, str]] = ("gain", "V/V")
 
@@ -99,9 +103,11 @@ class _Stage(Part):
         yield replace(cast("Stage", self), offset=0.0)
 
 
+@dataclass(frozen=True)
 class _TwoPort(Part):
     """Base of the elements that join two ports, `a` over `b` and `c` over `d`."""
 
+    name: str
     a: str
     b: str
     c: str
@@ -245,8 +251,6 @@ class Mosfet(Part):
 class VoltageSource(_Source):
     """A rail: holds `node` at `volts` above ground."""
 
-    name: str
-    node: str
     volts: float
 
     noun: ClassVar[str] = "rail"
@@ -277,8 +281,6 @@ class VoltageSource(_Source):
 class InputSource(_Source):
     """An input pin: holds `node` at `gain` × the value of input `channel` (V); two of opposite gain double an input."""
 
-    name: str
-    node: str
     channel: int
     gain: float
 
@@ -347,13 +349,6 @@ class BidirectionalAmplifier(_Stage):
     Kendall et al. 2020, §3: signals grow forward, error currents shrink backward.
     """
 
-    name: str
-    input: str
-    output: str
-    gain: float
-    offset: float = 0.0
-    """V, referred to the input."""
-
     noun: ClassVar[str] = "bidirectional amplifier"
 
     @property
@@ -382,13 +377,6 @@ class Buffer(_Stage):
     A negative gain inverts. No error returns through it: the circuit is not reciprocal (Chaffey 2025, §6).
     """
 
-    name: str
-    input: str
-    output: str
-    gain: float
-    offset: float = 0.0
-    """V, referred to the input."""
-
     noun: ClassVar[str] = "buffer"
 
     @override
@@ -404,11 +392,6 @@ class Gyrator(_TwoPort):
     reciprocal; g in S, of either sign (Tellegen 1948).
     """
 
-    name: str
-    a: str
-    b: str
-    c: str
-    d: str
     conductance: float
 
     noun: ClassVar[str] = "gyrator"
@@ -429,11 +412,6 @@ class Gyrator(_TwoPort):
 class Transconductor(_TwoPort):
     """A current g (v(c) − v(d)) from `a` through it to `b`; `c` and `d` draw none. Not reciprocal; g of either sign."""
 
-    name: str
-    a: str
-    b: str
-    c: str
-    d: str
     conductance: float
 
     noun: ClassVar[str] = "transconductor"
@@ -452,11 +430,6 @@ class Transconductor(_TwoPort):
 class Transformer(_TwoPort):
     """Two ports with v₁ = n v₂ and i₂ = −n i₁; ports as of `Gyrator`. Lossless and reciprocal, ideal down to DC."""
 
-    name: str
-    a: str
-    b: str
-    c: str
-    d: str
     ratio: float
 
     noun: ClassVar[str] = "transformer"

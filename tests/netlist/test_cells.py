@@ -21,7 +21,7 @@ from harness.chip.ngspice.session import Session, open_session
 from harness.circuit import Circuit, Crossbar, InputSource, Output, Resistor
 from harness.cli.main import main
 from harness.devices.curves import SPECIMENS, Specimen
-from harness.devices.switching import READ_VOLTS
+from harness.devices.switching import EDGE, READ_VOLTS
 from harness.errors import CircuitError, ExperimentError
 from harness.exchange.export import Choices, expected_volts, package_of
 from harness.exchange.simulators.raw import read_raw
@@ -31,7 +31,7 @@ from harness.netlist.cells import FoundryCells, cell_style, packaged_tables
 from harness.netlist.cells.behavioural import state_of
 from harness.netlist.cells.foundry import Expression, FilamentLaw, read_table
 from harness.netlist.cells.memristor import MemristorModel
-from harness.netlist.cells.veriloga import FILE, OBJECT, source
+from harness.netlist.cells.veriloga import FILE, MODULE, OBJECT, source
 from harness.netlist.design.design import design_of
 from harness.netlist.deviation import deviation_of
 from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, SPECTRE, XYCE, CellStyle, Dialect, Phase, Stimulus
@@ -430,6 +430,8 @@ def test_a_package_in_verilog_a_gives_the_resistors_voltages_in_ngspice(tmp_path
     written = package(inside(1e-6, 1e-4), cell_style("verilog-a", NGSPICE), volts=1.0)
     write_package(tmp_path / "package", written)
     assert (tmp_path / "package" / FILE).read_text() == source()
+    assert f"min(room / {EDGE!r}, 1.0)" in source()
+    assert f"module {MODULE}(p, n);" in source()
     session._command(f"osdi {built(tmp_path / 'package')}")
     volts = simulated(session, written, tmp_path / "package")
     as_resistors = package(inside(1e-6, 1e-4), cell_style("resistor", NGSPICE), volts=1.0)

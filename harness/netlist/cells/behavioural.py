@@ -1,6 +1,6 @@
 """Cells as memristors with state (`harness.netlist.cells.memristor`), each begun where it conducts as programmed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -55,7 +55,6 @@ class BehaviouralCells(CellStyle):
     clip: bool = False
     """True where cells beyond the model's bounds are set to these instead of being refused."""
     name: str = "behavioural"
-    shows_open: bool = False
     exact: bool = False
     read_volts: float = READ_VOLTS
 
@@ -92,14 +91,6 @@ class BehaviouralCells(CellStyle):
         if cell.siemens:
             start = min(max(0.0, float(state_of(self.model, self.limits.held(cell, design)))), 1.0)
             yield dialect.placed(self.instance(cell), cell.nets, self._master, {"start": start})
-
-    @override
-    def first(self, dialect: Dialect) -> Sequence[str]:
-        return ()
-
-    @override
-    def files(self) -> Mapping[str, str]:
-        return {}
 
     @override
     def about(self, design: Design, dialect: Dialect) -> Sequence[str]:

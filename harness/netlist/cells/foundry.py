@@ -14,7 +14,7 @@ Nothing in a table is run as code or read as a file.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal, Self
@@ -195,7 +195,6 @@ class FoundryCells(CellStyle):
     table: CellTable
     clip: bool = False
     """True where cells beyond the foundry cell's bounds are set to these instead of being refused."""
-    shows_open: bool = False
 
     @property
     @override
@@ -260,14 +259,6 @@ class FoundryCells(CellStyle):
             siemens = self.limits.held(cell, design) if self.limits else cell.siemens
             values = {name: self._value(name, value, siemens) for name, value in self.table.parameters.items()}
             yield dialect.placed(self.instance(cell), nets, self.table.cell, values)
-
-    @override
-    def first(self, dialect: Dialect) -> Sequence[str]:
-        return ()
-
-    @override
-    def files(self) -> Mapping[str, str]:
-        return {}
 
     @override
     def about(self, design: Design, dialect: Dialect) -> Sequence[str]:

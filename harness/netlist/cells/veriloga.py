@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 
 from typing_extensions import override
 
-from harness.circuit import Circuit
-from harness.devices.switching import EDGE
 from harness.errors import CircuitError
 from harness.netlist.design.naming import JOINT
 from harness.netlist.design.parts import Design, Memristor
 from harness.netlist.dialects.base import CellStyle, Dialect
-from harness.units import spice_number
 
 MODULE = "memristor_cell"
 """Not ``memristor``, which is a model of ngspice's own."""
@@ -28,43 +26,7 @@ def source() -> str:
     ``drift`` v(p,n), between the bounds ``g_min`` and ``g_max``, before each of which it slows to a stop over 0.1 % of
     the range, as in `harness.devices.switching`; an operating point holds it at g0.
     """
-    edge = spice_number(EDGE)
-    return f"""\
-// A memristor: conductance g0 (S) from p to n, which moves at drift * V(p,n) (S/s) between g_min and g_max.
-// With drift = 0, the default, it is a resistor. An operating point holds the conductance at g0.
-`include "disciplines.vams"
-
-module {MODULE}(p, n);
-    inout p, n;
-    electrical p, n;
-    electrical moved; // V(moved): change of conductance since time 0, in units of g_max - g_min
-
-    (* type="instance", desc="conductance at time 0", units="S" *)
-    parameter real g0 = 1e-6 from [0:inf);
-    (* desc="lower bound of a moving conductance", units="S" *)
-    parameter real g_min = 0.0 from [0:inf);
-    (* desc="upper bound of a moving conductance", units="S" *)
-    parameter real g_max = 1e-3 from (0:inf);
-    (* desc="slope of conductance in time and voltage", units="S/(V s)" *)
-    parameter real drift = 0.0 from [0:inf);
-
-    real place, room, rate;
-
-    analog begin
-        if (drift == 0.0) begin
-            V(moved) <+ 0.0;
-            I(p, n) <+ g0 * V(p, n);
-        end else begin
-            place = (g0 - g_min) / (g_max - g_min) + V(moved);
-            place = min(max(place, 0.0), 1.0);
-            room = (V(p, n) > 0.0) ? 1.0 - place : place;
-            rate = ($abstime > 0.0) ? drift / (g_max - g_min) * V(p, n) * min(room / {edge}, 1.0) : 0.0;
-            I(moved) <+ ddt(V(moved)) + 1e-12 * V(moved) - rate;
-            I(p, n) <+ (g_min + (g_max - g_min) * place) * V(p, n);
-        end
-    end
-endmodule
-"""
+    return (resources.files("harness.netlist") / "cells" / FILE).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -74,13 +36,6 @@ class VerilogACells(CellStyle):
     letter: str = "n"
     """Letter of instances: n in ngspice, x in HSPICE, any in Spectre."""
     name: str = "verilog-a"
-    shows_open: bool = False
-    exact: bool = True
-    read_volts: float | None = None
-
-    @override
-    def conducting(self, circuit: Circuit) -> Circuit:
-        return circuit
 
     @override
     def instance(self, cell: Memristor) -> str:

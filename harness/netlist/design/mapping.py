@@ -38,7 +38,7 @@ def map_of(design: Design, dialect: Dialect, cells: CellStyle) -> JsonObject:
         "cells": {
             _text((*path, _instance(cell, design, dialect, cells))): [design.arrays[cell.array].name, *cell.position]
             for path, cell in design.memristors()
-            if cell.siemens or cells.shows_open
+            if cell.siemens
         },
     }
 

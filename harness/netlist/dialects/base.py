@@ -142,44 +142,47 @@ class Dialect(Protocol):
 
 
 class CellStyle(Protocol):
-    """The kind of device that a trainable cell becomes."""
+    """The kind of device that a trainable cell becomes, with the answers that most of them give."""
 
     @property
     def name(self) -> str:
         """The style's name on the command line."""
 
     @property
-    def shows_open(self) -> bool:
-        """True where an open cell (0 S) is a device too."""
-
-    @property
     def exact(self) -> bool:
         """True where it conducts as the circuit's cell does, so that the expected voltages come out."""
+        return True
 
     @property
     def read_volts(self) -> float | None:
         """The voltage over a cell up to which it conducts as trained, V; None if it always does."""
+        return None
 
     def conducting(self, circuit: Circuit) -> Circuit | None:
         """The circuit with cells that conduct as these do; None if they move in time, so that only simulation tells."""
+        return circuit
 
-    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:
+    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002
         """Sentences for the package's README; nothing where there is nothing to say."""
+        return ()
 
-    def first(self, dialect: Dialect) -> Sequence[str]:
+    def first(self, dialect: Dialect) -> Sequence[str]:  # noqa: ARG002
         """Commands that make something of the package's files before it can be simulated."""
+        return ()
 
     def files(self) -> Mapping[str, str]:
         """Files of its own in the package, texts by name."""
+        return {}
 
     def instance(self, cell: Memristor) -> str:
         """The name of a cell's instance: its own behind the letter of the device."""
 
-    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:
+    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:  # noqa: ARG002
         """Lines of the models' file that its instances need."""
+        return iter(())
 
     def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:
-        """Yield the lines of one cell; an open one has none unless `shows_open`."""
+        """Yield the lines of one cell; an open one has none."""
 
 
 @dataclass(frozen=True)
@@ -187,33 +190,10 @@ class ResistorCells(CellStyle):
     """Cells as resistors at their programmed conductance, or as sources where their law is nonlinear; no open cells."""
 
     name: str = "resistor"
-    shows_open: bool = False
-    exact: bool = True
-    read_volts: float | None = None
-
-    @override
-    def conducting(self, circuit: Circuit) -> Circuit:
-        return circuit
-
-    @override
-    def about(self, design: Design, dialect: Dialect) -> Sequence[str]:
-        return ()
-
-    @override
-    def first(self, dialect: Dialect) -> Sequence[str]:
-        return ()
-
-    @override
-    def files(self) -> Mapping[str, str]:
-        return {}
 
     @override
     def instance(self, cell: Memristor) -> str:
         return f"r{cell.name}"
-
-    @override
-    def definitions(self, design: Design, dialect: Dialect) -> Iterator[str]:
-        return iter(())
 
     @override
     def lines(self, cell: Memristor, design: Design, dialect: Dialect) -> Iterator[str]:

@@ -110,7 +110,6 @@ def _cells(package: "Package") -> str:
     roles = dict.fromkeys(cell.role for cell in package.written.cells if cell.role is not Role.TOP)
     counts = {role: sum(cell.role is role for cell in package.written.cells) for role in roles}
     rows = [f"| {role} | {counts[role]} | {_ROLES[role]} |" for role in roles]
-    open_cells = "" if package.cells.shows_open else " Open cells (0 S) have no device."
     return "\n".join(
         [
             "## Cells",
@@ -119,7 +118,8 @@ def _cells(package: "Package") -> str:
             "|---|---|---|",
             *rows,
             "",
-            f"Trainable cells are of the kind `{package.cells.name}`.{open_cells} Resistances have as many digits as",
+            f"Trainable cells are of the kind `{package.cells.name}`. "
+            "Open cells (0 S) have no device. Resistances have as many digits as",
             "it takes for their exact reciprocal to be the trained conductance, to the last bit.",
             *_about(package),
         ]
