@@ -101,9 +101,7 @@ class Plugin:
     def checked(self, options: dict[str, Any], key: str = "") -> dict[str, Any]:
         """Options as plain data; where the plug-in has a model for them, ``Options``, with its defaults in place.
 
-        Args:
-            options: as somebody wrote them.
-            key: see `harness.validation.InnerError`.
+        For `key` see `harness.validation.InnerError`.
 
         Raises:
             InnerError: a key or value is wrong.
@@ -119,12 +117,9 @@ class Plugin:
             raise InnerError(model, error, str(self), key) from error
 
     def build(self, wanted: Sequence[str], options: Mapping[str, Any] | None, *given: Any) -> Any:
-        """Return what the plug-in builds.
+        """Return what the plug-in builds, which must have the names that are wanted.
 
-        Args:
-            wanted: names that it must have.
-            options: from the experiment file, which the plug-in gets first: as its ``Options`` if it has such a model.
-            given: what else it gets.
+        It gets its options first, as its ``Options`` if it has such a model, then all that is given.
 
         Raises:
             PluginError: the plug-in fails, or builds something else.

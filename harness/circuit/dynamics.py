@@ -69,9 +69,7 @@ class Dynamics:
     def slowest(self, nodes: Array, spring: float = 0.0) -> float:
         """The largest time constant (s) of small signals about an operating point (V, ``[nodes]``).
 
-        Args:
-            nodes: V, ``[nodes]``.
-            spring: S between the nodes of every output, besides.
+        `spring` are S between the nodes of every output, besides.
 
         Raises:
             CircuitError: small signals grow there.

@@ -11,12 +11,7 @@ from harness.measurement import Array
 
 
 def linearized(circuit: Circuit, nodes: Array) -> Circuit:
-    """The circuit about one operating point: a circuit of its own, with the same nodes, that can be built or exported.
-
-    Args:
-        circuit: with its programmed conductances.
-        nodes: V of every node at the operating point, ``[nodes]``.
-    """
+    """The circuit about the operating point `nodes` (V, ``[nodes]``): one of its own, with the same nodes."""
     volts = {**dict(zip(circuit.nodes, nodes.tolist(), strict=True)), GROUND: 0.0}
     seen = (part for element in circuit.elements for part in element.small_signal(volts))
     return replace(circuit, elements=tuple(cast("Iterator[Element]", seen)))

@@ -10,10 +10,7 @@ from harness.measurement import Array, Conductances
 def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Array:
     """Return the power in all cells, resistors and devices of every sample, Σ i v, W, ``[batch]``.
 
-    Args:
-        circuit: the full circuit; its own programmed conductances are ignored.
-        conductances: S, one array per trainable array.
-        nodes: V, ``[batch, nodes]``.
+    It is that of the given conductances (S, one array per trainable array) at `nodes` (V, ``[batch, nodes]``).
     """
     volts = circuit.with_ground(nodes)
     watts = np.zeros(len(nodes))

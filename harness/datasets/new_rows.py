@@ -16,9 +16,7 @@ _FAR = 100.0
 def new_rows(source: CsvFile, encoding: Encoding) -> Split:
     """Read all rows of a file as new data; inputs are found by their headings, and further columns are not read.
 
-    Args:
-        source: the file, its label or values, and how it is written.
-        encoding: fitted on the training rows.
+    `encoding` was fitted on the training rows.
 
     Raises:
         DataError: the file is no table, lacks a column or a cell, has a class that the network does not know, or a cell

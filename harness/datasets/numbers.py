@@ -48,9 +48,7 @@ class NoNumberError(ValueError):
 def numbers(cells: Sequence[str], decimal: str = ".") -> Array:
     """Return the numbers in the cells of a column, NaN where one is missing (see `MISSING`).
 
-    Args:
-        cells: texts; blanks around them do not matter.
-        decimal: the decimal mark, ``"."`` or ``","``.
+    Blanks around them do not matter; the decimal mark is ``"."`` or ``","``.
 
     Raises:
         NoNumberError: a cell is no plain decimal number within ±`LARGEST`; has the index of the first one.

@@ -111,12 +111,9 @@ class JunctionLaw:
 
 
 def current_and_slope(volts: Array, saturation: Array, scale: Array) -> tuple[Array, Array]:
-    """Return current (A) and small-signal conductance (S) of junctions at `volts`; all arrays broadcast together.
+    """Return current (A) and small-signal conductance (S) of junctions at `volts` (V, ``[..., diodes]``).
 
-    Args:
-        volts: junction voltage, V, ``[..., diodes]``.
-        saturation: I_s, A, ``[diodes]``.
-        scale: N V_T, V, ``[diodes]``.
+    `saturation` is I_s in A, `scale` N V_T in V, both ``[diodes]``; all arrays broadcast together.
     """
     exponent = volts / scale
     grown = np.exp(np.clip(exponent, _KNEE, _LARGEST_EXPONENT))

@@ -123,10 +123,7 @@ class DataSettings(Section):
         return [] if self.set in _SETS else [find(Kind.DATA_SET, self.set, _SETS)]
 
     def load(self, seed: int) -> Split:
-        """The samples, split and encoded into volts.
-
-        Args:
-            seed: of the split.
+        """The samples, split as the seed says and encoded into volts.
 
         Raises:
             DataError: they cannot be read.

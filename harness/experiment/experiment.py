@@ -123,8 +123,7 @@ class Experiment:
     def with_parts(self, **own: Any) -> "Experiment":
         """The experiment with parts of one's own; runs that are made with it say so.
 
-        Args:
-            own: `data`, `circuit`, `cost`, `rule` or `update`, instead of what the settings describe.
+        They are `data`, `circuit`, `cost`, `rule` or `update`, instead of what the settings describe.
         """
         if unknown := own.keys() - set(_PARTS):
             raise ExperimentError(f"no part {min(unknown)!r}; an experiment has {', '.join(_PARTS)}")
@@ -316,11 +315,7 @@ class Experiment:
         manifest.check_netlist(run, self.settings, lambda: self.netlist(self.circuit), usual)
 
     def create_run(self, path: Path, start: Start | None = None) -> Run:
-        """A new run directory for this experiment.
-
-        Args:
-            path: where nothing is yet.
-            start: conductances to begin with; None for the experiment's own.
+        """A new run directory for this experiment, which begins at `start` or else at its own conductances.
 
         Raises:
             RunError: something is at `path` already.
@@ -388,12 +383,8 @@ class Experiment:
     def evaluate(self, run: Run, *, simulators: SimulatorChoice = HERE, predicted: Path | None = None) -> JsonObject:
         """Loss and accuracy of a run's conductances (the last checkpoint's if it is not complete).
 
-        Training and held-out rows have their figures each; those of new data (see `of_run`) begin with ``new_``.
-
-        Args:
-            run: of this experiment.
-            simulators: how many ngspices, and where; no result depends on it.
-            predicted: a CSV file to write, with truth and prediction of every row.
+        Training and held-out rows have their figures each; those of new data (see `of_run`) begin with ``new_``. With
+        `predicted`, truth and prediction of every row are written into that CSV file.
 
         Raises:
             RunError: the run has no checkpoint yet.

@@ -385,14 +385,9 @@ NetworkSettings = Union[  # noqa: UP007
 
 
 def memory(network: NetworkSettings, channels: int, outputs: int, batch: int, *, lines: bool) -> Iterator[Part]:
-    """Yield the memory of an experiment's largest parts, rounded down.
+    """Yield the memory of an experiment's largest parts, rounded down, for a step of `batch` samples.
 
-    Args:
-        network: to be built.
-        channels: of the data.
-        outputs: that the data want.
-        batch: samples in a step.
-        lines: whether lines have a resistance.
+    `lines` says whether lines have a resistance.
     """
     size = network.size(channels, outputs, lines=lines)
     yield from size.parts

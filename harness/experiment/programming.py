@@ -147,11 +147,8 @@ class ProgrammingSettings(Section):
     def fitted(self, network: NetworkSettings, drawn: Callable[[], Circuit]) -> dict[str, Section]:
         """Both sections by name, with a device's own conductances as the network's where `range` wants them.
 
-        Fresh cells of the widest crossbar then reach just up to g_max, and those of a graph reach it too.
-
-        Args:
-            network: its section.
-            drawn: makes the circuit of the network as it stands.
+        Fresh cells of the widest crossbar then reach just up to g_max, and those of a graph reach it too; `drawn` makes
+        the circuit of the network as it stands.
 
         Raises:
             DataError: a file of measured pulses is wrong.

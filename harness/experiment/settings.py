@@ -181,13 +181,7 @@ def merged(settings: Settings, changes: JsonObject) -> Settings:
 
 
 def differences(then: Settings, now: Settings, sections: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
-    """Dotted keys whose values differ, each with both values as people write them.
-
-    Args:
-        then: one experiment.
-        now: the other one.
-        sections: names of those to compare; empty for all.
-    """
+    """Dotted keys (of some sections, or of all) whose values differ, each with both values as people write them."""
     old, new = (dict(leaves(each.model_dump(mode="json"))) for each in (then, now))
     keys = [key for key in dict.fromkeys([*old, *new]) if not sections or key.partition(".")[0] in sections]
     pairs = {key: (old.get(key), new.get(key)) for key in keys}

@@ -88,10 +88,7 @@ def conductance_at_rest(circuit: Circuit, rows: Batch) -> float:
 class Springs:
     """Compares the springs of −β that a rule asks for with what a network bears, while its cells change.
 
-    Args:
-        circuit: the topology.
-        strength: with which the experiment nudges.
-        both_signs: whether the rule nudges by −β, too.
+    With `both_signs`, the rule nudges by −β, too.
     """
 
     def __init__(self, circuit: Circuit, strength: Strength, *, both_signs: bool) -> None:
@@ -126,9 +123,7 @@ class Springs:
     def onward(self, run: Run, bound: float) -> str | None:
         """Tell how to go on with a run whose cells fell in training until its network did not bear β any more.
 
-        Args:
-            run: which has a checkpoint; else there is nothing to go on with, and None to say.
-            bound: S that β must stay below.
+        None for a run without a checkpoint. `bound` are S that β must stay below.
         """
         if not self.negative or run.position() is None:
             return None

@@ -118,12 +118,7 @@ def build_update(
 ) -> UpdateRule:
     """Build the update rule, which changes the conductances of all cells or of a subset, at once or in portions.
 
-    Args:
-        update: the section.
-        subset: the section; None for all cells.
-        circuit: whose arrays are written.
-        units: what the sections' numbers count in.
-        seed: chooses cells at random.
+    Numbers of the sections count in `units`; `seed` chooses cells at random.
 
     Raises:
         ExperimentError: the subset does not fit the circuit.

@@ -25,13 +25,7 @@ _GRID = 41  # points of either input in the picture of a decision boundary
 
 
 def draw_run(run: Run, chip: Chip, data: Split, title: str) -> None:
-    """Draw the pictures of a run's directory.
-
-    Args:
-        run: whose tables are drawn.
-        chip: as trained, which is asked for its decision boundary where there are two inputs and two classes.
-        data: whose held-out rows are shown there.
-        title: of the pictures.
+    """Draw the pictures of a run's directory; with two inputs and two classes, the chip's decision boundary, too.
 
     Raises:
         PictureError: one cannot be drawn.

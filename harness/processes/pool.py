@@ -90,10 +90,7 @@ class Workers:
     def give(self, tag: Any, function: Callable[..., Any], *arguments: Any) -> None:
         """Have a call done by a process that has nothing to do. `busy` must be less than `size`.
 
-        Args:
-            tag: comes back with the result.
-            function: of a module, so that it can be sent.
-            arguments: of the function; they are pickled, as is what it returns.
+        The tag comes back with the result. The function is of a module; its arguments and its result are pickled.
         """
         self._give(_Call(tag, (function, arguments)))
 

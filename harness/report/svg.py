@@ -15,13 +15,9 @@ _PAGE = {
 
 
 def inlined(text: str, *, name: str, title: str, description: str = "") -> str:
-    """Return an SVG file's root element, ready to stand in an HTML page.
+    """Return the root element of an SVG file of Matplotlib's or schemdraw's, ready to stand in an HTML page.
 
-    Args:
-        text: of the file, as Matplotlib and schemdraw write them.
-        name: unique in the page; ids begin with it.
-        title: what assistive technology calls the picture.
-        description: what is to be seen in it.
+    Ids begin with `name`, which is unique in the page; assistive technology reads `title` and `description`.
     """
     body = text[text.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<defs>\s*</defs>|<!--.*?-->", "", body, flags=re.S)

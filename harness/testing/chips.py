@@ -20,10 +20,7 @@ _KEYS: tuple[tuple[int, ...], ...] = ((0, 1), (2, 5))
 
 
 def check_chip(make: MakeChip) -> None:
-    """Make every check of `CHIP_CHECKS`.
-
-    Args:
-        make: returns a new chip, always in the same state.
+    """Make every check of `CHIP_CHECKS`; `make` returns a new chip, always in the same state.
 
     Raises:
         AssertionError: names each check that failed, with what it found.

@@ -54,14 +54,10 @@ def described_chip(chip: object) -> list[str]:
 
 
 def claim(run: Run, given: JsonObject) -> None:
-    """Record what is about to train a run, or refuse what has not trained it before.
+    """Record what is about to train a run (descriptions by name), or refuse what has not trained it before.
 
     A run's manifest says from the beginning what its ``experiment.toml`` describes. A part that is another one is
     recorded as one of one's own, as long as nothing has been trained.
-
-    Args:
-        run: about to be trained.
-        given: descriptions by name: chip, rule, update, cost, data, plan.
 
     Raises:
         RunError: the run has been trained with another part, or was begun for another one.

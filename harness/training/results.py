@@ -31,14 +31,7 @@ def figures(chip: Chip, cost: Cost, data: Split) -> tuple[dict[str, Evaluation],
 
 
 def finish(run: Run, chip: Chip, cost: Cost, data: Split, about: JsonObject) -> None:
-    """Write what a run that was trained to its end reached.
-
-    Args:
-        run: whose tables are complete.
-        chip: as trained.
-        cost: what is reported.
-        data: whose rows are shown once more.
-        about: what the result begins with: experiment and seed.
+    """Write what a run that was trained to its end reached; the result begins with `about`, experiment and seed.
 
     Raises:
         ChipError: the chip failed.

@@ -62,13 +62,9 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, experiment: str, manifest: JsonObject, start: Position | None = None) -> "Run":
-        """Make a new run directory, complete or not at all.
+        """Make a new run directory of such an experiment and manifest, complete or not at all.
 
-        Args:
-            path: where nothing is yet.
-            experiment: the content of ``experiment.toml``.
-            manifest: the content of ``manifest.json``.
-            start: a checkpoint to begin at; None begins at the experiment's own conductances.
+        It begins at the checkpoint `start`; without one, at the experiment's own conductances.
 
         Raises:
             RunError: something is at `path` already.
@@ -106,9 +102,8 @@ class Run:
     def owner(self, begun: bool) -> str:
         """A hash of what the run was made with, which its checkpoints carry.
 
-        Args:
-            begun: whether something has been trained. Until then a part of one's own may still take the place of what
-                the manifest says will train the run (`harness.training.parts.claim`).
+        Until something has been trained, a part of one's own may still take the place of what the manifest says will
+        train the run (`harness.training.parts.claim`).
         """
         manifest = self.manifest
         made = {key: manifest.get(key) for key in (*_MADE, *_LEARNING, *(["parts"] if begun else []))}

@@ -76,10 +76,7 @@ def total(rows: Iterable[EpochRow]) -> Ledger | None:
 def as_csv(rows: Sequence[Row], kind: type[Row], score: str) -> bytes:
     """Return a table; where the chip has counted nothing, it has no columns of the ledger.
 
-    Args:
-        rows: of the table.
-        kind: of the rows.
-        score: what heads columns of accuracies, such as R².
+    `score`, such as R², heads columns of accuracies.
     """
     ledgers = [row.ledger if isinstance(row, EpochRow) else None for row in rows]
     flat = [vars(row) | (vars(ledger) if ledger else {}) for row, ledger in zip(rows, ledgers, strict=True)]

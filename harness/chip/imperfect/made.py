@@ -21,14 +21,10 @@ from harness.measurement import Access, Array, Conductances, Drive, Reading
 
 
 class VariedChip(SimulatedChip):
-    """A `Chip` of a circuit as it was made.
+    """A `Chip` of a circuit as it was made: of all that could have been made, the one of that seed.
 
-    Args:
-        circuit: as it was drawn, with the initial conductances.
-        variation: how the made one differs.
-        seed: which of all chips that could have been made.
-        make: the inner chip of a circuit; it should give access to all nodes.
-        access: what may be read.
+    `circuit` is as it was drawn, with the initial conductances; `make` makes the inner chip of a circuit, which should
+    give access to all nodes, and `access` is what may be read of this one.
 
     Raises:
         CircuitError: a pass refuses the circuit.

@@ -100,13 +100,7 @@ _STRENGTHS = {
 
 
 class ImperfectChip(WrappedChip):
-    """A `Chip` behind imperfect pins.
-
-    Args:
-        chip: the one that is wrapped.
-        errors: strengths.
-        seed: of every stream.
-    """
+    """A `Chip` behind imperfect pins; every one of its streams comes from `seed`."""
 
     def __init__(self, chip: Chip, errors: PinErrors, *, seed: int) -> None:
         super().__init__(chip)

@@ -85,13 +85,8 @@ class Programming:
 class ProgrammedChip(WrappedChip):
     """A `Chip` that is written by pulses.
 
-    Pulses, reads to verify and the energy of pulses go into its ledger. Devices differ as the seed says, and pulses
+    Pulses, reads to verify and the energy of pulses go into its ledger. Devices differ as `seed` says, and pulses
     scatter from streams that start anew at every step.
-
-    Args:
-        chip: the one that is written.
-        programming: how.
-        seed: of every stream.
 
     Raises:
         CircuitError: pairs are wanted and an array has none.

@@ -55,14 +55,10 @@ class Software:
 
 
 class Cluster(Simulators):
-    """`Simulators` on the workers of a running Dask cluster, each a process of one thread.
+    """`Simulators` on the workers of the Dask cluster at an address, each a process of one thread.
 
     A task whose worker is lost is done again by another one; while there is none, it waits. Voltages are the same bit
     for bit as with an ngspice here, as far as the processors are of the same kind: BLAS cuts its sums to suit them.
-
-    Args:
-        tolerances: when ngspice takes a point for settled.
-        address: of the scheduler, such as ``tcp://10.0.0.1:8786``.
 
     Raises:
         ChipError: Dask is not installed, no scheduler answers, it has no workers, or one has several threads or other

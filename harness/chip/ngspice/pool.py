@@ -19,12 +19,8 @@ _ATTEMPTS = 3
 class WorkerPool(Simulators):
     """`Simulators` in processes of this machine; where a chunk is settled never shows in its voltages.
 
-    Workers are started when they are first needed and stay until `close`. One that dies is replaced, and its task done
-    again. To be used by one thread at a time.
-
-    Args:
-        tolerances: when ngspice takes a point for settled.
-        workers: most processes at the same time.
+    At most `workers` of them are started when they are first needed, and stay until `close`. One that dies is replaced,
+    and its task done again. To be used by one thread at a time.
     """
 
     def __init__(self, tolerances: Tolerances, workers: int) -> None:

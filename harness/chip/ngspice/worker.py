@@ -84,12 +84,7 @@ class OneSimulator(Simulators):
 
 
 def settle_in_ngspice(settling: SettlingJob, tolerances: Tolerances, number: int = 0) -> Settled:
-    """Settle every phase of every sample in one sweep.
-
-    Args:
-        settling: network, samples and phases.
-        tolerances: when ngspice takes a point for settled.
-        number: of the settling, for errors.
+    """Settle every phase of every sample in one sweep; errors say the settling's `number`.
 
     Raises:
         NgspiceMissing: libngspice cannot be loaded.

@@ -31,10 +31,8 @@ _TRUSTED = 0.1  # of N V_T: a step this small predicts the eliminated unknowns
 def settle(settling: SettlingJob, tolerance: float) -> Array:
     """The unknowns in every phase, V, ``[batch, phases, n]``; each phase starts from the one before it.
 
-    Args:
-        settling: network, samples and phases.
-        tolerance: V, of the last Newton step. Convergence is quadratic there, so the error that is left is of the
-            order of its square over N V_T.
+    `tolerance` (V) bounds the last Newton step. Convergence is quadratic there, so the error that is left is of the
+    order of its square over N V_T.
 
     Raises:
         ConvergenceError: a sample did not settle; names sample and phase.

@@ -263,11 +263,8 @@ def reachable_range(circuit: Circuit, inputs: Array) -> tuple[Array, Array]:
     """Bounds of what every output can read, whatever the conductances are (V, ``[batch, outputs]`` each).
 
     By the maximum principle every free node of a network of conductances and diodes lies between the lowest and the
-    highest held voltage of its sample. Ground counts as held where the network touches it.
-
-    Args:
-        circuit: without amplifiers and current sources.
-        inputs: V, ``[batch, channels]``.
+    highest held voltage of its sample (`inputs` in V, ``[batch, channels]``). Ground counts as held where the network
+    touches it.
 
     Raises:
         CircuitError: the circuit has elements that the principle does not hold for, or the inputs do not fit it.
@@ -301,10 +298,7 @@ def _node_bounds(circuit: Circuit, inputs: Array) -> tuple[Array, Array]:
 def unreachable_targets(circuit: Circuit, inputs: Array, targets: Array) -> list[str]:
     """A sentence for each output that has a target beyond its `reachable_range`, about the first such sample.
 
-    Args:
-        circuit: without amplifiers and current sources.
-        inputs: V, ``[batch, channels]``.
-        targets: V, ``[batch, outputs]``.
+    Inputs and targets are in V, ``[batch, channels]`` and ``[batch, outputs]``.
 
     Raises:
         CircuitError: as `reachable_range`, or the targets do not fit the circuit.

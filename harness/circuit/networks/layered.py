@@ -190,20 +190,9 @@ def rectified_cascade(
     their cells), and two buffers of opposite gain that drive the next crossbar; outputs are single linear nodes. With
     ideal diodes it computes a ReLU multilayer perceptron.
 
-    Args:
-        channels: number of input channels, each at two pins of opposite gain.
-        hidden: nodes of each hidden layer.
-        outputs: number of outputs.
-        cells: range and unit of the conductances.
-        diode: the model of all diodes, or of transistors that are connected as diodes in their place.
-        rng: draws the initial conductances.
-        input_gain: V at the input pin per V of input.
-        bias: V of the rail pair ±V at each crossbar; default all ±1 V.
-        buffer_gain: of the buffers behind each hidden layer; default all 1.
-        rectifier_rail: V that the diodes' anodes are held at; near a diode's own drop it makes up for that.
-
-    Raises:
-        CircuitError: a size or a value is out of range.
+    Args and errors are those of `layered_network`, but for single outputs, `buffer_gain` of the buffers behind each
+    hidden layer (by default all 1), and `rectifier_rail`, V that the diodes' anodes are held at: near a diode's own
+    drop it makes up for that.
     """
     _check_sizes(channels, hidden, outputs)
     if buffer_gain and len(buffer_gain) != len(hidden):

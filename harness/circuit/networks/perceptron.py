@@ -116,12 +116,9 @@ class Realized:
 
 
 def realize(perceptron: Perceptron, circuit: Circuit, volts_per_unit: float) -> Realized:
-    """Conductances and gains with which a cascade computes a perceptron.
+    """Conductances and gains with which a `rectified_cascade` of its sizes computes a perceptron.
 
-    Args:
-        perceptron: of the cascade's sizes.
-        circuit: a `harness.circuit.networks.layered.rectified_cascade`.
-        volts_per_unit: a, V at an input pin for an input of 1.
+    `volts_per_unit` is a, V at an input pin for an input of 1.
 
     Raises:
         CircuitError: the sizes do not fit, or a stage without rails shall have biases.

@@ -48,12 +48,7 @@ class Fronts:
     """The elimination of symmetric matrices of one pattern, planned; unknowns are renumbered in the order of blocks."""
 
     def __init__(self, pattern: csr_matrix, blocks: Sequence[Index]) -> None:
-        """Plan the elimination.
-
-        Args:
-            pattern: symmetric, ``[n, n]``.
-            blocks: of unknowns that are eliminated together, in this order; every unknown is in one of them.
-        """
+        """Plan the elimination of a symmetric matrix, ``[n, n]``, block by block; every unknown is in one of them."""
         self._pattern = pattern
         self._order = np.concatenate(blocks)
         number = np.empty(len(self._order), np.intp)

@@ -20,9 +20,7 @@ def eliminated(edges: Index, stays: Mask) -> Mask:
     them, so that what does not pay alone is tried together. More than a thousand unknowns go wherever they outnumber
     what is around them.
 
-    Args:
-        edges: pairs of variables that some conductance joins, ``[edges, 2]``.
-        stays: variables that must stay, ``[variables]``.
+    `edges` are pairs of variables that some conductance joins, ``[edges, 2]``, `stays` those that must stay.
     """
     inner = edges[~stays[edges].any(axis=1)]
     _, component = connected_components(_graph(inner, len(stays), len(stays)), directed=False)

@@ -195,11 +195,7 @@ def _hashes(settings: Settings) -> dict[str, str]:
 
 
 def settings_of(run: Run, overrides: Sequence[str] = ()) -> Settings:
-    """The settings of a run as it was made, with changes.
-
-    Args:
-        run: whose ``experiment.toml`` is read.
-        overrides: ``key=value`` texts; seeds that the run took from training.seed stay as they were.
+    """The settings of a run as it was made, with changes; seeds that it took from training.seed stay as they were.
 
     Raises:
         RunError: ``experiment.toml`` is missing, or was edited since the run was made; names the key and both values.
@@ -219,10 +215,7 @@ def settings_of(run: Run, overrides: Sequence[str] = ()) -> Settings:
 def check_settings(run: Run, settings: Settings, *, before: bool = False) -> None:
     """Refuse settings that are not those that a run was made with.
 
-    Args:
-        run: whose manifest is asked.
-        settings: to be compared.
-        before: the settings are from before the run was made, which then chose what they leave open, such as β.
+    With `before`, they are from before the run was made, which then chose what they leave open, such as β.
 
     Raises:
         RunError: a key differs, or a file that the settings name holds something else.
@@ -244,10 +237,7 @@ def check_settings(run: Run, settings: Settings, *, before: bool = False) -> Non
 def check_trained(run: Run, settings: Settings, sections: Sequence[str] = TRAINED) -> None:
     """Refuse settings of another network or of other data than those that a run was made with.
 
-    Args:
-        run: whose manifest is asked.
-        settings: which may differ in other sections.
-        sections: names of those that must be the same, seeds included that they take from training.seed.
+    The `sections` must be the same, seeds included that they take from training.seed; others may differ.
 
     Raises:
         RunError: a key differs, or a file that the settings name holds something else.
@@ -313,11 +303,8 @@ def recorded_encoding(run: Run) -> Encoding | None:
 def check_netlist(run: Run, settings: Settings, netlist: Callable[[], str], usual: Settings | None) -> None:
     """Refuse a netlist that is not the one that an older run, which recorded no settings, was made with.
 
-    Args:
-        run: whose manifest is asked.
-        settings: from its ``experiment.toml``.
-        netlist: makes the full netlist with the initial conductances.
-        usual: the packaged experiment of the same name, whose keys may tell what was edited.
+    `netlist` makes the one with the initial conductances; `usual` is the packaged experiment of the same name, whose
+    keys may tell what was edited.
 
     Raises:
         RunError: it differs.

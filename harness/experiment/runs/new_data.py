@@ -19,11 +19,8 @@ def settings_and_rows(
 ) -> tuple[Settings, Split]:
     """The settings of a run with changes, and all rows of a file as new data.
 
-    Args:
-        run: which records how its rows were encoded.
-        file: with the run's columns.
-        overrides: ``key=value`` texts, also of the keys of ``[data]`` that say how the file is written.
-        fitted: fits the encoding to the run's own data again, for runs of older versions.
+    Overrides may be of the keys of ``[data]`` that say how the file is written; `fitted` fits the encoding to the run's
+    own data again, for runs of older versions.
 
     Raises:
         RunError: the run was edited, or nothing says how its rows were encoded.

@@ -48,9 +48,7 @@ def programmed(circuit: Circuit, run: Run, position: Position) -> Circuit:
 def told(run: Run, changes: Mapping[str, str]) -> str:
     """Return in a line where trained conductances are from: the run, what has changed since, and parts of one's own.
 
-    Args:
-        run: which was trained.
-        changes: what differs from its settings: values as people write them, by key.
+    Changes are values as people write them, by key.
     """
     text = f"trained in {run.path.resolve().name}"
     if own := parts.own_parts(run):

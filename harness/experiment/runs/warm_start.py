@@ -16,10 +16,6 @@ def warm_start(run: Run, overrides: Sequence[str] = ()) -> tuple[Experiment, Sta
     The rows, their split, the network's edges and the chip are those of the run whatever training.seed becomes; the
     update rule begins without memory. The network may change where its cells stay the same ones.
 
-    Args:
-        run: which stays as it is.
-        overrides: ``key=value`` texts.
-
     Raises:
         RunError: the run has no checkpoint, was edited, its data have changed, or its conductances do not fit the
             changed network.

@@ -38,12 +38,9 @@ def circuit_lines(circuit: Circuit, inputs: Array) -> list[str]:
 
 
 def driven_lines(circuit: Circuit, pin: Callable[[Input], str], sensed: Mapping[str, str] | None = None) -> list[str]:
-    """Models and elements.
+    """Models and elements of a circuit as programmed; `pin` writes the line of an input.
 
-    Args:
-        circuit: with its programmed conductances.
-        pin: the line of an input.
-        sensed: nodes that stages amplify instead of their inputs, by the name of the stage.
+    `sensed` are nodes that stages amplify instead of their inputs, by the name of the stage.
     """
     lines = [model_card(model) for model in dict.fromkeys(device.model for device in circuit.parts(Device))]
     for element in circuit.elements:

@@ -22,11 +22,7 @@ _POINT, _NUDGE = f"{RESERVED}point", f"{RESERVED}nudge"
 def full_batch_lines(circuit: Circuit, drives: Sequence[Drive], samples: slice, tolerances: Tolerances) -> list[str]:
     """A deck whose source `SWEPT` counts samples and, within each, phases, in steps of `STEP` V.
 
-    Args:
-        circuit: with its programmed conductances.
-        drives: the phases, none small-signal; all of them clamp the outputs, or none does.
-        samples: which of the drives' samples.
-        tolerances: when ngspice takes a point for settled.
+    No phase is small-signal; all of them clamp the outputs, or none does.
     """
     return [
         "* full network: one point per sample and phase",

@@ -10,12 +10,7 @@ from harness.netlist.tolerances import CONDITIONS, TIGHT, Conditions
 
 
 def read_conditions(file: str, statements: Iterable[Statement], dialect: Dialect) -> Conditions:
-    """Return what a testbench asks of the simulator.
-
-    Args:
-        file: the testbench's name.
-        statements: of the testbench and all that it includes.
-        dialect: of the package.
+    """Return what a testbench asks of the simulator; the statements are its own and those that it includes.
 
     Raises:
         NetlistError: an option is one that `harness` does not write, is given twice with two values, is out of its

@@ -42,11 +42,7 @@ _NONLINEAR = re.compile(r"[bg]\S* \S+ \S+ (?:i=|cur=)['{]?(?:([0-9.e+\-]+)\*|v\(
 
 
 def read_circuit(folder: Path, *, flat: bool = False) -> Circuit:
-    """The circuit in a package of any dialect, with the conductances that its netlist holds.
-
-    Args:
-        folder: of the package.
-        flat: whether to read the flat netlist instead of the hierarchical one.
+    """The circuit in a package of any dialect, with the conductances of its hierarchical (or flat) netlist.
 
     Raises:
         NetlistError: the netlist asks for what no netlist may, or says anything but conductances otherwise than the

@@ -91,11 +91,7 @@ def read_statements(
 ) -> Iterator[Statement]:
     """The statements of a file of a package; included files of the same folder stand where they were asked for.
 
-    Args:
-        folder: of the package.
-        file: name in it.
-        native: whether the language is Spectre's own.
-        stands_for: names of files to be read in place of included ones.
+    In place of included files, those are read that `stands_for` names. `native` is Spectre's own language.
 
     Raises:
         NetlistError: a statement that this project does not write, a command, or a file that is missing, too large or

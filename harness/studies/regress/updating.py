@@ -37,11 +37,8 @@ def change(case: Case, old: Golden | None, found: Found) -> Change:
 def write(suite: Suite, changes: Sequence[Change], reason: str, *, tidy: bool) -> None:
     """Write the wanted changes into the suite's goldens, in the order of the suite.
 
-    Args:
-        suite: whose goldens are read anew, so that what another update wrote meanwhile stays.
-        changes: of its cases.
-        reason: why, kept with each.
-        tidy: also drop goldens of cases that are no longer there.
+    Goldens are read anew, so that what another update wrote meanwhile stays. With `tidy`, goldens of cases that are no
+    longer there are dropped.
     """
     goldens = read_goldens(suite.goldens)
     for each in changes:
