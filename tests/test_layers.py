@@ -118,6 +118,14 @@ def test_only_clusters_know_dask(path: Path) -> None:
     assert uses == (path in {HARNESS / "chip" / "ngspice" / "cluster.py", HARNESS / "studies" / "sweep" / "remote.py"})
 
 
+@pytest.mark.parametrize("path", SOURCES)
+def test_only_lines_to_boards_know_libraries_of_instruments(path: Path) -> None:
+    libraries = {"pyvisa", "pyvisa_py", "serial", "pyarc2", "nidaqmx"}
+    known = imported_modules(path)
+    uses = libraries & {m.split(".")[0] for m in known} or "harness.chip.bench.transport.library" in known
+    assert not uses or path.parent == HARNESS / "chip" / "bench" / "transport"
+
+
 def test_the_controller_sees_the_protocol_and_no_concrete_chip() -> None:
     chips = {m for m in imported_modules(HARNESS / "training" / "controller.py") if m.startswith("harness.chip")}
     assert {m for m in chips if "metering" not in m} <= {"harness.chip.base", "harness.chip.base.Chip"}

@@ -2,9 +2,12 @@
 
 from harness.chip.bench.board import Board
 from harness.chip.bench.boards import scpi
+from harness.chip.bench.boards.arc2 import ArcTwo
+from harness.chip.bench.boards.daq import MultifunctionDevice, wiring
+from harness.chip.bench.boards.openmena import OpenMena
 from harness.chip.bench.line import Line
 from harness.chip.bench.profile import Profile
-from harness.chip.bench.transport import visa
+from harness.chip.bench.transport import arc2, nidaqmx, serial, visa
 from harness.errors import BoardError
 
 
@@ -24,7 +27,12 @@ def open_line(profile: Profile, resource: str | None = None) -> Line:
     match profile.identity.protocol:
         case "scpi":
             return visa.open_line(address, profile)
-    raise BoardError(f"profile {profile.name}: no line is known for protocol {profile.identity.protocol!r}")
+        case "openmena":
+            return serial.open_line(address, profile)
+        case "arc2":
+            return arc2.open_line(address)
+        case "nidaqmx":
+            return nidaqmx.open_line(address, wiring(profile))
 
 
 def open_board(profile: Profile, resource: str | None = None, line: Line | None = None) -> Board:
@@ -42,4 +50,9 @@ def open_board(profile: Profile, resource: str | None = None, line: Line | None 
     match profile.identity.protocol:
         case "scpi":
             return scpi.open_board(profile, opened)
-    raise BoardError(f"profile {profile.name}: no board is known for protocol {profile.identity.protocol!r}")
+        case "openmena":
+            return OpenMena(profile, opened)
+        case "arc2":
+            return ArcTwo(profile, opened)
+        case "nidaqmx":
+            return MultifunctionDevice(profile, opened)

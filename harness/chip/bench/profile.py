@@ -17,6 +17,7 @@ from harness.validation import (
     MismatchError,
     Names,
     Number,
+    Ohms,
     Seconds,
     Section,
     Siemens,
@@ -60,6 +61,8 @@ class WriteMode(StrEnum):
     """The wanted change over the step of a pulse, rounded."""
     STOCHASTIC = "stochastic"
     """The same, rounded up or down at random so that the mean is right."""
+    NONE = "none"
+    """Nothing is ever written: the board has no cells that could be, or none that should."""
 
 
 class Identity(Section):
@@ -68,7 +71,8 @@ class Identity(Section):
     protocol: Literal["scpi", "openmena", "arc2", "nidaqmx"] = "scpi"
     """The language that it speaks."""
     resource: str | None = None
-    """Its address, such as ``TCPIP0::127.0.0.1::5025::SOCKET`` or ``ASRL/dev/ttyACM0::INSTR``."""
+    """Its address, such as ``TCPIP0::127.0.0.1::5025::SOCKET``, ``ASRL/dev/ttyACM0::INSTR``, ``ARC2::0::efm03.bin``
+    (number and firmware of an ArC TWO) or ``DAQ::Dev1``."""
     expects: str = ""
     """A regular expression that its identity must match from the beginning."""
     firmware: str | None = None
@@ -176,6 +180,8 @@ class Write(Section):
     """Largest number of pulses for a cell in one write."""
     read_v: Annotated[Volts, Field(gt=0)] | None = None
     """V at which cells are read, where the host applies it."""
+    read_ohms: Annotated[Ohms, Field(gt=0)] | None = None
+    """V at an output for each ampere through a cell (Ω), where cells are known from outputs alone (``openmena``)."""
     read_back_every: Annotated[Whole, Field(ge=0)] = 100
     """Steps after which all cells are read and compared with what is believed; 0 for never but at the beginning."""
 
@@ -215,7 +221,7 @@ class Profile(Section):
     @model_validator(mode="after")
     def _pulses(self) -> Self:
         write, limits = self.write, self.limits
-        if write.mode is WriteMode.SET:
+        if write.mode in (WriteMode.SET, WriteMode.NONE):
             return self
         needed = {f"write.{key}": getattr(write, key) for key in ("pulse_v", "pulse_s", "tolerance")}
         needed |= {f"limits.{key}": getattr(limits, key) for key in ("pulse_v_max", "pulse_s_max")}
