@@ -61,13 +61,13 @@ class ArcTwo(CalledBoard):
         _check(profile)
         super().__init__(profile, line)
         channels = len(_ALL)
-        self._pins = Pins.of(profile.channels, Extent(channels, channels, channels, len(WORDS) * len(BITS)))
+        self._pins = Pins.of(profile.channels, Extent(channels, channels, channels))
         self._has_nodes = profile.channels.nodes is not None
         self._read_volts = profile.write.read_v or 0.0
 
     @override
     def extent(self) -> Extent:
-        return self._pins.extent if self._has_nodes else replace(self._pins.extent, nodes=None)
+        return replace(self._pins.extent, nodes=len(self._pins.nodes) if self._has_nodes else None)
 
     @override
     def conductances(self, cells: Index) -> Array:

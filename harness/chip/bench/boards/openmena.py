@@ -72,7 +72,7 @@ class OpenMena(Board):
         """
         _check(profile)
         self._line = line
-        self._pins = Pins.of(profile.channels, Extent(LINES, LINES, 0, LINES * LINES))
+        self._pins = Pins.of(profile.channels, Extent(LINES, LINES, 0))
         self._read_volts, self._ohms = profile.write.read_v or 0.0, profile.write.read_ohms or 0.0
         self._timeout, self._retries = profile.timing.timeout, profile.timing.retries
         self._fences = cycle(_FENCES)
