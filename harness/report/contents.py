@@ -104,6 +104,11 @@ class Contents:
         return self.found.held if self.limits.supply is None else self.limits.supply
 
     @property
+    def against(self) -> str:
+        """The name of `supply`."""
+        return "largest source" if self.limits.supply is None else "supply"
+
+    @property
     def cells(self) -> list[CellCount]:
         """The counts of each array's cells."""
         return [cell_count(array) for array in self.circuit.arrays]
