@@ -24,7 +24,7 @@ from harness.studies.regress.bands import Band, shown
 from harness.studies.regress.goldens import Golden, read_goldens, write_goldens
 from harness.studies.regress.junit import junit
 from harness.studies.regress.quantities import QUANTITIES, Measurement, Preparation, gradient_cosine
-from harness.studies.regress.running import _in_processes, _Task, measure
+from harness.studies.regress.running import _ended, _job, measure
 from harness.studies.regress.suite import Suite
 from harness.studies.regress.verdicts import Found, judge
 from harness.training.runs import Run
@@ -354,11 +354,12 @@ class Dies(Preparation):
 
 def test_a_worker_that_dies_fails_what_needs_it_and_nothing_else() -> None:
     settings = settings_of("xor")
-    work = Measurement(settings, ("voltage_error",))
-    tasks = [_Task(Dies(settings), key="x"), _Task(work, ("x", None), case=0), _Task(work, case=1)]
-    ended = {task.case: outcome for task, outcome in _in_processes(tasks, 2, lambda: False)}
-    assert str(ended[0].error).startswith("ideal training: its worker process died; if memory is short")
-    assert ended[1].error is None
+    needs, alone = (Measurement(settings, ("voltage_error",), practice=n) for n in (1, 0))
+    assert needs.practised is not None
+    prepared = dict(_ended({needs.practised.key: (Dies(settings).run, ())}, 2, lambda: False))
+    ended = dict(_ended({"needs": _job(needs, prepared), "alone": _job(alone, prepared)}, 2, lambda: False))
+    assert str(ended["needs"].error).startswith("ideal training: its worker process died; if memory is short")
+    assert ended["alone"].error is None
 
 
 def test_ctrl_c_ends_at_once_with_its_processes_and_writes_nothing(suite: Path) -> None:

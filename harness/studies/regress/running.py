@@ -3,65 +3,38 @@
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.errors import HarnessError
 from harness.experiment.experiment import Experiment
-from harness.measurement import Conductances
 from harness.processes.memory import exhausted
 from harness.processes.pool import Workers
-from harness.studies.regress.quantities import QUANTITIES, Measurement, Preparation, Stopped
+from harness.studies.regress.quantities import QUANTITIES, Measurement, Stopped
 from harness.studies.regress.suite import Case
 from harness.studies.regress.verdicts import Found
 
-_Given = tuple[Conductances | None, Conductances | None]
-"""The results of the preparations for practice and for deployment."""
 _DIED = "its worker process died; if memory is short, use fewer workers"
+_Tag = TypeVar("_Tag", bound=Hashable)
+_Job = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function, and what it is called with."""
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """The value that a task gave, or why it failed."""
+    """The value that a job gave, or why it failed."""
 
     value: Any
     seconds: float
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class _Task:
-    """A preparation, or one seed of a case, which waits for its preparations."""
-
-    work: Preparation | Measurement
-    needs: tuple[str | None, str | None] = (None, None)
-    """Keys of the preparations for practice and for deployment."""
-    key: str = ""
-    """Key of a preparation."""
-    case: int = -1
-
-    def perform(self, given: _Given, stop: Callable[[], bool] = lambda: False) -> _Outcome:
-        began, error = time.perf_counter(), None
-        value: Any = None
-        try:
-            value = self.work.run(stop) if isinstance(self.work, Preparation) else self.work.run(*given, stop)
-        except HarnessError as failure:
-            error = str(failure)
-        except MemoryError as full:
-            error = exhausted(full)
-        except Stopped:
-            raise
-        except Exception as fault:  # a fault of this program, which the other cases may not share
-            error = f"unexpected {type(fault).__name__}: {fault}\n{''.join(traceback.format_exception(fault))}"
-        return _Outcome(value, time.perf_counter() - began, error)
-
-
 def measure(
     cases: Sequence[Case], *, workers: int = 1, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[tuple[Case, Found]]:
-    """Measure every seed of every case; give each case when it is complete, in no order.
+    """Measure every seed of every case, after all preparations; give each case when it is complete, in no order.
 
     A case that fails is told with its error and stops no other. Nothing depends on the number of processes (`workers`,
     each with a libngspice of its own; 1 is this process). When `stop` says True, no more cases come.
@@ -69,32 +42,33 @@ def measure(
     Raises:
         DataError: a data set cannot be loaded.
     """
-    tasks = _tasks(cases)
+    works = [(k, work) for k, case in enumerate(cases) for work in case.measurements]
+    preparations = {need.key: need for _, work in works for need in (work.practised, work.deployed) if need}
     if workers > 1:
-        for one in {task.work.settings.data.model_dump_json(): task.work.settings for task in tasks}.values():
+        for one in {work.settings.data.model_dump_json(): work.settings for _, work in works}.values():
             _ = Experiment(one).data  # not every worker downloads
+    prepared = dict(_ended({key: (need.run, ()) for key, need in preparations.items()}, workers, stop))
+    if len(prepared) < len(preparations):  # stopped
+        return
+    jobs = {(k, work.settings.training.seed): _job(work, prepared) for k, work in works}
     done: dict[int, dict[int, _Outcome]] = {k: {} for k in range(len(cases))}
-    with closing(_in_processes(tasks, workers, stop) if workers > 1 else _here(tasks, stop)) as ended:
-        for task, outcome in ended:
-            if isinstance(task.work, Measurement):
-                done[task.case][task.work.settings.training.seed] = outcome
-                if len(done[task.case]) == len(cases[task.case].seeds):
-                    yield cases[task.case], _found(cases[task.case], done[task.case])
+    with closing(_ended(jobs, workers, stop)) as ended:
+        for (k, seed), outcome in ended:
+            done[k][seed] = outcome
+            if len(done[k]) == len(cases[k].seeds):
+                yield cases[k], _found(cases[k], done[k])
 
 
-def _tasks(cases: Sequence[Case]) -> list[_Task]:
-    """Return each preparation once, before the first measurement that needs it."""
-    tasks, known = [], set[str]()
-    for k, case in enumerate(cases):
-        for work in case.measurements:
-            needs = [(each.key, each) if each else (None, None) for each in (work.practised, work.deployed)]
-            for key, preparation in needs:
-                if key is not None and preparation is not None and key not in known:
-                    known.add(key)
-                    tasks.append(_Task(preparation, key=key))
-            (practised, _), (deployed, _) = needs
-            tasks.append(_Task(work, (practised, deployed), case=k))
-    return tasks
+def _job(work: Measurement, prepared: Mapping[str, _Outcome]) -> _Job:
+    """Return a measurement with what its preparations gave; one that says so where one of them has failed."""
+    needs = [prepared[need.key] if need else None for need in (work.practised, work.deployed)]
+    if failed := [need.error for need in needs if need and need.error is not None]:
+        return _fail, (f"ideal training: {failed[0]}",)
+    return work.run, tuple(need.value if need else None for need in needs)
+
+
+def _fail(message: str, _: Callable[[], bool] | None = None) -> None:
+    raise HarnessError(message)
 
 
 def _found(case: Case, outcomes: Mapping[int, _Outcome]) -> Found:
@@ -108,55 +82,41 @@ def _found(case: Case, outcomes: Mapping[int, _Outcome]) -> Found:
     return Found(values, by_seed, seconds)
 
 
-class _Prepared:
-    """The outcomes of preparations so far."""
-
-    def __init__(self) -> None:
-        self._outcomes: dict[str, _Outcome] = {}
-
-    def add(self, task: _Task, outcome: _Outcome) -> None:
-        if task.key:
-            self._outcomes[task.key] = outcome
-
-    def ready(self, task: _Task) -> bool:
-        return all(key is None or key in self._outcomes for key in task.needs)
-
-    def failed(self, task: _Task) -> _Outcome | None:
-        """Return an outcome for a task whose preparation has failed; None if none has."""
-        errors = [self._outcomes[key].error for key in task.needs if key is not None]
-        return next((_Outcome(None, 0.0, f"ideal training: {error}") for error in errors if error is not None), None)
-
-    def given(self, task: _Task) -> _Given:
-        practised, deployed = (None if key is None else self._outcomes[key].value for key in task.needs)
-        return practised, deployed
+def _perform(function: Callable[..., Any], *given: Any) -> _Outcome:
+    began, error = time.perf_counter(), None
+    value: Any = None
+    try:
+        value = function(*given)
+    except HarnessError as failure:
+        error = str(failure)
+    except MemoryError as full:
+        error = exhausted(full)
+    except Stopped:
+        raise
+    except Exception as fault:  # a fault of this program, which the other cases may not share
+        error = f"unexpected {type(fault).__name__}: {fault}\n{''.join(traceback.format_exception(fault))}"
+    return _Outcome(value, time.perf_counter() - began, error)
 
 
-def _here(tasks: Sequence[_Task], stop: Callable[[], bool]) -> Generator[tuple[_Task, _Outcome]]:
-    prepared = _Prepared()
-    for task in tasks:
-        if stop():
-            return
-        try:
-            outcome = prepared.failed(task) or task.perform(prepared.given(task), stop)
-        except Stopped:
-            return
-        prepared.add(task, outcome)
-        yield task, outcome
-
-
-def _in_processes(tasks: Sequence[_Task], workers: int, stop: Callable[[], bool]) -> Generator[tuple[_Task, _Outcome]]:
-    waiting, prepared = deque(tasks), _Prepared()
+def _ended(jobs: Mapping[_Tag, _Job], workers: int, stop: Callable[[], bool]) -> Generator[tuple[_Tag, _Outcome]]:
+    """Do jobs and give each when it has ended, until `stop` says True; in this process, they are asked to stop, too."""
+    if workers == 1:
+        for tag, (function, given) in jobs.items():
+            if stop():
+                return
+            try:
+                outcome = _perform(function, *given, stop)
+            except Stopped:
+                return
+            yield tag, outcome
+        return
+    waiting = deque(jobs.items())
     with closing(Workers(workers)) as processes:
         while (waiting or processes.busy) and not stop():
-            while processes.busy < workers and (task := next(filter(prepared.ready, waiting), None)) is not None:
-                waiting.remove(task)
-                if failed := prepared.failed(task):
-                    yield task, failed
-                    continue
-                processes.give(task, _Task.perform, task, prepared.given(task))
-            for ended in processes.ended(timeout=0.2):
-                if ended.error is not None:
-                    raise ended.error
-                outcome = ended.value if ended.lost is None else _Outcome(None, 0.0, _DIED)
-                prepared.add(ended.tag, outcome)
-                yield ended.tag, outcome
+            while waiting and processes.busy < workers:
+                tag, (function, given) = waiting.popleft()
+                processes.give(tag, _perform, function, *given)
+            for each in processes.ended(timeout=0.2):
+                if each.error is not None:
+                    raise each.error
+                yield each.tag, each.value if each.lost is None else _Outcome(None, 0.0, _DIED)
