@@ -20,6 +20,8 @@ class Firmware:
         self.heard: list[str] = []
         self.faults: list[Fault] = []
         """What happens to the answers to the next commands (not to the questions behind them)."""
+        self.deaf = 0
+        """Commands that are lost, as while the board starts."""
         self._master, self._slave = os.openpty()
         self._stopped, self._stop = os.pipe()
         tty.setraw(self._slave)
@@ -50,6 +52,9 @@ class Firmware:
                 self._answer(line.decode().strip())
 
     def _answer(self, command: str) -> None:
+        if command and self.deaf:
+            self.deaf -= 1
+            return
         said = self._said(command)
         question = command.startswith("INFEREMULTIPLE: 2") and len(command) == len("INFEREMULTIPLE: 201")
         if command and not question:

@@ -103,6 +103,17 @@ def test_what_a_board_says_when_it_starts_is_not_taken_for_an_answer(firmware: F
     board.close()
 
 
+def test_a_board_that_is_still_starting_is_waited_for(firmware: Firmware) -> None:
+    firmware.deaf = 2
+    board = opened(firmware, timeout=0.02)
+    assert board.identify() == "OpenMENA"
+    firmware.deaf = 3
+    board._in_step = False
+    with pytest.raises(BoardError, match="does not answer as OpenMENA's firmware does"):
+        board.identify()
+    board.close()
+
+
 def replaced(old: str, new: str) -> Fault:
     def fault(said: list[str]) -> list[str]:
         assert any(old in line for line in said)

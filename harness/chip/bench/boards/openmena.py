@@ -26,6 +26,7 @@ import numpy as np
 from typing_extensions import override
 
 from harness.chip.bench.board import Board, Counts, Extent, Pulses
+from harness.chip.bench.boards.exchange import WrongAnswer
 from harness.chip.bench.boards.pins import Pins
 from harness.chip.bench.line import LateError, Line
 from harness.chip.bench.profile import Profile, WriteMode
@@ -174,26 +175,30 @@ class OpenMena(Board):
                 if not self._in_step:
                     self._resynchronize()
                 return self._rows(self._exchanged(command, len(codes) * _SAMPLE), len(codes)) * _CONVERTER / _HIGHEST
-            except (LateError, BoardError) as error:
+            except (LateError, WrongAnswer) as error:
                 self._in_step = False
                 if attempt == self._retries:
                     raise BoardError(f"{error}; asked was an inference of {len(codes)} samples") from error
         raise AssertionError
 
     def _rows(self, said: list[str], samples: int) -> Array:
-        """Return the readings of an answer, ``[samples, 8]``."""
+        """Return the readings of an answer, ``[samples, 8]``.
+
+        Raises:
+            WrongAnswer: it is not whole, or not as the firmware writes it.
+        """
         start = [f"Running inference for {samples} input vectors...", "INFEREMULTIPLE ADC Averages:"]
         rows, end = said[2:-1], said[-1:]
         if said[:2] != start or end != ["INFEREMULTIPLE complete."]:
-            raise BoardError(f"{self._line.name}: an inference was answered {' / '.join(said)[:100]!r}")
+            raise WrongAnswer(f"{self._line.name}: an inference was answered {' / '.join(said)[:100]!r}")
         if len(rows) != samples:
-            raise BoardError(f"{self._line.name}: {len(rows)} rows came for {samples} samples")
+            raise WrongAnswer(f"{self._line.name}: {len(rows)} rows came for {samples} samples")
         wrong = [row for row in rows if not _ROW.fullmatch(row)]
         if wrong:
-            raise BoardError(f"{self._line.name}: no row of {LINES} readings is {wrong[0][:100]!r}")
+            raise WrongAnswer(f"{self._line.name}: no row of {LINES} readings is {wrong[0][:100]!r}")
         read = np.array([row.split() for row in rows], dtype=np.float64)
         if (read > _HIGHEST).any():
-            raise BoardError(f"{self._line.name}: a reading is {read.max():g}, and the converter has 12 bits")
+            raise WrongAnswer(f"{self._line.name}: a reading is {read.max():g}, and the converter has 12 bits")
         return read
 
     def _exchanged(self, command: str, seconds: float) -> list[str]:
