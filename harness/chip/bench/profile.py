@@ -1,5 +1,6 @@
 """Profiles: TOML files that say what a board is, what it can do, and what must never be done to it."""
 
+from collections import Counter
 from collections.abc import Set
 from enum import StrEnum
 from importlib import resources
@@ -89,6 +90,10 @@ class Channels(Section):
 
     inputs: dict[str, Channel] | None = None
     """The channel of each input of the circuit: x0, x1, …"""
+    complements: dict[str, Channel] = Field(default_factory=dict)
+    """Channels that get the negative of an input, for a board without inverters of its own (any but ``scpi``)."""
+    held: dict[Channel, Volts] = Field(default_factory=dict)
+    """V of channels that are held at a voltage while samples are applied, such as a bias (any but ``scpi``)."""
     outputs: dict[str, tuple[Channel] | tuple[Channel, Channel]] | None = None
     """One channel for each output, or two for the plus and the minus node of a pair."""
     nodes: dict[str, Channel] | None = None
@@ -216,6 +221,25 @@ class Profile(Section):
             raise MismatchError("write.read_v", "it is beyond limits.v_max", self.write.read_v)
         if self.write.read_v is not None and self.identity.protocol == "scpi":
             raise MismatchError("write.read_v", "a board of protocol = 'scpi' reads its cells by itself; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _driven_lines(self) -> Self:
+        channels = self.channels
+        for key in ("complements", "held"):
+            if getattr(channels, key) and self.identity.protocol == "scpi":
+                raise MismatchError(f"channels.{key}", "a board of protocol = 'scpi' drives such lines by itself")
+        if channels.held and channels.inputs is None:
+            raise MismatchError("channels.held", "it needs channels.inputs, so that inputs lie on other channels")
+        for name in channels.complements:
+            if name not in (channels.inputs or {}):
+                raise MismatchError(f"channels.complements.{name}", "there is no such input in channels.inputs")
+        for name, volts in channels.held.items():
+            if abs(volts) > self.limits.v_max:
+                raise MismatchError(f"channels.held.{name}", "it is beyond limits.v_max", volts)
+        driven = [*(channels.inputs or {}).values(), *channels.complements.values(), *channels.held]
+        if twice := [channel for channel, count in Counter(driven).items() if count > 1]:
+            raise MismatchError("channels.inputs", f"channel {twice[0]} is driven twice, here, as complement or held")
         return self
 
     @model_validator(mode="after")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from harness.chip.bench.profile import Profile
+from harness.circuit import Circuit
+from harness.experiment.experiment import Experiment
 
 
 def changed(profile: Profile, **sections: Mapping[str, object]) -> Profile:
@@ -10,3 +12,12 @@ def changed(profile: Profile, **sections: Mapping[str, object]) -> Profile:
     return profile.model_copy(
         update={name: getattr(profile, name).model_copy(update=dict(keys)) for name, keys in sections.items()}
     )
+
+
+def crossbar() -> Circuit:
+    """Return the network of the comments in the packaged profiles: a crossbar between two inputs and two outputs."""
+    network = [
+        *("network.hidden=[]", "network.g_unit=10 uS", "network.g_max=100 uS", "network.input_gain=1"),
+        *('network.bias=["50 mV"]', "network.amplifier_gain=1", "update.rates=[1e-3]"),
+    ]
+    return Experiment.load("xor", network).circuit

@@ -12,10 +12,11 @@ from harness.chip.bench.board import Board, Extent, Pulses
 from harness.chip.bench.line import LateError, LineError
 from harness.chip.bench.opening import open_board
 from harness.chip.bench.profile import Profile, WriteMode, load_profile
+from harness.chip.nodal.chip import NodalChip
 from harness.errors import BoardError, ExperimentError
 from harness.measurement import Access, Array, Clamp, Drive, Injection
 from tests.chip.bench.libraries import BITS, WORDS, Pyarc2
-from tests.chip.bench.profiles import changed
+from tests.chip.bench.profiles import changed, crossbar
 
 CELLS = np.array([[0, 0], [17, 0], [31, 31], [2, 0], [0, 16]])
 INPUTS = np.array([[0.1, -0.2, 0.3], [0.05, 0.0, 0.4]])
@@ -23,6 +24,8 @@ WIRED = {
     "inputs": {"x0": "49", "x1": "16", "x2": "31"},  # words 17, 0 and 15
     "outputs": {"y0": ("40",), "y1": ("3",)},  # bits 24 and 3
     "nodes": {"h": "16", "y0": "40", "y1": "3"},
+    "complements": {},
+    "held": {},
 }
 VOLT = 1e-6
 """V to which 32-bit floats are right here."""
@@ -50,6 +53,7 @@ def firmware(tmp_path: Path) -> str:
 
 def profile(**keys: dict[str, object]) -> Profile:
     base: dict[str, dict[str, object]] = {"channels": dict(WIRED), "timing": {"timeout": 2.0, "retries": 1}}
+    base |= {"can": {"nudge": ("clamp",)}}
     return changed(load_profile("arc2"), **{name: base.get(name, {}) | keys.get(name, {}) for name in {**base, **keys}})
 
 
@@ -79,6 +83,21 @@ def test_a_pair_is_the_difference_of_its_channels(library: Pyarc2, firmware: str
     (read,) = open_board(pair, firmware).measure([Drive(INPUTS)], Access.OUTPUTS, 0.0)
     plus, minus = floating(library, INPUTS).T[::-1]
     np.testing.assert_allclose(read[:, 0], plus - minus, atol=VOLT)
+
+
+def test_the_packaged_profile_reads_what_the_network_of_its_comment_does(library: Pyarc2, firmware: str) -> None:
+    rng = np.random.default_rng(3)
+    siemens = rng.uniform(1e-6, 1e-4, (6, 4))
+    library.siemens[:6, :4] = siemens
+    board, twin = open_board(load_profile("arc2"), firmware), NodalChip(crossbar())
+    twin.program([siemens])
+    drive = Drive(rng.uniform(-0.2, 0.2, (5, 2)))
+    (expected,) = twin.measure([drive])
+    (outputs,), (nodes,) = (board.measure([drive], access, 0.0) for access in (Access.OUTPUTS, Access.NODES))
+    np.testing.assert_allclose(outputs, expected.outputs, atol=VOLT)
+    np.testing.assert_allclose(nodes, expected.all_nodes, atol=VOLT)
+    np.testing.assert_allclose(board.conductances(np.argwhere(siemens)), siemens.ravel(), rtol=1e-6)
+    board.close()
 
 
 def test_clamped_outputs_are_held_and_released_again(board: Board, library: Pyarc2) -> None:
@@ -195,6 +214,10 @@ def test_no_wrong_answer_is_a_reading(board: Board, library: Pyarc2, function: s
         ({"channels": {"outputs": {"y": ("3", "40")}}}, "needs outputs of one channel"),
         ({"channels": {"inputs": None}}, "must name channels"),
         ({"channels": {"inputs": {"x0": "64"}}}, "numbers its inputs 0…63"),
+        (
+            {"channels": {"complements": {"x0": "x"}}},
+            "channels: 'x' cannot be driven; the board numbers its lines 0…63",
+        ),
         ({"channels": {"nodes": None}, "can": {"access": Access.NODES}}, "needs channels.nodes"),
         ({"write": {"mode": WriteMode.SET}}, "write.mode = 'set' needs means that it does not have"),
         ({"write": {"read_v": None}}, "write.read_v is missing"),

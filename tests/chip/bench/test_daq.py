@@ -80,6 +80,15 @@ def test_pairs_and_nodes_are_read_against_ground(library: Nidaqmx) -> None:
     board.close()
 
 
+def test_negatives_and_biases_are_driven_with_the_inputs(library: Nidaqmx) -> None:
+    wired = {"inputs": {"x0": "ao1"}, "complements": {"x0": "ao0"}}
+    (read,) = open_board(profile(channels=wired)).measure([Drive(INPUTS[:, :1])], Access.OUTPUTS, 0.0)
+    np.testing.assert_allclose(read, INPUTS[:, :1] * (library.weights[[3, 0], 1] - library.weights[[3, 0], 0]))
+    wired = {"inputs": {"x0": "ao0"}, "held": {"ao1": 0.5}}
+    (read,) = open_board(profile(channels=wired)).measure([Drive(INPUTS[:, :1])], Access.OUTPUTS, 0.0)
+    np.testing.assert_allclose(read, INPUTS[:, :1] * library.weights[[3, 0], 0] + 0.5 * library.weights[[3, 0], 1])
+
+
 def test_one_channel_of_each_kind_is_no_list(library: Nidaqmx) -> None:
     board = open_board(profile(channels={"inputs": {"x0": "ao0"}, "outputs": {"y0": ("ai1",)}}))
     (read,) = board.measure([Drive(INPUTS[:, :1])], Access.OUTPUTS, 0.0)

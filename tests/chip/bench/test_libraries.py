@@ -11,14 +11,15 @@ from harness.chip.bench.opening import open_line
 from harness.chip.bench.profile import load_profile
 from harness.chip.bench.transport.arc2 import FUNCTIONS
 from harness.errors import BoardError, ChipError
+from harness.measurement import Access
 from tests.chip.bench.libraries import ArcInstrument, DaqTask, Pyarc2
 from tests.chip.bench.profiles import changed
 
 DAQ = changed(
     load_profile("arc2"),
     identity={"protocol": "nidaqmx", "resource": "DAQ::Dev1"},
-    channels={"inputs": {"x0": "ao0"}, "outputs": {"y0": ("ai0",)}},
-    can={"nudge": ()},
+    channels={"inputs": {"x0": "ao0"}, "complements": {}, "held": {}, "outputs": {"y0": ("ai0",)}, "nodes": None},
+    can={"access": Access.OUTPUTS},
 )
 LIBRARIES = {
     "serial": ("bench", load_profile("openmena")),

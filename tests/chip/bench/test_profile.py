@@ -97,6 +97,31 @@ def test_what_is_wrong_is_said_with_its_line(old: str, new: str, message: str) -
         read_profile(OWN.replace(old, new), "mine.toml")
 
 
+@pytest.mark.parametrize(
+    ("channels", "message"),
+    [
+        ("complements = { x9 = 18 }", r"channels.complements.x9: there is no such input in channels.inputs"),
+        ("complements = { x0 = 17 }", r"channels.inputs: channel 17 is driven twice"),
+        ('held = { 20 = "0.6 V" }', r"channels.held.20 = 0.6: it is beyond limits.v_max"),
+        ('held = { 16 = "-0.1 V" }', r"channels.inputs: channel 16 is driven twice"),
+        ('held = { 20 = "0.1 A" }', r"channels.held.20: '0.1 A' should be in V"),
+    ],
+)
+def test_lines_that_are_driven_must_be_right(channels: str, message: str) -> None:
+    text = 'name = "a"\n[limits]\nv_max = 0.5\n[identity]\nprotocol = "arc2"\n[channels]\n' + channels + "\n"
+    inputs = "inputs = { x0 = 16, x1 = 17 }\n"
+    with pytest.raises(ExperimentError, match=message):
+        read_profile(text + inputs, "a.toml")
+    with pytest.raises(
+        ExperimentError, match=r"channels.(held: it needs channels.inputs|complements.x\d: there is no)|0.1 A"
+    ):
+        read_profile(text, "a.toml")
+    with pytest.raises(
+        ExperimentError, match=r"a board of protocol = 'scpi' drives such lines by itself|should be in V"
+    ):
+        read_profile(text.replace("arc2", "scpi") + inputs, "a.toml")
+
+
 def test_a_wrong_name_gets_the_nearest() -> None:
     with pytest.raises(ExperimentError, match="there is no profile 'virtul'; did you mean 'virtual'"):
         load_profile("virtul")

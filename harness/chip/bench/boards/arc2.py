@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from harness.chip.bench.board import Extent, Pulses
 from harness.chip.bench.boards.calling import Call, CalledBoard, FailedError, numbers
+from harness.chip.bench.boards.driven import DrivenLines, check_lines
 from harness.chip.bench.boards.pins import Pins
 from harness.chip.bench.line import LateError, Line
 from harness.chip.bench.profile import Profile, WriteMode
@@ -62,6 +63,8 @@ class ArcTwo(CalledBoard):
         super().__init__(profile, line)
         channels = len(_ALL)
         self._pins = Pins.of(profile.channels, Extent(channels, channels, channels))
+        self._driven = DrivenLines.of(profile.channels)
+        check_lines(self._driven, channels)
         self._has_nodes = profile.channels.nodes is not None
         self._read_volts = profile.write.read_v or 0.0
 
@@ -141,12 +144,12 @@ class ArcTwo(CalledBoard):
 
     def _held(self, drive: Drive) -> tuple[list[int], Array]:
         """Return the channels that are held at voltages, and V, ``[samples, channels]``."""
-        inputs = self._pins.inputs.tolist()
+        lines, volts = [int(channel) for channel in self._driven.channels], self._driven.volts(drive.inputs)
         if drive.nudge is None:
-            return inputs, drive.inputs
+            return lines, volts
         if not isinstance(drive.nudge, Clamp):
             raise BoardError(f"{self._name}: it can clamp outputs, and nudge them in no other way")
-        return inputs + self._pins.plus.tolist(), np.concatenate([drive.inputs, drive.nudge.volts], axis=1)
+        return lines + self._pins.plus.tolist(), np.concatenate([volts, drive.nudge.volts], axis=1)
 
     def _take_off(self) -> None:
         """Take all voltages off the cells, which drift under them."""

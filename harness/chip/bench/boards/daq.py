@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from harness.chip.bench.board import Extent, Pulses
 from harness.chip.bench.boards.calling import CalledBoard, numbers
+from harness.chip.bench.boards.driven import DrivenLines
 from harness.chip.bench.line import Line
 from harness.chip.bench.profile import Profile
 from harness.chip.bench.transport.nidaqmx import Wiring
@@ -32,10 +33,12 @@ def wiring(profile: Profile) -> Wiring:
         BoardError: the profile says more than a device can, or does not name its channels.
     """
     _check(profile)
-    inputs, outputs, nodes = profile.channels.inputs or {}, profile.channels.outputs or {}, profile.channels.nodes or {}
+    outputs, nodes = profile.channels.outputs or {}, profile.channels.nodes or {}
     read = dict.fromkeys([*(channel for output in outputs.values() for channel in output), *nodes.values()])
     single = all(len(output) == 1 for output in outputs.values()) and not nodes
-    return Wiring(tuple(inputs.values()), tuple(read), differential=single, v_max=profile.limits.v_max)
+    return Wiring(
+        DrivenLines.of(profile.channels).channels, tuple(read), differential=single, v_max=profile.limits.v_max
+    )
 
 
 class MultifunctionDevice(CalledBoard):
@@ -49,12 +52,13 @@ class MultifunctionDevice(CalledBoard):
         """
         super().__init__(profile, line)
         self._wiring = wiring(profile)
+        self._driven = DrivenLines.of(profile.channels)
         self._outputs = [*(profile.channels.outputs or {}).values()]
         self._nodes = [*(profile.channels.nodes or {}).values()]
 
     @override
     def extent(self) -> Extent:
-        return Extent(len(self._wiring.outputs), len(self._outputs), len(self._nodes) or None, 0)
+        return Extent(self._driven.factors.shape[1], len(self._outputs), len(self._nodes) or None, 0)
 
     @override
     def conductances(self, cells: Index) -> Array:
@@ -77,7 +81,7 @@ class MultifunctionDevice(CalledBoard):
         if drive.nudge is not None:
             raise BoardError(f"{self._name}: it has nothing that nudges outputs; only free phases can be measured")
         read = self._outputs if access is Access.OUTPUTS else [(node,) for node in self._nodes]
-        rows = drive.inputs.tolist()
+        rows = self._driven.volts(drive.inputs).tolist()
         (answer,) = self._caller.ask(("scan", [rows, settle]), seconds=len(rows) * settle)
         volts = numbers(answer, (len(rows), len(self._wiring.inputs)), f"{self._name}: scan")
         place = {channel: volts[:, k] for k, channel in enumerate(self._wiring.inputs)}
@@ -92,7 +96,7 @@ def _check(profile: Profile) -> None:
     channels, names = profile.channels, list[str]()
     if channels.inputs is None or channels.outputs is None:
         raise BoardError(f"profile {profile.name}: channels.inputs and channels.outputs must name channels (ao0, ai0)")
-    names += [*channels.inputs.values(), *(each for output in channels.outputs.values() for each in output)]
+    names += [*DrivenLines.of(channels).channels, *(each for output in channels.outputs.values() for each in output)]
     if profile.can.nudge or (profile.can.access is Access.NODES and not channels.nodes):
         raise BoardError(
             f"profile {profile.name}: a device nudges no outputs (can.nudge), and reads channels.nodes alone"

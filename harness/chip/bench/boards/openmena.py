@@ -26,6 +26,7 @@ import numpy as np
 from typing_extensions import override
 
 from harness.chip.bench.board import Board, Counts, Extent, Pulses
+from harness.chip.bench.boards.driven import DrivenLines, check_lines
 from harness.chip.bench.boards.exchange import WrongAnswer
 from harness.chip.bench.boards.pins import Pins
 from harness.chip.bench.line import LateError, Line
@@ -74,6 +75,8 @@ class OpenMena(Board):
         _check(profile)
         self._line = line
         self._pins = Pins.of(profile.channels, Extent(LINES, LINES, 0))
+        self._driven = DrivenLines.of(profile.channels)
+        check_lines(self._driven, LINES)
         self._read_volts, self._ohms = profile.write.read_v or 0.0, profile.write.read_ohms or 0.0
         self._timeout, self._retries = profile.timing.timeout, profile.timing.retries
         self._fences = cycle(_FENCES)
@@ -103,7 +106,7 @@ class OpenMena(Board):
             raise BoardError(
                 f"{self._line.name}: timing.settle is {show(settle, 's')}, and the firmware waits {show(_SETTLE, 's')}"
             )
-        volts = np.concatenate([self._pins.inputs_of(drive) for drive in drives])
+        volts = np.concatenate([self._applied(drive.inputs) for drive in drives])
         return np.split(self._pins.outputs_of(self._inferred(self._codes(volts))), len(drives))
 
     @override
@@ -151,6 +154,14 @@ class OpenMena(Board):
     @override
     def close(self) -> None:
         self._line.close()
+
+    def _applied(self, inputs: Array) -> Array:
+        """Return the voltages of all word lines, ``[samples, 8]``; those that nobody names are at 0 V."""
+        if not self._driven.channels:  # the circuit's inputs are the word lines
+            return inputs
+        volts = np.zeros((len(inputs), LINES))
+        volts[:, [int(channel) for channel in self._driven.channels]] = self._driven.volts(inputs)
+        return volts
 
     def _codes(self, volts: Array) -> Index:
         """Return the codes nearest to voltages (V against the virtual ground)."""
