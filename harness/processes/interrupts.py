@@ -33,15 +33,21 @@ def ended_by_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """A question that SIGINT and SIGTERM answer with True; a second one ends the process at once."""
+def stop_on_signal(after: str = "batch", also: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """A question that SIGINT and SIGTERM answer with True; a second one ends the process at once.
+
+    Args:
+        after: what is brought to its end first, for those who wait.
+        also: called at the first signal.
+    """
     received: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
         if received:
             _end(number)
         received.append(number)
-        os.write(2, b"\nstopping after this batch; once more ends at once\n")  # printing could interrupt a print
+        os.write(2, f"\nstopping after this {after}; once more ends at once\n".encode())  # a print could be interrupted
+        also()
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

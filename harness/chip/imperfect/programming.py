@@ -36,6 +36,7 @@ from harness.measurement import Array, Conductances, Index
 from harness.units import show
 from harness.wording import counted
 
+Counts = npt.NDArray[np.int64]
 _DEVICES, _CYCLES, _ROUNDING = 120, 121, 122
 """Streams of random numbers, behind those of `harness.chip.imperfect.pins`."""
 _ROUNDED = 1e-12
@@ -97,6 +98,7 @@ class ProgrammedChip(WrappedChip):
         partners = differential_pairs(chip.circuit) if programming.pairs else [None] * len(arrays)
         devices = stream(seed, _DEVICES)
         super().__init__(chip)
+        self.device = programming.device
         self._seed, self._spent = seed, Ledger()
         self._cells = [_Cells(a, programming, p, devices) for a, p in zip(arrays, partners, strict=True)]
         self.set_step_key(())
@@ -125,17 +127,38 @@ class ProgrammedChip(WrappedChip):
     def adjust(self, wanted: Sequence[Array]) -> Conductances:
         """See `Chip.adjust`; by pulses."""
         check_changes(self.circuit, wanted)
-        changes, before = [], self.conductances
-        for cells, g, change in zip(self._cells, before, wanted, strict=True):
-            reached, spent = cells.write(g.ravel(), change.ravel(), self._cycles, self._rounding)
-            self._spent += spent
-            changes.append(reached.reshape(g.shape) - g)
-        written = self._chip.adjust(changes)
+        pairs = zip(self._cells, self.conductances, wanted, strict=True)
+        return self._written([c.write(g.ravel(), w.ravel(), self._cycles, self._rounding) for c, g, w in pairs])
+
+    def pulse(self, counts: Sequence[Counts]) -> Conductances:
+        """Apply signed numbers of pulses to cells; returns the changes (S).
+
+        Args:
+            counts: one array per trainable array, in its shape.
+        """
+        pairs = zip(self._cells, self.conductances, counts, strict=True)
+        return self._written([c.pulsed(g.ravel(), n.ravel(), self._cycles) for c, g, n in pairs])
+
+    def _written(self, written: Sequence[tuple[Array, Ledger]]) -> Conductances:
+        """Bring the inner chip to the conductances that pulses have reached, ``[cell]`` for each array."""
+        before = self.conductances
+        self._spent = sum((spent for _, spent in written), self._spent)
+        changes = [reached.reshape(g.shape) - g for (reached, _), g in zip(written, before, strict=True)]
+        changed = self._chip.adjust(changes)
         held = tuple(cells.held(g) for cells, g in zip(self._cells, self.conductances, strict=True))
         if all(np.array_equal(*pair) for pair in zip(held, self.conductances, strict=True)):
-            return written
+            return changed
         self._chip.program(held)  # what else the chip does to cells, such as noise or decay, ends at their bounds, too
         return tuple(after - old for after, old in zip(self.conductances, before, strict=True))
+
+
+def programmed_part(chip: Chip) -> ProgrammedChip | None:
+    """Return the part of a chip that is written by pulses, which may lie inside other wrappers; None if there is none."""
+    while not isinstance(chip, ProgrammedChip):
+        if not isinstance(chip, WrappedChip):
+            return None
+        chip = chip.inside
+    return chip
 
 
 def clipped_cells(circuit: Circuit, device: Device) -> list[str]:
@@ -214,13 +237,13 @@ class _Cells:
         if self._programming.mode is Mode.VERIFY:
             reached, spent = self._verified(g, goal, np.flatnonzero(change), cycles)
         else:
-            reached, spent = self._pulsed(g, self._counts(g, goal, change, rounding), cycles)
+            reached, spent = self.pulsed(g, self._counts(g, goal, change, rounding), cycles)
         if self._partner is None:
             return reached, spent
         reached, refreshing = self._refreshed(reached, self._partner, cycles)
         return reached, spent + refreshing
 
-    def _counts(self, g: Array, goal: Array, change: Array, rounding: np.random.Generator) -> npt.NDArray[np.int64]:
+    def _counts(self, g: Array, goal: Array, change: Array, rounding: np.random.Generator) -> Counts:
         """Return the signed number of pulses for each cell, in the modes that do not read cells between pulses."""
         programming, counts = self._programming, np.zeros(g.size, np.int64)
         if programming.mode is Mode.FIXED_STEP:
@@ -235,8 +258,8 @@ class _Cells:
         counts[cells] = np.clip(needed, -programming.max_pulses, programming.max_pulses)
         return counts
 
-    def _pulsed(
-        self, g: Array, counts: npt.NDArray[np.int64] | int, cycles: np.random.Generator, cells: Index | None = None
+    def pulsed(
+        self, g: Array, counts: Counts | int, cycles: np.random.Generator, cells: Index | None = None
     ) -> tuple[Array, Ledger]:
         """Return `cells` (or all) after signed pulses, and the ledger; energy is for the mean of before and after."""
         device = self._programming.device
@@ -256,7 +279,7 @@ class _Cells:
             for sense, far in ((1, low), (-1, high)):
                 here = cells[far]
                 if here.size and not (programming.pairs and sense < 0):
-                    reached[here], pulses = self._pulsed(reached[here], sense, cycles, here)
+                    reached[here], pulses = self.pulsed(reached[here], sense, cycles, here)
                     spent += pulses + Ledger(reads_to_verify=here.size)
             cells = cells[low if programming.pairs else low | high]
             if not cells.size:
@@ -280,7 +303,7 @@ class _Cells:
         goal = self._low + np.maximum(difference[cells], 0.0)
         counts = np.rint(pulses_needed(self._law, empty, goal)).astype(np.int64)
         reached = g.copy()
-        reached[cells], written = self._pulsed(empty, counts, cycles, cells)
+        reached[cells], written = self.pulsed(empty, counts, cycles, cells)
         spent += written
         if self._programming.mode is Mode.VERIFY:
             whole = np.array(g)

@@ -17,6 +17,11 @@ class WrappedChip(Chip, Metered):
         self._chip = chip
 
     @property
+    def inside(self) -> Chip:
+        """The other one."""
+        return self._chip
+
+    @property
     @override
     def circuit(self) -> Circuit:
         return self._chip.circuit

@@ -1,0 +1,1 @@
+"""A board that is simulated: any chip, served as an instrument."""
