@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from functools import wraps
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -138,14 +139,17 @@ def picture_form(file: Path, endings: Sequence[str] = (".png", ".svg")) -> Liter
     return "svg" if file.suffix.lower() == ".svg" else "png"
 
 
-def in_unit(unit: str) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
-    """Return a callback that reads an option's text, such as 100fF, as a number in an SI unit."""
+def in_unit(unit: str, least: float = -inf) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    """Return a callback that reads an option's text, such as 100fF, as a number in an SI unit, at least `least`."""
 
     def read(_: click.Context, option: click.Parameter, text: str | None) -> float | None:
         try:
-            return None if text is None else parse(text, unit)
+            found = None if text is None else parse(text, unit)
         except UnitError as error:
             raise click.BadParameter(str(error), param=option) from error
+        if found is not None and found < least:
+            raise click.BadParameter(f"{text} is below {least:g} {unit}", param=option)
+        return found
 
     return read
 

@@ -153,7 +153,7 @@ class ProgrammedChip(WrappedChip):
 
 
 def programmed_part(chip: Chip) -> ProgrammedChip | None:
-    """Return the part of a chip that is written by pulses, which may lie inside other wrappers; None if there is none."""
+    """Return the part of a chip, inside its wrappers, that is written by pulses; None if there is none."""
     while not isinstance(chip, ProgrammedChip):
         if not isinstance(chip, WrappedChip):
             return None

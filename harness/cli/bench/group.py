@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from typing_extensions import override
 
+from harness.cli.bench.serve import serve_board
 from harness.experiment.packaged import experiment_names
 from harness.wording import command, nearest
 
@@ -28,3 +29,6 @@ class _Bench(click.Group):
 @click.group(cls=_Bench)
 def bench() -> None:
     """Work with a board on the bench of a lab."""
+
+
+bench.add_command(serve_board)

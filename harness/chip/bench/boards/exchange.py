@@ -11,7 +11,7 @@ from harness.errors import BoardError
 from harness.wording import counted, printable
 
 Parsed = TypeVar("Parsed")
-ABILITIES = frozenset({"INJ", "SPR", "CLMP", "NODE", "SET", "PULS", "COUN", "KEY", "FRAM"})
+ABILITIES = frozenset({"INJ", "SPR", "CLMP", "NODE", "SET", "ADJ", "PULS", "COUN", "KEY", "FRAM"})
 """Words that ``SYST:CAN?`` is answered with."""
 _FRAME = re.compile(r"FRAM (\d{1,18}),([0-9A-F]{8}),(.*)", re.DOTALL)
 _NO_ERROR = re.compile(r'(.*?);?[+]?0,"[^"]*"', re.DOTALL)

@@ -9,8 +9,9 @@ import numpy as np
 
 from harness.chip.base import Chip
 from harness.chip.bench.board import Counts
+from harness.chip.bench.cells import addresses
 from harness.chip.bench.virtual.messages import Fault, whole
-from harness.chip.imperfect.programming import ProgrammedChip, programmed_part
+from harness.chip.imperfect.programming import programmed_part
 from harness.circuit import Circuit
 from harness.devices.pulses import WritePulse
 from harness.errors import BoardError, CircuitError
@@ -45,18 +46,17 @@ class BoardCells:
     def __init__(self, chip: Chip, file: Path | None = None) -> None:
         self._chip, self._file = chip, file
         self._arrays = chip.circuit.arrays
-        shapes = [(*array.shape, 1)[:2] for array in self._arrays]
-        self._shapes = np.array(shapes, dtype=np.intp).reshape(-1, 2)
-        self._corners = np.cumsum(self._shapes, axis=0) - self._shapes
-        self._ends = np.cumsum([words * bits for words, bits in shapes])
+        places = np.concatenate(addresses(chip.circuit))
+        self._bits = int(places[:, 1].max()) + 1
+        self._keys = places @ (self._bits, 1)  # which rise, since arrays lie along the diagonal
+        sizes = [array.conductances.size for array in self._arrays]
+        self._ends = np.cumsum(sizes)
+        self._low, self._high = (
+            np.repeat([getattr(a, name) for a in self._arrays], sizes) for name in ("g_min", "g_max")
+        )
         self.counts: Counts = np.zeros(self.size, np.int64)
         """Pulses that each cell has had in its life."""
-        self._low, self._high = (
-            np.repeat([getattr(array, name) for array in self._arrays], [w * b for w, b in shapes])
-            for name in ("g_min", "g_max")
-        )
-        part = programmed_part(chip)
-        self._pulsed: ProgrammedChip | None = part
+        self._pulsed = programmed_part(chip)
         if file is not None:
             if file.exists():
                 self._take_up(file)
@@ -65,7 +65,7 @@ class BoardCells:
     @property
     def size(self) -> int:
         """Number of cells."""
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return len(self._keys)
 
     @property
     def pulses(self) -> tuple[WritePulse, WritePulse] | None:
@@ -87,14 +87,12 @@ class BoardCells:
         Raises:
             Fault: there is no such cell.
         """
-        lines = np.stack([whole(words), whole(bits)], axis=-1).astype(np.intp)
-        array = np.searchsorted(self._corners[:, 0], lines[:, 0], side="right") - 1
-        place = lines - self._corners[array]
-        if (wrong := ((place < 0) | (place >= self._shapes[array])).any(axis=-1)).any():
-            word, bit = lines[np.argmax(wrong)]
-            raise Fault(-224, f"there is no cell at word {word} and bit {bit}")
-        starts = self._ends - np.prod(self._shapes, axis=-1)
-        return np.asarray(starts[array] + place[:, 0] * self._shapes[array, 1] + place[:, 1])
+        keys = whole(words) * self._bits + whole(bits)
+        found = np.minimum(np.searchsorted(self._keys, keys), self.size - 1)
+        if (wrong := (self._keys[found] != keys) | (bits >= self._bits)).any():
+            k = int(np.argmax(wrong))
+            raise Fault(-224, f"there is no cell at word {words[k]:g} and bit {bits[k]:g}")
+        return np.asarray(found)
 
     def once(self, words: Array, bits: Array) -> Index:
         """Return positions of cells, each of which may be named only once.

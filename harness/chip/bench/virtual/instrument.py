@@ -36,7 +36,7 @@ _Act = Callable[[], _Answer]
 _MOST_VOLTS, _MOST_AMPERES, _MOST_SIEMENS, _MOST_SECONDS = 1e3, 1e3, 1e3, 60.0
 _MOST_ERRORS = 32
 _CHANGES = {"CELL:COND", "CELL:ADJ", "CELL:PULS"}
-_AFTER_CHANGES = {*_CHANGES, "CELL:COND?", "CELL:COUN?"}
+_AFTER_CHANGES = {*_CHANGES, "CELL:COND?", "CELL:COUN?", "SYST:ERR?"}
 _PHASES = {"NUDG:OFF", "NUDG:INJ", "NUDG:SPR", "NUDG:CLMP", "READ:OUTP?", "READ:NODE?"}
 """Commands between which phases are collected, to be measured together."""
 
@@ -82,7 +82,7 @@ class Instrument:
         self.cells = BoardCells(chip, state)
         self.dead_man = 0.0
         """s without a message after which pins are to be grounded; 0 for never."""
-        self._errors: deque[str] = deque(maxlen=_MOST_ERRORS)
+        self._errors: deque[str] = deque()
         self.begin()
 
     def begin(self, dead_man: float = 0.0) -> None:
@@ -113,15 +113,16 @@ class Instrument:
             return self._framed(text)
         if self._last is not None and text.upper() != "OUTP:SAFE":  # what is left of a damaged frame
             return None
-        answers, fault = self._carried_out(text)
-        if fault is not None:
-            self.refuse(fault)
+        answers, refused = self._carried_out(text)
+        if refused is not None:
+            self.refuse(refused)
+            if commands(text)[-1][0] in _ASKS_ERROR:
+                answers.append(self._errors.popleft())
         return ";".join(answers) if answers else None
 
     def refuse(self, fault: Fault) -> None:
         """Put an error into the queue."""
-        lost = len(self._errors) == _MOST_ERRORS
-        if lost:
+        if lost := len(self._errors) == _MOST_ERRORS:
             self._errors.pop()
         self._errors.append(str(Fault(-350, "errors are lost") if lost else fault))
 
@@ -357,7 +358,7 @@ _FORMS: dict[str, _Form] = {
     "SYST:ERR?": _Form(Instrument._error),
     "SYST:CONF?": _Form(Instrument._extent),
     "SYST:CAN?": _Form(Instrument._abilities),
-    "SYST:KEY": _Form(Instrument._step_key, group=1),
+    "SYST:KEY": _Form(Instrument._step_key, group=1, empty=True),
     "SYST:TIM": _Form(Instrument._dead_man, first=1),
     "SENS:DEL": _Form(Instrument._set_delay, first=1),
     "SOUR:LIST": _Form(Instrument._list, first=1, group=1),
@@ -404,4 +405,5 @@ def _spellings(name: str) -> list[str]:
     return [spelling[1:] + "?" * name.endswith("?") for spelling in found]
 
 
+_ASKS_ERROR = _spellings("SYST:ERR?")
 _NAMES = {spelling: name for name in _FORMS for spelling in _spellings(name)}

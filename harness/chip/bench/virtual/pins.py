@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.signal import lfilter
 
 from harness.chip.base import Chip
 from harness.chip.bench.virtual.messages import Fault
@@ -79,11 +78,13 @@ class Pins:
         """Return what a reading is after the wait, when each sample has begun at the voltages of the one before."""
         if self._settling == 0:
             return final
-        left, last = np.exp(-self.delay / self._settling), self._before
+        left, last = float(np.exp(-self.delay / self._settling)), self._before
 
         def after(volts: Array, before: Array | None) -> Array:
-            start = np.zeros((1, volts.shape[1])) if before is None else before[-1:]
-            return np.asarray(lfilter([1 - left], [1, -left], volts, axis=0, zi=left * start)[0])
+            now, found = np.zeros(volts.shape[1]) if before is None else before[-1], np.empty_like(volts)
+            for sample, end in enumerate(volts):
+                found[sample] = now = end + (now - end) * left
+            return found
 
         outputs = after(final.outputs, None if last is None else last.outputs)
         nodes = None if final.volts is None else after(final.volts, None if last is None else last.volts)

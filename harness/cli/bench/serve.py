@@ -1,0 +1,74 @@
+"""`harness bench serve`: parse, call, print."""
+
+from pathlib import Path
+
+import click
+
+from harness.cli.options import FILE, experiment_options, in_unit, simulators_for, subject_of, workers_option
+from harness.cli.terminal import ERR, OUT, print_json, print_notes
+from harness.studies.bench.serving import BoardOptions, serve
+from harness.wording import counted
+
+
+@click.command("serve")
+@click.argument("source", metavar="EXPERIMENT|RUN")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5025,
+    show_default=True,
+    help="TCP port of this machine to listen on; 0 for any that is free.",
+)
+@click.option(
+    "--latency", metavar="TIME", callback=in_unit("s", 0.0), help="Wait so long before each message, such as 2ms."
+)
+@click.option(
+    "--settling",
+    metavar="TIME",
+    callback=in_unit("s", 0.0),
+    help="Time constant with which voltages settle [default: 0].",
+)
+@click.option(
+    "--dead-man",
+    metavar="TIME",
+    callback=in_unit("s", 0.0),
+    help="Ground all pins when no message comes for so long, unless the host says otherwise [default: never].",
+)
+@click.option(
+    "--state", type=FILE, help="File that keeps the cells' conductances and pulses from one start to the next."
+)
+@workers_option
+@experiment_options(chip=True, seed=True)
+def serve_board(
+    source: str,
+    port: int,
+    latency: float | None,
+    settling: float | None,
+    dead_man: float | None,
+    state: Path | None,
+    workers: int | None,
+    overrides: list[str],
+    as_json: bool,
+) -> None:
+    """Serve a chip as a virtual board that other programs drive and read, until Ctrl-C.
+
+    The board is the chip of an EXPERIMENT, with all that [variation], [programming] and [imperfect] say of it, or of a
+    RUN, with its trained conductances. It listens on this machine alone and speaks SCPI, so that `harness train
+    --profile virtual` and any program with VISA can talk to it.
+    """
+    subject, run = subject_of(source, overrides)
+    simulators = simulators_for(subject, workers, None)
+    print_notes(subject)
+    options = BoardOptions(latency or 0.0, settling or 0.0, dead_man or 0.0, state)
+
+    def opened(counts: dict[str, int], resource: str) -> None:
+        kinds = subject.settings.chip_description.kinds
+        if as_json:
+            print_json({"resource": resource, "board": subject.settings.name, "chip": kinds, **counts})
+            return
+        told = ", ".join(counted(count, noun.removesuffix("s")) for noun, count in counts.items())
+        OUT.print(f"serving {subject.settings.name} ({' around '.join(kinds)}): {told}")
+        OUT.print(f"[identity]\nresource = '{resource}'")
+        ERR.print("Ctrl-C ends it")
+
+    serve(subject, run, port, options, simulators, opened=opened, tell=ERR.print)
