@@ -144,39 +144,53 @@ class SimulatedChip(ABC):
         self.ledger += self._asked(drives, readings)
         if self.capabilities.access is Access.OUTPUTS:
             return tuple(Reading(reading.outputs) for reading in readings)
-        return tuple(replace(reading, tally=_Tally(self, reading)) for reading in readings)
+        return tuple(replace(reading, tally=Tally(self, reading)) for reading in readings)
 
     def close(self) -> None:
         """See `Chip.close`; most simulated chips hold nothing."""
         return
 
     def _asked(self, drives: Sequence[Drive], readings: Sequence[Reading]) -> Ledger:
-        batch, outputs = readings[0].outputs.shape
-        shown = len({id(drive.inputs) for drive in drives if drive.about is None})
-        nudged = sum(drive.nudge is not None for drive in drives)
-        energy = 0.0
-        if self._settling_time is not None:
-            settled = [r.all_nodes for r, d in zip(readings, drives, strict=True) if d.about is None]
-            watts = sum(float(dissipated(self.circuit, self.conductances, nodes).sum()) for nodes in settled)
-            energy = watts * self._settling_time
-        return Ledger(
-            phases=batch * len(drives),
-            nodes_read=batch * len(drives) * outputs,
-            voltages_set=batch * (shown * self.circuit.input_pins + nudged * outputs),
-            energy=energy,
-        )
+        if self._settling_time is None:
+            return asked(self.circuit, drives)
+        settled = [r.all_nodes for r, d in zip(readings, drives, strict=True) if d.about is None]
+        watts = sum(float(dissipated(self.circuit, self.conductances, nodes).sum()) for nodes in settled)
+        return asked(self.circuit, drives) + Ledger(energy=watts * self._settling_time)
 
 
-class _Tally:
+class Counting(Protocol):
+    """A chip that keeps a ledger by itself."""
+
+    ledger: Ledger
+
+    @property
+    def circuit(self) -> Circuit:
+        """The topology."""
+
+
+class Tally:
     """Counts the inner nodes of a reading when they are looked at, once."""
 
-    def __init__(self, chip: SimulatedChip, reading: Reading) -> None:
+    def __init__(self, chip: Counting, reading: Reading) -> None:
         batch, nodes = reading.all_nodes.shape
         self._chip, self._count = chip, batch * (nodes - len(chip.circuit.held_nodes) - reading.outputs.shape[1])
 
     def __call__(self) -> None:
+        """Count them."""
         self._chip.ledger += Ledger(nodes_read=max(0, self._count))
         self._count = 0
+
+
+def asked(circuit: Circuit, drives: Sequence[Drive]) -> Ledger:
+    """Return the ledger of measuring some drives: samples settled, voltages set, outputs read."""
+    batch, outputs = len(drives[0].inputs), len(circuit.outputs)
+    shown = len({id(drive.inputs) for drive in drives if drive.about is None})
+    nudged = sum(drive.nudge is not None for drive in drives)
+    return Ledger(
+        phases=batch * len(drives),
+        nodes_read=batch * len(drives) * outputs,
+        voltages_set=batch * (shown * circuit.input_pins + nudged * outputs),
+    )
 
 
 def check_changes(circuit: Circuit, wanted: Sequence[Array]) -> None:

@@ -87,6 +87,16 @@ class Board(Protocol):
             BoardError: it does not answer, or with an error.
         """
 
+    def adjust_conductances(self, cells: Index, siemens: Array) -> bool:
+        """Have the board change the conductances of cells by some S, ``[cells]``, by means of its own.
+
+        Returns:
+            False where it cannot, and has done nothing; then it is told where they are to go.
+
+        Raises:
+            BoardError: it does not answer, or with an error.
+        """
+
     def pulse(self, pulses: Pulses) -> None:
         """Apply write pulses, once.
 

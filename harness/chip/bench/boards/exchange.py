@@ -11,8 +11,8 @@ from harness.errors import BoardError
 from harness.wording import counted, printable
 
 Parsed = TypeVar("Parsed")
-ABILITIES = frozenset({"INJ", "SPR", "CLMP", "NODE", "SET", "ADJ", "PULS", "COUN", "KEY", "FRAM"})
-"""Words that ``SYST:CAN?`` is answered with."""
+_ABILITY = re.compile("[A-Z]{2,8}")
+"""The form of the words that ``SYST:CAN?`` is answered with."""
 _FRAME = re.compile(r"FRAM (\d{1,18}),([0-9A-F]{8}),(.*)", re.DOTALL)
 _NO_ERROR = re.compile(r'(.*?);?[+]?0,"[^"]*"', re.DOTALL)
 _SHOWN = 80
@@ -65,19 +65,28 @@ class Exchange:
                     number = self._begin_anew()
         raise BoardError(f"{shown(message)}: {counted(1 + self._retries, 'try', 'tries')}, and no answer; {lost}")
 
-    def tell_once(self, message: str) -> None:
-        """Send a message that must never be repeated.
+    def tell_once(self, message: str, *, again: bool = False) -> None:
+        """Send a message that must not be carried out twice.
+
+        Args:
+            message: without frame.
+            again: it may be sent again in the same frame, of which a board carries out one; pulses never are.
 
         Raises:
             LateError: no answer came, so that nobody knows whether it was carried out.
             BoardError: the board refused it.
         """
-        try:
-            self._once(message, nothing, 0.0, self._next())
-        except (LateError, LineError) as error:
-            if not self._framed or isinstance(error, LineError):
-                self._begin_anew()
-            raise LateError(f"{shown(message)}: no answer ({error})") from error
+        number = self._next()
+        for left in range(self._retries if again and self._framed else 0, -1, -1):
+            try:
+                self._once(message, nothing, 0.0, number)
+                return
+            except (LateError, LineError) as error:
+                broken = isinstance(error, LineError)
+                if broken or not self._framed:
+                    self._begin_anew()
+                if broken or not left:
+                    raise LateError(f"{shown(message)}: no answer ({error})") from error
 
     def _handshake(self) -> frozenset[str]:
         """Ask what the board can do, without a frame, until two answers are the same or one tells of frames."""
@@ -92,10 +101,12 @@ class Exchange:
             except LineError:
                 self._line.reopen()
                 continue
-            if "FRAM" in found and found <= ABILITIES:
+            if not all(map(_ABILITY.fullmatch, found)):
+                continue
+            if "FRAM" in found:
                 self._framed = True
                 return self.ask("SYST:CAN?", lambda text: frozenset(text.split(",")))
-            if found == before and found <= ABILITIES:
+            if found == before:
                 return found
             before = found
         told = f"it says {printable(','.join(sorted(before)))[:_SHOWN]!r}" if before else "no answer"

@@ -101,10 +101,16 @@ class ScpiBoard:
     def set_conductances(self, cells: Index, siemens: Array) -> None:
         """See `Board.set_conductances`."""
         for part in _slices(len(cells)):
-            triples = zip(cells[part].tolist(), siemens[part].tolist(), strict=True)
-            told = ",".join(f"{w},{b},{g!r}" for (w, b), g in triples)
-            self._exchange.ask(f"{self._key}CELL:COND {told}", nothing)
+            self._exchange.ask(f"{self._key}CELL:COND {_triples(cells[part], siemens[part])}", nothing)
             self._key = ""
+
+    def adjust_conductances(self, cells: Index, siemens: Array) -> bool:
+        """See `Board.adjust_conductances`; one message, which is carried out once."""
+        if "ADJ" not in self._abilities:
+            return False
+        self._exchange.tell_once(f"{self._key}CELL:ADJ {_triples(cells, siemens)}", again=True)
+        self._key = ""
+        return True
 
     def pulse(self, pulses: Pulses) -> None:
         """See `Board.pulse`; a message is sent once."""
@@ -178,6 +184,10 @@ class ScpiBoard:
 
 def _slices(count: int) -> Iterator[slice]:
     return (slice(start, start + _MOST_CELLS) for start in range(0, count, _MOST_CELLS))
+
+
+def _triples(cells: Index, siemens: Array) -> str:
+    return ",".join(f"{w},{b},{g!r}" for (w, b), g in zip(cells.tolist(), siemens.tolist(), strict=True))
 
 
 def _numbers(first: Iterable[float], values: Array) -> str:
