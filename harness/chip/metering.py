@@ -9,6 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
+from harness.files.reading import JsonObject
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -80,6 +82,12 @@ def simulator_seconds_of(chip: object) -> float | None:
     """Return the seconds that a chip has spent inside a simulator; None where there is none."""
     found: float | None = getattr(chip, "simulator_seconds", None)
     return found
+
+
+def record_of(chip: object) -> JsonObject | None:
+    """Return what a chip on a bench has recorded of its board; None for what is simulated."""
+    tell: Callable[[], JsonObject] | None = getattr(chip, "record", None)
+    return None if tell is None else tell()
 
 
 def set_step_key(chip: object, numbers: Sequence[int]) -> None:

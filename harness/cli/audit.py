@@ -37,7 +37,7 @@ _UNITS = {"β": "β (S)"}
 @click.option("--to", "file", type=FILE, help="PNG file for curves of the error against β, η and, in ngspice, reltol.")
 @click.option("--adc-bits", type=click.IntRange(1, 32), help="Bits of a converter that would read the nodes.")
 @click.option("--adc-range", type=click.FloatRange(min=0, min_open=True), help="V that the converter spans.")
-@experiment_options(chip=True, seed=True)
+@experiment_options(chip=True, board=True, seed=True)
 def audit(
     source: str,
     samples: int,
@@ -134,7 +134,7 @@ def _picture(subject: Subject, curves: list[Curve], name: str) -> bytes:
 @click.option(
     "--samples", type=click.IntRange(min=1), default=2, show_default=True, help="Held-out rows to check with."
 )
-@experiment_options(chip=True, seed=True)
+@experiment_options(chip=True, board=True, seed=True)
 def check(source: str, samples: int, overrides: list[str], as_json: bool) -> None:
     """Compare a circuit with independent truths; exits with 1 when a figure is out of bounds.
 

@@ -1,5 +1,6 @@
 """Options that several commands take, and what they mean."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from harness.datasets.images import VARIABLE
 from harness.errors import ExperimentError, UnitError
 from harness.experiment.chip import CHIPS, SimulatorChoice
 from harness.experiment.experiment import Experiment
+from harness.experiment.runs import bench
+from harness.experiment.settings import PLACES
 from harness.files.reading import JsonObject
 from harness.plugins import Kind, find
 from harness.processes.memory import refuse_workers
@@ -65,6 +68,21 @@ _set_option = click.option(
 )
 _chip_option = click.option(
     "--chip", type=ChipName(), help="What simulates the network, instead of the experiment's choice."
+)
+
+
+def _named(_: click.Context, __: click.Parameter, profile: str | None) -> str | None:
+    if profile is not None:
+        bench.name()
+    return profile
+
+
+_profile_option = click.option(
+    "--profile",
+    callback=_named,
+    metavar="PROFILE",
+    help="Board on the bench instead of a simulator: a packaged profile or the path of one's own. A board that is not "
+    "on this machine is opened only where this names it.",
 )
 _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")
 
@@ -155,27 +173,60 @@ def in_unit(unit: str, least: float = -inf) -> Callable[[click.Context, click.Pa
 
 
 _Command = Callable[..., None]
+_BENCH = "bench"
 
 
-def experiment_options(*, chip: bool = False, seed: bool = False) -> Callable[[_Command], _Command]:
-    """Add the options of a command that loads an experiment: --set, --data-dir, --json and, if wanted, --chip, --seed.
+def experiment_options(
+    *, chip: bool = False, board: bool = False, seed: bool = False
+) -> Callable[[_Command], _Command]:
+    """Add the options of a command that loads an experiment.
 
-    The command gets all that --set, --chip and --seed change as its argument `overrides`.
+    These are --set, --data-dir, --json and, if wanted, --chip, --profile and --seed. The command gets all that --set,
+    --chip, --profile and --seed change as its argument `overrides`.
     """
 
     def decorate(function: _Command) -> _Command:
         @wraps(function)
-        def command(*, overrides: Sequence[str], chip: str | None = None, seed: int | None = None, **more: Any) -> None:
+        def command(
+            *,
+            overrides: Sequence[str],
+            chip: str | None = None,
+            profile: str | None = None,
+            seed: int | None = None,
+            **more: Any,
+        ) -> None:
+            if chip and profile:
+                raise click.UsageError("--profile names a board on the bench, and --chip a simulator; give one of them")
             chips = [f"chip.kind='{chip}'"] if chip else []
+            chips += [f"chip.kind='{_BENCH}'", f"chip.profile={json.dumps(profile)}"] if profile else []
             seeds = [f"training.seed={seed}"] if seed is not None else []
             function(overrides=[*overrides, *chips, *seeds], **more)
 
-        options = [_set_option, *[_chip_option] * chip, *[_seed_option] * seed, data_option, json_option]
+        options = [_set_option, *[_chip_option] * chip, *[_profile_option] * board, *[_seed_option] * seed]
+        options += [data_option, json_option]
         for option in reversed(options):
             command = option(command)
         return command
 
     return decorate
+
+
+def places_in(overrides: Sequence[str]) -> dict[str, str]:
+    """Return the profile and the address of a board among overrides, which a run that is resumed may change.
+
+    Raises:
+        UsageError: there are other keys.
+    """
+    found = {}
+    for override in overrides:
+        key, _, value = (part.strip() for part in override.partition("="))
+        if key not in ("chip.kind", *PLACES):
+            raise click.UsageError(
+                "--resume goes on as the run was recorded; give no experiment, --set, --run, --chip or --seed with it, "
+                "or change it with --from"
+            )
+        found[key] = json.loads(value) if value.startswith('"') else value.strip("'")
+    return found
 
 
 def subject_of(source: str, overrides: Sequence[str], *, new_data: Path | None = None) -> tuple[Experiment, Run | None]:

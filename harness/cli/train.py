@@ -16,6 +16,7 @@ from harness.cli.options import (
     PATH,
     RUNS,
     experiment_options,
+    places_in,
     run_option,
     scheduler_option,
     simulators_for,
@@ -51,7 +52,7 @@ _ALIKE = 4
 )
 @workers_option
 @scheduler_option
-@experiment_options(chip=True, seed=True)
+@experiment_options(chip=True, board=True, seed=True)
 def train(
     experiment: str | None,
     overrides: list[str],
@@ -69,13 +70,12 @@ def train(
     split, the network and the chip keep their seeds, and RUN stays as it is.
     """
     if resume is not None:
-        if experiment or overrides or folder or origin:
-            raise click.UsageError(
-                "--resume goes on as the run was recorded; give no experiment, --set, --run, --chip or --seed with it, "
-                "or change it with --from"
-            )
+        others = [name for name in (experiment, folder, origin) if name is not None]
+        places = places_in([*map(str, others), *overrides])
         run = Run(resume)
         subject = Experiment.of_run(run)
+        if places:
+            subject = subject.replace(places)
         simulators = simulators_for(subject, workers, scheduler)
         with building(str(resume)):
             changes = subject.changes_since(run)
@@ -124,7 +124,7 @@ def train(
     type=FILE,
     help="CSV file to write: truth and prediction of every row, in the data's own units.",
 )
-@experiment_options(chip=True)
+@experiment_options(chip=True, board=True)
 def evaluate(
     run: Path,
     overrides: list[str],

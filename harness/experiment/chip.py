@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, replace
 from importlib import metadata
-from typing import Annotated, Any, Protocol
+from pathlib import Path
+from typing import Annotated, Any, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from harness.chip.base import Chip, SimulationOptions
+from harness.chip.base import SIMULATED, Chip, SimulationOptions
+from harness.chip.bench.journal import Session
 from harness.chip.imperfect.made import VariedChip
 from harness.chip.imperfect.pins import ImperfectChip
 from harness.chip.imperfect.programming import ProgrammedChip
@@ -21,11 +23,12 @@ from harness.circuit.circuit import nonlinear_arrays
 from harness.errors import CircuitError, ExperimentError
 from harness.experiment.imperfect import ImperfectSettings
 from harness.experiment.programming import ProgrammingSettings
+from harness.experiment.runs.bench import Bench
 from harness.experiment.variation import CHIP, VariationSettings
-from harness.measurement import Access
+from harness.measurement import Access, Capabilities
 from harness.netlist.tolerances import Tolerances
 from harness.plugins import Kind, Plugin, find, named, options_of
-from harness.validation import Amperes, Number, Seconds, Section, Volts, Whole
+from harness.validation import Amperes, MismatchError, Number, Seconds, Section, Volts, Whole
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Request:
     """s that every phase takes; None where energy is not counted."""
     seed: int
     """Number that tells one made chip from another."""
+    session: Session | None = None
+    """Where a run keeps what happens on a board."""
 
 
 class ChipPlugin(Protocol):
@@ -83,7 +88,7 @@ class ChipPlugin(Protocol):
         """Make a chip with the conductances of a circuit, which is not as drawn where ``[variation]`` changes it."""
 
 
-CHIPS = ("ngspice", "nodal")
+CHIPS = ("ngspice", "nodal", "bench")
 """Kinds of chips that come with the harness."""
 
 
@@ -105,6 +110,30 @@ class ChipSettings(Section):
     """The nodes that learning rules may read."""
     settling_time: Annotated[Seconds, Field(gt=0)] | None = None
     """s that every phase takes, for the energy that runs record; without it energy is not counted."""
+    profile: Path | None = None
+    """For ``bench``: a profile of the package's by name, or the path of one's own."""
+    resource: str | None = None
+    """For ``bench``: the address of the board, instead of the profile's."""
+
+    @model_validator(mode="after")
+    def _keys_of_a_board(self) -> Self:
+        if self.kind == "bench" and self.profile is None:
+            raise MismatchError("profile", "kind = 'bench' needs the profile of a board, such as 'virtual'")
+        for key in ("profile", "resource"):
+            if self.kind != "bench" and getattr(self, key) is not None:
+                raise MismatchError(key, f"belongs to kind = 'bench', not {self.kind!r}")
+        return self
+
+    @property
+    def bench(self) -> Bench | None:
+        """The board on the bench; None for what is simulated."""
+        return None if self.profile is None else Bench(self.profile, self.resource)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the chip can do as far as settings tell: a board as its profile says, and a simulator everything."""
+        can = SIMULATED if self.bench is None else self.bench.load().can.capabilities
+        return can.read_at(self.access)
 
     @property
     def plugin(self) -> Plugin | None:
@@ -127,6 +156,8 @@ class ChipSettings(Section):
         Raises:
             NgspiceMissing: ngspice is wanted, and it cannot be loaded.
         """
+        if self.bench is not None:
+            return self.bench.recorded()
         if not self.in_ngspice:
             return {"kind": self.kind}
         bounds = {name: getattr(self, name) for name in ("reltol", "vntol", "abstol", "chunk")}
@@ -138,6 +169,8 @@ class ChipSettings(Section):
         Raises:
             NgspiceMissing: ngspice is wanted, and it cannot be loaded.
         """
+        if self.bench is not None:
+            return self.bench.versions()
         if not self.in_ngspice:
             return {}
         return {"PySpice": metadata.version("PySpice"), "ngspice": open_session().version_text}
@@ -153,6 +186,8 @@ class ChipSettings(Section):
         if self.plugin is not None:
             built: Chip = self.plugin.build(CHIP, self.options, circuit, request)
             return built
+        if self.bench is not None:
+            return self.bench.open(circuit, request.access, request.session, request.seed)
         given: SimulationOptions = {"access": request.access, "settling_time": request.settling_time}
         if self.kind == "nodal":
             return nodal_chip(circuit, **given)
@@ -173,20 +208,26 @@ class ChipDescription:
     seed: int
     """Number that tells one made chip from another."""
 
-    def build(self, circuit: Circuit, simulators: SimulatorChoice = HERE) -> Chip:
-        """Make the chip, with a circuit's conductances.
+    def build(self, circuit: Circuit, simulators: SimulatorChoice = HERE, session: Session | None = None) -> Chip:
+        """Make the chip, with a circuit's conductances; a board keeps those that it has.
+
+        What is wrong with a board is in it already: sections about that describe its digital twin.
 
         Args:
             circuit: as it was drawn.
             simulators: how many ngspices, and where; they matter to ngspice only.
+            session: where a run keeps what happens on a board.
 
         Raises:
             ExperimentError: the chip of ``[variation]`` cannot be made.
             PluginError: a plug-in fails.
             NgspiceMissing: the machine has no ngspice, and it is wanted.
-            ChipError: the chosen cluster cannot be used.
+            ChipError: the chosen cluster, or the board, cannot be used.
         """
-        errors, chip = self.imperfect.build(), self._made(circuit, simulators)
+        request = Request(self.simulated.access, self.simulated.settling_time, self.seed, session)
+        if self.simulated.bench is not None:
+            return self.simulated.build(circuit, simulators, request)
+        errors, chip = self.imperfect.build(), self._made(circuit, simulators, request)
         if not errors.ideal:
             chip = ImperfectChip(chip, errors, seed=self.seed)
         chip = self.variation.wrap(chip, self.seed)
@@ -195,6 +236,8 @@ class ChipDescription:
     @property
     def kinds(self) -> list[str]:
         """The chip as `harness.training.parts.described_chip` tells it, without making one."""
+        if self.simulated.bench is not None:
+            return [self.simulated.kind]
         wrapped = {
             ProgrammedChip.__qualname__: self.programming is not None,
             **dict.fromkeys(reversed(self.variation.wrappers), True),
@@ -203,10 +246,9 @@ class ChipDescription:
         }
         return [*(name for name, there in wrapped.items() if there), self.simulated.kind]
 
-    def _made(self, circuit: Circuit, simulators: SimulatorChoice) -> Chip:
+    def _made(self, circuit: Circuit, simulators: SimulatorChoice, request: Request) -> Chip:
         """Return a chip of the circuit as it was made; the wrapper around it decides what may be read."""
-        variation, access = self.variation.build(), self.simulated.access
-        request = Request(access, self.simulated.settling_time, self.seed)
+        variation = self.variation.build()
         if variation.absent:
             return self.simulated.build(circuit, simulators, request)
 
@@ -214,7 +256,7 @@ class ChipDescription:
             return self.simulated.build(made, simulators, replace(request, access=Access.NODES))
 
         try:
-            return VariedChip(circuit, variation, self.seed, inside, access=access)
+            return VariedChip(circuit, variation, self.seed, inside, access=request.access)
         except CircuitError as error:
             cure = "lower or leave out the strengths of [variation], or draw another chip with variation.seed"
             raise ExperimentError(f"chip {self.seed} of [variation] cannot be made: {error}; {cure}") from error

@@ -1,7 +1,7 @@
 """An experiment: its parts, made from the sections of its file, and the runs that are made with them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,6 +11,8 @@ from warnings import warn as python_warning
 from threadpoolctl import threadpool_limits
 
 from harness.chip.base import Chip
+from harness.chip.bench.journal import Session
+from harness.chip.bench.line import Line
 from harness.circuit import Circuit
 from harness.datasets import Split
 from harness.errors import ExperimentError, HarnessError, RunError, SpringError
@@ -34,6 +36,7 @@ from harness.measurement import Access
 from harness.netlist.decks.full import export_text
 from harness.netlist.tolerances import Tolerances
 from harness.plugins import blaming
+from harness.processes.interrupts import cleaned_up
 from harness.processes.memory import Part, refuse
 from harness.training import controller, parts
 from harness.training.controller import EpochDone, Plan, StepDone
@@ -201,7 +204,7 @@ class Experiment:
     @cached_property
     def rule(self) -> LearningRule:
         """The learning rule, by which a batch becomes a gradient."""
-        given = Given(self.circuit, self.cost, self.strength, self.units, self.settings.chip.access)
+        given = Given(self.circuit, self.cost, self.strength, self.units, self.settings.chip.capabilities.access)
         return self._made("rule", self.settings.rule.build(given))
 
     @cached_property
@@ -242,22 +245,23 @@ class Experiment:
         """ngspice's convergence bounds."""
         return self.settings.chip.tolerances
 
-    def new_chip(self, simulators: SimulatorChoice = HERE) -> Chip:
+    def new_chip(self, simulators: SimulatorChoice = HERE, session: Session | None = None) -> Chip:
         """A chip with the initial conductances; see `harness.experiment.chip.ChipDescription.build`."""
-        return self.fitted.chip_description.build(self.circuit, simulators)
+        return self.fitted.chip_description.build(self.circuit, simulators, session)
 
     @contextmanager
-    def open_chip(self, simulators: SimulatorChoice = HERE) -> Iterator[Chip]:
+    def open_chip(self, simulators: SimulatorChoice = HERE, session: Session | None = None) -> Iterator[Chip]:
         """`new_chip`, closed at the end; meanwhile BLAS keeps to one thread.
 
         How a product is cut into threads decides its last bits, and the matrices are too small to gain from it.
         """
-        chip = self.new_chip(simulators)
-        try:
-            with threadpool_limits(limits=1, user_api="blas"):
-                yield chip
-        finally:
-            chip.close()
+        with nullcontext() if self.settings.chip.bench is None else cleaned_up():
+            chip = self.new_chip(simulators, session)
+            try:
+                with threadpool_limits(limits=1, user_api="blas"):
+                    yield chip
+            finally:
+                chip.close()
 
     def netlist(self, circuit: Circuit, sample: int = 0, comments: Sequence[str] = ()) -> str:
         """The full netlist with one held-out sample at its inputs, for ``ngspice -b``.
@@ -332,10 +336,13 @@ class Experiment:
     def _refuse_chip(self) -> None:
         """Make a chip that may be impossible, or unfit for the rule, before there is a run of it."""
         chip, plugins = self.settings.chip, self.settings.plugins
-        if plugins or not self.settings.variation.build().absent or chip.access is not Access.NODES:
+        names = (chip.kind, self.settings.rule.kind)
+        if chip.bench is not None:
+            controller.refuse_unable(chip.capabilities, self.rule, self.plan, names)
+        elif plugins or not self.settings.variation.build().absent or chip.access is not Access.NODES:
             subject = self.replace({"chip.kind": "nodal"}) if chip.plugin is None else self
             with subject.open_chip() as made, blaming(plugins):
-                controller.refuse_beyond(made, self.rule, self.plan, (chip.kind, self.settings.rule.kind))
+                controller.refuse_beyond(made, self.rule, self.plan, names)
 
     def train(
         self,
@@ -346,6 +353,7 @@ class Experiment:
         simulators: SimulatorChoice = HERE,
         pictures: bool = True,
         warn: Callable[[str], None] = python_warning,
+        line: Line | None = None,
     ) -> JsonObject | None:
         """Train in a run directory, from its last checkpoint if it has one.
 
@@ -356,6 +364,7 @@ class Experiment:
             simulators: how many ngspices, and where; no result depends on it.
             pictures: whether they are drawn, which takes seconds.
             warn: is told what else could not be done: pictures that could not be drawn.
+            line: to the board of a chip on the bench; None opens the one that the profile says.
 
         Returns:
             What the run reached, as in its ``result.json``; None when it was stopped.
@@ -365,7 +374,13 @@ class Experiment:
             ChipError: the chip failed; the last checkpoint stays.
         """
         self.check(run)
-        with run.locked(), self.open_chip(simulators) as chip, blaming(self.settings.plugins):
+        with (
+            run.locked(),
+            self.open_chip(simulators, self._session(run, line)) as chip,
+            blaming(self.settings.plugins),
+        ):
+            if run.position() is None:
+                chip.program(self.circuit.conductances)  # a board has those of whoever used it last
             given = (chip, self.rule, self.update, self.cost, self.data, self.plan, run)
             try:
                 complete = controller.train(*given, watch=watch, stop=stop, described=self._described)
@@ -379,6 +394,11 @@ class Experiment:
             if pictures:
                 self._draw(run, chip, warn)
         return run.result
+
+    def _session(self, run: Run, line: Line | None) -> Session | None:
+        """Begin a session of a run with a board; None where there is no board."""
+        bench = self.settings.chip.bench
+        return None if bench is None else bench.begin(run, line)
 
     def evaluate(self, run: Run, *, simulators: SimulatorChoice = HERE, predicted: Path | None = None) -> JsonObject:
         """Loss and accuracy of a run's conductances (the last checkpoint's if it is not complete).

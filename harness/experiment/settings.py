@@ -38,8 +38,10 @@ from harness.wording import counted
 
 _SHOWN = 200
 """Characters of an override that errors repeat."""
-_OPTIONS = {"kind": "options", "set": "options", "cost": "cost_options"}
-"""Keys that name plug-ins, and those of the options that belong to one."""
+_OPTIONS = {"kind": ("options", "profile", "resource"), "set": ("options",), "cost": ("cost_options",)}
+"""Keys that name plug-ins or a board, and those of the keys that belong to one."""
+PLACES = ("chip.profile", "chip.resource")
+"""Keys that say where something lies, beside those that name files; it may move."""
 NON_IDEALITIES = ("variation", "programming", "imperfect")
 """Sections of what is wrong with a chip."""
 
@@ -107,6 +109,8 @@ class Settings(Section):
     def files(self) -> dict[str, Path]:
         """Files that sections name, by dotted key."""
         named = {f"{name}.file": getattr(getattr(self, name), "file", None) for name in type(self).model_fields}
+        if self.chip.profile is not None and self.chip.profile.suffix == ".toml":
+            named["chip.profile"] = self.chip.profile
         return {key: file for key, file in named.items() if file is not None}
 
     @property
@@ -250,9 +254,10 @@ def _change(content: JsonObject, path: Names, value: Any, what: str, others: Col
         here = deeper
     if path[-1] == "kind" and value != here.get("kind"):
         _keep_common_keys(here, path, value)
-    options = _OPTIONS.get(path[-1], "")
-    if value != here.get(path[-1]) and not any(other[:2] == (path[0], options) for other in others):
-        here.pop(options, None)
+    if value != here.get(path[-1]):
+        for key in _OPTIONS.get(path[-1], ()):
+            if not any(other[:2] == (path[0], key) for other in others):
+                here.pop(key, None)
     here[path[-1]] = value
 
 

@@ -3,12 +3,22 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = b"\x1b[?25h"
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends the process, of this `number`, after all that has been begun was cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 @contextmanager
@@ -25,11 +35,32 @@ def ended_by_interrupt() -> Iterator[None]:
     sys.unraisablehook = _end_if_lost
     try:
         yield
-    except KeyboardInterrupt:
-        _end(signal.SIGINT)
+    except KeyboardInterrupt as error:
+        _end(error.number if isinstance(error, Interrupted) else signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         sys.unraisablehook = sys.__unraisablehook__
+
+
+@contextmanager
+def cleaned_up() -> Iterator[None]:
+    """Let SIGTERM, and a second signal of `stop_on_signal`, clean up the block before they end the process.
+
+    A board on a bench must not stay under voltage. Without this, both end the process where it stands.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is told of signals
+        yield
+        return
+    before = _cleaning[0], signal.getsignal(signal.SIGTERM)
+    _cleaning[0] = True
+    if before[1] is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        _cleaning[0] = before[0]
+        if before[1] is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager
@@ -42,14 +73,16 @@ def stop_on_signal(after: str = "batch", also: Callable[[], None] = lambda: None
     """
     received: list[int] = []
 
-    def note(number: int, _: FrameType | None) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
+        if received and _cleaning[0]:
+            _interrupt(number, frame)
         if received:
             _end(number)
         received.append(number)
         os.write(2, f"\nstopping after this {after}; once more ends at once\n".encode())  # a print could be interrupted
         also()
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in _ENDING}
     try:
         yield lambda: bool(received)
     finally:
@@ -59,13 +92,17 @@ def stop_on_signal(after: str = "batch", also: Callable[[], None] = lambda: None
 
 def _interrupt(number: int, _: FrameType | None) -> NoReturn:
     signal.signal(number, signal.SIG_DFL)  # once more ends at once
-    raise KeyboardInterrupt
+    raise Interrupted(number)
+
+
+_cleaning = [False]
+"""True while a second signal, too, must let what has been begun be cleaned up."""
 
 
 def _end_if_lost(ignored: "sys.UnraisableHookArgs") -> None:
     """End where Python would go on after an interrupt, in a finalizer or a callback."""
-    if ignored.exc_type is KeyboardInterrupt:
-        _end(signal.SIGINT)
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        _end(getattr(ignored.exc_value, "number", signal.SIGINT))
     sys.__unraisablehook__(ignored)
 
 

@@ -14,7 +14,7 @@ from harness.files.reading import JsonObject
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, R, refuse_unfit
 from harness.learning.updates.updates import Schedule, UpdateRule, UpdateState
-from harness.measurement import Array, Batch, Conductances, Drive
+from harness.measurement import Array, Batch, Capabilities, Conductances, Drive
 from harness.training import parts
 from harness.training.position import Position
 from harness.training.runs import Run
@@ -251,9 +251,15 @@ def refuse_beyond(chip: Chip, rule: LearningRule[R], plan: Plan, names: tuple[st
     name, asking = names or (type(chip).__qualname__, type(rule).__qualname__)
     if missing := [part for part in _CORE if not hasattr(chip, part)]:
         raise ChipError(f"{name} is no chip: it has no {', no '.join(missing)}; see harness.chip.base.Chip")
+    refuse_unable(chip.capabilities, rule, plan, (name, asking))
+
+
+def refuse_unable(can: Capabilities, rule: LearningRule[R], plan: Plan, names: tuple[str, str]) -> None:
+    """Refuse a rule, or batches, that ask for more than a chip of some abilities can do; see `refuse_beyond`."""
+    name, asking = names
     if (needs := getattr(rule, "needs", None)) is not None:
-        refuse_unfit(asking, needs, chip.capabilities, name)
-    most = chip.capabilities.largest_batch
+        refuse_unfit(asking, needs, can, name)
+    most = can.largest_batch
     if most is not None and plan.batch > most:
         raise ExperimentError(
             f"training.batch: {plan.batch} samples at once, and the chip takes at most {most}; lower it"

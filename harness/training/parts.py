@@ -35,7 +35,13 @@ _RENAMED = {"curved": "nonlinear"}
 """Attributes by the name that descriptions of older runs have for them."""
 _WRAPPED = "_chip"
 """Attribute in which a chip keeps the chip that it wraps."""
-_SIMULATED = {"NodalChip": "nodal", "UnreducedNodalChip": "nodal", "NgspiceChip": "ngspice", "FullBatchChip": "ngspice"}
+_KINDS = {
+    "NodalChip": "nodal",
+    "UnreducedNodalChip": "nodal",
+    "NgspiceChip": "ngspice",
+    "FullBatchChip": "ngspice",
+    "BenchChip": "bench",
+}
 
 
 def described(part: object) -> Any:
@@ -49,7 +55,7 @@ def described_chip(chip: object) -> list[str]:
     inner = getattr(chip, _WRAPPED, None)
     name = str(kind.__qualname__) if _ours(kind) else _name(kind)
     if inner is None:
-        return [_SIMULATED.get(name, name)]
+        return [_KINDS.get(name, name)]
     return [name, *described_chip(inner)]
 
 

@@ -22,6 +22,8 @@ import numpy as np
 
 from harness.chip.bench.board import Counts
 from harness.chip.bench.cassette import FILE as CASSETTE
+from harness.chip.bench.cassette import ReplayLine
+from harness.chip.bench.line import Line
 from harness.errors import RunError
 from harness.files.reading import TABLE_LIMIT, parse_json, read_text
 from harness.files.writing import write_atomic
@@ -38,18 +40,18 @@ class Session:
     Args:
         folder: of the run's sessions; each has a folder of its own in it.
         start: a checkpoint that the session begins at; it is kept, so that the session can be replayed.
-        recorded: False for a session that is itself replayed.
+        line: to the board; None has the chip open the one that the profile says. A line that replays is not recorded.
 
     Raises:
         RunError: the journal is damaged.
     """
 
-    def __init__(self, folder: Path, start: Path | None = None, *, recorded: bool = True) -> None:
-        self.folder, self.journal = folder, Journal(folder)
+    def __init__(self, folder: Path, start: Path | None = None, line: Line | None = None) -> None:
+        self.folder, self.line, self.journal = folder, line, Journal(folder)
         there = (int(path.name.removeprefix(_SESSION)) for path in folder.glob(f"{_SESSION}[0-9]*"))
         self.number = 1 + max(self.journal.sessions, *there, 0)
         self.cassette: Path | None = None
-        if recorded:
+        if not isinstance(line, ReplayLine):
             here = folder / f"{_SESSION}{self.number}"
             here.mkdir()
             self.cassette = here / CASSETTE

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationErro
 from harness.chip.ngspice.session import open_session
 from harness.datasets import Encoding, Scaling, Split
 from harness.errors import RunError
-from harness.experiment.settings import Settings, differences, leaves, read_settings
+from harness.experiment.settings import PLACES, Settings, differences, leaves, read_settings
 from harness.files.reading import TABLE_LIMIT, JsonObject, read_bytes, read_text
 from harness.plugins import Kind, installed
 from harness.processes.versions import versions
@@ -190,7 +190,7 @@ def versions_of(settings: Settings) -> dict[str, str]:
 
 def _hashes(settings: Settings) -> dict[str, str]:
     """SHA-256 of the files besides the data that the settings name, by key."""
-    named = {key: file for key, file in settings.files.items() if key != "data.file"}
+    named = {key: file for key, file in settings.files.items() if key != "data.file" and key not in PLACES}
     return {key: sha256(read_bytes(file, RunError, most=TABLE_LIMIT)).hexdigest() for key, file in named.items()}
 
 
@@ -260,8 +260,8 @@ def changes_of(run: Run, settings: Settings) -> dict[str, str]:
 
 
 def _is_file(key: str) -> bool:
-    """Return whether a key names a file, which is compared by what it holds, wherever it lies."""
-    return key.partition(".")[2] == "file"
+    """Return whether a key names a file or a board, which are compared by what they are, wherever they lie."""
+    return key.partition(".")[2] == "file" or key in PLACES
 
 
 def check_data(run: Run, data: Split) -> None:

@@ -14,7 +14,7 @@ Parsed = TypeVar("Parsed")
 _ABILITY = re.compile("[A-Z]{2,8}")
 """The form of the words that ``SYST:CAN?`` is answered with."""
 _FRAME = re.compile(r"FRAM (\d{1,18}),([0-9A-F]{8}),(.*)", re.DOTALL)
-_NO_ERROR = re.compile(r'(.*?);?[+]?0,"[^"]*"', re.DOTALL)
+_ERROR = re.compile(r'([+-]?\d{1,6}),".*"', re.DOTALL)
 _SHOWN = 80
 
 
@@ -41,7 +41,7 @@ class Exchange:
     def __init__(self, line: Line, timeout: float, retries: int, greeted: Callable[[], None]) -> None:
         self._line, self._timeout, self._retries, self._greeted = line, timeout, retries, greeted
         self._number = 0
-        self._framed = False
+        self._framed = self._asking = self._beginning = False
         self.abilities = self._handshake()
 
     def ask(self, message: str, parse: Callable[[str], Parsed], seconds: float = 0.0) -> Parsed:
@@ -117,35 +117,27 @@ class Exchange:
         return self._number
 
     def _begin_anew(self) -> int:
-        """Open the line anew and return the number of the next message."""
-        try:
-            self._line.reopen()
-        except LineError as error:
-            raise BoardError(f"{error}; what it had applied to its pins may still be there") from error
-        self._number = 0
-        self._greeted()
-        if not self._framed:
-            self._check_errors()
-        return self._next()
-
-    def _check_errors(self) -> None:
-        """Ask a board without frames whether it has refused what it has not answered.
+        """Open the line anew and return the number of the next message.
 
         Raises:
-            BoardError: it has, or it does not answer.
+            BoardError: the board cannot be reached, or does not answer there either.
         """
+        if self._beginning:
+            raise BoardError(f"{self._line.name}: the board does not answer since the line was opened anew")
+        self._beginning = True
         try:
-            self._line.send("SYST:ERR?")
-            found = self._line.receive(self._timeout)
-        except (LateError, LineError) as error:
-            raise BoardError(f"the board does not answer since the line was opened anew ({error})") from error
-        if not _NO_ERROR.fullmatch(found):
-            raise BoardError(f"the board refuses: {printable(found)}")
+            self._line.reopen()
+            self._number, self._asking = 0, False
+            self._greeted()
+        except LineError as error:
+            raise BoardError(f"{error}; what it had applied to its pins may still be there") from error
+        finally:
+            self._beginning = False
+        return self._next()
 
     def _once(self, message: str, parse: Callable[[str], Parsed], seconds: float, number: int) -> Parsed:
         if not self._framed:
-            self._line.send(f"{message};SYST:ERR?")
-            return self._plain(message, parse, self._line.receive(self._timeout + seconds))
+            return self._plain(message, parse, seconds)
         self._line.send(f"FRAM {number},{_sum(number, message)},{message}")
         answer = self._framed_answer(number, self._timeout + seconds)
         if answer.startswith("!"):
@@ -163,16 +155,26 @@ class Exchange:
             if found and int(found[1]) == number and found[2] == _sum(number, found[3]):
                 return found[3]
 
-    def _plain(self, message: str, parse: Callable[[str], Parsed], answer: str) -> Parsed:
-        found = _NO_ERROR.fullmatch(answer)
-        if found is None:
-            if re.fullmatch(r'(.*;)?-?\d+,".*"', answer):
-                raise BoardError(f"{shown(message)}: the board refuses: {printable(answer)}")
-            raise LateError(f"a garbled answer, {printable(answer)[:_SHOWN]!r}")
+    def _plain(self, message: str, parse: Callable[[str], Parsed], seconds: float) -> Parsed:
+        """Send a message, and ask for errors in one of its own: a query that fails answers nothing."""
+        if self._asking:  # somebody has interrupted this, and its answer may still come
+            self._begin_anew()
+        self._asking, answer = True, ""
+        self._line.send(message)
+        self._line.send("SYST:ERR?")
+        found = self._line.receive(self._timeout + seconds)
+        if "?" in message and not _ERROR.fullmatch(found):
+            answer, found = found, self._line.receive(self._timeout)
+        error = _ERROR.fullmatch(found)
+        if error is None:
+            raise LateError(f"a garbled answer, {printable(found)[:_SHOWN]!r}")
+        self._asking = False
+        if int(error[1]):
+            raise BoardError(f"{shown(message)}: the board refuses: {printable(found)}")
         try:
-            return parse(found[1])
-        except WrongAnswer as error:
-            raise LateError(f"a garbled answer ({error})") from error
+            return parse(answer)
+        except WrongAnswer as wrong:
+            raise LateError(f"a garbled answer ({wrong})") from wrong
 
 
 def _sum(number: int, text: str) -> str:

@@ -1,0 +1,155 @@
+"""``chip.kind = "bench"``: the profile of a board, whether it may be opened, and what a run keeps of its sessions."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+
+from harness.chip.bench.chip import BenchChip
+from harness.chip.bench.journal import Session
+from harness.chip.bench.line import Line
+from harness.chip.bench.profile import Profile, load_profile, profile_text
+from harness.circuit import Circuit
+from harness.errors import ExperimentError, RunError
+from harness.files.reading import TABLE_LIMIT, read_bytes
+from harness.files.writing import write_atomic
+from harness.measurement import Access
+from harness.training.runs import Run
+from harness.wording import command
+
+LIBRARIES = {"scpi": ("pyvisa", "pyvisa-py"), "openmena": ("pyserial",), "arc2": ("pyarc2",), "nidaqmx": ("nidaqmx",)}
+"""Packages that drive a board, by its protocol."""
+_LOCAL = re.compile(r"TCPIP\d*::([^:]+|\[[^\]]+\])::\d+::SOCKET", re.IGNORECASE)
+FOLDER = "bench"
+"""Folder of a run for its sessions with a board."""
+_PROFILE, _CELLS, _CALIBRATION = "profile.toml", "cells.csv", "calibration.toml"
+"""Files of a session, beside its cassette."""
+_named: ContextVar[bool] = ContextVar("named", default=True)
+"""True where whoever asks for a board means it: Python code, and a command that names the profile."""
+
+
+@contextmanager
+def unnamed() -> Iterator[None]:
+    """Let files alone open no board but one on this machine; `name` lifts that."""
+    token = _named.set(False)
+    try:
+        yield
+    finally:
+        _named.reset(token)
+
+
+def name() -> None:
+    """Say that the user has named the profile of the board in this call."""
+    _named.set(True)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A board as an experiment names it."""
+
+    profile: Path
+    """A packaged profile's name, or the path of a TOML file."""
+    resource: str | None
+    """Its address, instead of the profile's."""
+
+    def load(self) -> Profile:
+        """Return the profile.
+
+        Raises:
+            ExperimentError: there is none, or a key or value in it is wrong.
+        """
+        return load_profile(str(self.profile))
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the profile's text."""
+        return sha256(profile_text(str(self.profile)).encode()).hexdigest()
+
+    def recorded(self) -> dict[str, str]:
+        """Return what a manifest says of it."""
+        return {"kind": "bench", "profile": str(self.profile), "profile_sha256": self.sha256}
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the installed packages that drive it."""
+        found = {}
+        for package in LIBRARIES[self.load().identity.protocol]:
+            try:
+                found[package] = metadata.version(package)
+            except metadata.PackageNotFoundError:  # a session can be replayed without it
+                continue
+        return found
+
+    def begin(self, run: Run, line: Line | None) -> Session:
+        """Begin a session of a run with the board; `line` is None for the one that the profile says.
+
+        Raises:
+            RunError: the profile is another one than at the run's beginning, and the command does not name it, or the
+                run's journal is damaged.
+        """
+        if line is None:
+            check_profile(run, self)
+        session = Session(run.path / FOLDER, run.path / "checkpoint.npz", line)
+        if session.cassette is not None:
+            self._keep(session.cassette.parent)
+        return session
+
+    def open(self, circuit: Circuit, access: Access, session: Session | None, seed: int) -> BenchChip:
+        """Open the board.
+
+        Raises:
+            ExperimentError: it is not on this machine, and the command has not named it.
+            ChipError: it cannot be reached, or does not fit the circuit.
+        """
+        profile, line = self.load(), None if session is None else session.line
+        if line is None:
+            self._refuse_unnamed(profile)
+        return BenchChip(circuit, profile, self.resource, access=access, session=session, line=line, seed=seed)
+
+    def _refuse_unnamed(self, profile: Profile) -> None:
+        address = self.resource or profile.identity.resource
+        if address is not None and not (_named.get() or _is_local(address)):
+            raise ExperimentError(
+                f"the board at {address} is not on this machine, and no file alone opens one; name its profile in the "
+                f"command, if you mean it: --profile {self.profile}"
+            )
+
+    def _keep(self, folder: Path) -> None:
+        """Put into the folder of a session what it takes to replay it, beside its cassette."""
+        profile = self.load()
+        write_atomic(folder / _PROFILE, profile_text(str(self.profile)).encode())
+        calibration = None if profile.calibration is None else profile.calibration.file
+        for kept, file in ((_CELLS, profile.channels.cells), (_CALIBRATION, calibration)):
+            if file is not None:
+                write_atomic(folder / kept, read_bytes(file, ExperimentError, most=TABLE_LIMIT))
+
+
+def _is_local(address: str) -> bool:
+    """Return whether an address is a socket of this machine."""
+    found = _LOCAL.fullmatch(address.strip())
+    if found is None:
+        return False
+    host = found[1].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def check_profile(run: Run, bench: Bench) -> None:
+    """Refuse another profile than that of a run's beginning, unless the command names it.
+
+    Raises:
+        RunError: the profile's text differs.
+    """
+    chip = run.manifest.get("chip")
+    then = chip.get("profile_sha256") if isinstance(chip, dict) else None
+    if not _named.get() and then is not None and then != bench.sha256:
+        raise RunError(
+            f"run {run.path}: profile {bench.profile} is not as it was when the run began; put it back, or say that "
+            f"you mean it: {command('train', '--resume', run.path, '--profile', bench.profile)}"
+        )
