@@ -125,6 +125,11 @@ class ChipSettings(Section):
         return self
 
     @property
+    def profile_file(self) -> dict[str, Path]:
+        """The profile, by its dotted key, where it is a file of one's own."""
+        return {"chip.profile": self.profile} if self.profile and self.profile.suffix == ".toml" else {}
+
+    @property
     def bench(self) -> Bench | None:
         """The board on the bench; None for what is simulated."""
         return None if self.profile is None else Bench(self.profile, self.resource)

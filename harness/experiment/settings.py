@@ -109,8 +109,7 @@ class Settings(Section):
     def files(self) -> dict[str, Path]:
         """Files that sections name, by dotted key."""
         named = {f"{name}.file": getattr(getattr(self, name), "file", None) for name in type(self).model_fields}
-        if self.chip.profile is not None and self.chip.profile.suffix == ".toml":
-            named["chip.profile"] = self.chip.profile
+        named |= self.chip.profile_file
         return {key: file for key, file in named.items() if file is not None}
 
     @property
