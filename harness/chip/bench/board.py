@@ -94,8 +94,11 @@ class Board(Protocol):
             False where it cannot, and has done nothing; then it is told where they are to go.
 
         Raises:
+            LateError: no answer came; whether it was done is not known.
             BoardError: it does not answer, or with an error.
         """
+        del cells, siemens
+        return False
 
     def pulse(self, pulses: Pulses) -> None:
         """Apply write pulses, once.

@@ -63,7 +63,7 @@ class WriteMode(StrEnum):
     STOCHASTIC = "stochastic"
     """The same, rounded up or down at random so that the mean is right."""
     NONE = "none"
-    """Nothing is ever written: the board has no cells that could be, or none that should."""
+    """Nothing is ever written or read: cells are believed to be what the host programs."""
 
 
 class Identity(Section):

@@ -49,6 +49,7 @@ class Writer:
         self._low, self._high = (
             np.repeat([getattr(array, name) for array in circuit.arrays], sizes) for name in ("g_min", "g_max")
         )
+        self._belief = self._found = _flat(circuit.conductances)
         self._had: Counts = np.zeros(len(self._cells), np.int64)
         self._counting = False
         self._applied = 0
@@ -70,12 +71,11 @@ class Writer:
         Raises:
             BoardError: the board does not answer, or not as it must.
         """
-        counts = None if self._how.mode is WriteMode.SET else self._board.pulse_counts(self._cells)
+        counts = None if self._how.mode in (WriteMode.SET, WriteMode.NONE) else self._board.pulse_counts(self._cells)
         self._counting = counts is not None
         if self._session is not None:
             journal = self._session.journal
-            if self._how.mode is not WriteMode.SET:
-                self._had = journal.had(self._cells)
+            self._had = journal.had(self._cells)
             journal.begin(self._session.number, identity, None if counts is None else int(counts.sum()))
             while journal.unsettled:
                 cells, wanted, before = journal.unsettled[0]
@@ -91,7 +91,9 @@ class Writer:
         self._rounding = stream(self._seed, _ROUNDING, numbers)
 
     def read_all(self) -> None:
-        """Believe what all cells are read to be."""
+        """Believe what all cells are read to be; where nothing is written, they are believed as the circuit has them."""
+        if self._how.mode is WriteMode.NONE:
+            return
         self._found = self._board.conductances(self._cells)
         self._belief = np.clip(self._found, self._low, self._high)
 
@@ -108,6 +110,9 @@ class Writer:
     def program(self, conductances: Sequence[Array]) -> Ledger:
         """Bring cells that are elsewhere to conductances (S, by array), as nearly as the board can."""
         goal = _flat(conductances)
+        if self._how.mode is WriteMode.NONE:
+            self._belief = goal
+            return Ledger()
         cells = np.flatnonzero(np.abs(goal - self._belief) > self._how.tolerance)
         if self._how.mode is not WriteMode.SET:
             return self._approach(cells, goal[cells])
@@ -123,6 +128,8 @@ class Writer:
         cells = np.flatnonzero(change)
         if not cells.size:
             return Ledger()
+        if self._how.mode is WriteMode.NONE:
+            raise BoardError("write.mode = 'none' of the profile lets nothing be written, and so nothing be trained")
         goal = np.clip(self._belief + change, self._low, self._high)[cells]
         match self._how.mode:
             case WriteMode.SET:

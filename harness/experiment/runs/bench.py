@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.chip.bench.chip import BenchChip
 from harness.chip.bench.journal import Session
 from harness.chip.bench.line import Line
-from harness.chip.bench.profile import Profile, load_profile, profile_text
+from harness.chip.bench.profile import Profile, WriteMode, load_profile, profile_text
 from harness.circuit import Circuit
 from harness.errors import ExperimentError, RunError
 from harness.files.reading import TABLE_LIMIT, read_bytes
@@ -64,6 +64,18 @@ class Bench:
             ExperimentError: there is none, or a key or value in it is wrong.
         """
         return load_profile(str(self.profile))
+
+    def refuse_readonly(self) -> None:
+        """Refuse a board to which nothing is ever written, before it is trained.
+
+        Raises:
+            ExperimentError: it is one.
+        """
+        if self.load().write.mode is WriteMode.NONE:
+            raise ExperimentError(
+                f"profile {self.profile}: write.mode = 'none' lets nothing be written, and so nothing be trained; "
+                "harness evaluate and harness bench compare can look at such a board"
+            )
 
     @property
     def sha256(self) -> str:

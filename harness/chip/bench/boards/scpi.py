@@ -57,7 +57,8 @@ class ScpiBoard:
         if profile.can.access is Access.NODES:
             wanted["NODE"] = "can.access = 'nodes'"
         mode = profile.write.mode
-        wanted["SET" if mode is WriteMode.SET else "PULS"] = f"write.mode = {mode.value!r}"
+        if mode is not WriteMode.NONE:
+            wanted["SET" if mode is WriteMode.SET else "PULS"] = f"write.mode = {mode.value!r}"
         for word, key in wanted.items():
             if word not in self._abilities:
                 raise BoardError(
