@@ -91,7 +91,7 @@ class Writer:
         self._rounding = stream(self._seed, _ROUNDING, numbers)
 
     def read_all(self) -> None:
-        """Believe what all cells are read to be; where nothing is written, they are believed as the circuit has them."""
+        """Believe what all cells are read to be; where nothing is written, what was programmed is believed."""
         if self._how.mode is WriteMode.NONE:
             return
         self._found = self._board.conductances(self._cells)
