@@ -3,7 +3,6 @@
 import numpy as np
 
 from harness.circuit.circuit import Circuit
-from harness.devices import CellLaw
 from harness.measurement import Array, Conductances
 
 
@@ -17,7 +16,8 @@ def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Ar
     for array, g in zip(circuit.arrays, conductances, strict=True):
         first, second = circuit.ends(array)
         if not array.law.linear:
-            watts += [_in_nonlinear(array.law, row[first] - row[second], g) for row in volts]
+            drops = (row[first] - row[second] for row in volts)
+            watts += [float(np.sum(g * array.law.current_and_slope(over)[0] * over)) for over in drops]
         elif g.ndim == 2:
             watts += _in_crossbar(volts[:, first[:, 0]], volts[:, second[0]], g)
         else:
@@ -28,10 +28,6 @@ def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Ar
         amperes, _ = branches.law.current_and_slope(volts[:, branches.above] - volts[:, branches.below])
         watts = watts + (amperes * (volts[:, branches.first] - volts[:, branches.second])).sum(axis=1)
     return watts
-
-
-def _in_nonlinear(law: CellLaw, over: Array, g: Array) -> float:
-    return float(np.sum(g * law.current_and_slope(over)[0] * over))
 
 
 def _in_crossbar(words: Array, bits: Array, g: Array) -> Array:

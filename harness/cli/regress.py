@@ -15,7 +15,7 @@ from harness.files.reading import JsonObject
 from harness.files.writing import write_atomic
 from harness.processes.interrupts import stop_on_signal
 from harness.studies.regress.bands import shown
-from harness.studies.regress.goldens import Golden, read_goldens
+from harness.studies.regress.goldens import read_goldens
 from harness.studies.regress.junit import junit
 from harness.studies.regress.quantities import QUANTITIES
 from harness.studies.regress.running import measure
@@ -79,7 +79,9 @@ def regress(
         suite: [judge(suite, case, goldens[suite].get(case.name), found[case]) for case in cases]
         for suite, cases in selection.items()
     }
-    _warn(goldens)
+    for suite, known in goldens.items():
+        for name in abandoned(suite, known):
+            warn(f"{suite.goldens} holds {name!r}, which is no case; --update of the whole suite drops it")
     if xml is not None:
         write_atomic(xml, junit(reports))
     if as_json:
@@ -125,12 +127,6 @@ def _measured(cases: Sequence[Case], workers: int | None) -> dict[Case, Found]:
         ERR.print(f"stopped after {len(found)} of {counted(len(cases), 'case')}; nothing was written")
         sys.exit(1)
     return found
-
-
-def _warn(goldens: Mapping[Suite, Mapping[str, Golden]]) -> None:
-    for suite, known in goldens.items():
-        for name in abandoned(suite, known):
-            warn(f"{suite.goldens} holds {name!r}, which is no case; --update of the whole suite drops it")
 
 
 def _print(reports: Mapping[Suite, Sequence[Report]]) -> None:

@@ -1,7 +1,7 @@
 """Commands that train an experiment many times: parse, call, print."""
 
 import sys
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,9 @@ def sweep(
 
         outcome = sweeps.run(opened, workers=workers, scheduler=scheduler, watch=watch, stop=stopped, warn=warn)
     if as_json:
-        print_json({"directory": str(opened.path), "points": _rows(outcome.table)})
+        values = outcome.table.astype(object)
+        points = values.where(values.notna(), None).to_dict("records")
+        print_json({"directory": str(opened.path), "points": points})
     elif not outcome.table.empty:
         _print_means(outcome.table, opened)
     _exit_unless_complete(outcome, opened)
@@ -238,11 +240,6 @@ def _shown(value: Any, unit: str) -> str:
     if unit and isinstance(value, int | float):
         return show(value, unit, 6)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _rows(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    """Return rows for JSON, with null where a value is missing."""
-    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def _print_means(table: pd.DataFrame, opened: sweeps.Sweep) -> None:

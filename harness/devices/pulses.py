@@ -40,15 +40,28 @@ class PulseResponse(Protocol):
 
 
 @dataclass(frozen=True)
-class LinearStep(PulseResponse):
+class _Bounded(PulseResponse):
+    """Base of the laws between two bounds."""
+
+    g_min: float
+    """S."""
+    g_max: float
+    """S."""
+
+    @property
+    @override
+    def bounds(self) -> tuple[float, float]:
+        return self.g_min, self.g_max
+
+
+@dataclass(frozen=True)
+class LinearStep(_Bounded):
     """Equal steps up to hard bounds g_min and g_max in S (aihwkit's ConstantStep).
 
     Raises:
         CircuitError: bounds out of order, or a step that is not above 0 S.
     """
 
-    g_min: float
-    g_max: float
     step_up: float
     """S a pulse."""
     step_down: float
@@ -60,11 +73,6 @@ class LinearStep(PulseResponse):
             if not 0 < step < np.inf:
                 raise CircuitError(f"linear step: step {name} {show(step, 'S')} must be finite and above 0 S")
 
-    @property
-    @override
-    def bounds(self) -> tuple[float, float]:
-        return self.g_min, self.g_max
-
     @override
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:
         count = signed(pulses)
@@ -73,7 +81,7 @@ class LinearStep(PulseResponse):
 
 
 @dataclass(frozen=True)
-class SoftBounds(PulseResponse):
+class SoftBounds(_Bounded):
     """Every pulse takes a fixed fraction of the way left: Δg = +s (g_max − g) or −s (g − g_min), bounds in S.
 
     It is aihwkit's SoftBounds, and `ExponentialStep` with a curvature so high that the bound is never quite reached.
@@ -82,8 +90,6 @@ class SoftBounds(PulseResponse):
         CircuitError: bounds out of order, or a fraction outside 0…1.
     """
 
-    g_min: float
-    g_max: float
     fraction_up: float
     """s of a pulse up."""
     fraction_down: float
@@ -95,11 +101,6 @@ class SoftBounds(PulseResponse):
             if not 0 < fraction <= 1:
                 raise CircuitError(f"soft bounds: fraction {name} {fraction:g} must be above 0 and at most 1")
 
-    @property
-    @override
-    def bounds(self) -> tuple[float, float]:
-        return self.g_min, self.g_max
-
     @override
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:
         count = signed(pulses)
@@ -110,7 +111,7 @@ class SoftBounds(PulseResponse):
 
 
 @dataclass(frozen=True)
-class ExponentialStep(PulseResponse):
+class ExponentialStep(_Bounded):
     """NeuroSim's law: the whole range in P pulses along (1 − e^(−νp/P)) / (1 − e^−ν), from any g on that curve.
 
     This is the curve of MLP+NeuroSim (Chen, Peng & Yu 2017, IEDM, 6.1) between g_min and g_max (S) with ν = P/A; 0 is a
@@ -121,8 +122,6 @@ class ExponentialStep(PulseResponse):
         CircuitError: bounds out of order, less than one pulse, or a curvature beyond ±700.
     """
 
-    g_min: float
-    g_max: float
     pulses_up: float
     """P from g_min to g_max."""
     pulses_down: float
@@ -140,11 +139,6 @@ class ExponentialStep(PulseResponse):
         for name, curvature in (("up", self.curvature_up), ("down", self.curvature_down)):
             if not abs(curvature) <= _STEEPEST:
                 raise CircuitError(f"exponential step: curvature {name} {curvature:g} must lie in ±{_STEEPEST:g}")
-
-    @property
-    @override
-    def bounds(self) -> tuple[float, float]:
-        return self.g_min, self.g_max
 
     @override
     def pulse(self, conductance: Array, pulses: Pulses) -> Array:

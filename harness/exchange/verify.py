@@ -246,7 +246,8 @@ def _witness(
             found.append((deck.phase, simulator.volts(deck)))
         except SimulatorError as problem:
             refused = False if simulator is NGSPICE else None
-            return Witness(simulator.name, version, netlist, equal=refused, reason=_told(problem))
+            told = " / ".join(line.strip() for line in str(problem).splitlines()[:3])[:300]
+            return Witness(simulator.name, version, netlist, equal=refused, reason=told)
     worst = max((_worst(results, phase, volts) for phase, volts in found), key=_apart)
     if worst.found_v is None:
         return Witness(simulator.name, version, netlist, equal=False, reason=str(worst), worst=worst)
@@ -264,10 +265,6 @@ def _worst(results: ExpectedResults, phase: Phase, volts: Array) -> Difference:
     found, expected = float(volts[sample, node]), float(results.volts[phase][sample, node])
     shown = found if math.isfinite(found) else None
     return Difference(int(results.samples[sample]), str(phase), results.nodes[node], shown, expected)
-
-
-def _told(problem: SimulatorError) -> str:
-    return " / ".join(line.strip() for line in str(problem).splitlines()[:3])[:300]
 
 
 def _same_predictions(results: ExpectedResults, volts: Array) -> list[bool]:

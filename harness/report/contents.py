@@ -231,6 +231,7 @@ def gather(subject: Experiment, run: Run | None, limits: Limits) -> Contents:
     batch = held_out(subject)
     found = survey(circuit, batch.inputs)
     steps, epochs = run.tables() if run else ([], [])
+    rows = len(subject.data.test)
     return Contents(
         name=subject.settings.name,
         description=subject.settings.description,
@@ -239,7 +240,7 @@ def gather(subject: Experiment, run: Run | None, limits: Limits) -> Contents:
         circuit=circuit,
         found=found,
         limits=limits,
-        rows_told=_rows_told(found.samples, len(subject.data.test)),
+        rows_told=f"{'all' if found.samples == rows else f'the first {found.samples:,} of'} {rows:,} held-out rows",
         score=subject.score,
         reached=subject.cost.score(found.outputs, batch.targets),
         result=run.result if run else None,
@@ -252,10 +253,6 @@ def gather(subject: Experiment, run: Run | None, limits: Limits) -> Contents:
 def held_out(subject: Experiment) -> Batch:
     """Return the rows that are examined."""
     return subject.data.test.batch(slice(min(MOST_ROWS, len(subject.data.test))))
-
-
-def _rows_told(examined: int, rows: int) -> str:
-    return f"the first {examined:,} of {rows:,} held-out rows" if examined < rows else f"all {rows:,} held-out rows"
 
 
 def versions_of(then: Mapping[str, str]) -> dict[str, tuple[str, str]]:

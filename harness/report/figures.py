@@ -137,12 +137,8 @@ def voltage_ranges(groups: Sequence[NodeGroup], supply: float, name: str) -> str
         _ticks(axes.xaxis, "V", 7)
         axes.grid(visible=False, axis="y")
         axes.set(xlabel=f"node voltage; dashed: ± {name}, {show(supply, 'V')}")
-        told = "; ".join(f"{g.title} {_from_to(g)}" for g in groups)
+        told = "; ".join(f"{g.title} {show(g.lowest[0], 'V')} to {show(g.highest[0], 'V')}" for g in groups)
         return _svg(figure, "voltages", f"Node voltages against the {name}", told)
-
-
-def _from_to(group: NodeGroup) -> str:
-    return f"{show(group.lowest[0], 'V')} to {show(group.highest[0], 'V')}"
 
 
 def line_currents(parts: Sequence[Lines], limit: float | None) -> str:

@@ -13,8 +13,9 @@ from harness.devices.oxides import DataDriven, StanfordGap
 from harness.devices.pulses import WritePulse, pulse_table
 from harness.devices.switching import Memristor, after_pulse, pulse_curve
 from harness.errors import CircuitError, SimulatorError
+from harness.exchange.simulators.base import sampled
 from harness.measurement import Array
-from harness.netlist.cells.memristor import MemristorModel, PulseTrain, pulse_train_lines, sampled, subcircuit
+from harness.netlist.cells.memristor import MemristorModel, PulseTrain, pulse_train_lines, subcircuit
 from harness.netlist.tolerances import Tolerances
 
 SWITCHING = (

@@ -137,7 +137,7 @@ class Program:
         return path
 
 
-def sampled(time: Array, volts: Array, at: Sequence[float]) -> Array:
+def sampled(time: Array, volts: Array, at: Sequence[float] | Array) -> Array:
     """Return results over time (V, ``[points, nets]`` at s) in the middle of each sample, where they are constant."""
     return np.column_stack([np.interp(at, time, column) for column in volts.T])
 

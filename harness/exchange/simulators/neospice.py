@@ -43,7 +43,7 @@ class Neospice(Simulator):
         if len(lines) > _MOST_LINES:
             raise SimulatorError(f"neospice is too slow for {len(lines):,} lines (at most {_MOST_LINES:,})")
         values = {found[1]: found[2] for line in lines if (found := _PARAMETER.fullmatch(line))}
-        plain = (_valued(line, values) for line in lines)
+        plain = (_NAMED.sub(lambda found: values.get(found.group(1), found.group()), line) for line in lines)
         text = "\n".join(["* a package's testbench", options_of(deck.conditions), *plain, ".end", ""])
         time, volts = in_child(
             self.name, deck.limits, _transient, text, deck.conditions, deck.nets, deck.step, deck.stop
@@ -63,7 +63,3 @@ def _transient(text: str, conditions: Conditions, nets: Sequence[str], step: flo
     except (RuntimeError, ValueError, KeyError, IndexError) as error:
         raise SimulatorError(f"neospice failed: {error}") from error
     return np.asarray(result.time), volts
-
-
-def _valued(line: str, values: dict[str, str]) -> str:
-    return _NAMED.sub(lambda found: values.get(found.group(1), found.group()), line)

@@ -10,17 +10,13 @@ from harness.wording import command, did_you_mean
 
 def packaged_experiments() -> dict[str, str]:
     """The experiments that come with the package: name and description, by name."""
-    return {name: _description(name) for name in experiment_names()}
+    return {name: str(tomllib.loads(packaged_text(name))["description"]) for name in experiment_names()}
 
 
 def experiment_names() -> list[str]:
     """Names of the experiments that come with the package."""
     files = resources.files(__name__).iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
-
-
-def _description(name: str) -> str:
-    return str(tomllib.loads(packaged_text(name))["description"])
 
 
 def packaged_text(name: str) -> str:

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from harness.errors import ExperimentError
 from harness.learning.updates.updates import UpdateRule, UpdateState
-from harness.measurement import Array, Conductances
+from harness.measurement import Conductances
 from harness.units import show
 
 
@@ -45,7 +45,7 @@ class AccumulatedUpdate(UpdateRule):
         if self.threshold == 0:
             return change, replace(after, slots=(*after.slots, sums))
         sums = tuple(kept + new for kept, new in zip(sums, change, strict=True))
-        written = tuple(self._portions(kept) for kept in sums)
+        written = tuple(np.trunc(kept / self.threshold) * self.threshold for kept in sums)
         rest = tuple(kept - out for kept, out in zip(sums, written, strict=True))
         return written, replace(after, slots=(*after.slots, rest))
 
@@ -53,6 +53,3 @@ class AccumulatedUpdate(UpdateRule):
     def scaled(self, factor: float) -> "AccumulatedUpdate":
         """See `UpdateRule`; the threshold stays."""
         return replace(self, update=self.update.scaled(factor))
-
-    def _portions(self, sums: Array) -> Array:
-        return np.trunc(sums / self.threshold) * self.threshold

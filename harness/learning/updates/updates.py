@@ -4,7 +4,6 @@ Each is a frozen value with explicit state, so that a run can be stopped and res
 trainable array; how they fall over a training is a `Schedule`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -59,14 +58,29 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class SGD(UpdateRule):
-    """Δg = −η ∂C/∂g, with η in S²/V²."""
+class _Rated(UpdateRule):
+    """Base of the rules with a learning rate for each trainable array.
+
+    Raises:
+        ExperimentError: a rate is negative or not finite.
+    """
 
     rates: tuple[float, ...]
-    """η of each trainable array at the start, S²/V²."""
+    """η of each trainable array at the start, in the unit that the rule says."""
 
     def __post_init__(self) -> None:
-        _check_rates(self.rates)
+        for rate in self.rates:
+            if not 0 <= rate < np.inf:
+                raise ExperimentError(f"update: learning rate {rate:g} must be finite and not negative")
+
+    @override
+    def scaled(self, factor: float) -> Self:
+        return replace(self, rates=tuple(rate * factor for rate in self.rates))
+
+
+@dataclass(frozen=True)
+class SGD(_Rated):
+    """Δg = −η ∂C/∂g, with η in S²/V²."""
 
     @override
     def init(self, conductances: Conductances) -> UpdateState:
@@ -77,22 +91,17 @@ class SGD(UpdateRule):
         change = tuple(-rate * g for rate, g in zip(self.rates, gradient, strict=True))
         return change, replace(state, steps=state.steps + 1)
 
-    @override
-    def scaled(self, factor: float) -> "SGD":
-        return replace(self, rates=_scaled(self.rates, factor))
-
 
 @dataclass(frozen=True)
-class Momentum(UpdateRule):
+class Momentum(_Rated):
     """u ← μ u + ∂C/∂g, Δg = −η u (Polyak's heavy ball), with η in S²/V²."""
 
-    rates: tuple[float, ...]
-    """η of each trainable array at the start, S²/V²."""
     momentum: float = 0.9
     """μ."""
 
+    @override
     def __post_init__(self) -> None:
-        _check_rates(self.rates)
+        super().__post_init__()
         _check_share("momentum", self.momentum)
 
     @override
@@ -106,20 +115,14 @@ class Momentum(UpdateRule):
         change = tuple(-rate * u for rate, u in zip(self.rates, velocity, strict=True))
         return change, UpdateState(state.steps + 1, (velocity,))
 
-    @override
-    def scaled(self, factor: float) -> "Momentum":
-        return replace(self, rates=_scaled(self.rates, factor))
-
 
 @dataclass(frozen=True)
-class Adam(UpdateRule):
+class Adam(_Rated):
     """Adam (Kingma & Ba 2015, algorithm 1), with η in S: the largest usual step of one conductance.
 
     The state keeps the raw moments; the bias correction is applied to copies of them.
     """
 
-    rates: tuple[float, ...]
-    """η of each trainable array at the start, S."""
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
@@ -127,8 +130,9 @@ class Adam(UpdateRule):
     scale: float = 1.0
     """V²/S: unit of the gradients, so that `epsilon` is a pure number."""
 
+    @override
     def __post_init__(self) -> None:
-        _check_rates(self.rates)
+        super().__post_init__()
         _check_share("beta1", self.beta1)
         _check_share("beta2", self.beta2)
 
@@ -154,10 +158,6 @@ class Adam(UpdateRule):
         spread /= 1 - self.beta1**steps
         return spread
 
-    @override
-    def scaled(self, factor: float) -> "Adam":
-        return replace(self, rates=_scaled(self.rates, factor))
-
 
 def _zeros(conductances: Conductances) -> Conductances:
     return tuple(np.zeros_like(g) for g in conductances)
@@ -168,16 +168,6 @@ def _averaged(mean: Array, new: Array, share: float) -> Array:
     kept = share * mean
     kept += (1 - share) * new
     return kept
-
-
-def _scaled(rates: Sequence[float], factor: float) -> tuple[float, ...]:
-    return tuple(rate * factor for rate in rates)
-
-
-def _check_rates(rates: Sequence[float]) -> None:
-    for rate in rates:
-        if not 0 <= rate < np.inf:
-            raise ExperimentError(f"update: learning rate {rate:g} must be finite and not negative")
 
 
 def _check_share(name: str, value: float) -> None:

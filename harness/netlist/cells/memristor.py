@@ -5,7 +5,6 @@ the NumPy models agree. An operating point or a sweep holds every state at its s
 moves it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,11 +106,6 @@ def pulse_train_lines(model: MemristorModel, start: float, train: PulseTrain, to
         f"xcell drive 0 cell start={_number(start)}",
         ".end",
     ]
-
-
-def sampled(time: Array, values: Array, at: Sequence[float] | Array) -> Array:
-    """Vectors of a transient analysis (``[points, vectors]`` over s) between its points, ``[at, vectors]``."""
-    return np.column_stack([np.interp(at, time, column) for column in values.T])
 
 
 def _laws(model: MemristorModel) -> tuple[str, str]:

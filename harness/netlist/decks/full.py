@@ -8,7 +8,7 @@ diodes are sinh too, but ngspice gives them a gmin and another law in reverse (1
 
 from collections.abc import Callable, Iterator, Mapping
 
-from harness.circuit import GROUND, Circuit, Output
+from harness.circuit import GROUND, Circuit
 from harness.circuit.primitives import (
     RESERVED,
     Cccs,
@@ -64,7 +64,8 @@ def operating_point_lines(circuit: Circuit, drive: Drive, sample: int, tolerance
 
 def export_text(circuit: Circuit, inputs: Array, tolerances: Tolerances, comments: list[str]) -> str:
     """A deck for ``ngspice -b`` that prints the outputs for one sample's inputs (V, ``[channels]``)."""
-    prints = [f"print {_drop(output)}" for output in circuit.outputs]
+    minus = ("" if output.minus == GROUND else f"-v({output.minus})" for output in circuit.outputs)
+    prints = [f"print v({output.plus}){less}" for output, less in zip(circuit.outputs, minus, strict=True)]
     return "\n".join(
         [
             f"* {circuit.name}: full network with programmed conductances",
@@ -142,7 +143,3 @@ def _nudge(circuit: Circuit, drive: Drive, sample: int) -> Iterator[str]:
                 yield f"i{RESERVED}nudge{k} {pins} {spice_number(amperes[sample, k])}"
             case Clamp(volts=volts):
                 yield f"v{RESERVED}nudge{k} {output.plus} {output.minus} {spice_number(volts[sample, k])}"
-
-
-def _drop(output: Output) -> str:
-    return f"v({output.plus})" + ("" if output.minus == GROUND else f"-v({output.minus})")

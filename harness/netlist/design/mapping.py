@@ -5,7 +5,6 @@ from dataclasses import fields
 
 from harness.circuit import CurrentSource, Element, VoltageSource
 from harness.circuit.elements import Modelled
-from harness.circuit.primitives import Model
 from harness.files.reading import JsonObject
 from harness.netlist.design.parts import Design, Memristor, Path
 from harness.netlist.dialects.base import NETWORK, CellStyle, Dialect, opened
@@ -33,7 +32,7 @@ def map_of(design: Design, dialect: Dialect, cells: CellStyle) -> JsonObject:
         "ports": list(design.top.port_names),
         "nodes": {node: _text(path) for node, path in design.nodes.items()},
         "outputs": [vars(output) for output in circuit.outputs],
-        "models": {own.name: _model(own, name) for own, name in zip(design.models, drawn, strict=True)},
+        "models": {own.name: {**vars(own), "name": name} for own, name in zip(design.models, drawn, strict=True)},
         "elements": entries,
         "cells": {
             _text((*path, _instance(cell, design, dialect, cells))): [design.arrays[cell.array].name, *cell.position]
@@ -86,10 +85,6 @@ def _entry(element: Element, design: Design, array: str | None, parameter: str |
 def kind_of(element: type) -> str:
     """Return the kind of an element, such as ``voltage_source`` for a `VoltageSource`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", element.__name__).lower()
-
-
-def _model(model: Model, name: str) -> JsonObject:
-    return {**vars(model), "name": name}
 
 
 def probe(path: str, mapped: JsonObject, joint: str) -> str:

@@ -36,14 +36,10 @@ def spice_of(statement: str) -> str | None:
         case ["ends", name]:
             return f".ends {name}"
         case ["accuracy" | "keep", "options", *pairs]:
-            return _plain(".options", [pair for pair in pairs if pair != "save=all"])
+            return " ".join([".options", *(pair for pair in pairs if pair != "save=all")])
         case ["samples", "tran", *pairs]:
-            return _plain(".options", pairs)
+            return " ".join([".options", *pairs])
     return _instance(statement)
-
-
-def _plain(word: str, pairs: list[str]) -> str:
-    return " ".join([word, *pairs])
 
 
 def _instance(statement: str) -> str | None:

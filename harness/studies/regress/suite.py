@@ -75,13 +75,10 @@ class Case:
         settings = {key: value for key, value in leaves(content) if key not in _ASIDE}
         for key, value in settings.items():
             if key.endswith(".file"):
-                settings[key] = f"{Path(value).name}, SHA-256 {_digest(Path(value))[:16]}"
+                digest = sha256(read_bytes(Path(value), ExperimentError, most=TABLE_LIMIT)).hexdigest()
+                settings[key] = f"{Path(value).name}, SHA-256 {digest[:16]}"
         own = {"seeds": list(self.seeds), "samples": self.samples, "practice": self.practice}
         return {**own, **dict(sorted(settings.items()))}
-
-
-def _digest(file: Path) -> str:
-    return sha256(read_bytes(file, ExperimentError, most=TABLE_LIMIT)).hexdigest()
 
 
 _ASIDE = {"name", "description", "training.seed"}
