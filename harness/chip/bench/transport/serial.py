@@ -1,6 +1,7 @@
 """A serial port of text lines, over pyserial; also what a USB cable of a microcontroller looks like."""
 
 import re
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -83,7 +84,8 @@ class SerialLine(Line):
     @override
     def close(self) -> None:
         self._pending = b""
-        self._port.close()
+        with suppress(OSError):  # of a cable that was pulled
+            self._port.close()
 
     def _read(self) -> bytes:
         try:
