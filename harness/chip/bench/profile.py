@@ -90,10 +90,13 @@ class Channels(Section):
 
     inputs: dict[str, Channel] | None = None
     """The channel of each input of the circuit: x0, x1, …"""
+    gain: Annotated[Number, Field(gt=0)] = 1.0
+    """V on a line for each V of an input, for a board without amplifiers of its own (any but ``scpi``): the circuit's
+    ``network.input_gain``."""
     complements: dict[str, Channel] = Field(default_factory=dict)
-    """Channels that get the negative of an input, for a board without inverters of its own (any but ``scpi``)."""
+    """Channels that get the negative of an input, on the same boards."""
     held: dict[Channel, Volts] = Field(default_factory=dict)
-    """V of channels that are held at a voltage while samples are applied, such as a bias (any but ``scpi``)."""
+    """V of channels that are held at a voltage while samples are applied, such as a bias, on the same boards."""
     outputs: dict[str, tuple[Channel] | tuple[Channel, Channel]] | None = None
     """One channel for each output, or two for the plus and the minus node of a pair."""
     nodes: dict[str, Channel] | None = None
@@ -226,11 +229,13 @@ class Profile(Section):
     @model_validator(mode="after")
     def _driven_lines(self) -> Self:
         channels = self.channels
-        for key in ("complements", "held"):
-            if getattr(channels, key) and self.identity.protocol == "scpi":
-                raise MismatchError(f"channels.{key}", "a board of protocol = 'scpi' drives such lines by itself")
-        if channels.held and channels.inputs is None:
-            raise MismatchError("channels.held", "it needs channels.inputs, so that inputs lie on other channels")
+        if self.identity.protocol == "scpi":
+            for key in {"gain", "complements", "held"} & channels.model_fields_set:
+                raise MismatchError(
+                    f"channels.{key}", "a board of protocol = 'scpi' makes of its inputs what is needed"
+                )
+        elif channels.inputs is None or channels.outputs is None:
+            raise MismatchError("channels", f"protocol = {self.identity.protocol!r} needs the inputs and the outputs")
         for name in channels.complements:
             if name not in (channels.inputs or {}):
                 raise MismatchError(f"channels.complements.{name}", "there is no such input in channels.inputs")

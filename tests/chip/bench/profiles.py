@@ -17,7 +17,7 @@ def changed(profile: Profile, **sections: Mapping[str, object]) -> Profile:
 def crossbar() -> Circuit:
     """Return the network of the comments in the packaged profiles: a crossbar between two inputs and two outputs."""
     network = [
-        *("network.hidden=[]", "network.g_unit=10 uS", "network.g_max=100 uS", "network.input_gain=1"),
+        *("network.hidden=[]", "network.g_unit=10 uS", "network.g_max=100 uS", "network.input_gain=0.05"),
         *('network.bias=["50 mV"]', "network.amplifier_gain=1", "update.rates=[1e-3]"),
     ]
     return Experiment.load("xor", network).circuit

@@ -142,7 +142,7 @@ def test_nothing_is_written_and_nothing_nudged(board: Board, library: Nidaqmx) -
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"channels": {"inputs": None}}, "channels.inputs and channels.outputs must name channels"),
+        ({"channels": {"nodes": {"h": "pfi0"}}}, "no channel of a device is 'pfi0'"),
         ({"channels": {"inputs": {"x0": "Dev2/ao0"}}}, "no channel of a device is 'Dev2/ao0'"),
         ({"can": {"nudge": ("injection",)}}, "a device nudges no outputs"),
         ({"can": {"access": Access.NODES}}, "a device nudges no outputs .can.nudge., and reads channels.nodes alone"),

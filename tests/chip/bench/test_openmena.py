@@ -42,7 +42,7 @@ def opened(firmware: Firmware, *, line: SerialLine | None = None, timeout: float
 
 def profile(**keys: dict[str, object]) -> Profile:
     wired = {"inputs": {"x0": "2", "x1": "0", "x2": "7"}, "outputs": {"y0": ("4",), "y1": ("1", "6")}}
-    wired |= {"complements": {}, "held": {}}
+    wired |= {"complements": {}, "held": {}, "gain": 1.0}
     return changed(load_profile("openmena"), **{"channels": wired, "write": {"read_ohms": OHMS}} | keys)
 
 
@@ -67,9 +67,9 @@ def test_outputs_are_read_to_within_a_code_of_the_inputs(board: OpenMena, firmwa
 
 def test_negatives_and_biases_are_driven_with_the_inputs(firmware: Firmware) -> None:
     board = OpenMena(changed(load_profile("openmena"), write={"read_ohms": OHMS}), SerialLine(firmware.port))
-    inputs = np.array([[0.02, -0.01], [0.05, 0.03]])
+    inputs = np.array([[0.4, -0.2], [1.0, 0.6]])
     (read,) = board.measure([Drive(inputs)], Access.OUTPUTS, 5e-3)
-    lines = np.concatenate([inputs, -inputs, [[0.05, -0.05]] * 2], axis=1)
+    lines = np.concatenate([0.05 * inputs, -0.05 * inputs, [[0.05, -0.05]] * 2], axis=1)
     outputs = lines @ firmware.siemens[:6] * OHMS
     np.testing.assert_allclose(read, outputs[:, [0, 2]] - outputs[:, [1, 3]], atol=2e-3)
     assert board.extent().inputs == 2

@@ -176,8 +176,6 @@ def _check(profile: Profile) -> None:
     """Refuse a profile that says more than the instrument can."""
     channels = profile.channels
     wrong = {
-        "channels.inputs and channels.outputs must name channels, 0…63": channels.inputs is None
-        or channels.outputs is None,
         "can.nudge may have clamp alone": set(profile.can.nudge) > {"clamp"} or {*profile.can.nudge} - {"clamp"},
         "can.nudge = 'clamp' needs outputs of one channel": "clamp" in profile.can.nudge
         and any(len(output) > 1 for output in (channels.outputs or {}).values()),

@@ -93,10 +93,9 @@ class MultifunctionDevice(CalledBoard):
 
 def _check(profile: Profile) -> None:
     """Refuse a profile that says more than a device can."""
-    channels, names = profile.channels, list[str]()
-    if channels.inputs is None or channels.outputs is None:
-        raise BoardError(f"profile {profile.name}: channels.inputs and channels.outputs must name channels (ao0, ai0)")
-    names += [*DrivenLines.of(channels).channels, *(each for output in channels.outputs.values() for each in output)]
+    channels = profile.channels
+    read = (each for output in (channels.outputs or {}).values() for each in output)
+    names = [*DrivenLines.of(channels).channels, *read, *(channels.nodes or {}).values()]
     if profile.can.nudge or (profile.can.access is Access.NODES and not channels.nodes):
         raise BoardError(
             f"profile {profile.name}: a device nudges no outputs (can.nudge), and reads channels.nodes alone"

@@ -1,4 +1,4 @@
-"""The lines that are driven when a sample is applied, on a board without inverters and references of its own."""
+"""The lines that are driven when a sample is applied, on a board without amplifiers and references of its own."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -24,7 +24,7 @@ class DrivenLines:
     def of(cls, channels: Channels) -> Self:
         """Return the lines of a profile's channels, inputs first."""
         inputs = channels.inputs or {}
-        straight = np.eye(len(inputs))
+        straight = channels.gain * np.eye(len(inputs))
         inverted = -straight[[list(inputs).index(name) for name in channels.complements]]
         factors = np.concatenate([straight, inverted, np.zeros((len(channels.held), len(inputs)))])
         constants = np.zeros(len(factors))

@@ -157,8 +157,6 @@ class OpenMena(Board):
 
     def _applied(self, inputs: Array) -> Array:
         """Return the voltages of all word lines, ``[samples, 8]``; those that nobody names are at 0 V."""
-        if not self._driven.channels:  # the circuit's inputs are the word lines
-            return inputs
         volts = np.zeros((len(inputs), LINES))
         volts[:, [int(channel) for channel in self._driven.channels]] = self._driven.volts(inputs)
         return volts
