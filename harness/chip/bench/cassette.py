@@ -46,7 +46,7 @@ class WatchedLine:
     def send(self, message: str) -> None:
         """See `Line.send`."""
         self.messages += 1
-        self.retries += message == self._unanswered
+        self.retries += bool(message) and message == self._unanswered
         self._unanswered = ""
         self._sent = message
         try:

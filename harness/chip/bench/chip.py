@@ -24,7 +24,7 @@ from harness.chip.bench.profile import Profile
 from harness.chip.bench.readback import ReadBacks
 from harness.chip.bench.writer import Writer
 from harness.chip.metering import Ledger
-from harness.circuit import Circuit, check_bounds
+from harness.circuit import Circuit, InputSource, check_bounds
 from harness.errors import BoardError, ChipError, ConvergenceError, ExperimentError
 from harness.measurement import (
     Access,
@@ -77,13 +77,15 @@ class BenchChip:
         self.ledger = Ledger()
         self._key: Sequence[int] = ()
         self.capabilities: Capabilities = profile.can.capabilities.read_at(access)
-        self._closed = False
+        self._closed, self._session = False, session
         places = addresses(circuit, profile.channels.cells)
         _check_names(circuit, profile)
+        _check_gain(circuit, profile)
         opened = line or open_line(profile, resource)
         self._replayed = isinstance(opened, ReplayLine)
         self._line = WatchedLine(opened, None if session is None else session.cassette)
-        guard = Guard(profile.limits, circuit, _not_at_all if self._replayed else time.sleep)
+        wait = _not_at_all if self._replayed else time.sleep
+        guard = Guard(profile.limits, circuit, wait, gain=profile.channels.gain)
         self._board: Board | None = None
         try:
             self._board = open_board(profile, line=self._line)
@@ -98,7 +100,7 @@ class BenchChip:
         except BaseException:
             self.close()
             raise
-        self._guard, self._session = guard, session
+        self._guard = guard
         self._read_backs = ReadBacks(circuit, None if session is None else session.folder)
         self._openings, self._programmed, self._steps = self._line.openings, False, 0
 
@@ -313,6 +315,17 @@ def _check_names(circuit: Circuit, profile: Profile) -> None:
                 f"profile {profile.name}: channels.{kind} must name the {kind} of circuit {circuit.name} in their "
                 f"order, {listed(names)}; {wrong} does not fit"
             )
+
+
+def _check_gain(circuit: Circuit, profile: Profile) -> None:
+    """Refuse another gain than the circuit's, where the board makes of its inputs only what its profile says."""
+    gains = {abs(element.gain) for element in circuit.elements if isinstance(element, InputSource)}
+    if profile.identity.protocol != "scpi" and gains != {profile.channels.gain}:
+        told = " and ".join(f"{gain:g}" for gain in sorted(gains))
+        raise ExperimentError(
+            f"profile {profile.name}: channels.gain is {profile.channels.gain:g}, and the input gain of circuit "
+            f"{circuit.name} is {told} (network.input_gain)"
+        )
 
 
 def _check_identity(identity: str, profile: Profile) -> None:

@@ -22,10 +22,13 @@ class Guard:
         limits: of the profile.
         circuit: whose pins and cells messages name.
         wait: lets a time (s) go by; a replayed session does not wait.
+        gain: V at an input's pin for each V of the input.
     """
 
-    def __init__(self, limits: Limits, circuit: Circuit, wait: Callable[[float], None] = time.sleep) -> None:
-        self._limits, self._wait = limits, wait
+    def __init__(
+        self, limits: Limits, circuit: Circuit, wait: Callable[[float], None] = time.sleep, gain: float = 1.0
+    ) -> None:
+        self._limits, self._wait, self._gain = limits, wait, gain
         self._inputs = [f"input x{k}" for k in range(circuit.channels)]
         self._outputs = [f"output {output.name}" for output in circuit.outputs]
         self._next = 0.0
@@ -37,7 +40,7 @@ class Guard:
             LimitError: names phase, sample, pin, value and limit.
         """
         for drive in drives:
-            self._check(drive.phase, drive.inputs, self._inputs, "v_max", "V")
+            self._check(drive.phase, self._gain * drive.inputs, self._inputs, "v_max", "V")
             match drive.nudge:
                 case Spring(_, volts) | Clamp(volts):
                     self._check(drive.phase, volts, self._outputs, "v_max", "V")
@@ -87,7 +90,7 @@ def _cell(pulses: Pulses, k: int) -> str:
 
 def _beyond(what: str, value: str, key: str, most: str) -> str:
     cures = {
-        "v_max": "lower the voltages of the data (data.levels, data.volts) or of the nudge, or",
+        "v_max": "lower the voltages of the data (network.input_gain, data.targets) or of the nudge, or",
         "i_max": "lower the nudge (rule.beta), or",
         "pulses_per_cell": "take another board, or",
     }

@@ -14,10 +14,13 @@ def changed(profile: Profile, **sections: Mapping[str, object]) -> Profile:
     )
 
 
+ON_THE_BOARD = (
+    *("network.hidden=[]", "network.g_unit=10 uS", "network.g_max=100 uS", "network.input_gain=0.05"),
+    *('network.bias=["50 mV"]', "network.amplifier_gain=1", "update.rates=[1e-3]"),
+)
+"""What makes of ``xor`` the network of the comments in the packaged profiles."""
+
+
 def crossbar() -> Circuit:
-    """Return the network of the comments in the packaged profiles: a crossbar between two inputs and two outputs."""
-    network = [
-        *("network.hidden=[]", "network.g_unit=10 uS", "network.g_max=100 uS", "network.input_gain=0.05"),
-        *('network.bias=["50 mV"]', "network.amplifier_gain=1", "update.rates=[1e-3]"),
-    ]
-    return Experiment.load("xor", network).circuit
+    """Return that network: a crossbar between two inputs and two outputs."""
+    return Experiment.load("xor", list(ON_THE_BOARD)).circuit

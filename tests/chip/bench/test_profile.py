@@ -97,6 +97,18 @@ def test_what_is_wrong_is_said_with_its_line(old: str, new: str, message: str) -
         read_profile(OWN.replace(old, new), "mine.toml")
 
 
+DRIVEN = """
+name = "a"
+[identity]
+protocol = "arc2"
+[limits]
+v_max = 0.5
+[channels]
+inputs = { x0 = 16, x1 = 17 }
+outputs = { y0 = 0 }
+"""
+
+
 @pytest.mark.parametrize(
     ("channels", "message"),
     [
@@ -105,21 +117,21 @@ def test_what_is_wrong_is_said_with_its_line(old: str, new: str, message: str) -
         ('held = { 20 = "0.6 V" }', r"channels.held.20 = 0.6: it is beyond limits.v_max"),
         ('held = { 16 = "-0.1 V" }', r"channels.inputs: channel 16 is driven twice"),
         ('held = { 20 = "0.1 A" }', r"channels.held.20: '0.1 A' should be in V"),
+        ("gain = 0", r"channels.gain = 0: must be above 0"),
     ],
 )
 def test_lines_that_are_driven_must_be_right(channels: str, message: str) -> None:
-    text = 'name = "a"\n[limits]\nv_max = 0.5\n[identity]\nprotocol = "arc2"\n[channels]\n' + channels + "\n"
-    inputs = "inputs = { x0 = 16, x1 = 17 }\n"
     with pytest.raises(ExperimentError, match=message):
-        read_profile(text + inputs, "a.toml")
-    with pytest.raises(
-        ExperimentError, match=r"channels.(held: it needs channels.inputs|complements.x\d: there is no)|0.1 A"
-    ):
-        read_profile(text, "a.toml")
-    with pytest.raises(
-        ExperimentError, match=r"a board of protocol = 'scpi' drives such lines by itself|should be in V"
-    ):
-        read_profile(text.replace("arc2", "scpi") + inputs, "a.toml")
+        read_profile(DRIVEN + channels, "a.toml")
+
+
+def test_lines_are_driven_by_boards_without_amplifiers_of_their_own() -> None:
+    read_profile(DRIVEN + "gain = 0.1", "a.toml")
+    with pytest.raises(ExperimentError, match=r"channels: protocol = 'arc2' needs the inputs and the outputs"):
+        read_profile(DRIVEN.replace("outputs = { y0 = 0 }", ""), "a.toml")
+    for key in ("gain = 0.1", "complements = { x0 = 18 }", "held = { 20 = 0.1 }"):
+        with pytest.raises(ExperimentError, match=r"a board of protocol = 'scpi' makes of its inputs what is needed"):
+            read_profile(DRIVEN.replace("arc2", "scpi") + key, "a.toml")
 
 
 def test_a_wrong_name_gets_the_nearest() -> None:
