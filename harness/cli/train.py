@@ -1,7 +1,7 @@
 """`harness train` and `harness evaluate`: parse, call, print."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -27,12 +27,14 @@ from harness.cli.terminal import ERR, OUT, building, print_json, print_notes, pr
 from harness.errors import RunError
 from harness.experiment.chip import SimulatorChoice
 from harness.experiment.experiment import Experiment
+from harness.experiment.runs.replayed import Replay, replay_of
 from harness.experiment.runs.warm_start import warm_start
 from harness.files.reading import JsonObject
 from harness.processes.interrupts import stop_on_signal
 from harness.training.controller import EpochDone, StepDone
 from harness.training.predictions import PARTS
 from harness.training.runs import Run, Start, fresh_path
+from harness.units import show
 from harness.wording import command, counted
 
 _ALIKE = 4
@@ -50,6 +52,13 @@ _ALIKE = 4
     metavar="RUN",
     help="Train on from the conductances of RUN in a new run, with what --set changes: rates, epochs, the chip.",
 )
+@click.option(
+    "--replay",
+    "cassette",
+    type=FILE,
+    metavar="CASSETTE",
+    help="Train a session with a board again, in a new run, as RUN/bench/session-1/cassette.jsonl has recorded it.",
+)
 @workers_option
 @scheduler_option
 @experiment_options(chip=True, board=True, seed=True)
@@ -59,6 +68,7 @@ def train(
     folder: Path | None,
     resume: Path | None,
     origin: Path | None,
+    cassette: Path | None,
     workers: int | None,
     scheduler: str | None,
     as_json: bool,
@@ -69,13 +79,14 @@ def train(
     same conductances bit for bit. --from RUN --set training.epochs=5 begins a new run at the conductances of RUN; the
     split, the network and the chip keep their seeds, and RUN stays as it is.
     """
-    if resume is not None:
-        others = [name for name in (experiment, folder, origin) if name is not None]
-        places = places_in([*map(str, others), *overrides])
-        run = Run(resume)
-        subject = Experiment.of_run(run)
-        if places:
-            subject = subject.replace(places)
+    if cassette is not None and (experiment or overrides or resume or origin):
+        raise click.UsageError("--replay repeats what was recorded; give nothing with it but --run")
+    replay = None
+    if cassette is not None:
+        replay = replay_of(cassette, folder or fresh_path(RUNS, f"{cassette.resolve().parents[2].name}-replay"))
+        subject, run, simulators = replay.subject, replay.run, SimulatorChoice()
+    elif resume is not None:
+        subject, run = _resumed(resume, [experiment, folder, origin], overrides)
         simulators = simulators_for(subject, workers, scheduler)
         with building(str(resume)):
             changes = subject.changes_since(run)
@@ -97,11 +108,11 @@ def train(
             subject.draw(run, warn=warn)
     else:
         ERR.print(f"training {subject.settings.name} in {run.path} ({_described(subject, simulators)})")
-        with stop_on_signal() as stopped, _progress(subject) as watch:
-            result = subject.train(run, watch=watch, stop=stopped, simulators=simulators, warn=warn)
+        result = _trained(subject, run, simulators, replay)
     if result is None:
-        ERR.print(f"stopped with a checkpoint; go on with: {command('train', '--resume', run.path)}")
-        sys.exit(1)
+        if replay is None:
+            ERR.print(f"stopped with a checkpoint; go on with: {command('train', '--resume', run.path)}")
+        sys.exit(0 if replay else 1)
     if as_json:
         print_json(result)
     else:
@@ -163,6 +174,27 @@ def evaluate(
     _print_value_errors(result)
     if predicted is not None:
         OUT.print(f"wrote {predicted}")
+
+
+def _resumed(resume: Path, others: Sequence[object], overrides: Sequence[str]) -> tuple[Experiment, Run]:
+    """Return an interrupted run and its experiment, whose board may have moved."""
+    places = places_in([*(str(other) for other in others if other is not None), *overrides])
+    run = Run(resume)
+    subject = Experiment.of_run(run)
+    return (subject.replace(places) if places else subject), run
+
+
+def _trained(subject: Experiment, run: Run, simulators: SimulatorChoice, replay: Replay | None) -> JsonObject | None:
+    """Train, with a bar; a replayed session ends where the recorded one did, and nothing of it may be left over."""
+    with stop_on_signal() as stopped, _progress(subject) as watch:
+        if replay is None:
+            return subject.train(run, watch=watch, stop=stopped, simulators=simulators, warn=warn)
+        ended = replay.line
+        result = subject.train(run, watch=watch, stop=lambda: stopped() or ended.ending, warn=warn, line=ended)
+    replay.line.check_empty()
+    ends = {True: "the same conductances as", False: "other conductances than", None: "another step than"}
+    ERR.print(f"all messages were as recorded; {run.path} ends at {ends[replay.same]} {replay.recorded.path}")
+    return result
 
 
 def _beginning(
@@ -245,9 +277,22 @@ def _print_result(run: Run, result: JsonObject) -> None:
     _print_value_errors(result)
     speed = f"{result['train_samples_per_second']:.0f} samples/s"
     OUT.print(f"{counted(result['epochs'], 'epoch')} in {result['seconds']:.1f} s, {speed}")
+    if "bench" in result:
+        _print_board(result["bench"])
     OUT.print(f"run directory: {run.path} (training.png, conductances.png, epochs.csv, conductances.npz)")
     OUT.print(f"next: {command('check', run.path)}")
     OUT.print(f"      {command('export', run.path, '--to', 'netlist')}")
+
+
+def _print_board(about: Mapping[str, Any]) -> None:
+    """Print what went over the line to a board, and how far its cells were from what was believed."""
+    OUT.print(
+        f"board {about['identity']}: {counted(about['messages'], 'message')}, "
+        f"{counted(about['retries'], 'retry', 'retries')}, {counted(about['pulses'], 'pulse')}"
+    )
+    if about["read_backs"]:
+        rms, largest = (show(about[f"read_back_{name}"], "S") for name in ("rms", "largest"))
+        OUT.print(f"{counted(about['read_backs'], 'read-back')}: off by {rms} (root mean square), {largest} at most")
 
 
 def _print_value_errors(result: JsonObject) -> None:

@@ -11,6 +11,7 @@ from warnings import warn as python_warning
 from threadpoolctl import threadpool_limits
 
 from harness.chip.base import Chip
+from harness.chip.bench.chip import BenchChip
 from harness.chip.bench.journal import Session
 from harness.chip.bench.line import Line
 from harness.circuit import Circuit
@@ -380,6 +381,8 @@ class Experiment:
             self.open_chip(simulators, self._session(run, line)) as chip,
             blaming(self.settings.plugins),
         ):
+            if (bench := self.settings.chip.bench) is not None and isinstance(chip, BenchChip):
+                bench.note(run, chip)
             if run.position() is None:
                 chip.program(self.circuit.conductances)  # a board has those of whoever used it last
             given = (chip, self.rule, self.update, self.cost, self.data, self.plan, run)

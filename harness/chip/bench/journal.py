@@ -14,7 +14,7 @@ counts when the next session begins.
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from harness.chip.bench.cassette import FILE as CASSETTE
 from harness.chip.bench.cassette import ReplayLine
 from harness.chip.bench.line import Line
 from harness.errors import RunError
-from harness.files.reading import TABLE_LIMIT, parse_json, read_text
+from harness.files.reading import TABLE_LIMIT, JsonObject, parse_json, read_text
 from harness.files.writing import write_atomic
 from harness.measurement import Index
 
@@ -121,16 +121,13 @@ class Journal:
         """Take up what is in the file; returns the bytes of its whole lines."""
         if not self._path.exists():
             return 0
-        text = read_text(self._path, RunError, most=TABLE_LIMIT)
-        whole = text[: text.rfind("\n") + 1]  # a process may have been killed while it wrote the last line
-        for number, line in enumerate(whole.split("\n")[:-1], start=1):
-            place = f"{self._path}, line {number}"
-            entry = parse_json(line, RunError, place)
+        text = _whole_lines(self._path)
+        for number, entry in enumerate(_entries(text, self._path), start=1):
             try:
                 self._take(entry)
             except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-                raise RunError(f"{place}: it is damaged, or not of this version") from error
-        return len(whole.encode())
+                raise RunError(f"{self._path}, line {number}: it is damaged, or not of this version") from error
+        return len(text.encode())
 
     def _take(self, entry: Mapping[str, Any]) -> None:
         match entry:
@@ -151,3 +148,26 @@ class Journal:
                 self.traffic.update({str(name): int(str(count)) for name, count in traffic.items()})
             case _:
                 raise ValueError("an unknown entry")
+
+
+def before_session(folder: Path, number: int) -> list[JsonObject]:
+    """Return the entries of a journal from before a session.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    path = folder / FILE
+    entries = list(_entries(_whole_lines(path), path))
+    begins = (k for k, entry in enumerate(entries) if entry.get("session") == number)
+    return entries[: next(begins, len(entries))]
+
+
+def _whole_lines(path: Path) -> str:
+    """Return the text of a journal without its last line where a process was killed while it wrote that."""
+    text = read_text(path, RunError, most=TABLE_LIMIT)
+    return text[: text.rfind("\n") + 1]
+
+
+def _entries(text: str, path: Path) -> Iterator[JsonObject]:
+    for number, line in enumerate(text.split("\n")[:-1], start=1):
+        yield parse_json(line, RunError, f"{path}, line {number}")

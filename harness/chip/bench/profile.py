@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import tomli_w
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from harness.errors import ExperimentError
@@ -215,6 +216,10 @@ class Profile(Section):
     limits: Limits
     write: Write = Write()
     calibration: CalibrationReference | None = None
+
+    def to_toml(self) -> str:
+        """Return a file that reads back to the same profile, with every default in place."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
     @model_validator(mode="after")
     def _limits_of_nudges(self) -> Self:

@@ -27,7 +27,7 @@ LIBRARIES = {"scpi": ("pyvisa", "pyvisa-py"), "openmena": ("pyserial",), "arc2":
 _LOCAL = re.compile(r"TCPIP\d*::([^:]+|\[[^\]]+\])::\d+::SOCKET", re.IGNORECASE)
 FOLDER = "bench"
 """Folder of a run for its sessions with a board."""
-_PROFILE, _CELLS, _CALIBRATION = "profile.toml", "cells.csv", "calibration.toml"
+PROFILE, _CELLS, _CALIBRATION = "profile.toml", "cells.csv", "calibration.toml"
 """Files of a session, beside its cassette."""
 _named: ContextVar[bool] = ContextVar("named", default=True)
 """True where whoever asks for a board means it: Python code, and a command that names the profile."""
@@ -131,13 +131,36 @@ class Bench:
             )
 
     def _keep(self, folder: Path) -> None:
-        """Put into the folder of a session what it takes to replay it, beside its cassette."""
+        """Put into the folder of a session what it takes to replay it: the profile, with its files beside it."""
         profile = self.load()
-        write_atomic(folder / _PROFILE, profile_text(str(self.profile)).encode())
-        calibration = None if profile.calibration is None else profile.calibration.file
-        for kept, file in ((_CELLS, profile.channels.cells), (_CALIBRATION, calibration)):
-            if file is not None:
-                write_atomic(folder / kept, read_bytes(file, ExperimentError, most=TABLE_LIMIT))
+        channels, calibration = profile.channels, profile.calibration
+        if channels.cells is not None:
+            write_atomic(folder / _CELLS, read_bytes(channels.cells, ExperimentError, most=TABLE_LIMIT))
+            channels = channels.model_copy(update={"cells": Path(_CELLS)})
+        if calibration is not None:
+            write_atomic(folder / _CALIBRATION, read_bytes(calibration.file, ExperimentError))
+            calibration = calibration.model_copy(update={"file": Path(_CALIBRATION)})
+        kept = profile.model_copy(update={"channels": channels, "calibration": calibration})
+        write_atomic(folder / PROFILE, kept.to_toml().encode())
+
+    def note(self, run: Run, chip: BenchChip) -> None:
+        """Record the board that a run is trained on, or refuse another one than before.
+
+        Raises:
+            RunError: another board answers, and the command does not name the profile.
+        """
+        manifest = run.manifest
+        about = manifest.get("chip")
+        before = about if isinstance(about, dict) else {}
+        then = before.get("identity")
+        if then not in (None, chip.identity) and not _named.get():
+            raise RunError(
+                f"run {run.path} was trained on board {then!r}, and {chip.identity!r} answers; if you mean it, say so: "
+                f"{command('train', '--resume', run.path, '--profile', self.profile)}"
+            )
+        told = {"identity": chip.identity, "firmware": chip.identity.rpartition(",")[2].strip()}
+        if then != chip.identity:
+            run.record({**manifest, "chip": {**before, **told}})
 
 
 def _is_local(address: str) -> bool:

@@ -14,7 +14,7 @@ Parsed = TypeVar("Parsed")
 _ABILITY = re.compile("[A-Z]{2,8}")
 """The form of the words that ``SYST:CAN?`` is answered with."""
 _FRAME = re.compile(r"FRAM (\d{1,18}),([0-9A-F]{8}),(.*)", re.DOTALL)
-_ERROR = re.compile(r'([+-]?\d{1,6}),".*"', re.DOTALL)
+_ERROR = re.compile(r'(?:(.*);)?([+-]?\d{1,6}),("[^"]*")', re.DOTALL)
 _SHOWN = 80
 
 
@@ -156,25 +156,30 @@ class Exchange:
                 return found[3]
 
     def _plain(self, message: str, parse: Callable[[str], Parsed], seconds: float) -> Parsed:
-        """Send a message, and ask for errors in one of its own: a query that fails answers nothing."""
-        if self._asking:  # somebody has interrupted this, and its answer may still come
+        """Send a message that ends in a question for errors, which is answered even where the rest has failed."""
+        if self._asking or self._unasked():
             self._begin_anew()
-        self._asking, answer = True, ""
-        self._line.send(message)
-        self._line.send("SYST:ERR?")
-        found = self._line.receive(self._timeout + seconds)
-        if "?" in message and not _ERROR.fullmatch(found):
-            answer, found = found, self._line.receive(self._timeout)
-        error = _ERROR.fullmatch(found)
-        if error is None:
-            raise LateError(f"a garbled answer, {printable(found)[:_SHOWN]!r}")
+        self._asking = True  # until it is answered: somebody may interrupt this
+        self._line.send(f"{message};SYST:ERR?")
+        answer = self._line.receive(self._timeout + seconds)
+        found = _ERROR.fullmatch(answer)
+        if found is None:
+            raise LateError(f"a garbled answer, {printable(answer)[:_SHOWN]!r}")
         self._asking = False
-        if int(error[1]):
-            raise BoardError(f"{shown(message)}: the board refuses: {printable(found)}")
+        if int(found[2]):
+            raise BoardError(f"{shown(message)}: the board refuses: {printable(found[2])},{printable(found[3])}")
         try:
-            return parse(answer)
+            return parse(found[1] or "")
         except WrongAnswer as wrong:
             raise LateError(f"a garbled answer ({wrong})") from wrong
+
+    def _unasked(self) -> bool:
+        """Return whether there is an answer already, which can only be one too many to an earlier message."""
+        try:
+            self._line.receive(0.0)
+        except LateError:
+            return False
+        return True
 
 
 def _sum(number: int, text: str) -> str:

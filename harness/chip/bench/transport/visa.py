@@ -96,7 +96,9 @@ class VisaLine:
         if self._socket is None or inner._pending_buffer:
             return
         ready, _, _ = select.select([self._socket], [], [], seconds)
-        if ready and not self._socket.recv(1, socket.MSG_PEEK):
+        if not ready:
+            raise LateError(f"{self.name}: no answer within {seconds:g} s")
+        if not self._socket.recv(1, socket.MSG_PEEK):
             raise ConnectionResetError(104, "the other side has closed it")
 
     def close(self) -> None:
