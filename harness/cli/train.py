@@ -1,8 +1,9 @@
 """`harness train` and `harness evaluate`: parse, call, print."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -81,26 +82,14 @@ def train(
     """
     if cassette is not None and (experiment or overrides or resume or origin):
         raise click.UsageError("--replay repeats what was recorded; give nothing with it but --run")
-    replay = None
+    replay, choose = None, partial(simulators_for, workers=workers, scheduler=scheduler)
     if cassette is not None:
         replay = replay_of(cassette, folder or fresh_path(RUNS, f"{cassette.resolve().parents[2].name}-replay"))
         subject, run, simulators = replay.subject, replay.run, SimulatorChoice()
     elif resume is not None:
-        subject, run = _resumed(resume, [experiment, folder, origin], overrides)
-        simulators = simulators_for(subject, workers, scheduler)
-        with building(str(resume)):
-            changes = subject.changes_since(run)
-        for change in changes:
-            warn(f"since this run began, {change}; its bits may differ")
+        subject, run, simulators = _resumed(resume, [experiment, folder, origin], overrides, choose)
     else:
-        subject, start = _beginning(experiment, origin, overrides)
-        simulators = simulators_for(subject, workers, scheduler)
-        print_notes(subject)
-        with building(subject.settings.name):
-            run = subject.create_run(folder, start) if folder else _fresh_run(subject, start)
-            warnings = subject.warnings()
-        for warning in warnings:
-            warn(warning)
+        subject, run, simulators = _begun(experiment, origin, overrides, folder, choose)
     result = run.result
     if result is not None and result["epochs"] >= subject.plan.epochs:
         ERR.print(f"run {run.path} is complete already")
@@ -176,12 +165,42 @@ def evaluate(
         OUT.print(f"wrote {predicted}")
 
 
-def _resumed(resume: Path, others: Sequence[object], overrides: Sequence[str]) -> tuple[Experiment, Run]:
-    """Return an interrupted run and its experiment, whose board may have moved."""
+def _begun(
+    experiment: str | None,
+    origin: Path | None,
+    overrides: Sequence[str],
+    folder: Path | None,
+    choose: Callable[[Experiment], SimulatorChoice],
+) -> tuple[Experiment, Run, SimulatorChoice]:
+    """Begin a new run."""
+    subject, start = _beginning(experiment, origin, overrides)
+    simulators = choose(subject)
+    print_notes(subject)
+    with building(subject.settings.name):
+        run = subject.create_run(folder, start) if folder else _fresh_run(subject, start)
+        warnings = subject.warnings()
+    for warning in warnings:
+        warn(warning)
+    return subject, run, simulators
+
+
+def _resumed(
+    resume: Path,
+    others: Sequence[object],
+    overrides: Sequence[str],
+    choose: Callable[[Experiment], SimulatorChoice],
+) -> tuple[Experiment, Run, SimulatorChoice]:
+    """Open an interrupted run, whose board may have moved."""
     places = places_in([*(str(other) for other in others if other is not None), *overrides])
     run = Run(resume)
     subject = Experiment.of_run(run)
-    return (subject.replace(places) if places else subject), run
+    subject = subject.replace(places) if places else subject
+    simulators = choose(subject)
+    with building(str(resume)):
+        changes = subject.changes_since(run)
+    for change in changes:
+        warn(f"since this run began, {change}; its bits may differ")
+    return subject, run, simulators
 
 
 def _trained(subject: Experiment, run: Run, simulators: SimulatorChoice, replay: Replay | None) -> JsonObject | None:

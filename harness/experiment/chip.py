@@ -136,7 +136,7 @@ class ChipSettings(Section):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the chip can do as far as settings tell: a board as its profile says, and a simulator everything."""
+        """The chip's abilities as far as settings tell: a board's are those of its profile."""
         can = SIMULATED if self.bench is None else self.bench.load().can.capabilities
         return can.read_at(self.access)
 

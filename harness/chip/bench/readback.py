@@ -43,7 +43,7 @@ class ReadBacks:
     def __init__(self, circuit: Circuit, folder: Path | None) -> None:
         self._circuit, self._folder = circuit, folder
         self.differences: list[Difference] = []
-        """Of this session."""
+        """Those of this session."""
         before = None if folder is None else folder / FILE
         self._rows = [] if before is None or not before.exists() else [each.row() for each in read_differences(before)]
 

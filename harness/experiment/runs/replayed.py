@@ -31,7 +31,7 @@ class Replay(NamedTuple):
 
     @property
     def same(self) -> bool | None:
-        """Whether both runs hold the same conductances bit for bit; None where they stand at different steps."""
+        """True where both runs hold the same conductances bit for bit; None where they stand at different steps."""
         now, then = self.run.position(), self.recorded.position()
         if now is None or then is None or (now.epoch, now.step) != (then.epoch, then.step):
             return None
