@@ -16,7 +16,7 @@ _CHUNK = 2**18
 
 
 class Connection:
-    """What one host says, in lines; it never waits.
+    """Lines that one host says; they are never waited for.
 
     Args:
         number: file descriptor, which is closed with the connection.

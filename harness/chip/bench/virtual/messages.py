@@ -50,7 +50,7 @@ class Fault(Exception):  # noqa: N818 - it is an answer, not a failure of the pr
 
 @dataclass(frozen=True)
 class Frame:
-    """What came in a frame whose sum is right."""
+    """The content of a frame whose sum is right."""
 
     number: int
     message: str
