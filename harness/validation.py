@@ -165,7 +165,6 @@ class _Place:
 
     @property
     def key(self) -> str:
-        """The key, as messages write it."""
         return ".".join(self.names) + self.item
 
 

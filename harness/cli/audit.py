@@ -98,7 +98,6 @@ def subject_for(experiment: Experiment, run: Run | None, samples: int, adc_step:
 
 
 def _as_object(found: Iterable[GradientError | Curve | Doubt]) -> JsonObject:
-    """Return rows by kind for ``--json``."""
     kinds: dict[str, type] = {"gradients": GradientError, "curves": Curve, "warnings": Doubt}
     return {key: [asdict(row) for row in found if isinstance(row, kind)] for key, kind in kinds.items()}
 

@@ -106,7 +106,6 @@ def import_mlp(
 
 
 def _print_agreement(found: Agreement) -> None:
-    """Print how far a cascade is from the perceptron that it was made from."""
     table = Table(f"on {found.samples} held-out rows", "perceptron", "circuit", "apart")
     equal = f"{100 * found.predictions_equal:.2f} % equal"
     accuracies = (f"{100 * value:.2f} %" for value in (found.perceptron_accuracy, found.circuit_accuracy))

@@ -157,7 +157,6 @@ def _shown(value: float | None, unit: str) -> str:
 
 
 def _as_object(reports: Mapping[Suite, Sequence[Report]]) -> JsonObject:
-    """Return the object that ``--json`` prints."""
     everything = list(chain(*reports.values()))
     suites = [
         {"file": str(suite.path), "goldens": str(suite.goldens), "cases": [_case_object(report) for report in group]}

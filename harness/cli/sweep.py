@@ -143,7 +143,6 @@ def _create(
     also_train: bool,
     overrides: list[str],
 ) -> sweeps.Sweep:
-    """Make the directory of the sweep that was asked for."""
     if source is None:
         raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume DIR")
     if not (over or ranges) and seeds is None and chips is None:

@@ -101,7 +101,6 @@ def read_csv(source: CsvFile, known: tuple[str, ...] | None = None) -> Table:
 
 
 def _chosen(source: CsvFile, text: TextTable) -> _Columns:
-    """Choose columns by their headings."""
     places = {name: at for at, name in enumerate(text.columns) if name}
     for name in (*source.wanted, *source.inputs, *(name for name in source.ignore if name)):
         if name not in places:
@@ -209,7 +208,6 @@ def _column(source: CsvFile, name: str, lines: Sequence[int], cells: Sequence[st
 
 
 def _gaps(source: CsvFile, text: TextTable, columns: _Columns, cells: Cells) -> Gaps:
-    """Return where cells are missing."""
     inputs = {text.columns[at]: np.isnan(cells.inputs[:, k]) for k, at in enumerate(columns.inputs)}
     if source.values:
         return Gaps(inputs, {name: np.isnan(cells.values[:, k]) for k, name in enumerate(source.values)})

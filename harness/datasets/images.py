@@ -123,7 +123,6 @@ def _read(source: ImageSet, file: IdxFile, path: Path) -> Bytes:
 
 
 def _check(source: ImageSet, file: IdxFile, raw: bytes, place: str) -> Bytes:
-    """Return the values of a file, if it is the right one."""
     values = read_idx(raw, file, place, _known(source))
     if values.ndim == 1:
         _check_labels(source, values, place)
@@ -168,7 +167,6 @@ _FILES = (
 
 
 def _image_set(name: str, table: JsonObject) -> ImageSet:
-    """Return the set of a table of ``images.toml``."""
     hashes = ([*table.get(key, (None,) * len(_FILES))] for key in ("sha256", "packed_sha256"))
     files = tuple(IdxFile(*file, *digests) for file, *digests in zip(_FILES, *hashes, strict=True))
     return ImageSet(name, files, tuple(table["classes"]), tuple(table["mirrors"]), table.get("balanced", False))

@@ -31,7 +31,6 @@ class Cells:
     """The label of each row; none where there are values."""
 
     def __getitem__(self, kept: Marks) -> "Cells":
-        """Return some of the rows."""
         labels = [label for label, stays in zip(self.labels, kept, strict=True) if stays] if self.labels else []
         return Cells(self.lines[kept], self.inputs[kept], self.values[kept], labels)
 

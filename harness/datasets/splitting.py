@@ -107,7 +107,6 @@ def _scaling(
 
 
 def _parts(table: Table, held_out: float | None, seed: int) -> tuple[Index, Index]:
-    """Return the rows to train on and those to test on."""
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - scikit-learn takes a second to import
 
     rows = np.arange(len(table.labels))

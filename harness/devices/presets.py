@@ -114,7 +114,6 @@ class Potentiometer:
 
 
 def _preset(row: JsonObject) -> Preset:
-    """Return the device of a table of ``presets.toml``."""
     row |= _from_linear_step(**row.pop("linear_step")) if "linear_step" in row else {}
     row |= {way: WritePulse(**row[way]) for way in ("up", "down") if way in row}
     row |= {"device_type": DeviceType(row["device_type"]), "unverified": tuple(row.get("unverified", ()))}

@@ -287,7 +287,6 @@ def _numberless(wrong: ValueError) -> str:
 
 
 def _why(wrong: Exception) -> str:
-    """Return an error in plain words."""
     if isinstance(wrong, OSError) and wrong.strerror:
         return wrong.strerror.lower()
     if isinstance(wrong, MemoryError):

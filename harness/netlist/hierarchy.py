@@ -48,7 +48,6 @@ class _Walk:
         self.ended = False
 
     def take(self, statement: Statement) -> None:
-        """Count one statement."""
         words = statement.text.split()
         if self.ended:
             raise NetlistError(f"{statement.place}: the netlist goes on behind its .end")

@@ -17,7 +17,6 @@ from harness.errors import PictureError
 
 
 def _import_matplotlib() -> None:
-    """Import Matplotlib as the module's text says."""
     if "harness.cli.main" in sys.modules or not _imported_as_usual():
         logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home that cannot be written is no news here
         _import_without_settings()

@@ -41,7 +41,6 @@ def draw_run(run: Run, chip: Chip, data: Split, title: str) -> None:
 
 
 def _boundary(chip: Chip, data: Split, title: str) -> bytes:
-    """The decision boundary as the circuit sees it."""
     rows = data.test.batch(slice(None))
     edges = 1.2 * np.abs(rows.inputs).max(axis=0)
     across, up = (np.linspace(-edge, edge, _GRID) for edge in edges)

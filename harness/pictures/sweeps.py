@@ -133,7 +133,6 @@ def _copies(table: pd.DataFrame, place: list[str], keys: Sequence[str]) -> str:
 
 
 def _mark_failures(axes: Axes, table: pd.DataFrame, across: str) -> None:
-    """Draw crosses at the bottom of a panel."""
     if "error" not in table or not (failed := table["error"].notna()).any():
         return
     at = np.asarray(_places(table[across])[0])[failed]

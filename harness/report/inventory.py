@@ -129,7 +129,6 @@ def _values(values: list[float], unit: str) -> str:
 
 
 def _note(found: Sequence[Any]) -> str:
-    """Return notes on elements of one kind."""
     if isinstance(found[0], InputSource):
         return f"{1 + max(e.channel for e in found):,} channels; gain of each pin"
     if isinstance(found[0], Stage):

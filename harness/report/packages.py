@@ -67,7 +67,6 @@ def _inputs(circuit: Circuit, expected: list[dict[str, float]], folder: Path) ->
 
 
 def _against_expected(found: Survey, expected: list[dict[str, float]]) -> Finding:
-    """Compare the netlist's voltages with those that the package expects."""
     worst, where = 0.0, ""
     for group in found.groups:
         for row, volts in enumerate(expected):

@@ -133,7 +133,6 @@ def _values(row: Sequence[str], headings: Sequence[str], columns: "Mapping[int, 
 
 
 def _row(kind: type[Row], values: Mapping[str, Any]) -> Row:
-    """A row from the values of its columns."""
     entries = {name: values[name] for name in ENTRIES if values.get(name) is not None}
     plain = {name: value for name, value in values.items() if name not in ENTRIES}
     if entries:

@@ -189,7 +189,6 @@ class Session:
         return found
 
     def _alone(self, lines: Sequence[str], analyse: Callable[[Sequence[str]], R]) -> R:
-        """Load a deck, analyse it, and forget it."""
         try:
             self._binding.clear_output()
             self._load(lines)
@@ -377,7 +376,6 @@ def _load_binding(library: str) -> tuple[Any, Any]:
 
 
 def _with(option: str, lines: Sequence[str]) -> list[str]:
-    """Return the deck with an option behind its title."""
     return [lines[0], option, *lines[1:]]
 
 

@@ -62,7 +62,6 @@ def settle(settling: SettlingJob, tolerance: float) -> Array:
 
 @contextmanager
 def _named(phase: Phase) -> Iterator[None]:
-    """Turn failures into errors that name the phase."""
     try:
         yield
     except np.linalg.LinAlgError as error:

@@ -80,7 +80,6 @@ class _Builder:
         return self.finished()
 
     def finished(self) -> Design:
-        """Return the design of all that was collected."""
         names = Names()
         own = [self.source(e, names.claim(e.name)) for e in self.circuit.elements if isinstance(e, Source)]
         outputs = tuple(
@@ -102,11 +101,9 @@ class _Builder:
         )
 
     def at(self, nodes: Iterable[str]) -> tuple[str, ...]:
-        """The top cell's nets of nodes."""
         return tuple(self.nets[node] for node in nodes)
 
     def source(self, source: Source, name: str) -> Source:
-        """Return the source under the netlist's names."""
         if isinstance(source, CurrentSource):
             return replace(source, name=name, source=self.nets[source.source], sink=self.nets[source.sink])
         return replace(source, name=name, node=self.nets[source.node])

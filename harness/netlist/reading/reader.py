@@ -237,7 +237,6 @@ def _element(
 
 
 def _types(kind: Any) -> dict[str, Any]:
-    """The types of a dataclass's fields."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
 

@@ -110,7 +110,6 @@ def _unpack(packed: bytes, folder: Path) -> None:
 
 
 def _reply(request: bytes) -> bytes:
-    """Do a job in a worker of the cluster."""
     from distributed import get_worker  # noqa: PLC0415 - see `_failure`
 
     job, start = pickle.loads(request)  # noqa: S301 - from `on_cluster`
