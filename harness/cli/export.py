@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from harness.cli.options import PATH, OneOf, Rows, experiment_options, json_option, subject_of
-from harness.cli.terminal import ERR, OUT, WIDE, answer, print_json, working
+from harness.cli.terminal import ERR, OUT, WIDE, answer, print_json, table, working
 from harness.exchange.export import ROWS, Choices, package_of
 from harness.exchange.verify import LIMIT, Verdict, Witness, record
 from harness.exchange.verify import verify as verify_package
@@ -126,11 +125,9 @@ def verify(folder: Path, as_json: bool) -> None:
 
 
 def _print_verdict(folder: Path, verdict: Verdict) -> None:
-    table = Table("simulator", "version", "netlist", "largest error (V)", "predictions", "equal")
-    for witness in verdict.simulators:
-        table.add_row(*_row(witness))
+    titles = ("simulator", "version", "netlist", "largest error (V)", "predictions", "equal")
     if verdict.simulators:
-        WIDE.print(table)
+        WIDE.print(table(titles, map(_row, verdict.simulators)))
     for witness in verdict.simulators:
         if witness.reason:
             OUT.print(f"{witness.name}, {witness.netlist}: {witness.reason}")

@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 from click.exceptions import Exit
-from rich.table import Table
 
 import harness
 from harness.cli.audit import audit, check
@@ -44,6 +43,7 @@ from harness.cli.terminal import (
     print_checks,
     print_json,
     reason_of,
+    table,
     working,
 )
 from harness.cli.train import evaluate, train
@@ -159,10 +159,7 @@ def doctor(as_json: bool) -> None:
     """Say what was found on this machine, and solve one circuit whose answer is known."""
     found, checks, problem = machine.examine()
     if not as_json:
-        table = Table("part", "found")
-        for part, value in found.items():
-            table.add_row(part, str(value))
-        OUT.print(table)
+        OUT.print(table(("part", "found"), ((part, str(value)) for part, value in found.items())))
     if problem:
         ERR.print(f"harness: {problem}")
     print_checks(checks, {"found": found}, as_json, failed=problem is not None)
@@ -179,20 +176,11 @@ def list_(as_json: bool) -> None:
         plugins = [{**plugin.record, "hidden": plugin.hidden} for plugin in brought]
         print_json({"experiments": experiments, "data_sets": rows, "plugins": plugins})
         return
-    shown = Table("experiment", "what it is")
-    for name, description in experiments.items():
-        shown.add_row(name, description)
-    OUT.print(shown)
-    shown = Table("data set", "samples", "channels", "classes")
-    for name, size in sizes.items():
-        shown.add_row(name, *map(str, size))
-    shown.add_row("csv", "your own", "columns", "labels")
-    OUT.print(shown)
+    OUT.print(table(("experiment", "what it is"), experiments.items()))
+    sets = [*((name, *map(str, size)) for name, size in sizes.items()), ("csv", "your own", "columns", "labels")]
+    OUT.print(table(("data set", "samples", "channels", "classes"), sets))
     if brought:
-        shown = Table("plug-in", "name", "of")
-        for plugin in brought:
-            shown.add_row(plugin.kind.words, plugin.name, plugin.source)
-        OUT.print(shown)
+        OUT.print(table(("plug-in", "name", "of"), ((p.kind.words, p.name, p.source) for p in brought)))
         for plugin in brought:
             if plugin.hidden:
                 OUT.print(f"{plugin} is hidden by the built-in {plugin.kind.words} of that name", soft_wrap=True)
@@ -245,17 +233,16 @@ def benchmark(
 
 
 def _print_comparison(found: measure.Comparison) -> None:
-    table = Table("training, every phase, gradient and update", "samples/s", "ngspice on one core is faster by")
-    table.add_row(f"ngspice × {found.workers}", f"{found.samples_per_second:,.0f}", "")
-    one = found.one_core_samples_per_second
-    table.add_row("ngspice, one core", f"{one:,.0f}", "1")
-    table.add_row("nodal chip, one core", f"{found.nodal_samples_per_second:,.0f}", f"{1 / found.nodal_ratio:.3f}")
-    for title, ratio in (
-        ("resident circuit, alter + op", found.alter_op_ratio),
-        ("full netlist, one op per phase", found.full_netlist_ratio),
-    ):
-        table.add_row(title, f"{one / ratio:,.3g}", f"{ratio:,.3g}")
-    OUT.print(table)
+    one, resident, full = found.one_core_samples_per_second, found.alter_op_ratio, found.full_netlist_ratio
+    rows = (
+        (f"ngspice × {found.workers}", f"{found.samples_per_second:,.0f}", ""),
+        ("ngspice, one core", f"{one:,.0f}", "1"),
+        ("nodal chip, one core", f"{found.nodal_samples_per_second:,.0f}", f"{1 / found.nodal_ratio:.3f}"),
+        ("resident circuit, alter + op", f"{one / resident:,.3g}", f"{resident:,.3g}"),
+        ("full netlist, one op per phase", f"{one / full:,.3g}", f"{full:,.3g}"),
+    )
+    titles = ("training, every phase, gradient and update", "samples/s", "ngspice on one core is faster by")
+    OUT.print(table(titles, rows))
     OUT.print(
         f"an epoch takes {found.epoch_seconds:.0f} s, held-out rows {found.evaluation_samples_per_second:.0f} a second"
     )
@@ -291,10 +278,9 @@ def _print_scaling(points: Sequence[measure.ScalingPoint], file: Path, name: str
 
 
 def _print_points(points: Sequence[measure.ScalingPoint], exponents: Mapping[int, float]) -> None:
-    table = Table("hidden layers", "nodes of each", "training, ms a sample", "exponent")
-    for p in points:
-        table.add_row(str(p.layers), str(p.hidden), f"{1e3 * p.seconds_per_sample:.3g}", f"{exponents[p.layers]:.2f}")
-    OUT.print(table)
+    titles = ("hidden layers", "nodes of each", "training, ms a sample", "exponent")
+    times = [(p, f"{1e3 * p.seconds_per_sample:.3g}") for p in points]
+    OUT.print(table(titles, ((str(p.layers), str(p.hidden), ms, f"{exponents[p.layers]:.2f}") for p, ms in times)))
 
 
 _OF_OTHER_FILES = (audit, bench, check, conductances, devices, evaluate, export, import_mlp, regress, report, sweep)

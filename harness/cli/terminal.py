@@ -10,7 +10,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -153,6 +153,14 @@ def progress_bar(title: TextColumn, *notes: TextColumn) -> Progress:
     return Progress(*columns, console=ERR, transient=True)
 
 
+def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    """Return a table of texts."""
+    made = Table(*titles)
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
 def wide_table(*titles: str) -> Table:
     """Return a table for `WIDE`, without lines between its columns."""
     return Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
@@ -194,10 +202,10 @@ def print_checks(checks: Sequence[Check], more: JsonObject, as_json: bool, *, fa
         rows = [{**asdict(c), "passed": c.passed} for c in checks]
         print_json({**more, "passed": passed, "checks": rows})
     else:
-        table = Table("check", "value", "bound", "unit", "")
+        shown = Table("check", "value", "bound", "unit", "")
         for c in checks:
-            table.add_row(c.name, f"{c.value:.2e}", f"{c.bound:.2e}", c.unit, verdict(c.passed))
-        OUT.print(table)
+            shown.add_row(c.name, f"{c.value:.2e}", f"{c.bound:.2e}", c.unit, verdict(c.passed))
+        OUT.print(shown)
     if not passed:
         sys.exit(1)
 

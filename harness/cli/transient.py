@@ -5,10 +5,9 @@ from pathlib import Path
 
 import click
 import numpy as np
-from rich.table import Table
 
 from harness.cli.options import FILE, Rows, about, experiment_options, in_unit, picture_form, subject_of
-from harness.cli.terminal import OUT, WIDE, drawn, exit_unless_drawn, print_json, warn, wide_table, working
+from harness.cli.terminal import OUT, WIDE, drawn, exit_unless_drawn, print_json, table, warn, wide_table, working
 from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.learning import EquilibriumPropagation
@@ -170,15 +169,13 @@ def _nudge(experiment: Experiment, free: Array, targets: Array) -> Nudge:
 
 def _print(found: SettlingResult) -> None:
     levels = (f"to {name}" for name in (*FRACTIONS, CONVERTER))
-    table = wide_table("sample", "phase", "read", "step", *levels, "energy", "then")
+    shown = wide_table("sample", "phase", "read", "step", *levels, "energy", "then")
     for phase in found.phases:
         for row in _rows_of(phase):
-            table.add_row(*row)
-    WIDE.print(table)
-    table = Table("both phases to" if found.nudged else "free phase to", "time", "samples/s", "energy of a sample")
-    for rate in found.rates:
-        table.add_row(*_rate(rate))
-    OUT.print(table)
+            shown.add_row(*row)
+    WIDE.print(shown)
+    criterion = "both phases to" if found.nudged else "free phase to"
+    OUT.print(table((criterion, "time", "samples/s", "energy of a sample"), map(_rate, found.rates)))
     OUT.print(
         f"{counted(found.free_nodes, 'node')} with {show(found.capacitance, 'F')}; lines that sources and amplifiers "
         f"hold need none: charging them takes their drivers {show(_held(found), 'J')} more a sample"

@@ -16,9 +16,8 @@ from harness.learning.rules.base import LearningRule
 from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging
 from harness.learning.rules.linearization import HardwareLinearization
 from harness.measurement import Array, Batch, Conductances, Drive, Index, Injection
-from harness.netlist.tolerances import Tolerances
+from harness.netlist.tolerances import TIGHT, Tolerances
 
-TIGHT = Tolerances(reltol=1e-9, vntol=1e-12, abstol=1e-15)
 _PROBED_CELLS = 12  # per crossbar, for finite differences
 
 

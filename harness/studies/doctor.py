@@ -18,8 +18,9 @@ from harness.devices.diode import THERMAL_VOLTAGE
 from harness.errors import NgspiceMissing
 from harness.files.reading import JsonObject
 from harness.measurement import Drive
+from harness.netlist.tolerances import TIGHT
 from harness.processes.versions import versions
-from harness.studies.check import TIGHT, Check
+from harness.studies.check import Check
 
 _VOLTS = 1.0
 _CONDUCTANCE = 1e-3

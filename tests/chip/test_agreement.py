@@ -7,7 +7,7 @@ from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit
 from harness.measurement import Drive, Injection, Reading, Spring
-from harness.studies.check import TIGHT
+from harness.netlist.tolerances import TIGHT
 from tests.conftest import bearable, kendall, random_batch, scellier
 
 pytestmark = [pytest.mark.ngspice, pytest.mark.release]

@@ -42,8 +42,7 @@ from harness.experiment.experiment import Experiment
 from harness.learning import EquilibriumPropagation, SquaredError
 from harness.measurement import Array, Clamp, Drive, Injection, Reading, Spring
 from harness.netlist.decks.full import export_text
-from harness.netlist.tolerances import Tolerances
-from harness.studies.check import TIGHT
+from harness.netlist.tolerances import TIGHT, Tolerances
 from tests.circuit.test_stages import cascade
 from tests.conftest import DIODE, bearable, kendall, random_batch, scellier
 from tests.learning.test_rules import graph

@@ -17,7 +17,7 @@ from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.errors import ConvergenceError, SimulatorError
 from harness.experiment.experiment import Experiment
 from harness.measurement import Drive
-from harness.studies.check import TIGHT
+from harness.netlist.tolerances import TIGHT
 from harness.training.controller import EpochDone, training
 from harness.training.position import Position
 from tests.chip.test_nonlinear_cells import LINES, apart, nonlinear, phases

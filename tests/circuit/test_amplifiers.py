@@ -26,7 +26,8 @@ from harness.circuit.variation.lines import AmplifierErrors, LineResistance
 from harness.errors import CircuitError
 from harness.learning import SquaredError
 from harness.measurement import Clamp, Drive, Injection, Reading, Spring
-from harness.studies.check import TIGHT, check_circuit, kirchhoff_residual
+from harness.netlist.tolerances import TIGHT
+from harness.studies.check import check_circuit, kirchhoff_residual
 from tests.circuit.test_stages import cascade
 from tests.conftest import DIODE, kendall, random_batch
 from tests.learning.test_rules import inside

@@ -22,7 +22,8 @@ from harness.circuit import (
 )
 from harness.errors import CircuitError
 from harness.measurement import Drive
-from harness.studies.check import TIGHT, kirchhoff_residual
+from harness.netlist.tolerances import TIGHT
+from harness.studies.check import kirchhoff_residual
 from tests.conftest import DIODE, kendall, random_batch, scellier
 
 

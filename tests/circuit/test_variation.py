@@ -42,7 +42,8 @@ from harness.errors import CircuitError
 from harness.learning import AnalyticalGradient, EquilibriumPropagation, HardwareLinearization, Nudging, SquaredError
 from harness.learning.rules.generalized import Variant
 from harness.measurement import Drive
-from harness.studies.check import TIGHT, kirchhoff_residual
+from harness.netlist.tolerances import TIGHT
+from harness.studies.check import kirchhoff_residual
 from tests.circuit.test_stages import cascade
 from tests.conftest import kendall, random_batch, scellier
 from tests.learning.test_rules import assert_close, gradient_of, graph, inside, truth

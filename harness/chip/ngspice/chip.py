@@ -159,25 +159,13 @@ class FullNetlistChip(SimulatedChip):
             try:
                 nodes[sample] = self._swept(BatchDeck(tuple(lines), full.SWEPT, 1, self._vectors))[0]
             except Unsettled as stop:
-                raise ConvergenceError(
-                    f"ngspice found no operating point with {self._session.solvers}",
-                    sample=sample,
-                    phase=drive.phase,
-                    log=stop.log,
-                    deck=stop.deck,
-                ) from stop
-        return self._read(nodes)
+                raise stop.at(sample, drive.phase) from stop
+        return Reading(circuit.outputs_of(nodes), nodes)
 
     def _swept(self, deck: BatchDeck) -> Array:
         found = self._session.measured_batch(deck)
         self.ledger += Ledger(sparse_sweeps=int(found.again))
         return found.volts
-
-    def _read(self, nodes: Array) -> Reading:
-        ground = np.zeros(len(nodes))
-        columns = {node: nodes[:, k] for k, node in enumerate(self.circuit.nodes)}
-        drops = [columns[o.plus] - columns.get(o.minus, ground) for o in self.circuit.outputs]
-        return Reading(np.column_stack(drops), nodes)
 
 
 class FullBatchChip(FullNetlistChip):
@@ -216,7 +204,7 @@ class FullBatchChip(FullNetlistChip):
         for first in range(0, samples, self._chunk):
             chunk = slice(first, min(first + self._chunk, samples))
             nodes[chunk] = self._sweep_chunk(circuit, drives, chunk).reshape(-1, *nodes.shape[1:])
-        return (self._read(nodes[:, k]) for k in range(len(drives)))
+        return (Reading(circuit.outputs_of(nodes[:, k]), nodes[:, k]) for k in range(len(drives)))
 
     def _sweep_chunk(self, circuit: Circuit, drives: Sequence[Drive], chunk: slice) -> Array:
         """Return the voltage of every node, V, ``[points, nodes]``."""
@@ -227,10 +215,4 @@ class FullBatchChip(FullNetlistChip):
             return self._swept(deck)
         except Unsettled as stop:
             sample, phase = divmod(stop.point, len(drives))
-            raise ConvergenceError(
-                f"ngspice found no operating point with {self._session.solvers}",
-                sample=chunk.start + sample,
-                phase=drives[phase].phase,
-                log=stop.log,
-                deck=stop.deck,
-            ) from stop
+            raise stop.at(chunk.start + sample, drives[phase].phase) from stop

@@ -25,7 +25,7 @@ import numpy as np
 
 from harness.chip.ngspice.isolation import SimulatorThread, without_startup_files
 from harness.chip.ngspice.messages import Verdict, telling, worst
-from harness.errors import ChipError, NgspiceMissing, SimulatorError
+from harness.errors import ChipError, ConvergenceError, NgspiceMissing, SimulatorError
 from harness.measurement import Array
 from harness.units import spice_number
 
@@ -78,6 +78,11 @@ class Unsettled(Exception):  # noqa: N818 - becomes a ConvergenceError where sam
         self.point = point
         self.log = log
         self.deck = deck
+
+    def at(self, sample: int, phase: str, settling: int = 0) -> ConvergenceError:
+        """Return the error that says which sample in which phase did not settle."""
+        message = f"ngspice found no operating point with {open_session().solvers}"
+        return ConvergenceError(message, sample=sample, phase=phase, settling=settling, log=self.log, deck=self.deck)
 
 
 class _UnsolvedError(SimulatorError):
@@ -238,7 +243,7 @@ class Session:
         verdict = worst(said)
         if verdict is Verdict.REFUSED:
             raise SimulatorError("ngspice refused a deck", log=telling(said), deck=_save(lines))
-        if verdict is Verdict.UNSETTLED and (done := self._points_done(deck)) < deck.points:
+        if verdict is Verdict.UNSETTLED and (done := self._length(deck.vectors[0])) < deck.points:
             raise Unsettled(done, telling(said), _save(lines))
         if verdict is Verdict.UNSETTLED:  # some point was reached, but not as an operating point: nothing says which
             raise _UnsolvedError("ngspice reached a point by other means", log=telling(said), deck=_save(lines))
@@ -270,9 +275,6 @@ class Session:
         self._command("rusage totiter")
         found = re.search(r"Total iterations = (\d+)", "\n".join(self._binding._stdout))
         return int(found.group(1)) if found else 0
-
-    def _points_done(self, deck: BatchDeck) -> int:
-        return self._length(deck.vectors[0])
 
     def _length(self, name: str) -> int:
         """Points of a vector of the current plot; 0 if there is none."""

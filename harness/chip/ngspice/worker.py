@@ -17,7 +17,7 @@ from typing_extensions import override
 from harness.chip.ngspice.session import BatchDeck, Unsettled, open_session
 from harness.chip.nodal import newton
 from harness.circuit import SettlingJob
-from harness.errors import ChipError, ConvergenceError
+from harness.errors import ChipError
 from harness.measurement import Array
 from harness.netlist.decks import batch
 from harness.netlist.tolerances import Tolerances
@@ -101,14 +101,7 @@ def settle_in_ngspice(settling: SettlingJob, tolerances: Tolerances, number: int
         found = session.measured_batch(BatchDeck(tuple(lines), batch.SOURCE, samples * points, vectors, batch.STEP))
     except Unsettled as stop:
         sample, point = divmod(stop.point, points)
-        raise ConvergenceError(
-            f"ngspice found no operating point with {session.solvers}",
-            settling=number,
-            sample=sample,
-            phase=settling.phases[max(0, point - held)].name,
-            log=stop.log,
-            deck=stop.deck,
-        ) from stop
+        raise stop.at(sample, settling.phases[max(0, point - held)].name, number) from stop
     solved = found.volts.reshape(samples, points, size)[:, held:]
     return Settled(solved, found.seconds, found.iterations, peak_megabytes(), int(found.again))
 

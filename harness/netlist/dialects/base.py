@@ -11,6 +11,7 @@ from harness.circuit import Circuit
 from harness.circuit.primitives import Primitive
 from harness.devices import CellLaw
 from harness.measurement import Array
+from harness.netlist.design.naming import ohms
 from harness.netlist.design.parts import Design, Memristor
 from harness.netlist.tolerances import TIGHT, Tolerances
 
@@ -115,9 +116,11 @@ class Dialect(Protocol):
 
     def comment(self, text: str) -> str:
         """A line that says something to people; `text` is one line of printable ASCII."""
+        return f"* {text}".rstrip()
 
     def resistor(self, name: str, a: str, b: str, siemens: float) -> str:
         """A resistor of that conductance, above 0 S."""
+        return f"{name} {a} {b} {ohms(siemens)}"
 
     def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:
         """A cell whose current is not proportional to its voltage; `name` begins without a letter."""

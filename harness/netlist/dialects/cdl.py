@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from harness.circuit.primitives import Conductance, Device, Primitive
 from harness.devices import CellLaw
-from harness.netlist.design.naming import ohms
 from harness.netlist.design.parts import Call, Cell, Design, Memristor
 from harness.netlist.dialects.base import CellStyle, Dialect, Phase, Stimulus, wrapped
 from harness.netlist.dialects.spice import head, mounted
@@ -33,14 +32,6 @@ class Cdl(Dialect):
     @override
     def conditions(self) -> Mapping[str, str]:
         return {}
-
-    @override
-    def comment(self, text: str) -> str:
-        return f"* {text}".rstrip()
-
-    @override
-    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:
-        return f"{name} {a} {b} {ohms(siemens)}"
 
     @override
     def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:

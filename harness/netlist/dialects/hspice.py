@@ -21,7 +21,7 @@ def _options(tolerances: Tolerances) -> list[str]:
 
 def _analysis(stimulus: Stimulus, nets: Sequence[str]) -> list[str]:
     step = spice_number(stimulus.middle(0))
-    return [f".tran {step} {spice_number(stimulus.stop)}", *measures(stimulus, nets, "at=")]
+    return [f".tran {step} {spice_number(stimulus.stop)}", *measures(stimulus, nets)]
 
 
 HSPICE = Spice(

@@ -1,10 +1,7 @@
 """LTspice: results uncompressed and in full digits, ``:`` in paths; comments within a line begin with ``;``."""
 
-from collections.abc import Sequence
-
 from harness.devices.diode import GMIN, TEMPERATURE
-from harness.netlist.dialects.base import Stimulus
-from harness.netlist.dialects.spice import Grammar, Spice, measures, named
+from harness.netlist.dialects.spice import Grammar, Spice, measures, named, tran
 from harness.netlist.tolerances import CONDITIONS, Tolerances
 from harness.units import spice_number
 
@@ -18,11 +15,6 @@ def _options(tolerances: Tolerances) -> list[str]:
     ]
 
 
-def _analysis(stimulus: Stimulus, nets: Sequence[str]) -> list[str]:
-    step = spice_number(stimulus.middle(0))
-    return [f".tran {step} {spice_number(stimulus.stop)} 0 {step}", *measures(stimulus, nets, "at=")]
-
-
 LTSPICE = Spice(
     "ltspice",
     "LTspice",
@@ -33,7 +25,7 @@ LTSPICE = Spice(
         behavioural=lambda name, a, b, formula: f"b{name} {a} {b} i={formula}",
         options=_options,
         conditions={name: name for name in CONDITIONS} | dict.fromkeys(("plotwinsize", "numdgt", "measdgt"), ""),
-        analysis=_analysis,
+        analysis=lambda stimulus, nets: [tran(stimulus), *measures(stimulus, nets)],
     ),
     joint=":",
 )

@@ -6,9 +6,8 @@ A subcircuit has at most 1,004 ports and global nodes (``N_GLOBAL_NODES`` of ``s
 from collections.abc import Sequence
 
 from harness.netlist.dialects.base import Stimulus, wrapped
-from harness.netlist.dialects.spice import Grammar, Spice, measures
+from harness.netlist.dialects.spice import Grammar, Spice, measures, tran
 from harness.netlist.tolerances import CONDITIONS, options
-from harness.units import spice_number
 
 
 def _analysis(stimulus: Stimulus, nets: Sequence[str]) -> list[str]:
@@ -16,12 +15,8 @@ def _analysis(stimulus: Stimulus, nets: Sequence[str]) -> list[str]:
 
     Without the last number ngspice would take at least 50 steps; ``-b`` runs only what prints something.
     """
-    step = spice_number(stimulus.middle(0))
-    return [
-        f".tran {step} {spice_number(stimulus.stop)} 0 {step}",
-        *wrapped([".print", "tran", *(f"v({net})" for net in nets)]),
-        *measures(stimulus, nets, "at="),
-    ]
+    printed = wrapped([".print", "tran", *(f"v({net})" for net in nets)])
+    return [tran(stimulus), *printed, *measures(stimulus, nets)]
 
 
 NGSPICE = Spice(

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from harness.circuit.primitives import Cccs, Conductance, Device, Model, Primitive, Sense, Vccs, Vcvs, Voltage
 from harness.devices import CellLaw, Curve
-from harness.netlist.design.naming import JOINT, VSS, ohms
+from harness.netlist.design.naming import JOINT, VSS
 from harness.netlist.design.parts import Call, Cell, Design, Memristor
 from harness.netlist.dialects.base import NETWORK, CellStyle, Dialect, Phase, Stimulus, opened, wrapped
 from harness.netlist.tolerances import Tolerances
@@ -53,14 +53,6 @@ class Spice(Dialect):
     @override
     def conditions(self) -> Mapping[str, str]:
         return self.grammar.conditions
-
-    @override
-    def comment(self, text: str) -> str:
-        return f"* {text}".rstrip()
-
-    @override
-    def resistor(self, name: str, a: str, b: str, siemens: float) -> str:
-        return f"{name} {a} {b} {ohms(siemens)}"
 
     @override
     def nonlinear_cell(self, name: str, a: str, b: str, siemens: float, law: CellLaw) -> list[str]:
@@ -187,10 +179,16 @@ def read_nets(design: Design) -> list[str]:
     return [net for net in nets if net != VSS]
 
 
-def measures(stimulus: Stimulus, nets: Sequence[str], at: str) -> list[str]:
+def tran(stimulus: Stimulus) -> str:
+    """The analysis in time, with steps of at most half a hold."""
+    step = spice_number(stimulus.middle(0))
+    return f".tran {step} {spice_number(stimulus.stop)} 0 {step}"
+
+
+def measures(stimulus: Stimulus, nets: Sequence[str]) -> list[str]:
     """The voltage of each net in the middle of each hold, by name ``<net>__s<sample>``."""
     return [
-        f".measure tran {net}{JOINT}s{sample} find v({net}) {at}{spice_number(stimulus.middle(sample))}"
+        f".measure tran {net}{JOINT}s{sample} find v({net}) at={spice_number(stimulus.middle(sample))}"
         for net in nets
         for sample in range(len(stimulus))
     ]

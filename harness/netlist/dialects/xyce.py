@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from harness.devices.diode import GMIN, TEMPERATURE
 from harness.netlist.dialects.base import Stimulus, wrapped
-from harness.netlist.dialects.spice import Grammar, Spice, measures, named
+from harness.netlist.dialects.spice import Grammar, Spice, measures, named, tran
 from harness.netlist.tolerances import Tolerances
-from harness.units import spice_number
 
 _RHSTOL = 1e-12
 """Bound of the residual's 2-norm: what rounding leaves of volts in the sources' rows must stay below it."""
@@ -27,12 +26,8 @@ def _options(tolerances: Tolerances) -> list[str]:
 
 
 def _analysis(stimulus: Stimulus, nets: Sequence[str]) -> list[str]:
-    step = spice_number(stimulus.middle(0))
-    return [
-        f".tran {step} {spice_number(stimulus.stop)} 0 {step}",
-        *wrapped([".print", "tran", "precision=17", *(f"v({net})" for net in nets)]),
-        *measures(stimulus, nets, "at="),
-    ]
+    printed = wrapped([".print", "tran", "precision=17", *(f"v({net})" for net in nets)])
+    return [tran(stimulus), *printed, *measures(stimulus, nets)]
 
 
 XYCE = Spice(
