@@ -235,7 +235,8 @@ class Profile(Section):
     def _driven_lines(self) -> Self:
         channels = self.channels
         if self.identity.protocol == "scpi":
-            for key in {"gain", "complements", "held"} & channels.model_fields_set:
+            made = {"gain": channels.gain != 1, "complements": channels.complements, "held": channels.held}
+            for key in (name for name, given in made.items() if given):
                 raise MismatchError(
                     f"channels.{key}", "a board of protocol = 'scpi' makes of its inputs what is needed"
                 )

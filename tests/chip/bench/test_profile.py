@@ -72,6 +72,7 @@ def test_packaged_profiles_say_what_they_were_tested_against(name: str) -> None:
     found = load_profile(name)
     assert found.name == name
     assert "board" in found.tested
+    assert read_profile(found.to_toml(), "kept.toml") == found, "as a run keeps it"
 
 
 @pytest.mark.parametrize(
