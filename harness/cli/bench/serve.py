@@ -15,9 +15,12 @@ from harness.wording import counted
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=5025,
-    show_default=True,
-    help="TCP port of this machine to listen on; 0 for any that is free.",
+    help="TCP port of this machine to listen on; 0 for any that is free [default: 5025].",
+)
+@click.option(
+    "--openmena",
+    is_flag=True,
+    help="Serve the network's only crossbar (up to 8x8) as an OpenMENA board behind a pseudo-terminal instead.",
 )
 @click.option(
     "--latency", metavar="TIME", callback=in_unit("s", 0.0), help="Wait so long before each message, such as 2ms."
@@ -41,7 +44,8 @@ from harness.wording import counted
 @experiment_options(chip=True, seed=True)
 def serve_board(
     source: str,
-    port: int,
+    port: int | None,
+    openmena: bool,
     latency: float | None,
     settling: float | None,
     dead_man: float | None,
@@ -56,10 +60,12 @@ def serve_board(
     RUN, with its trained conductances. It listens on this machine alone and speaks SCPI, so that `harness train
     --profile virtual` and any program with VISA can talk to it.
     """
+    if openmena and (port is not None or settling is not None):
+        raise click.UsageError("--port and --settling are for a board at a port; --openmena has neither")
     subject, run = subject_of(source, overrides)
     simulators = simulators_for(subject, workers, None)
     print_notes(subject)
-    options = BoardOptions(latency or 0.0, settling or 0.0, dead_man or 0.0, state)
+    options = BoardOptions(latency or 0.0, settling or 0.0, dead_man or 0.0, state, openmena)
 
     def opened(counts: dict[str, int], resource: str) -> None:
         kinds = subject.settings.chip_description.kinds
@@ -71,4 +77,4 @@ def serve_board(
         OUT.print(f"[identity]\nresource = '{resource}'")
         ERR.print("Ctrl-C ends it")
 
-    serve(subject, run, port, options, simulators, opened=opened, tell=ERR.print)
+    serve(subject, run, 5025 if port is None else port, options, simulators, opened=opened, tell=ERR.print)

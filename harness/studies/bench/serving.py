@@ -1,12 +1,14 @@
 """An experiment's chip, or that of a run, as an instrument for others."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.chip.base import Chip
-from harness.chip.bench.virtual.connection import tcp_door
+from harness.chip.bench.virtual.connection import tcp_door, terminal_door
 from harness.chip.bench.virtual.instrument import Instrument
+from harness.chip.bench.virtual.openmena import OpenMenaBoard, board_circuit
 from harness.chip.bench.virtual.server import Served, Server
 from harness.experiment.chip import SimulatorChoice
 from harness.experiment.experiment import Experiment
@@ -26,6 +28,8 @@ class BoardOptions:
     """s without a message after which pins are grounded, until a host says otherwise; 0 for never."""
     state: Path | None = None
     """File that keeps the cells."""
+    openmena: bool = False
+    """True for an OpenMENA board behind a pseudo-terminal, instead of an instrument at a port."""
 
 
 def serve(
@@ -54,16 +58,29 @@ def serve(
         RunError: the run has no checkpoint yet.
         OSError: the state file cannot be written.
     """
-    server = Server(latency=options.latency, dead_man=options.dead_man, tell=tell)
-    with tcp_door(port) as door, subject.open_chip(simulators) as chip, stop_on_signal("message", server.stop):
+    with (
+        closing(Server(latency=options.latency, dead_man=options.dead_man, tell=tell)) as server,
+        terminal_door() if options.openmena else tcp_door(port) as door,
+        _chip(subject, options, simulators) as chip,
+        stop_on_signal("message", server.stop),
+    ):
         if run is not None:
             chip.program(subject.trained(run).conductances)
-        board: Served = Instrument(
-            chip, subject.settings.name, settling=options.settling, state=options.state, wait=server.wait
-        )
+        board = _board(chip, subject.settings.name, options, server)
         opened(_extent(chip), door.resource)
         server.serve(board, door)
-    server.close()
+
+
+def _chip(subject: Experiment, options: BoardOptions, simulators: SimulatorChoice) -> AbstractContextManager[Chip]:
+    if options.openmena:
+        return closing(subject.fitted.chip_description.build(board_circuit(subject.circuit), simulators))
+    return subject.open_chip(simulators)
+
+
+def _board(chip: Chip, title: str, options: BoardOptions, server: Server) -> Served:
+    if options.openmena:
+        return OpenMenaBoard(chip, options.state)
+    return Instrument(chip, title, settling=options.settling, state=options.state, wait=server.wait)
 
 
 def _extent(chip: Chip) -> dict[str, int]:
