@@ -178,6 +178,7 @@ def test_lines_come_through_the_terminal(port: str) -> None:
 
 def test_this_package_s_driver_reads_and_pulses_it(port: str) -> None:
     wired = {
+        "gain": 1.0,
         "inputs": {"x0": "0", "x1": "4"},
         "complements": {},
         "held": {},
