@@ -84,6 +84,13 @@ _profile_option = click.option(
     help="Board on the bench instead of a simulator: a packaged profile or the path of one's own. A board that is not "
     "on this machine is opened only where this names it.",
 )
+stale_option = click.option(
+    "--stale-calibration",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda _, __, stale: bench.take_stale() if stale else None,
+    help="Take the calibration of a board's profile although it is too old, or of another board.",
+)
 _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")
 
 workers_option = click.option(
@@ -202,7 +209,12 @@ def experiment_options(
             seeds = [f"training.seed={seed}"] if seed is not None else []
             function(overrides=[*overrides, *chips, *seeds], **more)
 
-        options = [_set_option, *[_chip_option] * chip, *[_profile_option] * board, *[_seed_option] * seed]
+        options = [
+            _set_option,
+            *[_chip_option] * chip,
+            *[_profile_option, stale_option] * board,
+            *[_seed_option] * seed,
+        ]
         options += [data_option, json_option]
         for option in reversed(options):
             command = option(command)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.campaigns import children, kills, mutated, randomly, startup
+from tests.campaigns import bench, children, kills, mutated, randomly, startup
 from tests.campaigns.subjects import KINDS, BrokenCampaignError, Subjects
 from tests.campaigns.tally import Tally
 
@@ -40,6 +40,7 @@ def campaigns(sizes: Sizes) -> dict[str, dict[str, Steps]]:
         "kills": {f"kills: {name}": partial(kills.run, name, sizes.step) for name in kills.COMMANDS},
         "randomly": {f"randomly: {name}": partial(randomly.run, name, sizes.kills) for name in randomly.KINDS},
         "mutated": {kind: partial(mutated.run, kind, sizes.cases) for kind in KINDS},
+        "bench": {f"bench: {kind}": partial(bench.run, kind, sizes.kills) for kind in bench.KINDS},
         "startup": {f"startup: {name}": partial(startup.run, name, sizes.step) for name in startup.PLACES},
     }
 

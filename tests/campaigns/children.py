@@ -116,6 +116,11 @@ class Child:
         self._files, self._limits, self._began = files, limits, time.monotonic()
         self._pidfd = os.pidfd_open(pid)
 
+    @property
+    def said(self) -> str:
+        """What it has written to standard error so far."""
+        return os.pread(self._files[1], os.fstat(self._files[1]).st_size, 0).decode(errors="replace")
+
     def ended_within(self, seconds: float) -> bool:
         """Wait so long for its end."""
         return bool(select.select([self._pidfd], [], [], max(0.0, seconds))[0])

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from harness.chip.base import Tally, asked, check_changes, check_drives
-from harness.chip.bench.board import Board, Extent
+from harness.chip.bench.board import Board, Counts, Extent
+from harness.chip.bench.calibration import Calibration, read_calibration
 from harness.chip.bench.cassette import ReplayLine, WatchedLine
 from harness.chip.bench.cells import addresses
 from harness.chip.bench.journal import Session
@@ -33,6 +34,7 @@ from harness.measurement import (
     Clamp,
     Conductances,
     Drive,
+    Index,
     Injection,
     Nudge,
     Reading,
@@ -56,6 +58,7 @@ class BenchChip:
         session: where a run keeps what happens; None keeps nothing.
         line: an open line, such as one that replays a session; None opens one.
         seed: of what is drawn to round pulses.
+        stale: True to take a calibration that is too old, or of another board.
 
     Raises:
         ChipError: the board cannot be reached, is another one than the profile says, or does not fit the circuit.
@@ -72,6 +75,7 @@ class BenchChip:
         session: Session | None = None,
         line: Line | None = None,
         seed: int = 0,
+        stale: bool = False,
     ) -> None:
         self.circuit, self._profile = circuit, profile
         self.ledger = Ledger()
@@ -94,6 +98,7 @@ class BenchChip:
             _check_identity(self.identity, profile)
             extent = self._board.extent()
             _check_extent(extent, circuit, self.capabilities, profile)
+            self._calibration = _calibration_of(profile, circuit, self.identity, stale=stale or self._replayed)
             self._batch = min(filter(None, (profile.can.batch, extent.batch)), default=None)
             self._writer = Writer(circuit, self._board, profile, guard, places, session, seed)
             self._writer.begin(self.identity)
@@ -157,13 +162,37 @@ class BenchChip:
         """
         check_drives(self.circuit, self.capabilities, drives)
         with self._grounding():
-            self._guard.check_drives(drives)
-            tables = self._read(drives)
+            applied = self._applied(drives)
+            self._guard.check_drives(applied)
+            tables = list(map(self._true, self._read(applied)))
         self.ledger += asked(self.circuit, drives)
         if self.capabilities.access is Access.OUTPUTS:
             return tuple(Reading(table) for table in tables)
         readings = (Reading(self.circuit.outputs_of(table), table) for table in tables)
         return tuple(replace(reading, tally=Tally(self, reading)) for reading in readings)
+
+    def outputs_after(self, inputs: Array, seconds: float) -> Array:
+        """Return outputs (V, ``[samples, outputs]``), each read when its inputs had been there for so long (s)."""
+        drives = [Drive(inputs)]
+        check_drives(self.circuit, self.capabilities, drives)
+        with self._grounding():
+            self._guard.check_drives(drives)
+            return self._opened.measure(drives, Access.OUTPUTS, seconds)[0]
+
+    def check_pulses(self, cells: Index, number: int) -> None:
+        """Refuse so many pulses for each of some cells, by their positions in all arrays, before the first is sent.
+
+        Raises:
+            ChipError: the profile writes by other means.
+            LimitError: a cell may not have so many.
+        """
+        with self._grounding():
+            self._writer.check_pulses(cells, number)
+
+    def pulse(self, cells: Index, counts: Counts) -> Array:
+        """Apply signed numbers of pulses to some cells, and return their conductances then, S, ``[cells]``."""
+        with self._grounding():
+            return self._writer.pulse(cells, counts)
 
     def close(self) -> None:
         """See `Chip.close`; the board's pins are grounded.
@@ -228,6 +257,20 @@ class BenchChip:
         self._openings = self._line.openings
         self._writer.read_all()
         self._read_backs.note(self._key, believed, self._writer.found)
+
+    def _applied(self, drives: Sequence[Drive]) -> Sequence[Drive]:
+        """Return the drives that the board must be asked for; phases that share their inputs still do."""
+        if self._calibration is None:
+            return drives
+        inputs = {id(drive.inputs): self._calibration.inputs(drive.inputs) for drive in drives}
+        return [replace(drive, inputs=inputs[id(drive.inputs)]) for drive in drives]
+
+    def _true(self, volts: Array) -> Array:
+        """Return the voltages of outputs, or of nodes, for those that were read, V, ``[samples, columns]``."""
+        if self._calibration is None:
+            return volts
+        nodes = self.capabilities.access is Access.NODES
+        return self._calibration.nodes(volts) if nodes else self._calibration.outputs(volts)
 
     def _read(self, drives: Sequence[Drive]) -> list[Array]:
         """Read outputs or all nodes under each drive, V, ``[samples, columns]``, in messages of as many as fit."""
@@ -353,6 +396,17 @@ def _check_extent(extent: Extent, circuit: Circuit, can: Capabilities, profile: 
                 f"profile {profile.name}: the board has {there} {kind}, and circuit {circuit.name} has {wanted}; take "
                 f"the experiment that is on the board, or say in channels.{kind} which of them it uses"
             )
+
+
+def _calibration_of(profile: Profile, circuit: Circuit, board: str, *, stale: bool) -> Calibration | None:
+    """Return the calibration that a profile names; one too old, or of another board, only if `stale`."""
+    if (named := profile.calibration) is None:
+        return None
+    found = read_calibration(named.file)
+    found.refuse_unfit(circuit, named.file)
+    if not stale:
+        found.refuse_stale(board, named.max_age, named.file)
+    return found
 
 
 def _end(board: Board, profile: Profile) -> None:

@@ -11,7 +11,7 @@ from harness.chip.bench.line import LateError
 from harness.chip.bench.profile import Profile, WriteMode
 from harness.chip.metering import Ledger, stream
 from harness.circuit import Circuit
-from harness.errors import BoardError
+from harness.errors import BoardError, ChipError
 from harness.measurement import Array, Conductances, Index
 
 _ROUNDING = 140
@@ -139,6 +139,27 @@ class Writer:
                 return self._approach(cells, goal)
         return self._pulsed(cells, self._counts(change[cells], goal - self._belief[cells]))
 
+    def check_pulses(self, cells: Index, number: int) -> None:
+        """Refuse so many pulses, up or down, for each of some cells.
+
+        Raises:
+            ChipError: the profile writes by other means.
+            LimitError: a cell may not have so many.
+        """
+        if not self._how.pulse_v:
+            raise ChipError(f"the profile has write.mode = '{self._how.mode}', and no pulses; give it write.pulse_v")
+        for way in (1, -1):
+            pulses = self._pulses(cells, np.full(cells.size, way * number))
+            self._guard.check_pulses(pulses, self._had[cells])
+
+    def pulse(self, cells: Index, counts: Counts) -> Array:
+        """Apply signed numbers of pulses to some cells, and return their conductances then, S, ``[cells]``."""
+        some = np.flatnonzero(counts)
+        if some.size:
+            self._apply(cells[some], counts[some])
+        self._read(cells)
+        return self._found[cells]
+
     def _set(self, cells: Index, change: Array, goal: Array) -> None:
         """Have the board change cells, or else set them; those that may have moved are read."""
         self._guard.pace()
@@ -196,9 +217,7 @@ class Writer:
 
     def _apply(self, cells: Index, counts: Counts) -> tuple[Counts, bool]:
         """Send signed numbers of pulses once; returns those that were applied, and whether the board has said so."""
-        how, number = self._how, np.abs(counts)
-        volts = np.where(counts > 0, how.pulse_v or 0.0, -(how.pulse_v_down or how.pulse_v or 0.0))
-        pulses = Pulses(self._cells[cells], volts, np.full(cells.size, how.pulse_s or 0.0), number)
+        pulses, number = self._pulses(cells, counts), np.abs(counts)
         self._guard.check_pulses(pulses, self._had[cells])
         self._guard.pace()
         if self._session is not None:
@@ -213,6 +232,11 @@ class Writer:
             raise
         self._settle(cells, applied)
         return applied, known
+
+    def _pulses(self, cells: Index, counts: Counts) -> Pulses:
+        how = self._how
+        volts = np.where(counts > 0, how.pulse_v or 0.0, -(how.pulse_v_down or how.pulse_v or 0.0))
+        return Pulses(self._cells[cells], volts, np.full(cells.size, how.pulse_s or 0.0), np.abs(counts))
 
     def _looked_up(self, pulses: Pulses, cells: Index, *, refused: bool = False) -> Counts:
         """Return the pulses that were applied by the board's count; one without a count may have applied all."""

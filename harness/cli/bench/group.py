@@ -5,6 +5,9 @@ from pathlib import Path
 import click
 from typing_extensions import override
 
+from harness.cli.bench.calibrate import calibrate, characterize
+from harness.cli.bench.compare import compare
+from harness.cli.bench.probe import probe
 from harness.cli.bench.serve import serve_board
 from harness.experiment.packaged import experiment_names
 from harness.wording import command, nearest
@@ -31,4 +34,5 @@ def bench() -> None:
     """Work with a board on the bench of a lab."""
 
 
-bench.add_command(serve_board)
+for _command in (serve_board, probe, calibrate, characterize, compare):
+    bench.add_command(_command)

@@ -31,21 +31,34 @@ PROFILE, _CELLS, _CALIBRATION = "profile.toml", "cells.csv", "calibration.toml"
 """Files of a session, beside its cassette."""
 _named: ContextVar[bool] = ContextVar("named", default=True)
 """True where whoever asks for a board means it: Python code, and a command that names the profile."""
+_stale: ContextVar[bool] = ContextVar("stale", default=False)
+"""True where a calibration may be too old, or of another board."""
 
 
 @contextmanager
 def unnamed() -> Iterator[None]:
     """Let files alone open no board but one on this machine; `name` lifts that."""
-    token = _named.set(False)
+    tokens = _named.set(False), _stale.set(False)
     try:
         yield
     finally:
-        _named.reset(token)
+        _named.reset(tokens[0])
+        _stale.reset(tokens[1])
 
 
 def name() -> None:
     """Say that the user has named the profile of the board in this call."""
     _named.set(True)
+
+
+def take_stale() -> None:
+    """Say that the user wants calibrations that are too old, or of another board, in this call."""
+    _stale.set(True)
+
+
+def takes_stale() -> bool:
+    """Return whether the user wants them."""
+    return _stale.get()
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,16 @@ class Bench:
         profile, line = self.load(), None if session is None else session.line
         if line is None:
             self._refuse_unnamed(profile)
-        return BenchChip(circuit, profile, self.resource, access=access, session=session, line=line, seed=seed)
+        return BenchChip(
+            circuit,
+            profile,
+            self.resource,
+            access=access,
+            session=session,
+            line=line,
+            seed=seed,
+            stale=takes_stale(),
+        )
 
     def _refuse_unnamed(self, profile: Profile) -> None:
         address = self.resource or profile.identity.resource

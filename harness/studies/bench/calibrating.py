@@ -1,17 +1,20 @@
 """Calibrates a board: fits its channels, its settling and its twins, from the best known voltages that it allows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
 from harness.chip.base import Chip
-from harness.chip.bench.calibration import Calibration, Channels
+from harness.chip.bench.calibration import Calibration, Channels, Settling
+from harness.chip.bench.profile import Profile, load_profile
 from harness.chip.nodal.chip import nodal_chip
+from harness.circuit import Circuit
+from harness.experiment.experiment import Experiment
 from harness.measurement import Array, Batch, Clamp, Drive
 from harness.studies.bench import channels
-from harness.studies.bench.settling import Read, settling_time, twin_mismatch
+from harness.studies.bench.opening import open_bench
+from harness.studies.bench.settling import settling_time, twin_mismatch
 
 _LEVELS = 17
 """Voltages at which outputs are clamped."""
@@ -19,75 +22,62 @@ _EQUATIONS = 6
 """For each unknown, at least."""
 _FEWEST, _MOST = 24, 512
 """Samples."""
-
-
-@dataclass(frozen=True, eq=False)
-class Bench:
-    """A board without any calibration, and what is needed to calibrate it."""
-
-    chip: Chip
-    identity: str
-    """Its answer to ``*IDN?``."""
-    rows: Batch
-    """Samples of the experiment, whose voltages are those that matter."""
-    read: Read | None = None
-    """Reads outputs after a delay; None where delays cannot be chosen."""
-    settle: float = 0.0
-    """s, by which outputs may have settled."""
-    within: float = 1e-3
-    """V that count as settled."""
+_WITHIN = 1e-3
+"""V that count as settled where the profile does not say."""
 
 
 def calibrate(
-    bench: Bench, rng: np.random.Generator, *, tell: Callable[[str], None] = lambda _: None, now: datetime | None = None
+    chip: Chip,
+    identity: str,
+    rows: Batch,
+    rng: np.random.Generator,
+    settling: Settling | None = None,
+    now: datetime | None = None,
 ) -> Calibration:
-    """Measure everything that a calibration holds; no conductance is written.
+    """Fit the channels of a board, and measure the mismatch of its twins; no conductance is written.
 
     Args:
-        bench: the board.
+        chip: the board, without any calibration.
+        identity: its answer to ``*IDN?``.
+        rows: samples of the experiment, whose voltages are those that matter.
         rng: draws the inputs.
-        tell: is told what is being done.
+        settling: as it was measured before.
         now: the date; None for the time at the beginning.
 
     Raises:
-        BoardError: a channel does not follow, or outputs do not settle.
+        BoardError: a channel does not follow.
         LimitError: a voltage would go beyond a limit of the profile.
     """
-    chip, date = bench.chip, now or datetime.now(UTC)
-    asked = probing_inputs(chip, bench.rows, rng)
-    tell("settling")
-    settling = None
-    if bench.read is not None:
-        start, end = _farthest(chip, asked)
-        settling = settling_time(bench.read, start, end, bench.settle, bench.within)
-    tell("outputs, inputs and nodes")
-    found = _fitted(chip, bench.rows, asked)
-    tell("twins")
-    twins = twin_mismatch(chip, asked)
-    return Calibration(date=date, board=bench.identity, settling=settling, twins=twins, **found)
+    date, asked = now or datetime.now(UTC), probing_inputs(chip.circuit, rows, rng)
+    found, twins = _fitted(chip, rows, asked), twin_mismatch(chip, asked)
+    return Calibration(date=date, board=identity, settling=settling, twins=twins, **found)
 
 
-def probing_inputs(chip: Chip, rows: Batch, rng: np.random.Generator) -> Array:
+def probing_inputs(circuit: Circuit, rows: Batch, rng: np.random.Generator) -> Array:
     """Draw inputs within the range of the samples' (V, ``[samples, channels]``): as many as a fit by outputs takes."""
     low, high = rows.inputs.min(axis=0), rows.inputs.max(axis=0)
     widest = max(float(np.abs(rows.inputs).max()), 1e-3)
     low, high = np.where(high > low, low, -widest), np.where(high > low, high, widest)
-    wanted = -(-_EQUATIONS * 2 * chip.circuit.channels // len(chip.circuit.outputs))
-    return rng.uniform(low, high, (min(max(wanted, _FEWEST), _MOST), chip.circuit.channels))
+    wanted = -(-_EQUATIONS * 2 * circuit.channels // len(circuit.outputs))
+    return rng.uniform(low, high, (min(max(wanted, _FEWEST), _MOST), circuit.channels))
 
 
 def _farthest(chip: Chip, asked: Array) -> tuple[Array, Array]:
-    """Return the two samples between which an output moves farthest, ``[1, channels]`` each."""
-    (reading,) = chip.measure([Drive(asked)])
+    """Return the two samples between which an output of the twin moves farthest, ``[1, channels]`` each."""
+    (reading,) = _twin(chip).measure([Drive(asked)])
     volts = reading.outputs[:, np.argmax(np.ptp(reading.outputs, axis=0))]
     low, high = int(np.argmin(volts)), int(np.argmax(volts))
     return asked[low : low + 1], asked[high : high + 1]
 
 
+def _twin(chip: Chip) -> Chip:
+    return nodal_chip(chip.circuit.with_conductances(chip.conductances))
+
+
 def _fitted(chip: Chip, rows: Batch, asked: Array) -> dict[str, Channels]:
     """Return the channels of each kind, fitted to the best reference that there is."""
     circuit, found = chip.circuit, dict[str, Channels]()
-    twin = nodal_chip(circuit.with_conductances(chip.conductances))
+    twin = _twin(chip)
     (reading,) = chip.measure([Drive(asked)])
     if Clamp in chip.capabilities.nudges:
         found["output"] = _clamped_outputs(chip, rows, asked)
@@ -113,3 +103,32 @@ def _clamped_outputs(chip: Chip, rows: Batch, asked: Array) -> Channels:
 
 def _outputs(chip: Chip) -> list[str]:
     return [f"output {output.name}" for output in chip.circuit.outputs]
+
+
+def calibrate_board(
+    name: str, subject: Experiment, resource: str | None = None, *, tell: Callable[[str], None] = lambda _: None
+) -> tuple[Calibration, Profile]:
+    """Calibrate a profile's board, which holds an experiment's network; returns the profile, too.
+
+    How outputs settle is measured first; channels are read after that time, or the profile's if that is longer.
+
+    Args:
+        name: a packaged profile's, or the path of one's own.
+        subject: the experiment.
+        resource: the board's address, instead of the profile's.
+        tell: is told what is being done.
+
+    Raises:
+        ChipError: see `calibrate`; or the board cannot be reached, or does not fit, or its outputs do not settle.
+    """
+    profile, seed = load_profile(name), subject.settings.training.seed
+    rows, timing = subject.data.train.batch(slice(None)), profile.timing
+    bare = profile.model_copy(update={"calibration": None})
+    with open_bench(bare, subject, resource) as chip:
+        tell("how outputs settle")
+        start, end = _farthest(chip, probing_inputs(chip.circuit, rows, np.random.default_rng(seed)))
+        settling = settling_time(chip.outputs_after, start, end, timing.settle, timing.settle_check or _WITHIN)
+    longer = timing.model_copy(update={"settle": max(timing.settle, settling.settle)})
+    with open_bench(bare.model_copy(update={"timing": longer}), subject, resource) as chip:
+        tell("inputs, outputs and nodes")
+        return calibrate(chip, chip.identity, rows, np.random.default_rng(seed), settling), profile

@@ -7,10 +7,13 @@ import numpy as np
 from typing_extensions import override
 
 from harness.chip.base import Chip
+from harness.chip.bench.profile import load_profile
 from harness.chip.nodal.chip import nodal_chip
 from harness.errors import ChipError, ExperimentError
+from harness.experiment.experiment import Experiment
 from harness.learning.rules.base import LearningRule, Programmable, refuse_unfit
 from harness.measurement import Array, Batch, Conductances, Drive, Reading
+from harness.studies.bench.opening import open_bench
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,8 @@ class Comparison:
 
     voltages: tuple[VoltageRow, ...]
     gradients: tuple[GradientRow, ...]
-    board: Reading
-    """The free phase on the board."""
-    twin: Reading
+    pairs: dict[str, tuple[Array, Array]]
+    """V of the twin and of the board, ``[samples, columns]``, by what they are."""
     note: str = ""
     """Why there are no gradients."""
 
@@ -100,23 +102,24 @@ def compare(
     tell("free phases")
     drive = Drive(batch.inputs)
     (first,), (again,), (wanted,) = (chip.measure([drive]) for chip in (board, board, twin))
-    voltages = [_voltages("outputs", first.outputs, again.outputs, wanted.outputs)]
-    if first.volts is not None and again.volts is not None:
+    found = {"outputs": [reading.outputs for reading in (first, again, wanted)]}
+    if first.volts is not None:
         free = [k for node, k in board.circuit.node_index.items() if node not in board.circuit.held_nodes]
-        nodes = (reading.all_nodes[:, free] for reading in (first, again, wanted))
-        voltages.append(_voltages("nodes that settle", *nodes))
+        found["nodes that settle"] = [reading.all_nodes[:, free] for reading in (first, again, wanted)]
     tell(f"gradients by {name}")
     gradients, note = tuple[GradientRow, ...](), ""
     try:
         refuse_unfit(name, rule.needs, board.capabilities, "of the board")
-        found = [
+        slopes = [
             rule.gradient(rule.measure(_Untouched(c), batch, np.random.default_rng(seed))) for c in (board, board, twin)
         ]
         names = [array.name for array in board.circuit.arrays]
-        gradients = tuple(_gradients(*row) for row in zip(names, *found, strict=True))
+        gradients = tuple(_gradients(*row) for row in zip(names, *slopes, strict=True))
     except (ExperimentError, _WritingError) as error:
         note = f"no gradients: {error}"
-    return Comparison(tuple(voltages), gradients, first, wanted, note)
+    voltages = tuple(_voltages(what, *volts) for what, volts in found.items())
+    pairs = {what: (twins, volts) for what, (volts, _, twins) in found.items()}
+    return Comparison(voltages, gradients, pairs, note)
 
 
 def _voltages(what: str, board: Array, again: Array, twin: Array) -> VoltageRow:
@@ -137,3 +140,21 @@ def _cosine(one: Array, other: Array) -> float:
 
 def _rms(values: Array) -> float:
     return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
+
+
+def compare_board(
+    profile: str,
+    subject: Experiment,
+    resource: str | None,
+    samples: int,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Comparison:
+    """Compare a profile's board, with its calibration, on held-out rows of an experiment; see `compare`.
+
+    Raises:
+        ChipError: the board cannot be reached, or is another one than the profile says.
+    """
+    with open_bench(load_profile(profile), subject, resource) as chip:
+        batch, settings = subject.data.test.batch(slice(samples)), subject.settings
+        return compare(chip, subject.rule, settings.rule.kind, batch, settings.training.seed, tell)

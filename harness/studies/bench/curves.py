@@ -4,26 +4,24 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
 import numpy as np
 
 from harness.chip.bench.board import Counts
+from harness.chip.bench.profile import load_profile
 from harness.circuit import Circuit
+from harness.experiment.experiment import Experiment
 from harness.measurement import Array
+from harness.studies.bench.opening import open_bench
 
+_TRAINS = 4
 _STILL = 1e-4
 """Share of the way that a cell has gone: smaller steps are the end of its range."""
 
 
-class Pulsed(Protocol):
-    """Cells that can be pulsed and read, such as some of a board's."""
-
-    def read(self) -> Array:
-        """Return their conductances, S, ``[cells]``."""
-
-    def pulse(self, counts: Counts) -> None:
-        """Apply so many write pulses to each, ``[cells]``: up where above 0, down where below."""
+Pulse = Callable[[Counts], Array]
+"""Applies signed numbers of pulses to cells, ``[cells]``, and returns their conductances then, S, ``[cells]``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +37,15 @@ class PulseCurves:
 
 
 def pulse_curves(
-    cells: Pulsed, most: int, tolerance: float, tell: Callable[[str], None] = lambda _: None
+    pulse: Pulse, cells: int, most: int, tolerance: float, tell: Callable[[str], None] = lambda _: None
 ) -> PulseCurves:
     """Pulse cells from one end of their range to the other and back, reading each pulse, and put them back.
 
     A cell gets at most four times `most` pulses: down to its end, up, down, and back to where it was.
 
     Args:
-        cells: of a board.
+        pulse: the cells.
+        cells: their number.
         most: pulses of a train; it ends sooner where all cells are at the end of their range.
         tolerance: S within which a cell is back.
         tell: is told what is being done.
@@ -54,64 +53,87 @@ def pulse_curves(
     Raises:
         KeyboardInterrupt: of the user; the cells are put back all the same.
     """
-    before = cells.read()
+    before = pulse(np.zeros(cells, np.int64))
     try:
-        _train(cells, -1, most, lambda n: tell(f"down to the end of the range, pulse {n} of at most {most}"))
-        up = _train(cells, 1, most, lambda n: tell(f"up, pulse {n} of at most {most}"))
-        down = _train(cells, -1, most, lambda n: tell(f"down, pulse {n} of at most {most}"))
+        _train(pulse, cells, -1, most, lambda n: tell(f"down to the end of the range, pulse {n} of at most {most}"))
+        up = _train(pulse, cells, 1, most, lambda n: tell(f"up, pulse {n} of at most {most}"))
+        down = _train(pulse, cells, -1, most, lambda n: tell(f"down, pulse {n} of at most {most}"))
     except KeyboardInterrupt:
-        _put_back(cells, before, most, tolerance)
+        _put_back(pulse, before, most, tolerance)
         raise
     tell("putting the cells back")
-    return PulseCurves(up, down, _put_back(cells, before, most, tolerance))
+    return PulseCurves(up, down, _put_back(pulse, before, most, tolerance))
 
 
-def curves_csv(curves: PulseCurves, circuit: Circuit, chosen: Sequence[tuple[int, int]]) -> bytes:
-    """Return a table with a row for each pulse, cell by cell, for `harness devices import`.
-
-    Args:
-        curves: of the cells.
-        circuit: as drawn.
-        chosen: array and position in its ``ravel()`` of each cell.
-    """
+def curves_csv(curves: PulseCurves, names: Sequence[str]) -> bytes:
+    """Return a table with a row for each pulse, cell by cell, for `harness devices import`."""
     buffer = io.StringIO()
     table = csv.writer(buffer, lineterminator="\n")
     table.writerow(["pulse", "conductance", "direction", "cell"])
-    for k, (array, place) in enumerate(chosen):
-        found = circuit.arrays[array]
-        name = found.cell(*map(int, np.unravel_index(place, found.shape)))
+    for k, name in enumerate(names):
         for way, levels in (("up", curves.up[:, k]), ("down", curves.down[:, k])):
             table.writerows([n, repr(float(level)), way, name] for n, level in enumerate(levels))
     return buffer.getvalue().encode()
 
 
-def chosen_cells(circuit: Circuit, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Draw cells of all arrays: array and position in its ``ravel()`` of each, in order."""
-    every = [(k, place) for k, array in enumerate(circuit.arrays) for place in range(array.conductances.size)]
-    picked = rng.choice(len(every), size=min(count, len(every)), replace=False)
-    return [every[k] for k in sorted(picked)]
+def cell_names(circuit: Circuit) -> list[str]:
+    """Return the names of all cells, array by array, row by row."""
+    return [array.cell(*map(int, place)) for array in circuit.arrays for place in np.ndindex(array.shape)]
 
 
-def _train(cells: Pulsed, way: int, most: int, told: Callable[[int], None]) -> Array:
+def characterize_board(
+    profile: str,
+    subject: Experiment,
+    resource: str | None,
+    cells: int,
+    most: int,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+) -> tuple[list[str], PulseCurves]:
+    """Measure the pulse curves of some cells of a profile's board, which holds an experiment's network.
+
+    Args:
+        profile: a packaged one's name, or the path of one's own.
+        subject: whose network is on the board; its seed draws the cells.
+        resource: the board's address, instead of the profile's.
+        cells: how many; all, if there are fewer.
+        most: pulses of a train; see `pulse_curves`.
+        tell: is told what is being done.
+
+    Returns:
+        the names of the cells, and their curves.
+
+    Raises:
+        LimitError: cells may not have so many pulses; nothing was sent.
+        ChipError: the board cannot be reached, or takes no pulses.
+    """
+    names, told = cell_names(subject.circuit), load_profile(profile)
+    rng = np.random.default_rng(subject.settings.training.seed)
+    chosen = np.sort(rng.choice(len(names), size=min(cells, len(names)), replace=False))
+    with open_bench(told, subject, resource) as chip:
+        chip.check_pulses(chosen, _TRAINS * most)
+        found = pulse_curves(partial(chip.pulse, chosen), chosen.size, most, told.write.tolerance, tell)
+    return [names[k] for k in chosen], found
+
+
+def _train(pulse: Pulse, cells: int, way: int, most: int, told: Callable[[int], None]) -> Array:
     """Pulse all cells in one direction until none moves any more; returns S, ``[pulses + 1, cells]``."""
-    levels = [cells.read()]
+    levels = [pulse(np.zeros(cells, np.int64))]
     for number in range(1, most + 1):
         told(number)
-        cells.pulse(np.full(levels[0].size, way))
-        levels.append(cells.read())
+        levels.append(pulse(np.full(cells, way)))
         if (np.abs(levels[-1] - levels[-2]) <= _STILL * np.abs(levels[-1] - levels[0])).all():
             return np.array(levels[:-1])
     return np.array(levels)
 
 
-def _put_back(cells: Pulsed, before: Array, most: int, tolerance: float) -> Array:
+def _put_back(pulse: Pulse, before: Array, most: int, tolerance: float) -> Array:
     """Pulse cells towards conductances, one pulse at a time, as near as they come; returns S that they are off."""
-    off = before - cells.read()
+    off = before - pulse(np.zeros(before.size, np.int64))
     way = np.sign(off).astype(np.int64)
     for _ in range(most):
-        counts = np.where(np.abs(off) > tolerance, way, 0) * (np.sign(off) == way)
+        counts = way * ((np.abs(off) > tolerance) & (np.sign(off) == way))
         if not counts.any():
             break
-        cells.pulse(counts)
-        off = before - cells.read()
+        off = before - pulse(counts)
     return off

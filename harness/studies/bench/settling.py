@@ -50,7 +50,7 @@ def settling_time(read: Read, start: Array, end: Array, first: float, within: fl
     if size <= within or span <= _SHORTEST:
         return Settling(time_constant=0.0, settle=0.0, within=within)
     delays = np.linspace(0.0, span, _DELAYS)
-    shares = np.array([left(delay) @ whole for delay in delays]) / (whole @ whole)
+    shares = np.array([left(float(delay)) @ whole for delay in delays]) / (whole @ whole)
     seen = shares > 0
     slope, height = np.polyfit(delays[seen], np.log(shares[seen]), 1, w=shares[seen])
     if not slope < 0:

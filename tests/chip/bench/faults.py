@@ -27,7 +27,7 @@ class Proxy:
     def __init__(
         self, port: int, rates: Mapping[str, float] | float = 0.0, *, late: float = 0.3, seed: int = 0
     ) -> None:
-        self._rates = [rates if isinstance(rates, float) else rates.get(kind, 0.0) for kind in KINDS]
+        self.spoil(rates)
         self._target, self._late, self._seed = port, late, seed
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -47,6 +47,11 @@ class Proxy:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
+
+    def spoil(self, rates: Mapping[str, float] | float) -> None:
+        """Take other probabilities from now on."""
+        found = [rates if isinstance(rates, float) else rates.get(kind, 0.0) for kind in KINDS]
+        self._edges = np.cumsum(found)
 
     def cut(self) -> None:
         """Close all connections at once, as if cables were pulled; new ones are taken."""
@@ -84,7 +89,7 @@ class Proxy:
                 threading.Thread(target=self._pass, args=(source, sink, rng), daemon=True).start()
 
     def _pass(self, source: socket.socket, sink: socket.socket, rng: np.random.Generator) -> None:
-        edges, writing = np.cumsum(self._rates), threading.Lock()
+        writing = threading.Lock()
 
         def send(*parts: bytes) -> None:
             with writing, suppress(OSError):
@@ -95,7 +100,7 @@ class Proxy:
 
         with suppress(OSError, ValueError), source.makefile("rb") as lines:
             for line in lines:
-                self._deal_with(line, int(np.searchsorted(edges, rng.random(), side="right")), rng, send)
+                self._deal_with(line, int(np.searchsorted(self._edges, rng.random(), side="right")), rng, send)
         for pipe in (source, sink):
             with suppress(OSError):
                 pipe.shutdown(socket.SHUT_RDWR)

@@ -12,7 +12,7 @@ from harness.chip.nodal.chip import nodal_chip
 from harness.errors import BoardError
 from harness.experiment.experiment import Experiment
 from harness.measurement import Access, Array, Drive
-from harness.studies.bench.calibrating import Bench, calibrate
+from harness.studies.bench.calibrating import calibrate
 from harness.studies.bench.settling import Read, settling_time
 from tests.studies.bench.boards import MiscalibratedChip
 
@@ -20,8 +20,8 @@ RNG = np.random.default_rng
 
 
 def calibrated(experiment: Experiment, chip: Chip) -> Calibration:
-    bench = Bench(chip, "harness,test,0,1", experiment.data.train.batch(slice(None)))
-    return calibrate(bench, np.random.default_rng(0), now=datetime(2026, 5, 4, tzinfo=UTC))
+    rows = experiment.data.train.batch(slice(None))
+    return calibrate(chip, "harness,test,0,1", rows, RNG(0), now=datetime(2026, 5, 4, tzinfo=UTC))
 
 
 def off(calibration: Calibration, board: MiscalibratedChip, kind: str) -> float:

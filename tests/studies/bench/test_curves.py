@@ -10,9 +10,9 @@ from harness.devices.measured import fit
 from harness.devices.pulses import ExponentialStep, LinearStep, PulseResponse, SoftBounds
 from harness.experiment.experiment import Experiment
 from harness.measurement import Array
-from harness.studies.bench.curves import chosen_cells, curves_csv, pulse_curves
+from harness.studies.bench.curves import cell_names, curves_csv, pulse_curves
 
-CIRCUIT = Experiment.load("iris").circuit
+NAMES = ["w1_0_0", "w1_0_1", "w1_0_2"]
 
 
 class Cells:
@@ -23,15 +23,13 @@ class Cells:
         self.g = np.random.default_rng(0).uniform(low + 0.2 * (high - low), high, count)
         self.law, self.spent, self.messages, self._fails_after = law, np.zeros(count, np.int64), 0, fails_after
 
-    def read(self) -> Array:
-        return self.g.copy()
-
-    def pulse(self, counts: Counts) -> None:
+    def __call__(self, counts: Counts) -> Array:
         self.messages += 1
         if self.messages == self._fails_after:
             raise KeyboardInterrupt
         self.spent += np.abs(counts)
         self.g = self.law.pulse(self.g, counts)
+        return self.g.copy()
 
 
 LAWS = {
@@ -43,11 +41,10 @@ LAWS = {
 @pytest.mark.parametrize("name", LAWS)
 def test_the_file_gives_the_law_and_cells_are_put_back(name: str, tmp_path: Path) -> None:
     law = LAWS[name]
-    chosen = chosen_cells(CIRCUIT, 3, np.random.default_rng(0))
-    cells = Cells(law, len(chosen))
-    before, path = cells.read(), tmp_path / "curves.csv"
-    curves = pulse_curves(cells, 100, 0.0)
-    path.write_bytes(curves_csv(curves, CIRCUIT, chosen))
+    cells = Cells(law, 3)
+    before, path = cells.g, tmp_path / "curves.csv"
+    curves = pulse_curves(cells, cells.g.size, 100, 0.0)
+    path.write_bytes(curves_csv(curves, NAMES[:3]))
     found, (low, high) = fit(path), law.bounds
     assert found.response.bounds == pytest.approx((low, high), rel=0.02, abs=0.01 * high)
     assert found.rms_error < 0.005
@@ -61,25 +58,24 @@ def test_the_file_gives_the_law_and_cells_are_put_back(name: str, tmp_path: Path
 
 
 def test_a_train_ends_where_cells_move_no_more_or_after_the_most_pulses() -> None:
-    whole = pulse_curves(Cells(LAWS["exponential"], 2), 100, 0.0)
+    whole = pulse_curves(Cells(LAWS["exponential"], 2), 2, 100, 0.0)
     assert (whole.up.shape, whole.down.shape) == ((65, 2), (49, 2))
-    short = pulse_curves(cells := Cells(SoftBounds(1e-6, 1e-4, 0.02, 0.02), 2), 10, 0.0)
+    short = pulse_curves(cells := Cells(SoftBounds(1e-6, 1e-4, 0.02, 0.02), 2), 2, 10, 0.0)
     assert (short.up.shape, short.down.shape) == ((11, 2), (11, 2))
     assert cells.spent.max() <= 40
 
 
 def test_cells_are_put_back_after_ctrl_c() -> None:
     cells = Cells(LAWS["linear"], 2, fails_after=30)
-    before = cells.read()
+    before = cells.g
     with pytest.raises(KeyboardInterrupt):
-        pulse_curves(cells, 100, 0.0)
+        pulse_curves(cells, cells.g.size, 100, 0.0)
     assert (np.abs(cells.g - before) <= 2e-6).all()
 
 
-def test_cells_of_all_arrays_are_drawn_once_and_in_order() -> None:
-    chosen = chosen_cells(CIRCUIT, 40, np.random.default_rng(0))
-    assert len({*chosen}) == 40
-    assert chosen == sorted(chosen)
-    assert {k for k, _ in chosen} == {0, 1}
-    few = Experiment.load("xor").circuit
-    assert len(chosen_cells(few, 10_000, np.random.default_rng(0))) == sum(a.conductances.size for a in few.arrays)
+def test_cells_are_named_array_by_array() -> None:
+    circuit = Experiment.load("iris").circuit
+    names = cell_names(circuit)
+    assert len({*names}) == len(names) == sum(array.conductances.size for array in circuit.arrays)
+    assert names[:2] == ["w1_0_0", "w1_0_1"]
+    assert cell_names(Experiment.load("xor-graph").circuit)[1].endswith("_1")
