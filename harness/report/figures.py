@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import resources
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -23,33 +25,7 @@ from harness.units import show
 
 _SIZE = (5.8, 3.4)  # inches at 72 points: as wide as a column of the page
 _PIXELS = 1600  # of a heat map along either side
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.6,
-    "text.color": INK,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "font.size": 10.5,
-    "font.family": "DejaVu Sans",
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-    "lines.linewidth": 1.6,
-    "image.composite_image": False,
-}
+_STYLE = rc_params_from_file(str(resources.files("harness.report") / "figures.mplstyle"), use_default_template=False)
 _NOTE: Any = {"color": INK, "fontsize": 9.5}
 """Style of a note above an axis that was cut."""
 

@@ -11,7 +11,7 @@ cells, resistors, diodes and the nudge's spring, and charge on capacitances. The
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -181,9 +181,8 @@ class SettlingResult:
 
     def to_json(self) -> JsonObject:
         """Return plain numbers, texts and lists."""
-        names = [f.name for f in fields(self) if f.name not in {"waveforms", "phases", "rates", "parasitics"}]
-        plain = {name: getattr(self, name) for name in names} | {"parasitics": asdict(self.parasitics)}
-        return plain | {"phases": [asdict(p) for p in self.phases], "rates": [asdict(r) for r in self.rates]}
+        plain = asdict(replace(self, waveforms=()))
+        return {name: value for name, value in plain.items() if name != "waveforms"}
 
 
 def settling(
