@@ -267,6 +267,20 @@ def test_an_error_can_be_asked_for_in_the_message_that_has_it() -> None:
     assert asked(board, "SYST:ERR?") == '0,"No error"'
 
 
+def test_what_comes_before_an_error_is_answered() -> None:
+    board = plain_board()
+    answers = asked(board, f"*OPC?;{LIST};READ:OUTP?;NUDG:INJ 1;READ:OUTP?;SYST:ERR?").split(";", 2)
+    assert answers[0] == "1"
+    assert floats(answers[1]).size == 4
+    assert answers[2].startswith("-109")
+
+
+def test_a_message_has_so_many_commands_and_no_more() -> None:
+    board = plain_board()
+    assert asked(board, "*OPC?;" * 1000) == ";".join("1" * 1000)
+    assert error_of(board, "*OPC?;" * 1001).startswith('-223,"Too much data: 1001 commands in a message')
+
+
 def test_errors_are_kept_in_order_and_lost_ones_are_told() -> None:
     board = plain_board()
     for k in range(40):
@@ -414,7 +428,7 @@ def test_what_a_chip_fails_at_is_told() -> None:
 
     board = Instrument(Failing(network()), "failing")
     assert error_of(board, f"{LIST};READ:OUTP?") == "-200,\"Execution error: no 'luck', at all: beta\""
-    assert asked(board, "OUTP?") == "0"
+    assert asked(board, "OUTP?;OUTP:SAFE;OUTP?") == "1;0"
 
 
 def test_voltages_that_are_not_finite_are_no_answer() -> None:

@@ -5,8 +5,9 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from harness.chip.bench.virtual import connection
 from harness.chip.bench.virtual.connection import Door, tcp_door
 from harness.chip.bench.virtual.instrument import Instrument
 from harness.chip.bench.virtual.messages import framed
+from harness.chip.bench.virtual.server import Server
 from harness.chip.nodal.chip import NodalChip
 from harness.errors import BoardError
 from harness.measurement import Drive
@@ -118,6 +120,22 @@ def test_pulses_that_a_dead_host_has_left_unread_are_not_applied() -> None:
         time.sleep(0.05)  # within the first message
         second = Host(door)
         assert second.ask("CELL:COUN?") == "0"
+        first.close()
+        second.close()
+
+
+def test_a_new_connection_does_not_wait_for_the_samples_of_the_one_before() -> None:
+    with closing(Server()) as server, tcp_door(0) as door:
+        thread = Thread(target=server.serve, args=(plain_board(wait=server.wait), door))
+        thread.start()
+        first = Host(door)
+        first.send(f"SENS:DEL 60;{LIST};READ:OUTP?")
+        time.sleep(0.05)  # within the wait
+        second = Host(door)
+        assert second.ask("OUTP?") == "0"
+        server.stop()
+        thread.join(10)
+        assert not thread.is_alive()
         first.close()
         second.close()
 

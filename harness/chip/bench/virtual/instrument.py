@@ -35,6 +35,8 @@ _Answer = str | Drive | None
 _Act = Callable[[], _Answer]
 _MOST_VOLTS, _MOST_AMPERES, _MOST_SIEMENS, _MOST_SECONDS = 1e3, 1e3, 1e3, 60.0
 _MOST_ERRORS = 32
+_MOST_COMMANDS = 1000
+"""Commands in a message."""
 _CHANGES = {"CELL:COND", "CELL:ADJ", "CELL:PULS"}
 _AFTER_CHANGES = {*_CHANGES, "CELL:COND?", "CELL:COUN?", "SYST:ERR?"}
 _PHASES = {"NUDG:OFF", "NUDG:INJ", "NUDG:SPR", "NUDG:CLMP", "READ:OUTP?", "READ:NODE?"}
@@ -138,29 +140,28 @@ class Instrument:
         return answer
 
     def _carried_out(self, message: str) -> tuple[list[str], Fault | None]:
+        """Carry out a message; returns the answers to its queries, up to the error if there is one."""
         answers: list[str] = []
-        try:
-            acts = self._read(message)
-            drives: list[tuple[str, Drive]] = []
-            for header, act in acts:
-                if header not in _PHASES:
-                    answers += self._measured(drives)
-                    drives = []
-                answer = act()
-                if isinstance(answer, Drive):
-                    drives.append((header, answer))
-                elif answer is not None:
-                    answers.append(answer)
-            answers += self._measured(drives)
-        except Fault as fault:
-            return answers, fault
-        except Exception as error:  # whatever a chip does, the board goes on and says so
-            return answers, Fault(-200, str(error) or type(error).__name__)
-        return answers, None
+        phases: list[tuple[str, Drive]] = []
+        fault = _tried(lambda: self._carry_out(message, answers, phases))
+        return answers, _tried(lambda: self._measure(phases, answers)) or fault
+
+    def _carry_out(self, message: str, answers: list[str], phases: list[tuple[str, Drive]]) -> None:
+        for header, act in self._read(message):
+            if header not in _PHASES:
+                self._measure(phases, answers)
+            answer = act()
+            if isinstance(answer, Drive):
+                phases.append((header, answer))
+            elif answer is not None:
+                answers.append(answer)
 
     def _read(self, message: str) -> list[tuple[str, _Act]]:
         acts, changing = [], False
-        for header, parameters in commands(message):
+        parts = commands(message)
+        if len(parts) > _MOST_COMMANDS:
+            raise Fault(-223, f"{len(parts)} commands in a message; at most {_MOST_COMMANDS} are taken")
+        for header, parameters in parts:
             name = _NAMES.get(header)
             if name is None:
                 raise Fault(-113, header)
@@ -280,16 +281,18 @@ class Instrument:
             raise Fault(-241, "only outputs can be read")
         return self._read_phase()
 
-    def _measured(self, drives: list[tuple[str, Drive]]) -> list[str]:
-        """Measure phases together; returns an answer for each."""
-        if not drives:
-            return []
-        readings = self._pins.measure([drive for _, drive in drives])
-        pairs = zip(drives, readings, strict=True)
+    def _measure(self, phases: list[tuple[str, Drive]], answers: list[str]) -> None:
+        """Measure the phases that were collected together, and add the answer to each."""
+        asked = phases.copy()
+        phases.clear()
+        if not asked:
+            return
+        readings = self._pins.measure([drive for _, drive in asked])
+        pairs = zip(asked, readings, strict=True)
         found = [reading.nodes if header == "READ:NODE?" else reading.outputs for (header, _), reading in pairs]
         if not all(np.isfinite(volts).all() for volts in found):
             raise Fault(-200, "a voltage is not finite")
-        return [listed(volts) for volts in found]
+        answers += map(listed, found)
 
     # Cells.
 
@@ -395,6 +398,17 @@ _LONG = {
     "PULS": "PULSE",
     "COUN": "COUNT",
 }
+
+
+def _tried(do: Callable[[], None]) -> Fault | None:
+    """Do something; returns how it failed, if it did."""
+    try:
+        do()
+    except Fault as fault:
+        return fault
+    except Exception as error:  # whatever a chip does, the board goes on and says so
+        return Fault(-200, str(error) or type(error).__name__)
+    return None
 
 
 def _spellings(name: str) -> list[str]:

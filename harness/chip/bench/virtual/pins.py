@@ -68,9 +68,9 @@ class Pins:
         Raises:
             ChipError: the chip cannot do it, or a sample does not settle.
         """
+        self.applied = True
         with np.errstate(all="ignore"):  # what is not finite is refused by who formats it
             readings = self._chip.measure(drives)
-        self.applied = True
         self._wait(self.delay * sum(len(drive.inputs) for drive in drives))
         return [self._settled(reading) for reading in readings]
 

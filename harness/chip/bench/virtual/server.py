@@ -52,11 +52,13 @@ class Server:
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         self._heard = 0.0
+        self._ending: list[Any] = [self._woken]
+        """What ends a wait."""
 
     def wait(self, seconds: float) -> None:
-        """Let a time go by, or what is left of it when `stop` is called."""
+        """Let a time go by, or what is left of it when `stop` is called or another host connects."""
         if seconds > 0:
-            select([self._woken], [], [], seconds)
+            select(self._ending, [], [], seconds)
 
     def stop(self) -> None:
         """Have `serve` end after the message at which it is; may be called from signal handlers and other threads."""
@@ -71,9 +73,10 @@ class Server:
     def serve(self, board: Served, door: Door) -> None:
         """Serve a board at a door until `stop` is called; its pins are grounded then."""
         host = door.first
+        self._ending = [self._woken, *([door.listener] if door.listener else [])]
         board.begin(self._dead_man)
         while True:
-            ready = self._ready(board, door.listener, host)
+            ready = self._ready(board, host)
             if self._woken in ready:
                 break
             if door.listener is not None and door.listener in ready:
@@ -84,14 +87,13 @@ class Server:
                 host = None
         self._end(board, host, "the board is switched off")
 
-    def _ready(self, board: Served, listener: socket.socket | None, host: Connection | None) -> list[object]:
+    def _ready(self, board: Served, host: Connection | None) -> list[object]:
         """Wait until there is something to do, and return what has come."""
         hosts = [host] if host else []
         sending, waiting = any(h.sending for h in hosts), any(h.heard for h in hosts)
-        doors: list[Any] = [self._woken, *([listener] if listener else [])]
-        reading, writing = doors if sending or waiting else [*doors, *hosts], hosts if sending else []
+        reading = self._ending if sending or waiting else [*self._ending, *hosts]
         left = 0.0 if waiting and not sending else self._left(board)
-        readable, writable, _ = select(reading, writing, [], left)
+        readable, writable, _ = select(reading, hosts if sending else [], [], left)
         return [*readable, *writable]
 
     def _attend(self, board: Served, host: Connection, *, heard: bool) -> bool:
