@@ -71,11 +71,7 @@ class MismatchError(ValueError):
 class InnerError(ValueError):
     """An error in a part of a section that a model of somebody else's describes: the options of a plug-in.
 
-    Args:
-        model: of the part.
-        error: what it found.
-        whose: said behind every finding.
-        key: of the part within what was validated; none where that is the part itself.
+    Behind every finding it is said `whose` they are; `key` is that of the part within what was validated, if it is one.
     """
 
     def __init__(self, model: type[BaseModel], error: ValidationError, whose: str, key: str = "") -> None:
@@ -90,13 +86,9 @@ def first_finding(error: ValidationError) -> str:
 
 
 def explain(problem: ErrorDetails, root: type[BaseModel], where: Callable[[Names], str], inside: Names = ()) -> str:
-    """One sentence for one of pydantic's findings in a `root` model.
+    """One sentence for one of pydantic's findings in a `root` model, which as a whole stands under the key `inside`.
 
-    Args:
-        problem: the finding.
-        root: the model.
-        where: says in which line a key is.
-        inside: the key that the whole model stands under.
+    `where` says in which line a key is.
     """
     found, context, value = _place(problem["loc"], root, inside), problem.get("ctx", {}), problem["input"]
     message = problem["msg"].replace("Input should", "must").removeprefix("Value error, ")

@@ -103,11 +103,7 @@ def potentiation_and_depression(
 ) -> tuple[Array, Array]:
     """Return conductances (S) of cells pulsed up from g_min and down from g_max, ``[1 + pulses // every, cells]``.
 
-    Args:
-        response: of the cells; a `Spread` over ``(cells,)`` for scatter.
-        pulses: up and down.
-        cells: that are pulsed side by side.
-        every: pulses from one reading to the next.
+    `pulses` are those up and down, `every` those from one reading to the next; a `Spread` over ``(cells,)`` scatters.
     """
     curves = []
     for bound, way, count in zip(response.bounds, (1, -1), pulses, strict=True):

@@ -46,14 +46,9 @@ class Strength:
 
 
 def bearable(circuit: Circuit, rows: Batch, unit: float, usual: Nudging, wanted: Nudging | None = None) -> Strength:
-    """Return the strength that a network bears: a share of the conductance that its outputs see.
+    """Return the strength that a network bears: a share of the conductance that its outputs see, for some samples.
 
-    Args:
-        circuit: with its initial conductances.
-        rows: some training samples.
-        unit: S, the size of the network's conductances.
-        usual: how to nudge where nobody says.
-        wanted: how somebody wants to nudge.
+    `unit` is the size of its conductances, S; it is nudged as `wanted` or, without it, as is `usual`.
 
     Raises:
         ExperimentError: springs are wanted where outputs hang on diodes.

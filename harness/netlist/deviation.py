@@ -62,12 +62,8 @@ def deviation_of(
 ) -> Deviation:
     """Compare what a package's cells give with the trained network.
 
-    Args:
-        circuit: as it was trained.
-        read: V over a cell up to which it conducts as trained.
-        rows: numbers of the samples.
-        trained: V of every node, ``[samples, nodes]``, with linear cells.
-        found: the same with the package's cells.
+    `trained` and `found` are V of every node, ``[samples, nodes]``, the former with linear cells; `read` is the V over
+    a cell up to which it conducts as trained, and `rows` are the samples' numbers.
     """
     drops = _largest_drops(circuit, np.concatenate([trained[phase] for phase in Phase]))
     errors = {phase: np.abs(found[phase] - trained[phase]) for phase in Phase}

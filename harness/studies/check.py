@@ -50,18 +50,9 @@ def check_circuit(
 ) -> Iterator[Check]:
     """Run all checks of a circuit with the conductances that it is programmed to.
 
-    Bounds on voltages hold for signals of a volt and grow in proportion with larger ones.
-
-    Args:
-        circuit: the full circuit.
-        cost: gives the nudge (by current) and the gradient.
-        batch: the samples to check with.
-        beta: nudging strength, S.
-        tolerances: those that the experiment trains with.
-        rng: draws the cells for finite differences.
-        springs: learning nudges by springs of −β, which the network must bear.
-        ngspice: also run the checks that need ngspice.
-        tell: is told what is being done.
+    Bounds on voltages hold for signals of a volt and grow in proportion with larger ones. The gradient is that of
+    `beta` (S) by current, compared with differences at cells that `rng` draws; with `springs`, learning nudges by
+    springs of −β, too, which the network must bear. `tell` is told what is being done.
     """
     if springs:
         own = Reduction(circuit).reduce(circuit.conductances).output_conductance()

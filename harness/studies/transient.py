@@ -197,14 +197,9 @@ def settling(
 ) -> SettlingResult:
     """Simulate a circuit with its programmed conductances in time, sample by sample.
 
-    Args:
-        circuit: the full circuit.
-        batch: the samples that inputs step to, and the targets of their nudge.
-        parasitics: capacitances and bandwidth.
-        nudge: from the free outputs and the targets (V, ``[batch, outputs]``); None leaves the nudged phase out.
-        converter: gives the last criterion.
-        numbers: what the samples are called, 0… if not given.
-        tell: is told what is being done.
+    Inputs step to the samples of the batch; `nudge` is made from the free outputs and the targets (V, ``[batch,
+    outputs]``), and None leaves the nudged phase out. The converter gives the last criterion. Samples are called by
+    `numbers`, or 0…; `tell` is told what is being done.
 
     Raises:
         CircuitError: a free node has no capacitance, or the nudge is a clamp.

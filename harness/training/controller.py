@@ -189,17 +189,9 @@ def train(
 
     The run's manifest says what trained it; what its ``experiment.toml`` does not describe is recorded as one's own.
 
-    Args:
-        chip: programmed with the starting conductances where there is no checkpoint.
-        rule: gives the gradient.
-        update: turns it into changes of conductance.
-        cost: what evaluation reports.
-        data: rows to train on and rows held out.
-        plan: epochs, batch size, seed.
-        run: where everything is recorded.
-        watch: sees every event.
-        stop: asked after every batch; training ends with a checkpoint when it says True.
-        described: what trains it, in the words of a manifest; None has the parts themselves looked at.
+    Where there is no checkpoint, it begins with the chip's conductances. `watch` sees every event; `stop` is asked
+    after every batch, and training ends with a checkpoint when it says True. `described` is what trains it in the words
+    of a manifest; without it, the parts themselves are looked at.
 
     Raises:
         ChipError: the chip failed; the run keeps its last checkpoint.
@@ -236,13 +228,8 @@ def train(
 def refuse_beyond(chip: Chip, rule: LearningRule[R], plan: Plan, names: tuple[str, str] | None = None) -> None:
     """Refuse a rule, or batches, that ask for more than a chip can do.
 
-    A rule of somebody's own that does not say what it needs is let through; the chip refuses what it cannot do.
-
-    Args:
-        chip: by which the rule is to train.
-        rule: which asks.
-        plan: how many samples are shown at once.
-        names: of chip and rule, as settings know them; else those of their classes.
+    A rule of somebody's own that does not say what it needs is let through; the chip refuses what it cannot do. `names`
+    are those of chip and rule in settings, instead of their classes'.
 
     Raises:
         ExperimentError: says what the chip lacks, and which rules it can serve.

@@ -114,11 +114,8 @@ def random_regular(degree: int, nodes: int, rng: np.random.Generator) -> list[Gr
 def small_world(nodes: int, neighbours: int, rewiring: float, rng: np.random.Generator) -> list[GraphEdge]:
     """A connected graph of Watts and Strogatz (1998, Nature 393, 440): a ring of which some edges are rewired.
 
-    Args:
-        nodes: on the ring.
-        neighbours: nearest nodes that each is joined to, half on either side.
-        rewiring: probability that an edge is moved to another end.
-        rng: draws the rewiring, anew until the graph is connected.
+    Each node is joined to so many nearest `neighbours`, half on either side; `rewiring` is the probability that an edge
+    is moved to another end, drawn anew until the graph is connected.
 
     Raises:
         CircuitError: `neighbours` is odd or out of 2…nodes − 1, `rewiring` is no probability, or no draw was connected.

@@ -146,11 +146,8 @@ def recorded(run: Run) -> Recorded:
 def manifest_of(settings: Settings, data: Split, netlist: str, parts: JsonObject) -> JsonObject:
     """Return what a run needs to be repeated: versions, seed, tolerances, settings, and hashes of what it is made from.
 
-    Args:
-        settings: of the experiment.
-        data: its samples.
-        netlist: the full netlist of its circuit with the initial conductances.
-        parts: descriptions of what will train it (`harness.training.parts`).
+    The netlist is the full one, with the initial conductances; `parts` describe what will train it
+    (`harness.training.parts`).
 
     Raises:
         RunError: a file that the settings name cannot be read.

@@ -51,14 +51,9 @@ def step_lines(
     *,
     senses: Sequence[str] = (),
 ) -> list[str]:
-    """A deck for a transient analysis that keeps every node's voltage and the currents of `senses`.
+    """A deck for a transient analysis that keeps every node's voltage and the currents of `senses`, voltage sources.
 
-    Args:
-        circuit: with its programmed conductances.
-        capacitances: F to ground by node.
-        steps: what happens when.
-        tolerances: ngspice's convergence bounds; steps in time are as fine as their reltol of 1e-6 would have them.
-        senses: names of voltage sources.
+    Capacitances are F to ground by node. Steps in time are as fine as a reltol of 1e-6 would have them.
 
     Raises:
         CircuitError: the nudge is a clamp, which no source that is switched on can be.

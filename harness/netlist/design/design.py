@@ -22,12 +22,9 @@ Source = HeldSource | CurrentSource
 
 
 def design_of(circuit: Circuit, tile: Tile = TILE, name: str | None = None) -> Design:
-    """The hierarchy of a circuit.
+    """The hierarchy of a circuit, nonlinear cells included.
 
-    Args:
-        circuit: any that can be built; nonlinear cells too.
-        tile: most word lines and most bit lines of a tile.
-        name: of the top cell, with which names of all cells begin; default that of the circuit.
+    A tile has at most so many word lines and bit lines; names of all cells begin with that of the top cell, `name`.
 
     Raises:
         CircuitError: the tile is smaller than one cell.

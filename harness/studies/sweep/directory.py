@@ -86,13 +86,9 @@ class Sweep:
     def create(
         cls, path: Path, points: Sequence[Point], *, draws: Draws | None = None, deployment: Deployment | None = None
     ) -> "Sweep":
-        """Make the directory of a new sweep.
+        """Make the directory of a new sweep over the points of a `grid`, whose `draws` are recorded.
 
-        Args:
-            path: where nothing is yet.
-            points: of a `grid`.
-            draws: those that the grid was made with, for the record.
-            deployment: deploys conductances at every point; without it, every point is trained.
+        A deployment deploys conductances at every point; without one, every point is trained.
 
         Raises:
             ExperimentError: the conductances do not fit a point.
@@ -285,15 +281,10 @@ def run(
 ) -> Outcome:
     """Do every job that is not complete, from its checkpoint if it has one.
 
-    At most `workers` processes work at the same time, each with a libngspice of its own; no result depends on them.
-
-    Args:
-        sweep: from `Sweep.create`, or reopened.
-        workers: most processes at the same time.
-        scheduler: address of a Dask cluster, whose workers are used instead (`harness.studies.sweep.remote`).
-        watch: sees each job that has ended.
-        stop: asked several times a second; when it says True, jobs end with a checkpoint after their current batch.
-        warn: is told when the picture could not be drawn.
+    At most `workers` processes work at the same time, each with a libngspice of its own, or the workers of the Dask
+    cluster at `scheduler`; no result depends on them. `watch` sees each job that has ended; `stop` is asked several
+    times a second, and jobs end with a checkpoint after their current batch when it says True. `warn` is told when the
+    picture could not be drawn.
 
     Raises:
         RunError: another process works there.
