@@ -20,12 +20,13 @@ from harness.learning import (
     FiniteDifferences,
     Form,
     HardwareLinearization,
+    NodePerturbation,
     Nudging,
     SimultaneousPerturbation,
     Variant,
 )
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
-from harness.learning.rules.base import LearningRule
+from harness.learning.rules.base import LearningRule, Programmable
 from harness.measurement import Access, Batch
 from harness.plugins import Kind, Plugin, find, named, options_of
 from harness.validation import PLUGGED, Flag, MismatchError, Positive, Section, Siemens, Volts, Whole, kinds_of
@@ -64,6 +65,11 @@ class Given:
     units: Units
     access: Access
     """The nodes of the chip that the rule may read."""
+
+    @property
+    def twin(self) -> Callable[[], Programmable] | None:
+        """Makes a digital model of the chip, which predicts the nodes that may not be read; None where all may."""
+        return partial(nodal_chip, self.circuit) if self.access is Access.OUTPUTS else None
 
 
 class RulePlugin(Protocol):
@@ -216,8 +222,7 @@ class AnalyticalSettings(_Rule):
 
     def build(self, given: Given) -> LearningRule:
         """The rule; where inner nodes are not read, it predicts them by a twin."""
-        twin = partial(nodal_chip, given.circuit) if given.access is Access.OUTPUTS else None
-        return AnalyticalGradient(given.circuit, given.cost, form=self.form, twin=twin)
+        return AnalyticalGradient(given.circuit, given.cost, form=self.form, twin=given.twin)
 
 
 class LinearizationSettings(_Rule):
@@ -235,6 +240,21 @@ class LinearizationSettings(_Rule):
     def build(self, given: Given) -> LearningRule:
         """The rule."""
         return HardwareLinearization(given.circuit, given.cost, gamma=given.strength.beta)
+
+
+class NodeSettings(_Rule):
+    """``[rule]`` with ``kind = "node-perturbation"``."""
+
+    kind: Literal["node-perturbation"]
+    step: Positive = STEP
+    """By which one cell for every node is moved up and down, in g_unit."""
+    draws: Annotated[Whole | None, Field(ge=1, le=1_000_000)] = None
+    """Random directions in which all nodes are perturbed at once; without it, one node after the other."""
+
+    def build(self, given: Given) -> LearningRule:
+        """The rule; where inner nodes are not read, a twin predicts them."""
+        step = self.step * given.units.conductance
+        return NodePerturbation(given.circuit, given.cost, step=step, draws=self.draws, twin=given.twin)
 
 
 class DifferencesSettings(_Rule):
@@ -269,6 +289,7 @@ _OWN = (
     CoupledSettings,
     AnalyticalSettings,
     LinearizationSettings,
+    NodeSettings,
     DifferencesSettings,
     PerturbationSettings,
 )
@@ -314,6 +335,7 @@ RuleSettings = Annotated[
         Annotated[CoupledSettings, Tag("coupled-learning")],
         Annotated[AnalyticalSettings, Tag("analytical-gradient")],
         Annotated[LinearizationSettings, Tag("hardware-linearization")],
+        Annotated[NodeSettings, Tag("node-perturbation")],
         Annotated[DifferencesSettings, Tag("finite-differences")],
         Annotated[PerturbationSettings, Tag("simultaneous-perturbation")],
         Annotated[PluginRuleSettings, Tag(PLUGGED)],

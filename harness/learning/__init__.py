@@ -7,6 +7,7 @@ from harness.learning.rules.differences import FiniteDifferences, SimultaneousPe
 from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging
 from harness.learning.rules.generalized import GeneralizedEquilibriumPropagation, Variant
 from harness.learning.rules.linearization import HardwareLinearization
+from harness.learning.rules.node_perturbation import NodePerturbation
 from harness.learning.updates.subsets import Chosen, Largest, SubsetUpdate, cells_of, random_cells
 from harness.learning.updates.updates import SGD, Adam, Momentum, Schedule, UpdateRule, UpdateState
 
@@ -24,6 +25,7 @@ __all__ = [
     "HardwareLinearization",
     "Largest",
     "Momentum",
+    "NodePerturbation",
     "Nudging",
     "Schedule",
     "SimultaneousPerturbation",

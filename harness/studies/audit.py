@@ -31,7 +31,7 @@ _PRECISE = 1e-11  # V: Newton tolerance of the nodal chips
 _STRENGTHS = np.logspace(-4, 1, 9)  # of curves against β and η, in units of the subject's own
 _RELTOLS = (9.9e-4, 1e-4, 1e-5, 1e-6, 1e-7)  # the first is just below what `Tolerances` allows
 _STEP = 3e-4  # of an array's mean conductance, for finite differences
-_MOST_CELLS = 200  # for finite differences on the chip itself, which settle the batch twice for every cell
+_MOST_MOVED = 200  # cells or nodes that are moved one after the other, for each of which the chip settles twice
 _DRAWS = 8  # of simultaneous perturbation
 _MARGIN = 100  # times the solver's floor, below which a nudge is faint
 _ROUNDING = 1e-12  # of the voltages: the nodal chip's floor
@@ -47,7 +47,7 @@ class Subject:
     beta: float
     """Nudging of equilibrium propagation, and γ of hardware linearization, S."""
     step: float
-    """By which finite differences and simultaneous perturbation move cells on the chip, S."""
+    """By which finite differences and the perturbations move cells on the chip, S."""
     eta: float
     """η of coupled learning."""
     tolerances: Tolerances = field(default_factory=Tolerances)
@@ -195,7 +195,9 @@ def applicable_rules(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
         with suppress(CircuitError):  # the cycle form takes neither amplifiers nor large circuits
             yield f"analytical-gradient {form}", learning.AnalyticalGradient(circuit, cost, form=form)
     yield "hardware-linearization", learning.HardwareLinearization(circuit, cost, gamma=subject.beta)
-    if sum(g.size for g in circuit.conductances) <= _MOST_CELLS:
+    if len(circuit.nodes) - len(circuit.held_nodes) <= _MOST_MOVED:
+        yield "node-perturbation", learning.NodePerturbation(circuit, cost, step=step)
+    if sum(g.size for g in circuit.conductances) <= _MOST_MOVED:
         yield "finite-differences", learning.FiniteDifferences(circuit, cost, step=step)
     yield "simultaneous-perturbation", learning.SimultaneousPerturbation(circuit, cost, step=step, draws=_DRAWS)
 

@@ -17,6 +17,7 @@ RULES = [
     "coupled-learning",
     "analytical-gradient",
     "hardware-linearization",
+    "node-perturbation",
     "simultaneous-perturbation",
 ]
 

@@ -189,6 +189,7 @@ def test_rules_have_labels_that_stay_and_the_cycle_form_appears_where_it_takes_t
         *(f"coupled-learning {variant}" for variant in Variant),
         "analytical-gradient node",
         "hardware-linearization",
+        "node-perturbation",
         "finite-differences",
         "simultaneous-perturbation",
     }
@@ -326,6 +327,7 @@ def test_a_cascade_is_audited_by_the_rules_that_take_it(tmp_path: Path) -> None:
         "adjoint",
         "analytical-gradient",
         "hardware-linearization",
+        "node-perturbation",
         "finite-differences",
         "simultaneous-perturbation",
     }

@@ -125,7 +125,7 @@ def test_training_needs_no_more_than_the_core(tmp_path: Path) -> None:
         (
             lambda c: CoupledLearning(c, SquaredError(), eta=0.1),
             "rule CoupledLearning needs clamped outputs and voltages of nodes, which chip Divider does not give; take "
-            "a rule that it can serve: analytical-gradient, finite-differences, simultaneous-perturbation",
+            "a rule that it can serve: analytical-gradient, node-perturbation, finite-differences, simultaneous-pert",
         ),
         (
             lambda c: EquilibriumPropagation(c, SquaredError(), beta=1e-4),

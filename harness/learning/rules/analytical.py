@@ -24,7 +24,7 @@ from typing_extensions import override
 from harness.circuit import Circuit, Reduction
 from harness.circuit.reduction.linear import settle_linear
 from harness.learning.costs import Cost
-from harness.learning.rules.base import LearningRule, Measurable, Programmable
+from harness.learning.rules.base import LearningRule, Measurable, Programmable, node_voltages
 from harness.learning.rules.cells import Cells
 from harness.learning.rules.cycles import Cycles
 from harness.measurement import Array, Batch, Conductances, Drive, Injection, Needs, Reading
@@ -97,11 +97,7 @@ class AnalyticalGradient(LearningRule[KnownReadings]):
         """Return the voltage of every node, V, ``[batch, nodes]``."""
         if not self._nonlinear:
             return self._solved(chip.conductances, Drive(batch.inputs))
-        if self._twin is None:
-            return free.nodes
-        self._twin.program(chip.conductances)
-        (predicted,) = self._twin.measure([Drive(batch.inputs)])
-        return predicted.nodes
+        return node_voltages(chip, batch, free, self._twin)
 
     def _solved(self, conductances: Conductances, drive: Drive) -> Array:
         """Return the voltage of every node of the known, linear circuit, V, ``[batch, nodes]``."""

@@ -70,12 +70,22 @@ class LearningRule(Protocol[R]):
         """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
 
 
+def node_voltages(chip: Measurable, batch: Batch, free: Reading, twin: Programmable | None) -> Array:
+    """The voltage of every node in the free phase, V, ``[batch, nodes]``: as read, or as a twin predicts."""
+    if twin is None:
+        return free.nodes
+    twin.program(chip.conductances)
+    (predicted,) = twin.measure([Drive(batch.inputs)])
+    return predicted.nodes
+
+
 LEAST_NEEDS = {
     "equilibrium-propagation": Needs({Spring}, nodes=True),
     'equilibrium-propagation with nudging = "current"': Needs({Injection}, nodes=True),
     "coupled-learning": Needs({Clamp}, nodes=True),
     "hardware-linearization": Needs({Injection}, nodes=True, small_signal=True),
     "analytical-gradient": Needs(),
+    "node-perturbation": Needs(),
     "finite-differences": Needs(),
     "simultaneous-perturbation": Needs(),
 }
