@@ -19,15 +19,17 @@ from harness.datasets import Split
 from harness.errors import ExperimentError, HarnessError, RunError, SpringError
 from harness.experiment import programming
 from harness.experiment.chip import HERE, SimulatorChoice
+from harness.experiment.imperfect import ImperfectSettings
 from harness.experiment.network import memory
 from harness.experiment.packaged import check_place, experiment_names, packaged_text
 from harness.experiment.rule import Given, Units
 from harness.experiment.runs import manifest
 from harness.experiment.runs.new_data import settings_and_rows
 from harness.experiment.runs.trained import checkpoint, programmed, told
-from harness.experiment.settings import Settings, merged, read_settings
+from harness.experiment.settings import NON_IDEALITIES, Settings, merged, read_settings
 from harness.experiment.strength import ROWS, Springs, Strength
 from harness.experiment.update import build_update
+from harness.experiment.variation import VariationSettings
 from harness.files.reading import JsonObject, read_text
 from harness.files.writing import write_atomic
 from harness.learning.costs import Cost
@@ -48,6 +50,7 @@ from harness.training.runs import Run, Start
 
 _PARTS = ("data", "circuit", "cost", "rule", "update")
 """Parts that may be of one's own."""
+_AS_DRAWN = VariationSettings(), ImperfectSettings()
 Made = TypeVar("Made")
 _MADE = "_parts_made"
 """Key under which an experiment keeps the parts that its settings describe."""
@@ -194,8 +197,16 @@ class Experiment:
             *programming.warnings(self.fitted.programming, self.circuit),
             *(self.settings.network.warnings(self.circuit, rows) if squared else []),
             *self.settings.imperfect.warnings(rows),
+            *self._of_the_twin(),
             *([strained] if strained else []),
         ]
+
+    def _of_the_twin(self) -> list[str]:
+        """Return a warning where sections say what is wrong with a chip, and the chip is a board."""
+        told = [f"[{name}]" for name in NON_IDEALITIES if getattr(self.settings, name) not in (None, *_AS_DRAWN)]
+        if self.settings.chip.bench is None or not told:
+            return []
+        return [f"{' and '.join(told)} say what is wrong with the board's digital twin; the board is as it is"]
 
     @cached_property
     def cost(self) -> Cost:

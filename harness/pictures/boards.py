@@ -1,11 +1,13 @@
-"""Pictures of a board on the bench: against its digital twin."""
+"""Pictures of a board on the bench: against its digital twin, and against what was believed of its cells."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
+from harness.chip.bench.readback import Difference
 from harness.measurement import Array
 from harness.pictures.style import Form, as_bytes, literal, own_style
 
@@ -35,6 +37,31 @@ def draw_comparison(
         _draw_cosines(panels[-1], cosines)
     figure.suptitle(literal(title), fontsize=10)
     return as_bytes(figure, format)
+
+
+@own_style()
+def draw_read_backs(differences: Sequence[Difference], batches: int, title: str) -> bytes:
+    """Draw how far the cells of each array were from what was believed, at every read-back.
+
+    Args:
+        differences: of a run; those without a step are the beginnings of sessions.
+        batches: steps of an epoch.
+        title: of the picture.
+    """
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for k, array in enumerate(dict.fromkeys(each.array for each in differences)):
+        within = [d for d in differences if d.array == array and d.epoch is not None and d.step is not None]
+        at = [(d.epoch or 1) - 1 + ((d.step or 1) - 1) / batches for d in within]
+        axes.plot(at, [d.rms for d in within], "o-", color=f"C{k}", markersize=3, label=f"{literal(array)}, r.m.s.")
+        axes.plot(
+            at, [d.largest for d in within], ".:", color=f"C{k}", markersize=3, label=f"{literal(array)}, largest"
+        )
+    axes.set(xlabel="epoch", ylabel="belief − read-back", title=literal(title), ylim=(0, None))
+    axes.yaxis.set_major_formatter(EngFormatter("S"))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return as_bytes(figure)
 
 
 def _against(axes: Axes, what: str, twin: Array, board: Array) -> None:

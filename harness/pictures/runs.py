@@ -9,12 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from harness.chip.base import Chip
+from harness.chip.bench.readback import FILE as READ_BACKS
+from harness.chip.bench.readback import read_differences
 from harness.circuit import Edges, TrainableArray
 from harness.datasets import Split
 from harness.files.writing import write_atomic
 from harness.measurement import Array, Drive, Index
+from harness.pictures.boards import draw_read_backs
 from harness.pictures.style import as_bytes, own_style
-from harness.training.runs import Run
+from harness.training.runs import BENCH, Run
 from harness.training.tables import EpochRow, StepRow
 from harness.wording import counted
 
@@ -36,6 +39,9 @@ def draw_run(run: Run, chip: Chip, data: Split, title: str) -> None:
     steps, epochs = run.tables()
     arrays = zip(chip.circuit.arrays, chip.conductances, strict=True)
     write_atomic(run.path / "conductances.png", draw_arrays([array.with_conductances(g) for array, g in arrays]))
+    if (kept := run.path / BENCH / READ_BACKS).exists():
+        batches = max((row.step for row in steps), default=1)
+        write_atomic(run.path / "readback.png", draw_read_backs(read_differences(kept), batches, title))
     picture = draw_training(steps, epochs, title, data.score)
     write_atomic(run.path / "training.png", picture)  # the last one: it tells `Run.drawn` that all are there
 

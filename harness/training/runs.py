@@ -9,7 +9,8 @@
     checkpoint.npz      where training stands; `harness train --resume` goes on from here
     conductances.npz    the trained conductances, one array per crossbar
     result.json         what the run reached; its presence says that the run is complete
-    training.png, conductances.png, boundary.png (of two inputs and two classes)
+    training.png, conductances.png, boundary.png (of two inputs and two classes), readback.png (of a board)
+    bench/              of a board: journal of pulses, read-backs, and a folder for each session with its cassette
 
 Each file is replaced as a whole, never in part, and the directory appears under its name only when it is complete.
 """
@@ -44,6 +45,8 @@ class Start:
 
 
 MANIFEST = "manifest.json"
+BENCH = "bench"
+"""Folder of a run for its sessions with a board."""
 
 
 class Run:

@@ -19,14 +19,12 @@ from harness.errors import ExperimentError, RunError
 from harness.files.reading import TABLE_LIMIT, read_bytes
 from harness.files.writing import write_atomic
 from harness.measurement import Access
-from harness.training.runs import Run
+from harness.training.runs import BENCH, Run
 from harness.wording import command
 
 LIBRARIES = {"scpi": ("pyvisa", "pyvisa-py"), "openmena": ("pyserial",), "arc2": ("pyarc2",), "nidaqmx": ("nidaqmx",)}
 """Packages that drive a board, by its protocol."""
 _LOCAL = re.compile(r"TCPIP\d*::([^:]+|\[[^\]]+\])::\d+::SOCKET", re.IGNORECASE)
-FOLDER = "bench"
-"""Folder of a run for its sessions with a board."""
 PROFILE, _CELLS, _CALIBRATION = "profile.toml", "cells.csv", "calibration.toml"
 """Files of a session, beside its cassette."""
 _named: ContextVar[bool] = ContextVar("named", default=True)
@@ -118,7 +116,7 @@ class Bench:
         """
         if line is None:
             check_profile(run, self)
-        session = Session(run.path / FOLDER, run.path / "checkpoint.npz", line)
+        session = Session(run.path / BENCH, run.path / "checkpoint.npz", line)
         if session.cassette is not None:
             self._keep(session.cassette.parent)
         return session

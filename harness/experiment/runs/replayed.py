@@ -10,11 +10,11 @@ from harness.chip.bench.journal import FILE as JOURNAL
 from harness.chip.bench.journal import START, before_session
 from harness.errors import RunError
 from harness.experiment.experiment import Experiment
-from harness.experiment.runs.bench import FOLDER, PROFILE
+from harness.experiment.runs.bench import PROFILE
 from harness.files.reading import read_arrays
 from harness.files.writing import write_atomic
 from harness.training.position import position_of
-from harness.training.runs import Run, Start
+from harness.training.runs import BENCH, Run, Start
 
 _ORIGINS = ("origin", "imported_conductances")
 
@@ -46,8 +46,8 @@ def replay_of(cassette: Path, folder: Path) -> Replay:
         RunError: the cassette is damaged or lies in no run, or something is at `folder`.
     """
     session, bench = cassette.parent, cassette.parent.parent
-    if cassette.name != CASSETTE or bench.name != FOLDER or not session.name.removeprefix("session-").isdigit():
-        raise RunError(f"{cassette}: it is no cassette of a run; these are RUN/{FOLDER}/session-1/{CASSETTE} and so on")
+    if cassette.name != CASSETTE or bench.name != BENCH or not session.name.removeprefix("session-").isdigit():
+        raise RunError(f"{cassette}: it is no cassette of a run; these are RUN/{BENCH}/session-1/{CASSETTE} and so on")
     recorded, line = Run(bench.parent), ReplayLine(cassette)
     subject = Experiment.of_run(recorded).replace({"chip.profile": str(session / PROFILE)})
     saved = session / START
@@ -57,7 +57,7 @@ def replay_of(cassette: Path, folder: Path) -> Replay:
     run = subject.create_run(folder, None if position is None else Start(position.conductances, origin))
     if position is not None:
         run.save(position, *recorded.tables(), score=subject.score)
-    (run.path / FOLDER).mkdir()
+    (run.path / BENCH).mkdir()
     entries = before_session(bench, int(session.name.removeprefix("session-")))
-    write_atomic(run.path / FOLDER / JOURNAL, "".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
+    write_atomic(run.path / BENCH / JOURNAL, "".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
     return Replay(subject, run, line, recorded)

@@ -156,6 +156,8 @@ def _case(written: _Written, shared: _Shared, path: Path, where: Callable[[Names
         ).settings
     except ExperimentError as error:
         raise ExperimentError(f"{where(('set',) if written.set else ())}: {about}: {error}") from error
+    if settings.chip.bench is not None:
+        raise ExperimentError(f"{where(())}: {about}: a regression is of simulated chips; take another chip.kind")
     bands = dict(_bands(written, settings, lambda quantity: f"{where(('bands', quantity))}: {about}"))
     if not bands:
         raise ExperimentError(f"{where(())}: {about}: no bands; say in [case.bands] what it is compared in")

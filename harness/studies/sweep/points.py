@@ -92,6 +92,9 @@ def grid(
     if not changes:
         raise ExperimentError("a sweep without points; give every key at least one value, and at least one seed")
     settings = [Experiment.load(experiment, overrides, swept=changed).settings for changed in changes]
+    for each in settings:
+        if each.chip.bench is not None:
+            raise ExperimentError("a sweep trains many chips at once, and there is one board; take another chip.kind")
     if draws is None:
         _refuse_twins(settings, changes)
     for one in {str(each.data): Experiment(each) for each in settings}.values():
