@@ -350,7 +350,7 @@ class Experiment:
         chip, plugins = self.settings.chip, self.settings.plugins
         names = (chip.kind, self.settings.rule.kind)
         if chip.bench is not None:
-            chip.bench.refuse_readonly()
+            chip.bench.check()
             controller.refuse_unable(chip.capabilities, self.rule, self.plan, names)
         elif plugins or not self.settings.variation.build().absent or chip.access is not Access.NODES:
             subject = self.replace({"chip.kind": "nodal"}) if chip.plugin is None else self

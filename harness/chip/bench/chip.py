@@ -82,18 +82,19 @@ class BenchChip:
         self._key: Sequence[int] = ()
         self.capabilities: Capabilities = profile.can.capabilities.read_at(access)
         self._closed, self._session = False, session
-        places = addresses(circuit, profile.channels.cells)
-        _check_names(circuit, profile)
-        _check_gain(circuit, profile)
-        opened = line or open_line(profile, resource)
-        self._replayed = isinstance(opened, ReplayLine)
-        self._line = WatchedLine(opened, None if session is None else session.cassette)
-        wait = _not_at_all if self._replayed else time.sleep
-        guard = Guard(profile.limits, circuit, wait, gain=profile.channels.gain)
+        self._replayed = isinstance(line, ReplayLine)
+        self._line: WatchedLine | None = None
         self._board: Board | None = None
         try:
+            places = addresses(circuit, profile.channels.cells)
+            _check_names(circuit, profile)
+            _check_gain(circuit, profile)
+            cassette = None if session is None else session.cassette
+            self._line = WatchedLine(line or open_line(profile, resource), cassette)
+            wait = _not_at_all if self._replayed else time.sleep
+            guard = Guard(profile.limits, circuit, wait, gain=profile.channels.gain)
             self._board = open_board(profile, line=self._line)
-            self._at_exit = weakref.finalize(self, _end, self._board, profile)
+            self._at_exit = weakref.finalize(self, _abandon, self._board, profile)
             self.identity = self._board.identify()
             _check_identity(self.identity, profile)
             extent = self._board.extent()
@@ -203,33 +204,42 @@ class BenchChip:
         if self._closed:
             return
         self._closed = True
-        board, failing = self._board, sys.exception()
+        failing = sys.exception()
+        try:
+            self._end(failing)
+        finally:
+            traffic = {} if self._line is None else self._line.traffic
+            if self._session is not None:
+                self._session.journal.close(traffic)
+            if self._line is not None:
+                self._line.close()
+
+    def _end(self, failing: BaseException | None) -> None:
+        """Ground the pins; `failing` is the error that ends the session, if one does."""
+        line, board = self._line, self._board
+        if line is None or board is None:
+            return
         try:
             if failing is None:
-                self._line.end()
-            if board is not None and self._profile.limits.on_exit == "ground":
+                line.end()
+            if self._profile.limits.on_exit == "ground":
                 board.ground()
         except ChipError as error:
-            if self._replayed:  # which has said already where it differs
-                if failing is None:
-                    raise
-                return
-            first = "" if failing is None else f"{failing}; and then "
-            raise BoardError(
-                f"{first}{self._line.name}: the board's pins could not be grounded ({error}); switch it off by hand"
-            ) from error
+            if self._replayed and failing is None:
+                raise
+            if not self._replayed:  # which has said already where it differs
+                first = "" if failing is None else f"{failing}; and then "
+                raise BoardError(
+                    f"{first}{line.name}: the board's pins could not be grounded ({error}); switch it off by hand"
+                ) from error
         finally:
-            if board is not None:
-                self._at_exit.detach()
-            if self._session is not None:
-                self._session.journal.close(self._line.traffic)
-            self._line.close()
+            self._at_exit.detach()
 
     def record(self) -> dict[str, Any]:
         """Return what a run's result says of the board: pulses, messages, read-backs."""
         pulses, counted_pulses = self._writer.counts()
         before = Counter[str]() if self._session is None else self._session.journal.traffic
-        traffic = {name: before[name] + count for name, count in self._line.traffic.items()}
+        traffic = {name: before[name] + count for name, count in self._watched.traffic.items()}
         return {
             "identity": self.identity,
             "sessions": 1 if self._session is None else self._session.number,
@@ -244,7 +254,7 @@ class BenchChip:
         """Ground the pins when something fails; read all cells again when the line had to be opened anew."""
         try:
             yield
-            if self._line.openings != self._openings:
+            if self._watched.openings != self._openings:
                 self._read_back()
         except BaseException:
             with suppress(ChipError):
@@ -254,7 +264,7 @@ class BenchChip:
 
     def _read_back(self) -> None:
         believed = self.conductances
-        self._openings = self._line.openings
+        self._openings = self._watched.openings
         self._writer.read_all()
         self._read_backs.note(self._key, believed, self._writer.found)
 
@@ -320,8 +330,13 @@ class BenchChip:
             ChipError: the chip is closed.
         """
         if self._closed or self._board is None:
-            raise ChipError(f"{self._line.name}: the chip is closed")
+            raise ChipError("the chip on the bench is closed")
         return self._board
+
+    @property
+    def _watched(self) -> WatchedLine:
+        assert self._line is not None  # noqa: S101 - it is since the chip was opened
+        return self._line
 
 
 def _cut(drives: Sequence[Drive], rows: slice) -> list[Drive]:
@@ -409,7 +424,7 @@ def _calibration_of(profile: Profile, circuit: Circuit, board: str, *, stale: bo
     return found
 
 
-def _end(board: Board, profile: Profile) -> None:
+def _abandon(board: Board, profile: Profile) -> None:
     """Ground a board that nobody has closed, when the process ends."""
     with suppress(ChipError):
         if profile.limits.on_exit == "ground":

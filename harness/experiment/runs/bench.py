@@ -76,17 +76,20 @@ class Bench:
         """
         return load_profile(str(self.profile))
 
-    def refuse_readonly(self) -> None:
-        """Refuse a board to which nothing is ever written, before it is trained.
+    def check(self) -> None:
+        """Refuse a board that cannot be trained, or must not be opened, before there is a run of it.
 
         Raises:
-            ExperimentError: it is one.
+            ExperimentError: nothing is ever written to it, or it is not on this machine and the command has not named
+                it.
         """
-        if self.load().write.mode is WriteMode.NONE:
+        profile = self.load()
+        if profile.write.mode is WriteMode.NONE:
             raise ExperimentError(
                 f"profile {self.profile}: write.mode = 'none' lets nothing be written, and so nothing be trained; "
                 "harness evaluate and harness bench compare can look at such a board"
             )
+        self._refuse_unnamed(profile)
 
     @property
     def sha256(self) -> str:
@@ -116,6 +119,7 @@ class Bench:
         """
         if line is None:
             check_profile(run, self)
+            self.check()
         session = Session(run.path / BENCH, run.path / "checkpoint.npz", line)
         if session.cassette is not None:
             self._keep(session.cassette.parent)

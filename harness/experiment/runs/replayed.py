@@ -10,7 +10,7 @@ from harness.chip.bench.journal import FILE as JOURNAL
 from harness.chip.bench.journal import START, before_session
 from harness.errors import RunError
 from harness.experiment.experiment import Experiment
-from harness.experiment.runs.bench import PROFILE
+from harness.experiment.runs.bench import PROFILE, name
 from harness.files.reading import read_arrays
 from harness.files.writing import write_atomic
 from harness.training.position import position_of
@@ -50,6 +50,7 @@ def replay_of(cassette: Path, folder: Path) -> Replay:
         raise RunError(f"{cassette}: it is no cassette of a run; these are RUN/{BENCH}/session-1/{CASSETTE} and so on")
     recorded, line = Run(bench.parent), ReplayLine(cassette)
     subject = Experiment.of_run(recorded).replace({"chip.profile": str(session / PROFILE)})
+    name()  # which opens nothing
     saved = session / START
     position = position_of(read_arrays(saved, RunError)) if saved.exists() else None
     manifest = recorded.manifest
