@@ -130,7 +130,7 @@ def test_list_names_experiments_and_data_sets() -> None:
         (["train", "iris", "--set", "training.epochs=0"], "training.epochs = 0: must be at least 1"),
         (["train", "iris", "--set", "nonsense"], "write key=value"),
         (["train", "--resume", "run", "--seed", "1"], "--resume goes on as the run was recorded"),
-        (["train", "iris", "--chip", "board"], "'board' must be 'ngspice' or 'nodal'"),
+        (["train", "iris", "--chip", "board"], "'board' must be 'ngspice', 'nodal' or 'bench'"),
         (["export", "iris", "--to", "f", "--samples", "0,45"], "sample 45: the held-out rows are 0…44"),
         (["nothing"], "No such command"),
         (["bench", "mnist", "--seconds", "6"], "measure speed by harness benchmark mnist --seconds 6\n"),

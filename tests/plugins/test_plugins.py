@@ -213,12 +213,12 @@ def test_only_the_plug_in_that_is_named_is_loaded(site: Site, tmp_path: Path) ->
     [
         (
             "mylap",
-            "chip.kind = 'mylap': must be 'ngspice', 'nodal' or 'mylab' (plug-ins: 'mylab' of mylab-harness 1.2)",
+            "chip.kind = 'mylap': must be 'ngspice', 'nodal', 'bench' or 'mylab' (plug-ins: 'mylab' of mylab-harness 1.2)",
         ),
-        ("mylab.chips:board", "must be 'ngspice', 'nodal' or 'mylab'"),
-        ("os:system", "must be 'ngspice', 'nodal' or 'mylab'"),
-        ("../mylab", "must be 'ngspice', 'nodal' or 'mylab'"),
-        ("", "must be 'ngspice', 'nodal' or 'mylab'"),
+        ("mylab.chips:board", "must be 'ngspice', 'nodal', 'bench' or 'mylab'"),
+        ("os:system", "must be 'ngspice', 'nodal', 'bench' or 'mylab'"),
+        ("../mylab", "must be 'ngspice', 'nodal', 'bench' or 'mylab'"),
+        ("", "must be 'ngspice', 'nodal', 'bench' or 'mylab'"),
     ],
 )
 def test_a_file_names_a_plug_in_and_never_a_module(value: str, said: str, site: Site, tmp_path: Path) -> None:
@@ -471,7 +471,7 @@ def test_overrides_name_plug_ins_and_leave_options_behind(site: Site, tmp_path: 
     assert later.settings.chip.options == {"gain": 0.5, "offset": 0.0}
     assert run("train", file, "--chip", "nodal", "--run", "nodal").exit_code == 0
     assert run("evaluate", "nodal", "--chip", "mylab").exit_code == 0
-    assert "'mylib' must be 'ngspice', 'nodal' or 'mylab'" in run("train", file, "--chip", "mylib").stderr
+    assert "'mylib' must be 'ngspice', 'nodal', 'bench' or 'mylab'" in run("train", file, "--chip", "mylib").stderr
 
 
 def test_what_a_run_with_plug_ins_was_made_with_is_compared(site: Site, tmp_path: Path) -> None:
@@ -523,7 +523,7 @@ def test_the_command_itself_finds_what_is_installed(site: Site, tmp_path: Path) 
     assert "2 epochs, mylab" in found.stderr
     refused = subprocess.run(words, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
-    assert "chip.kind = 'mylab': must be 'ngspice' or 'nodal'" in refused.stderr
+    assert "chip.kind = 'mylab': must be 'ngspice', 'nodal' or 'bench'" in refused.stderr
 
 
 def test_nothing_is_loaded_to_list_what_is_there(site: Site) -> None:
