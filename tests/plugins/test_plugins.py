@@ -213,7 +213,8 @@ def test_only_the_plug_in_that_is_named_is_loaded(site: Site, tmp_path: Path) ->
     [
         (
             "mylap",
-            "chip.kind = 'mylap': must be 'ngspice', 'nodal', 'bench' or 'mylab' (plug-ins: 'mylab' of mylab-harness 1.2)",
+            "chip.kind = 'mylap': must be 'ngspice', 'nodal', 'bench' or 'mylab' (plug-ins: 'mylab' of mylab-harness "
+            "1.2)",
         ),
         ("mylab.chips:board", "must be 'ngspice', 'nodal', 'bench' or 'mylab'"),
         ("os:system", "must be 'ngspice', 'nodal', 'bench' or 'mylab'"),
