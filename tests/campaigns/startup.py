@@ -64,6 +64,7 @@ _MODULES = (
     *(
         "rich",
         "matplotlib",
+        "jinja2",
         "PySpice",
         "pandas",
         "scipy",
