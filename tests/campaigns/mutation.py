@@ -223,6 +223,14 @@ def whole_json(rng: np.random.Generator, content: Content) -> Content:
 # ---- lines --------------------------------------------------------------------------------------------------------
 
 
+def event_changed(rng: np.random.Generator, content: Content) -> Content:
+    """A line of a file with JSON in each line is another."""
+    lines = content.splitlines()
+    k = int(rng.integers(len(lines)))
+    lines[k] = pick(rng, [json_changed, json_changed, whole_json])(rng, lines[k])
+    return b"\n".join([*lines, b""])
+
+
 def lines_changed(rng: np.random.Generator, content: Content) -> Content:
     """A line is missing, twice, elsewhere, cut or very long."""
     lines = content.decode(errors="surrogateescape").split("\n")
@@ -505,6 +513,7 @@ def idx_changed(rng: np.random.Generator, content: Content) -> Content:
 MUTATIONS: dict[str, Sequence[Mutation]] = {
     "toml": (toml_changed, toml_changed, toml_changed, toml_changed, lines_changed, words_changed),
     "json": (json_changed, json_changed, json_changed, json_changed, whole_json, lines_changed),
+    "jsonl": (event_changed, event_changed, event_changed, lines_changed, words_changed),
     "csv": (table_changed, table_changed, fields_plain, lines_changed),
     "npz": (arrays_changed, header_changed, archive_changed),
     "cir": (statement_added, words_changed, words_changed, lines_changed),

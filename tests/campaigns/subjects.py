@@ -3,6 +3,8 @@
 import gzip
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -388,6 +390,27 @@ class Subjects:
         files = {"tiny.toml": TINY.encode(), "foundry.toml": _FOUNDRY.encode()}
         return Subject(files, ["foundry.toml"], ["export tiny.toml --cells foundry.toml --to out --samples 0"])
 
+    def _cassette(self) -> Subject:
+        return self._session("cassette.jsonl")
+
+    def _profile(self) -> Subject:
+        return self._session("profile.toml")
+
+    def _session(self, target: str) -> Subject:
+        """A training on a served board, which is replayed: no damaged address is ever opened."""
+        folder = self._scratch / "bench"
+        put(folder, {"tiny.toml": TINY.encode()})
+        serve = [sys.executable, "-m", "harness", "bench", "serve", "tiny.toml", "--port", "0", "--json"]
+        with subprocess.Popen(serve, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as board:
+            try:
+                assert board.stdout is not None
+                address = json.loads(board.stdout.readline())["resource"]
+                made_by(folder, f"train tiny.toml --profile virtual --set chip.resource={address} --run run")
+            finally:
+                board.terminate()
+        session = "run/bench/session-1/"
+        return Subject(content_of(folder), [session + target], [f"train --replay {session}cassette.jsonl --run out"])
+
     def _images(self) -> Subject:
         """KMNIST's files, whose packing is told by size and balance alone."""
         files = {}
@@ -433,5 +456,5 @@ _EDGES = (
 KINDS = (
     *("experiment", "edges", "suite", "golden", "run-experiment", "run-manifest", "run-result", "run-tables"),
     *("run-checkpoint", "run-conductances", "cells", "weights", "mask", "data", "pulses", "package", "package-papers"),
-    *("sweep", "foundry", "images"),
+    *("sweep", "foundry", "images", "cassette", "profile"),
 )

@@ -285,7 +285,7 @@ def test_a_board_of_another_kind_is_refused(firmware: Firmware) -> None:
 
 
 def test_a_port_that_is_in_use_is_not_opened_twice(board: OpenMena, firmware: Firmware) -> None:
-    with pytest.raises(LineError, match="cannot be opened"):
+    with pytest.raises(LineError, match="the port cannot be opened: another program has it open"):
         SerialLine(firmware.port)
 
 

@@ -1,5 +1,7 @@
 """A serial port of text lines, over pyserial; also what a USB cable of a microcontroller looks like."""
 
+import errno
+import os
 import re
 from contextlib import suppress
 from time import monotonic
@@ -61,7 +63,7 @@ class SerialLine(Line):
         try:
             self._port.write(message.encode("ascii") + b"\n")
         except (OSError, TypeError, AttributeError) as error:  # the last two are of a port that was closed meanwhile
-            raise LineError(f"{self.name}: the port does not take {message[:60]!r}: {error}") from error
+            raise LineError(f"{self.name}: the port does not take {message[:60]!r}: {_reason(error)}") from error
 
     @override
     def receive(self, seconds: float) -> str:
@@ -91,7 +93,7 @@ class SerialLine(Line):
         try:
             return bytes(self._port.read(max(1, self._port.in_waiting)))
         except (OSError, TypeError, AttributeError) as error:
-            raise LineError(f"{self.name}: the port cannot be read: {error}") from error
+            raise LineError(f"{self.name}: the port cannot be read: {_reason(error)}") from error
 
     def _open(self) -> Any:
         try:
@@ -99,4 +101,11 @@ class SerialLine(Line):
                 self._port_name, self._baud, timeout=_POLL, write_timeout=_WRITE_TIMEOUT, exclusive=True
             )
         except (OSError, ValueError) as error:
-            raise LineError(f"{self._port_name}: the port cannot be opened: {error}") from error
+            raise LineError(f"{self._port_name}: the port cannot be opened: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number in (errno.EAGAIN, errno.EBUSY):
+        return "another program has it open"
+    return str(error) if number is None else os.strerror(number).lower()
