@@ -9,11 +9,12 @@ import pytest
 
 from harness.chip.bench.board import Board, Pulses
 from harness.chip.bench.cassette import ReplayLine
-from harness.chip.bench.line import LateError
+from harness.chip.bench.line import LateError, LineError
 from harness.chip.bench.opening import open_board
 from harness.chip.bench.profile import Profile, load_profile, read_profile
-from harness.errors import BoardError
-from harness.measurement import Access, Clamp, Drive
+from harness.errors import BoardError, RunError
+from harness.measurement import Access, Array, Clamp, Drive
+from tests.campaigns.mutation import damage
 from tests.chip.bench.profiles import changed
 from tests.chip.bench.test_daq import TEXT
 
@@ -90,16 +91,27 @@ def replayed(lines: Sequence[str], profile: Profile, folder: Path) -> tuple[Boar
     return open_board(profile, line=line), line
 
 
-def test_openmena(tmp_path: Path) -> None:
-    board, line = replayed(OPENMENA, changed(load_profile("openmena"), channels=EIGHT), tmp_path)
-    assert board.identify() == "OpenMENA"
+def openmena() -> Profile:
+    return changed(load_profile("openmena"), channels=EIGHT)
+
+
+def session(board: Board) -> tuple[Array, Array]:
+    """Ask an OpenMENA board for all that `OPENMENA` has of it."""
+    board.identify()
     inputs = np.zeros((2, 8))
     inputs[0, 0], inputs[1, 1] = 0.025, -0.05
     (read,) = board.measure([Drive(inputs)], Access.OUTPUTS, 5e-3)
+    found = board.conductances(CELL)
+    board.pulse(PULSE)
+    return read, found
+
+
+def test_openmena(tmp_path: Path) -> None:
+    board, line = replayed(OPENMENA, openmena(), tmp_path)
+    read, found = session(board)
     np.testing.assert_allclose(read[:, :2], [[0.33, 0.66], [3.3, 3.3 / 4095]])
     step = (2184 - 2048) * 1.5 / 4095
-    np.testing.assert_allclose(board.conductances(CELL), [125 * 3.3 / 4095 / step / 101e3])
-    board.pulse(PULSE)
+    np.testing.assert_allclose(found, [125 * 3.3 / 4095 / step / 101e3])
     line.check_empty()
 
 
@@ -132,20 +144,29 @@ def test_nidaqmx(tmp_path: Path) -> None:
     ],
 )
 def test_a_pulse_that_is_another_one_is_told_with_its_line(old: str, new: str, said: str, tmp_path: Path) -> None:
-    board, _ = replayed(
-        [line.replace(old, new) for line in OPENMENA], changed(load_profile("openmena"), channels=EIGHT), tmp_path
-    )
-    board.identify()
-    inputs = np.zeros((2, 8))
-    inputs[0, 0], inputs[1, 1] = 0.025, -0.05
-    board.measure([Drive(inputs)], Access.OUTPUTS, 5e-3)
-    board.conductances(CELL)
+    board, _ = replayed([line.replace(old, new) for line in OPENMENA], openmena(), tmp_path)
     with pytest.raises((BoardError, LateError), match=said):
-        board.pulse(PULSE)
+        session(board)
+
+
+def test_whatever_has_happened_to_a_cassette_is_a_sentence(tmp_path: Path) -> None:
+    replayed(OPENMENA, openmena(), tmp_path)
+    file, said = tmp_path / "cassette.jsonl", set[str]()
+    whole = file.read_bytes()
+    for seed in range(200):
+        file.write_bytes(damage(np.random.default_rng([seed, 15]), file.name, whole)[-1][1])
+        try:
+            line = ReplayLine(file)
+            session(open_board(openmena(), line=line))
+            line.check_empty()
+        except (BoardError, LateError, LineError, RunError) as error:
+            said.add(str(error))
+    assert all("\n" not in told and len(told) < 600 for told in said)
+    assert len(said) > 60, "most of the damage is noticed"
 
 
 def test_an_inference_that_is_another_one_is_told_and_not_tried_again(tmp_path: Path) -> None:
-    board, _ = replayed(OPENMENA, changed(load_profile("openmena"), channels=EIGHT), tmp_path)
+    board, _ = replayed(OPENMENA, openmena(), tmp_path)
     board.identify()
     with pytest.raises(BoardError, match="line 7: the session differs from the recorded one, from character 20 on"):
         board.measure([Drive(np.zeros((2, 8)))], Access.OUTPUTS, 5e-3)
