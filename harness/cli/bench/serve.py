@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import FILE, experiment_options, in_unit, simulators_for, subject_of, workers_option
+from harness.cli.options import FILE, experiment_options, in_unit, simulators_for, subject_of
 from harness.cli.terminal import ERR, OUT, print_json, print_notes
 from harness.studies.bench.serving import BoardOptions, serve
 from harness.wording import counted
@@ -40,7 +40,13 @@ from harness.wording import counted
 @click.option(
     "--state", type=FILE, help="File that keeps the cells' conductances and pulses from one start to the next."
 )
-@workers_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that run ngspice; where they are several, the first reading waits until they have started.",
+)
 @experiment_options(chip=True, seed=True)
 def serve_board(
     source: str,
@@ -50,7 +56,7 @@ def serve_board(
     settling: float | None,
     dead_man: float | None,
     state: Path | None,
-    workers: int | None,
+    workers: int,
     overrides: list[str],
     as_json: bool,
 ) -> None:
