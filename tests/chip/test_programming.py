@@ -56,6 +56,21 @@ def drawn(chip: ProgrammedChip, size: float, seed: int = 0) -> list[Array]:
     return [size * SPAN * rng.normal(size=g.shape) for g in chip.conductances]
 
 
+@pytest.mark.parametrize("mode", Mode)
+def test_pulses_of_one_s_own_follow_the_law_whatever_the_mode(mode: Mode) -> None:
+    chip = chip_with(NONLINEAR, mode=mode)
+    law = NONLINEAR.over(CELLS.g_min, CELLS.g_max)
+    counts = [np.random.default_rng(k).integers(-5, 6, g.shape) for k, g in enumerate(chip.conductances)]
+    before = chip.conductances
+    changes = chip.pulse(counts)
+    for g, now, change, count in zip(before, chip.conductances, changes, counts, strict=True):
+        assert np.allclose(now, law.pulse(g, count), rtol=1e-12)
+        assert np.array_equal(now[count == 0], g[count == 0])
+        assert np.array_equal(change, now - g)
+    assert chip.ledger is not None
+    assert chip.ledger.pulses == sum(int(np.abs(count).sum()) for count in counts)
+
+
 def flat(arrays: Conductances) -> Array:
     return np.concatenate([a.ravel() for a in arrays])
 

@@ -39,6 +39,8 @@ from tests.conftest import CELLS
 PAGE = (Path(__file__).parents[3] / "docs" / "bench-protocol.md").read_text(encoding="utf-8")
 INPUTS = np.array([[0.3, -0.2, 0.7], [1.0, 0.5, -0.25]])
 TARGETS = np.array([[0.1, 0.2], [-0.3, 0.4]])
+PLAIN, PULSED = plain_board(wait=lambda _: None), pulsed_board()
+"""Boards of many examples."""
 LIST = f"SOUR:LIST 2,{listed(INPUTS)}"
 
 
@@ -343,7 +345,7 @@ def test_a_frame_is_carried_out_once() -> None:
 
 @given(st.data())
 def test_a_damaged_frame_is_neither_carried_out_nor_answered(data: st.DataObject) -> None:
-    board = pulsed_board_of_all()
+    board = PULSED
     board.begin()
     counted = board.cells.counts.sum()
     asked(board, framed(1, "*IDN?"))
@@ -353,15 +355,6 @@ def test_a_damaged_frame_is_neither_carried_out_nor_answered(data: st.DataObject
     for line in (good[:where] + bytes([byte]) + good[where + 1 :]).split(b"\n"):
         assert board.answer(line) is None
     assert board.cells.counts.sum() == counted
-
-
-_ALL: list[Instrument] = []
-
-
-def pulsed_board_of_all() -> Instrument:
-    """One board for all examples."""
-    _ALL[:] = _ALL or [pulsed_board()]
-    return _ALL[0]
 
 
 def test_after_a_frame_only_grounding_goes_without_one() -> None:
@@ -405,20 +398,13 @@ PARAMETERS = st.text(st.sampled_from("0123456789,.-+e; :?*_naif\x00\xff\t\"'"), 
 
 @given(st.lists(st.tuples(HEADERS, PARAMETERS), max_size=4), st.binary(max_size=10))
 def test_hostile_messages_are_refused_or_answered(parts: list[tuple[str, str]], tail: bytes) -> None:
-    board = hostile_board()
+    board = PLAIN
     line = ";".join(f"{header} {text}" for header, text in parts).encode("latin-1") + tail
     for each in line.split(b"\n"):
         answer = board.answer(each)
         assert answer is None or (answer.isascii() and answer.isprintable())
     board.begin()
     assert asked(board, "*IDN?").startswith("harness,")
-
-
-def hostile_board() -> Instrument:
-    if len(_ALL) < 2:
-        pulsed_board_of_all()
-        _ALL.append(plain_board(wait=lambda _: None))
-    return _ALL[1]
 
 
 def test_what_a_chip_fails_at_is_told() -> None:

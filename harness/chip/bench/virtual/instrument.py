@@ -4,7 +4,6 @@ A message is read as a whole before anything of it is carried out: reading a com
 `_Act`, which does it. The phases that a message asks for are measured in one call of the chip.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,8 @@ import numpy as np
 from harness import __version__
 from harness.chip.base import Chip
 from harness.chip.bench.virtual.cells import MOST_PULSES, BoardCells, circuit_hash
-from harness.chip.bench.virtual.messages import (
-    Fault,
-    check_within,
-    commands,
-    framed,
-    listed,
-    numbers,
-    text_of,
-    unframed,
-    whole,
-)
+from harness.chip.bench.virtual.conversation import Conversation
+from harness.chip.bench.virtual.messages import Fault, check_within, commands, listed, numbers, whole
 from harness.chip.bench.virtual.pins import Pins
 from harness.chip.metering import set_step_key
 from harness.measurement import Access, Array, Clamp, Drive, Injection, Nudge, Spring
@@ -34,7 +24,7 @@ from harness.units import show
 _Answer = str | Drive | None
 _Act = Callable[[], _Answer]
 _MOST_VOLTS, _MOST_AMPERES, _MOST_SIEMENS, _MOST_SECONDS = 1e3, 1e3, 1e3, 60.0
-_MOST_ERRORS = 32
+_LONGEST_KEY = 32
 _MOST_COMMANDS = 1000
 """Commands in a message."""
 _CHANGES = {"CELL:COND", "CELL:ADJ", "CELL:PULS"}
@@ -84,15 +74,13 @@ class Instrument:
         self.cells = BoardCells(chip, state)
         self.dead_man = 0.0
         """s without a message after which pins are to be grounded; 0 for never."""
-        self._errors: deque[str] = deque()
         self.begin()
 
     def begin(self, dead_man: float = 0.0) -> None:
         """Begin a connection: grounded pins, no wait, no errors, no frames."""
         self._reset()
-        self._errors.clear()
         self.dead_man = dead_man
-        self._last: tuple[int, str] | None = None
+        self._conversation = Conversation(self._carried_out, _ASKS_ERROR)
 
     @property
     def applied(self) -> bool:
@@ -105,39 +93,11 @@ class Instrument:
 
     def answer(self, line: bytes) -> str | None:
         """Carry out one message; returns its answer, if it has one."""
-        try:
-            text = text_of(line)
-        except Fault as fault:
-            if self._last is None:
-                self.refuse(fault)
-            return None
-        if text[:5].upper() == "FRAM ":
-            return self._framed(text)
-        if self._last is not None and text.upper() != "OUTP:SAFE":  # what is left of a damaged frame
-            return None
-        answers, refused = self._carried_out(text)
-        if refused is not None:
-            self.refuse(refused)
-            if commands(text)[-1][0] in _ASKS_ERROR:
-                answers.append(self._errors.popleft())
-        return ";".join(answers) if answers else None
+        return self._conversation.answer(line)
 
     def refuse(self, fault: Fault) -> None:
         """Put an error into the queue."""
-        if lost := len(self._errors) == _MOST_ERRORS:
-            self._errors.pop()
-        self._errors.append(str(Fault(-350, "errors are lost") if lost else fault))
-
-    def _framed(self, text: str) -> str | None:
-        frame = unframed(text)
-        if frame is None:
-            return None
-        if self._last is not None and frame.number <= self._last[0]:
-            return self._last[1] if frame.number == self._last[0] else None
-        answers, fault = self._carried_out(frame.message)
-        answer = framed(frame.number, ";".join(answers) if fault is None else f"!{fault}")
-        self._last = frame.number, answer
-        return answer
+        self._conversation.refuse(fault)
 
     def _carried_out(self, message: str) -> tuple[list[str], Fault | None]:
         """Carry out a message; returns the answers to its queries, up to the error if there is one."""
@@ -190,7 +150,7 @@ class Instrument:
         return lambda: f"harness,virtual board of {name},{circuit_hash(self._circuit)[:12]},{__version__}"
 
     def _forget_errors(self, *_: Array) -> _Act:
-        return self._errors.clear
+        return self._conversation.errors.clear
 
     def _reset_all(self, *_: Array) -> _Act:
         return self._reset
@@ -199,7 +159,8 @@ class Instrument:
         return lambda: "1"
 
     def _error(self, *_: Array) -> _Act:
-        return lambda: self._errors.popleft() if self._errors else '0,"No error"'
+        errors = self._conversation.errors
+        return lambda: errors.popleft() if errors else '0,"No error"'
 
     def _extent(self, *_: Array) -> _Act:
         nodes = len(self._circuit.nodes) if self._can.access is Access.NODES else 0
@@ -215,8 +176,8 @@ class Instrument:
 
     def _step_key(self, _: Array, rows: Array) -> _Act:
         key = [int(number) for number in whole(rows[:, 0])]
-        if len(key) > _MOST_ERRORS:
-            raise Fault(-108, f"a key has at most {_MOST_ERRORS} numbers")
+        if len(key) > _LONGEST_KEY:
+            raise Fault(-108, f"a key has at most {_LONGEST_KEY} numbers")
         return lambda: set_step_key(self._chip, key)
 
     def _dead_man(self, first: Array, _: Array) -> _Act:
@@ -419,5 +380,5 @@ def _spellings(name: str) -> list[str]:
     return [spelling[1:] + "?" * name.endswith("?") for spelling in found]
 
 
-_ASKS_ERROR = _spellings("SYST:ERR?")
+_ASKS_ERROR = frozenset(_spellings("SYST:ERR?"))
 _NAMES = {spelling: name for name in _FORMS for spelling in _spellings(name)}
