@@ -1,4 +1,4 @@
-"""What a board and a host say to each other over one connection: errors that wait to be asked for, and frames."""
+"""The talk of a board and a host over one connection: errors that wait to be asked for, and frames."""
 
 from collections import deque
 from collections.abc import Callable

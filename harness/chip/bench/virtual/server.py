@@ -53,7 +53,7 @@ class Server:
         os.set_blocking(self._wake, False)
         self._heard = 0.0
         self._ending: list[Any] = [self._woken]
-        """What ends a wait."""
+        """Files whose readiness ends a wait."""
 
     def wait(self, seconds: float) -> None:
         """Let a time go by, or what is left of it when `stop` is called or another host connects."""
