@@ -4,6 +4,7 @@
 # make fresh   make train and make test in new systems of Debian 12, Debian 13 and Ubuntu 24.04, as root (SYSTEMS=debian-13 for one)
 # make campaigns   kills, damaged files and start-up files, for hours (ARGS="--help" for parts of it)
 # make lint    style and types;  make benchmark  speed;  make netlists  rebuild the reference netlists
+# make bench-pictures  types the commands of docs/bench.md on a served board, and redraws its pictures
 
 PYTHON ?= python3
 EXPERIMENT ?= digits
@@ -12,7 +13,7 @@ SYSTEMS ?=
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: setup train test fresh campaigns lint benchmark netlists clean
+.PHONY: setup train test fresh campaigns lint benchmark netlists bench-pictures clean
 
 setup: $(STAMP)
 
@@ -42,6 +43,9 @@ benchmark: $(STAMP)
 
 netlists: $(STAMP)
 	@$(BIN)/python netlists/rebuild.py
+
+bench-pictures: $(STAMP)
+	@$(BIN)/python -m tests.bring_up
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

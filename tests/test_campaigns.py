@@ -36,6 +36,14 @@ def test_damage_and_kills_end_in_sentences_and_change_no_bit(tmp_path: Path) -> 
     assert cases["randomly: training"] == 4
 
 
+def test_a_board_that_loses_its_host_its_power_or_its_cable_counts_every_pulse(tmp_path: Path) -> None:
+    found = campaign(tmp_path, "--kills", "2", "bench")
+    assert found["passed"], found
+    assert {kind: row["cases"] for kind, row in found["kinds"].items()} == {
+        f"bench: {kind}": 2 for kind in ("host", "board", "cable")
+    }
+
+
 @pytest.mark.ngspice
 def test_start_up_files_have_no_influence_on_training(tmp_path: Path) -> None:
     found = campaign(tmp_path, "--step", "100", "startup: working directory")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.bring_up import PAGE, board_of, called
+
 ROOT = Path(__file__).parent.parent
 PAGES = [pytest.param(page, id=page.stem) for page in sorted((ROOT / "docs").glob("*.md"))]
 REPLACED = {
@@ -37,6 +39,21 @@ def test_a_step_by_hand_lowers_the_cost(tmp_path: Path) -> None:
     shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     before, after = map(float, re.findall(r"([\d.]+) V²", shown.stdout))
     assert after < before / 2
+
+
+def test_a_board_is_brought_up_in_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer cells, pulses and epochs; exactly the other words of the page."""
+    quick = {"characterize": ["--cells", "1", "--pulses", "20"], "--profile": ["--set", "training.epochs=1"]}
+    monkeypatch.chdir(tmp_path)
+    with board_of(PAGE.read_text(encoding="utf-8"), tmp_path) as commands:
+        assert [words[1] for words in commands] == ["probe", "calibrate", "characterize", "compare", "iris"]
+        for words in commands:
+            more = [part for word, parts in quick.items() if word in words for part in parts]
+            result = called([*words, *more])
+            assert result.exit_code == 0, (words, result.output)
+    assert {"curves.csv", "compare.png", "my-board-calibration.toml", "runs"} <= {
+        path.name for path in Path().iterdir()
+    }
 
 
 @pytest.mark.parametrize("page", PAGES)

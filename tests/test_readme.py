@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from harness.chip.bench.profile import read_profile
 from harness.cli.main import main
 from harness.experiment.settings import read_settings
+from tests.bring_up import PAGE, commands_in, profile_in
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -20,7 +22,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-COMMANDS = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+WHOLE = [block.replace("\\\n", " ") for block in blocks("sh")]
+COMMANDS = [line.split("#")[0].strip() for block in WHOLE for line in block.splitlines()]
 
 
 def test_make_targets_exist() -> None:
@@ -33,7 +36,8 @@ def test_make_targets_exist() -> None:
 def test_the_commands_work_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With fewer epochs; exactly the other words of README."""
     monkeypatch.chdir(tmp_path)
-    commands = [shlex.split(c)[1:] for c in COMMANDS if c.startswith("harness ")]
+    on_a_board = commands_in(README)
+    commands = [words for c in COMMANDS if c.startswith("harness ") and (words := shlex.split(c)[1:]) not in on_a_board]
     assert len(commands) >= 8
     for words in commands:
         quick = ["--set", "training.epochs=2"] if words[:2] == ["train", "iris"] else []
@@ -42,7 +46,7 @@ def test_the_commands_work_in_their_order(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_experiment_in_toml_is_valid_and_short(tmp_path: Path) -> None:
-    (text,) = blocks("toml")
+    (text,) = (block for block in blocks("toml") if "[network]" in block)
     assert len(text.splitlines()) <= 14
     assert read_settings(text, "README").name == "mine"
     (tmp_path / "mine.toml").write_text(text)
@@ -50,6 +54,14 @@ def test_the_experiment_in_toml_is_valid_and_short(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["train", str(tmp_path / "mine.toml"), *chosen])
     assert result.exit_code == 0
     assert '"test_accuracy": 1.0' in result.stdout or '"test_accuracy": 0.9' in result.stdout
+
+
+def test_the_profile_is_valid_and_short_and_the_bench_page_shows_the_same_screen() -> None:
+    """So that `tests.test_docs`, which types the commands of the page, types those of README."""
+    text, page = profile_in(README), PAGE.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 15
+    assert read_profile(text, "README").name == "my-board"
+    assert (text, commands_in(README)) == (profile_in(page), commands_in(page))
 
 
 @pytest.mark.ngspice

@@ -10,6 +10,7 @@ from harness.cli.bench.probe import resource_option
 from harness.cli.options import FILE, experiment_options, stale_option, subject_of
 from harness.cli.terminal import OUT, WIDE, print_json, warn, wide_table, working
 from harness.files.writing import write_atomic
+from harness.measurement import Array
 from harness.studies.bench import calibrating, curves
 from harness.units import show
 from harness.wording import command
@@ -110,17 +111,7 @@ def characterize(
             board, subject, resource, cells, pulses, tell=lambda text: tell(f"characterizing: {text}")
         )
     write_atomic(file, curves.curves_csv(found, names))
-    rows: list[dict[str, Any]] = [
-        {
-            "cell": name,
-            "low": float(min(found.up[:, k].min(), found.down[:, k].min())),
-            "high": float(max(found.up[:, k].max(), found.down[:, k].max())),
-            "pulses_up": len(found.up) - 1,
-            "pulses_down": len(found.down) - 1,
-            "off": float(found.off[k]),
-        }
-        for k, name in enumerate(names)
-    ]
+    rows = [_row(name, *found.of(k), float(found.off[k])) for k, name in enumerate(names)]
     if as_json:
         print_json({"file": str(file), "cells": rows})
         return
@@ -130,3 +121,8 @@ def characterize(
         table.add_row(row["cell"], show(row["low"], "S"), show(row["high"], "S"), counts, show(abs(row["off"]), "S"))
     OUT.print(table)
     OUT.print(f"wrote {file}\nnext: {command('devices', 'import', file)}")
+
+
+def _row(cell: str, up: Array, down: Array, off: float) -> dict[str, Any]:
+    ends = {"low": float(min(up.min(), down.min())), "high": float(max(up.max(), down.max()))}
+    return {"cell": cell, **ends, "pulses_up": len(up) - 1, "pulses_down": len(down) - 1, "off": off}

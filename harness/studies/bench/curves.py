@@ -16,8 +16,10 @@ from harness.measurement import Array
 from harness.studies.bench.opening import open_bench
 
 _TRAINS = 4
-_STILL = 1e-4
-"""Share of the way that a cell has gone: smaller steps are the end of its range."""
+_SHORTEST, _PART = 8, 8
+"""A train has ended where cells get nowhere in its last eighth, of eight pulses at least."""
+_NOWHERE, _THERE = 0.01, 1e-3
+"""Shares of the way that a cell has gone: with less than the first it gets nowhere, within the other it is there."""
 
 
 Pulse = Callable[[Counts], Array]
@@ -34,6 +36,10 @@ class PulseCurves:
     """S, ``[pulses + 1, cells]``."""
     off: Array
     """S by which cells are off their conductances from before the trains, ``[cells]``."""
+
+    def of(self, cell: int) -> tuple[Array, Array]:
+        """Return the train up and the one down of a cell until it was at the end of its range, S, ``[pulses + 1]``."""
+        return _until_the_end(self.up[:, cell]), _until_the_end(self.down[:, cell])
 
 
 def pulse_curves(
@@ -71,7 +77,7 @@ def curves_csv(curves: PulseCurves, names: Sequence[str]) -> bytes:
     table = csv.writer(buffer, lineterminator="\n")
     table.writerow(["pulse", "conductance", "direction", "cell"])
     for k, name in enumerate(names):
-        for way, levels in (("up", curves.up[:, k]), ("down", curves.down[:, k])):
+        for way, levels in zip(("up", "down"), curves.of(k), strict=True):
             table.writerows([n, repr(float(level)), way, name] for n, level in enumerate(levels))
     return buffer.getvalue().encode()
 
@@ -122,8 +128,11 @@ def _train(pulse: Pulse, cells: int, way: int, most: int, told: Callable[[int], 
     for number in range(1, most + 1):
         told(number)
         levels.append(pulse(np.full(cells, way)))
-        if (np.abs(levels[-1] - levels[-2]) <= _STILL * np.abs(levels[-1] - levels[0])).all():
-            return np.array(levels[:-1])
+        last = max(_SHORTEST, number // _PART)
+        if number >= last:
+            gone, lately = (np.abs(levels[-1] - before) for before in (levels[0], levels[-1 - last]))
+            if (lately <= _NOWHERE * gone).all():
+                break
     return np.array(levels)
 
 
@@ -137,3 +146,8 @@ def _put_back(pulse: Pulse, before: Array, most: int, tolerance: float) -> Array
             break
         off = before - pulse(counts)
     return off
+
+
+def _until_the_end(levels: Array) -> Array:
+    way = np.abs(levels[-1] - levels[0])
+    return levels[: 1 + int(np.argmax(np.abs(levels - levels[-1]) <= _THERE * way))]

@@ -21,6 +21,9 @@ _ALIKE = 0.25
 _SEEN = 0.05
 """Share of the first difference that is left at the end of the curve."""
 _DELAYS = 13
+_REPEATS = 6
+"""Readings of the end, whose scatter is the noise."""
+_DEVIATIONS = 5.0
 
 
 def settling_time(read: Read, start: Array, end: Array, first: float, within: float) -> Settling:
@@ -36,7 +39,7 @@ def settling_time(read: Read, start: Array, end: Array, first: float, within: fl
     Raises:
         BoardError: outputs do not settle.
     """
-    window, last = _settled(read, start, end, max(first, 1e3 * _SHORTEST), _CLOSE * within)
+    window, last, close = _settled(read, start, end, max(first, 1e3 * _SHORTEST), _CLOSE * within)
 
     def left(delay: float) -> Array:
         """Return how far outputs are from their end, V, ``[outputs]``."""
@@ -45,7 +48,7 @@ def settling_time(read: Read, start: Array, end: Array, first: float, within: fl
 
     whole, span = left(0.0), window
     size = float(np.abs(whole).max())
-    while span > _SHORTEST and np.abs(left(span)).max() < max(_CLOSE * within, _SEEN * size):
+    while span > _SHORTEST and np.abs(left(span)).max() < max(close, _SEEN * size):
         span /= 2
     if size <= within or span <= _SHORTEST:
         return Settling(time_constant=0.0, settle=0.0, within=within)
@@ -76,19 +79,21 @@ def twin_mismatch(chip: Chip, inputs: Array) -> Twins | None:
     return Twins(mismatch=tuple(float(np.round(volts, DECIMALS)) for volts in found))
 
 
-def _settled(read: Read, start: Array, end: Array, window: float, close: float) -> tuple[float, Array]:
-    """Return a time (s) after which outputs stay as they are, and their voltages then, V, ``[outputs]``.
+def _settled(read: Read, start: Array, end: Array, window: float, close: float) -> tuple[float, Array, float]:
+    """Return a time (s) after which outputs stay, their voltages then, V, ``[outputs]``, and V that noise makes close.
 
     The step has to be as large after that time as after four times of it: outputs that have hardly begun to move stay
     as they are, too.
     """
     while window <= _LONGEST:
-        (low, high), (before, last) = ((read(start, t)[0], read(end, t)[0]) for t in (window, 4 * window))
+        low, high, before = (read(x, t)[0] for x, t in ((start, window), (end, window), (start, 4 * window)))
+        ends = read(np.repeat(end, _REPEATS, axis=0), 4 * window)
+        last, noise = ends.mean(axis=0), float(ends.std(axis=0, ddof=1).max())
         step, change = np.abs(last - before).max(), np.abs((last - before) - (high - low)).max()
-        if np.abs(last - high).max() <= close and change <= _ALIKE * step and step > 0:
-            return window, last
+        bound = max(close, _DEVIATIONS * noise)
+        if np.abs(last - high).max() <= bound and change <= _ALIKE * step and step > bound:
+            return window, last, bound
         window *= 2
     raise BoardError(
-        f"outputs have not settled to {show(close, 'V')} after {show(_LONGEST, 's')}; where readings are noisier than "
-        "that, raise timing.settle_check or timing.averages"
+        f"outputs have not settled to {show(close, 'V')} after {show(_LONGEST, 's')}, or do not move at all"
     )

@@ -31,6 +31,8 @@ class Proxy:
         self._target, self._late, self._seed = port, late, seed
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self.cut_at: int | None = None
+        """Number of a message, counted in both directions, at which the cable is pulled once; None for never."""
         self.happened: Counter[str] = Counter()
         """How often each fault happened, and messages that passed whole."""
         self._pipes: list[socket.socket] = []
@@ -107,6 +109,8 @@ class Proxy:
 
     def _deal_with(self, line: bytes, number: int, rng: np.random.Generator, send: Callable[..., None]) -> None:
         kind = KINDS[number] if number < len(KINDS) else "whole"
+        if self.happened.total() == self.cut_at:
+            self.cut()
         self.happened[kind] += 1
         match kind:
             case "late":

@@ -20,7 +20,7 @@ from harness.chip.imperfect.wrapped import WrappedChip
 from harness.chip.nodal.chip import nodal_chip
 from harness.devices.pulses import ExponentialStep
 from harness.devices.writing import Device
-from harness.errors import BoardError
+from harness.errors import BoardError, ChipError
 from harness.experiment.experiment import Experiment
 from harness.measurement import Drive, Reading
 from harness.testing.chips import CHIP_CHECKS
@@ -127,7 +127,7 @@ def test_a_training_over_a_lossy_line_ends_with_the_same_bits(tmp_path: Path) ->
     undisturbed = own.create_run(tmp_path / "own")
     own.train(undisturbed)
     (tmp_path / "quick.toml").write_text(PLAIN.format(timeout="0.1 s"))
-    with behind(nodal_chip(XOR.circuit), 3 * FEW, 5) as bench:
+    with behind(nodal_chip(XOR.circuit), 2 * FEW, 5) as bench:
         place = {"chip.profile": str(tmp_path / "quick.toml"), "chip.resource": bench.proxy.resource}
         over = Experiment.load("xor", ["chip.kind=bench", *(f"{key}='{value}'" for key, value in place.items())])
         run = over.replace(changes).create_run(tmp_path / "over")
@@ -208,6 +208,28 @@ def test_what_cannot_be_healed_ends_in_a_sentence_with_grounded_pins(kind: str) 
         while bench.board.applied and time.monotonic() < until:
             time.sleep(0.01)
         assert not bench.board.applied
+
+
+def test_a_cable_that_is_pulled_at_any_message_is_plugged_in_again() -> None:
+    """From the first one of the opening on; where that cannot be healed, a sentence says so and the next try works."""
+    drives, refused = [Drive(np.ones((2, XOR.circuit.channels)))], 0
+    with behind(nodal_chip(XOR.circuit), 0.0, 1) as bench:
+        whole = bench.chip()
+        (true,) = whole.measure(drives)
+        whole.close()
+        messages = bench.proxy.happened.total()
+        assert messages > 10
+        for number in range(messages):
+            bench.proxy.cut_at = bench.proxy.happened.total() + number
+            try:
+                host = bench.chip()
+                (found,) = host.measure(drives)
+                np.testing.assert_array_equal(found.all_nodes, true.all_nodes)
+                host.close()
+            except ChipError as error:
+                assert re.search("broken|closed|does not answer", str(error)), error  # noqa: PT017
+                refused += 1
+        assert refused < messages / 4
 
 
 def test_a_cable_that_is_pulled_is_plugged_in_again() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from harness.chip.bench.board import Counts
 from harness.devices.measured import fit
-from harness.devices.pulses import ExponentialStep, LinearStep, PulseResponse, SoftBounds
+from harness.devices.pulses import ExponentialStep, LinearStep, PulseResponse, SoftBounds, Spread
 from harness.experiment.experiment import Experiment
 from harness.measurement import Array
 from harness.studies.bench.curves import cell_names, curves_csv, pulse_curves
@@ -59,7 +59,11 @@ def test_the_file_gives_the_law_and_cells_are_put_back(name: str, tmp_path: Path
 
 def test_a_train_ends_where_cells_move_no_more_or_after_the_most_pulses() -> None:
     whole = pulse_curves(Cells(LAWS["exponential"], 2), 2, 100, 0.0)
-    assert (whole.up.shape, whole.down.shape) == ((65, 2), (49, 2))
+    assert [len(train) for train in whole.of(0)] == [65, 49]
+    assert len(whole.up) < 80
+    noisy = Spread(LAWS["exponential"], 0.002, np.random.default_rng(0))
+    up, down = pulse_curves(Cells(noisy, 1), 1, 200, 0.0).of(0)
+    assert (len(up), len(down)) == (pytest.approx(65, abs=8), pytest.approx(49, abs=8))
     short = pulse_curves(cells := Cells(SoftBounds(1e-6, 1e-4, 0.02, 0.02), 2), 2, 10, 0.0)
     assert (short.up.shape, short.down.shape) == ((11, 2), (11, 2))
     assert cells.spent.max() <= 40

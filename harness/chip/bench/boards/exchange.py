@@ -39,10 +39,12 @@ class Exchange:
     """
 
     def __init__(self, line: Line, timeout: float, retries: int, greeted: Callable[[], None]) -> None:
-        self._line, self._timeout, self._retries, self._greeted = line, timeout, retries, greeted
+        self._line, self._timeout, self._retries = line, timeout, retries
         self._number = 0
         self._framed = self._asking = self._beginning = False
+        self._greeted: Callable[[], None] = lambda: None  # who is not there yet cannot greet
         self.abilities = self._handshake()
+        self._greeted = greeted
 
     def ask(self, message: str, parse: Callable[[str], Parsed], seconds: float = 0.0) -> Parsed:
         """Send a message that may be repeated, and return its answer as `parse` reads it.
