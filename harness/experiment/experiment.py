@@ -394,8 +394,8 @@ class Experiment:
         ):
             if (bench := self.settings.chip.bench) is not None and isinstance(chip, BenchChip):
                 bench.note(run, chip)
-            if run.position() is None:
-                chip.program(self.circuit.conductances)  # a board has those of whoever used it last
+                if run.position() is None:
+                    chip.program(self.circuit.conductances)  # it has those of whoever used it last
             given = (chip, self.rule, self.update, self.cost, self.data, self.plan, run)
             try:
                 complete = controller.train(*given, watch=watch, stop=stop, described=self._described)

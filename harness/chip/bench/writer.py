@@ -80,7 +80,7 @@ class Writer:
             while journal.unsettled:
                 cells, wanted, before = journal.unsettled[0]
                 now = self._board.pulse_counts(cells)
-                applied = wanted if now is None else now - before
+                applied = wanted if now is None else np.clip(now - before, 0, wanted)
                 journal.settle(applied)
         if counts is not None:
             self._had = counts
@@ -243,7 +243,7 @@ class Writer:
         now = self._board.pulse_counts(pulses.cells) if self._counting else None
         if now is None:
             return np.zeros_like(pulses.counts) if refused else pulses.counts
-        return now - self._had[cells]
+        return np.clip(now - self._had[cells], 0, pulses.counts)
 
     def _settle(self, cells: Index, applied: Counts) -> None:
         self._had[cells] += applied

@@ -209,7 +209,7 @@ def _tables(answer: str, count: int, shape: tuple[int, int]) -> list[Array]:
 
 def _floats(answer: str, count: int) -> list[float]:
     try:
-        found = list(map(float, answer.split(","))) if answer else []
+        found = list(map(float, answer.replace("_", "?").split(","))) if answer else []  # Python reads 1_0 as 10
     except ValueError as error:
         raise WrongAnswer(f"an answer that is no list of numbers ({error})") from error
     _check_count(len(found), count)
@@ -221,7 +221,7 @@ def _floats(answer: str, count: int) -> list[float]:
 
 def _wholes(answer: str, count: int) -> list[int]:
     try:
-        found = list(map(int, answer.split(","))) if answer else []
+        found = list(map(int, answer.replace("_", "?").split(","))) if answer else []
     except ValueError as error:
         raise WrongAnswer(f"an answer that is no list of whole numbers ({error})") from error
     _check_count(len(found), count)
