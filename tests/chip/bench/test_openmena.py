@@ -80,6 +80,7 @@ def test_cells_are_known_from_one_word_line_at_a_time(board: OpenMena, firmware:
     read = board.conductances(CELLS)
     np.testing.assert_allclose(read, firmware.siemens[tuple(CELLS.T)], atol=2 * 0.005 * 3.3 / 4095 / 0.05 / OHMS)
     assert firmware.heard[0].startswith("INFEREMULTIPLE: 4 ")  # none, and the word lines 0, 3 and 7
+    assert board.conductances(CELLS[:0]).tolist() == []
 
 
 @pytest.mark.parametrize("volts", [0.6, -0.6, 0.93, -1.5, 0.2])
@@ -250,6 +251,7 @@ def test_what_the_board_cannot_do_is_refused_before_anything_is_sent(board: Open
         ({"can": {"access": Access.NODES}}, "can.access must be 'outputs'"),
         ({"write": {"mode": WriteMode.SET}}, "write.mode = 'set' needs means that it does not have"),
         ({"write": {"read_ohms": None}}, "write.read_v and write.read_ohms are needed"),
+        ({"write": {"read_v": 1e-4}}, "write.read_v is below one step of its sources, 366 µV"),
         ({"channels": {"inputs": {"x0": "8"}}}, r"channels.inputs.x0 = '8': the board numbers its inputs 0…7"),
     ],
 )

@@ -112,6 +112,8 @@ class OpenMena(Board):
     @override
     def conductances(self, cells: Index) -> Array:
         self._check_cells(cells)
+        if not len(cells):
+            return np.zeros(0)
         words = np.unique(cells[:, 0])
         volts = np.zeros((1 + len(words), LINES))  # the first row is what outputs read when no cell has a voltage
         volts[np.arange(len(words)) + 1, words] = self._read_volts
@@ -269,6 +271,9 @@ def _check(profile: Profile) -> None:
         "write.read_v and write.read_ohms are needed to know its cells from its outputs": not (
             write.read_v and write.read_ohms
         ),
+        f"write.read_v is below one step of its sources, {show(_REFERENCE / _HIGHEST, 'V')}": 0
+        < (write.read_v or 0.0)
+        < _REFERENCE / _HIGHEST,
     }
     for told in (words for words, found in wrong.items() if found):
         raise BoardError(f"profile {profile.name}, an OpenMENA board: {told}")
