@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.chip.bench.profile import profile_text
 from tests.campaigns import children, killing
 from tests.campaigns.children import Ended
 
@@ -396,16 +397,24 @@ class Subjects:
     def _profile(self) -> Subject:
         return self._session("profile.toml")
 
+    def _calibration(self) -> Subject:
+        return self._session("calibration.toml")
+
     def _session(self, target: str) -> Subject:
         """A training on a served board, which is replayed: no damaged address is ever opened."""
         folder = self._scratch / "bench"
-        put(folder, {"tiny.toml": TINY.encode()})
+        profile = profile_text("virtual") + '\n[calibration]\nfile = "calibration.toml"\n'
+        put(folder, {"tiny.toml": TINY.encode(), "mine.toml": profile.encode()})
         serve = [sys.executable, "-m", "harness", "bench", "serve", "tiny.toml", "--port", "0", "--json"]
         with subprocess.Popen(serve, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as board:
             try:
                 assert board.stdout is not None
                 address = json.loads(board.stdout.readline())["resource"]
-                made_by(folder, f"train tiny.toml --profile virtual --set chip.resource={address} --run run")
+                made_by(
+                    folder,
+                    f"bench calibrate mine.toml tiny.toml --resource {address}",
+                    f"train tiny.toml --profile mine.toml --set chip.resource={address} --run run",
+                )
             finally:
                 board.terminate()
         session = "run/bench/session-1/"
@@ -456,5 +465,5 @@ _EDGES = (
 KINDS = (
     *("experiment", "edges", "suite", "golden", "run-experiment", "run-manifest", "run-result", "run-tables"),
     *("run-checkpoint", "run-conductances", "cells", "weights", "mask", "data", "pulses", "package", "package-papers"),
-    *("sweep", "foundry", "images", "cassette", "profile"),
+    *("sweep", "foundry", "images", "cassette", "profile", "calibration"),
 )
