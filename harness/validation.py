@@ -6,19 +6,20 @@ A wrong key names the nearest right one, a wrong value its bounds with their uni
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
-from harness.errors import UnitError
+from harness.errors import ExperimentError, UnitError
 from harness.units import parse, show
 from harness.wording import did_you_mean, nearest
 
 PLUGGED = "plug-in"
 """Stands for the kinds of a section that plug-ins bring."""
+Validated = TypeVar("Validated", bound=BaseModel)
 Names = tuple[str, ...]
 """A dotted key, by its parts."""
 _SMALLEST, _LARGEST = 1e-30, 1e15
@@ -83,6 +84,28 @@ def first_finding(error: ValidationError) -> str:
     """Return pydantic's first finding in a file that commands write: the key, and a few words on what is wrong."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg'].replace('Input should', 'must')}"
+
+
+def validated(model: type[Validated], content: object, where: Callable[[Names], str]) -> Validated:
+    """Return a model of a file's content; `where` says in which line a key is.
+
+    Raises:
+        ExperimentError: a sentence for each key or value that is wrong.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ExperimentError("\n".join(explain(problem, model, where) for problem in error.errors())) from error
+
+
+def places_in(text: str, source: str) -> Callable[[Names], str]:
+    """Return a function that says in which line of a TOML text a key is."""
+
+    def where(names: Names) -> str:
+        line = line_of(text, names)
+        return f"{source}, line {line}" if line else source
+
+    return where
 
 
 def explain(problem: ErrorDetails, root: type[BaseModel], where: Callable[[Names], str], inside: Names = ()) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from harness.errors import ExperimentError
 from harness.experiment.chip import ChipDescription, ChipSettings
@@ -27,12 +27,12 @@ from harness.validation import (
     MismatchError,
     Names,
     Section,
-    explain,
     kinds_of,
     line_of,
     models_in,
     said,
     unit_of,
+    validated,
 )
 from harness.wording import counted
 
@@ -203,10 +203,7 @@ def leaves(table: JsonObject, start: str = "") -> Iterator[tuple[str, Any]]:
 
 def _validated(content: JsonObject, where: Callable[[Names], str], folder: Callable[[Names], Path]) -> Settings:
     """Settings with absolute paths; `where` says where a key stands, `folder` where a relative path in it starts."""
-    try:
-        settings = Settings.model_validate(content)
-    except ValidationError as error:
-        raise ExperimentError("\n".join(explain(problem, Settings, where) for problem in error.errors())) from error
+    settings = validated(Settings, content, where)
     changed = {}
     for key, file in settings.files.items():
         name, _, last = key.partition(".")

@@ -255,7 +255,7 @@ def test_parameters_are_a_number_a_word_or_both(text: str, word: str, factor: fl
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"r"', '"g + 1"', r"table t line 4: parameters.r_on: must be a number, g, r or state"),
+        ('"r"', '"g + 1"', r"table t, line 4: parameters.r_on: must be a number, g, r or state"),
         ('"r"', "\"__import__('os').system('true')\"", "must be a number, g, r or state"),
         ('"r"', '"g**2"', "must be a number, g, r or state"),
         ('"r"', '"state"', r"line 4: parameters.r_on: state needs a section \[law\]"),
@@ -263,7 +263,7 @@ def test_parameters_are_a_number_a_word_or_both(text: str, word: str, factor: fl
         ('"bit"', '"gate"', "terminals"),
         ('"A"', '"B"', "two have the same name"),
         ('"A"', '"A B"', "must be a name of letters"),
-        ('"my_rram"', '"my_rram\\n.control"', "table t line 1: cell: must be a name of letters"),
+        ('"my_rram"', '"my_rram\\n.control"', "table t, line 1: cell: must be a name of letters"),
         ('cell = "my_rram"', 'cell = "a"\ninstance = "q{cell}"', "must begin with x, r or n"),
         ('cell = "my_rram"', 'cell = "a"\ninstance = "x"', "must begin with x, r or n"),
         ('cell = "my_rram"', 'cell = "a"\nlibrary = "a\\nb"', "one line of printable ASCII"),

@@ -10,14 +10,14 @@ from typing import Annotated, Self
 
 import numpy as np
 import tomli_w
-from pydantic import AwareDatetime, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from harness.circuit import Circuit
 from harness.errors import BoardError, ExperimentError
 from harness.files.reading import parse_toml, read_text
 from harness.measurement import Array
 from harness.units import show
-from harness.validation import MismatchError, Names, Number, Seconds, Section, Volts, explain, line_of
+from harness.validation import MismatchError, Number, Seconds, Section, Volts, places_in, validated
 
 SMALLEST_GAIN, LARGEST_GAIN = 0.1, 10.0
 """Beyond these a channel is not off but wired to something else."""
@@ -145,17 +145,7 @@ def read_calibration(path: Path) -> Calibration:
         ExperimentError: the file cannot be read, or a key or value in it is wrong; names line, key and bound.
     """
     text = read_text(path, ExperimentError)
-    content = parse_toml(text, ExperimentError, str(path))
-
-    def where(names: Names) -> str:
-        line = line_of(text, names)
-        return f"{path}, line {line}" if line else str(path)
-
-    try:
-        return Calibration.model_validate(content)
-    except ValidationError as error:
-        sentences = [explain(problem, Calibration, where) for problem in error.errors()]
-        raise ExperimentError("\n".join(sentences)) from error
+    return validated(Calibration, parse_toml(text, ExperimentError, str(path)), places_in(text, str(path)))
 
 
 def _long(seconds: float) -> str:

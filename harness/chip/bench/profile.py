@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from harness.errors import ExperimentError
 from harness.files.reading import parse_toml, read_text
@@ -17,7 +17,6 @@ from harness.units import parse
 from harness.validation import (
     Amperes,
     MismatchError,
-    Names,
     Number,
     Ohms,
     Seconds,
@@ -25,8 +24,8 @@ from harness.validation import (
     Siemens,
     Volts,
     Whole,
-    explain,
-    line_of,
+    places_in,
+    validated,
 )
 from harness.wording import did_you_mean
 
@@ -302,16 +301,7 @@ def read_profile(text: str, source: str, folder: Path = Path()) -> Profile:
     Raises:
         ExperimentError: syntax, keys or values are wrong; names line, key, value, bound and the nearest right key.
     """
-    content = parse_toml(text, ExperimentError, source)
-
-    def where(path: Names) -> str:
-        line = line_of(text, path)
-        return f"{source}, line {line}" if line else source
-
-    try:
-        found = Profile.model_validate(content)
-    except ValidationError as error:
-        raise ExperimentError("\n".join(explain(problem, Profile, where) for problem in error.errors())) from error
+    found = validated(Profile, parse_toml(text, ExperimentError, source), places_in(text, source))
     channels, calibration = found.channels, found.calibration
     if channels.cells is not None:
         channels = channels.model_copy(update={"cells": folder / channels.cells})

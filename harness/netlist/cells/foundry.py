@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from typing_extensions import override
 
 from harness.circuit import Circuit, Crossbar, Edges, Element
@@ -33,7 +33,7 @@ from harness.netlist.design.parts import Design, Memristor
 from harness.netlist.dialects import Dialect
 from harness.netlist.dialects.base import CellStyle
 from harness.units import parse, show
-from harness.validation import MismatchError, Names, Unit, explain, line_of
+from harness.validation import MismatchError, Unit, places_in, validated
 
 _WORD = re.compile(r"(?:(.+)\*)?\s*(g|r|state)\s*")
 _INSTANCE = re.compile(r"[xrn][a-z0-9_]*\{cell\}")
@@ -175,17 +175,7 @@ def read_table(text: str, source: str) -> CellTable:
     Raises:
         ExperimentError: syntax, keys or values are wrong; names line, key and value.
     """
-    content = parse_toml(text, ExperimentError, source)
-    try:
-        return CellTable.model_validate(content)
-    except ValidationError as error:
-
-        def where(names: Names) -> str:
-            line = line_of(text, names)
-            return source if line is None else f"{source} line {line}"
-
-        problems = [explain(problem, CellTable, where) for problem in error.errors()]
-        raise ExperimentError("\n".join(problems)) from error
+    return validated(CellTable, parse_toml(text, ExperimentError, source), places_in(text, source))
 
 
 @dataclass(frozen=True)

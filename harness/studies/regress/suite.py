@@ -30,9 +30,9 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from harness.chip.metering import WRITING
 from harness.errors import ExperimentError
@@ -41,7 +41,7 @@ from harness.experiment.settings import Settings, leaves
 from harness.files.reading import TABLE_LIMIT, JsonObject, parse_toml, read_bytes, read_text
 from harness.studies.regress.bands import Band
 from harness.studies.regress.quantities import QUANTITIES, Measurement
-from harness.validation import Names, Section, Whole, explain, line_of
+from harness.validation import Names, Section, Whole, line_of, validated
 from harness.wording import did_you_mean
 
 
@@ -131,10 +131,10 @@ def _cases(path: Path, text: str, content: JsonObject) -> Iterator[Case]:
     tables = content.get("case", [])
     if not (isinstance(tables, list) and tables and all(isinstance(table, dict) for table in tables)):
         raise ExperimentError(f"{path}: a suite has at least one [[case]]")
-    shared = _validated(_Shared, content.get("suite", {}), partial(_place, path, text, "suite"))
+    shared = validated(_Shared, content.get("suite", {}), partial(_place, path, text, "suite"))
     names = set[str]()
     for table, where in zip(tables, _places(path, text, len(tables)), strict=True):
-        written = _validated(_Written, {**shared.model_dump(exclude_unset=True), **table}, where)
+        written = validated(_Written, {**shared.model_dump(exclude_unset=True), **table}, where)
         if written.name in names:
             raise ExperimentError(f"{where(('name',))}: there are several cases {written.name!r}; names must differ")
         names.add(written.name)
@@ -179,16 +179,6 @@ def _bands(written: _Written, settings: Settings, where: Callable[[str], str]) -
             yield name, Band.read(table, QUANTITIES[name].unit)
         except ExperimentError as error:
             raise ExperimentError(f"{where(name)}, {name}: {error}") from error
-
-
-_Table = TypeVar("_Table", bound=_Shared)
-
-
-def _validated(model: type[_Table], table: Any, where: Callable[[Names], str]) -> _Table:
-    try:
-        return model.model_validate(table)
-    except ValidationError as error:
-        raise ExperimentError("\n".join(explain(problem, model, where) for problem in error.errors())) from error
 
 
 def _places(path: Path, text: str, count: int) -> Sequence[Callable[[Names], str]]:
