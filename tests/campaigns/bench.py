@@ -180,10 +180,11 @@ class Lab:
         return self._most == _FEW and ended.code == 1 and "limits.pulses_per_cell" in ended.err
 
     def left_on(self) -> list[Fault]:
-        """Return a fault where the board has something on its pins, or had it until the next host came."""
+        """Return a fault where the board has something on its pins, or had it until it is asked."""
         time.sleep(_NOTICES)
+        before = self._board.said
         applied = self._ask("OUTP?")
-        if applied != "0" or "another host connects: all pins are grounded" in self._board.said:
+        if applied != "0" or "all pins are grounded" in self._board.said.removeprefix(before):
             return [Fault("live", f"the host is gone, and pins were not grounded (OUTP? {applied})")]
         return []
 

@@ -75,6 +75,13 @@ def test_probe_finds_an_input_that_is_not_connected() -> None:
     assert "inputs that move none: 1" in called(cut, "probe", "plain.toml").stdout
 
 
+@pytest.mark.parametrize("command", ["calibrate", "characterize", "compare"])
+def test_another_network_than_the_boards_is_refused(command: str) -> None:
+    result = called(nodal_chip(XOR.circuit), command, "plain.toml", "iris", fails=True)
+    assert re.search(r"the board has 2 inputs, and circuit \w+ has 4", result.stderr)
+    assert not list(Path().glob("*.csv")) + list(Path().glob("*calibration*"))
+
+
 def test_probe_waits_where_nothing_has_moved() -> None:
     result = called(nodal_chip(XOR.circuit), "probe", "plain.toml", settling=2e-3)
     assert "2 of 2 inputs move an output" in result.stdout
@@ -100,7 +107,11 @@ def test_a_calibrated_board_is_its_twin() -> None:
     found = read_calibration(Path(written["file"]))
     assert found.node is not None
     np.testing.assert_allclose(found.node.gain, board.gain["node"], atol=1e-9)
-    Path("right.toml").write_text(Path("plain.toml").read_text() + '[calibration]\nfile = "plain-calibration.toml"\n')
+    named = '[calibration]\nfile = "{}"\n'
+    Path("right.toml").write_text(Path("plain.toml").read_text() + named.format("plain-calibration.toml"))
+    Path("none.toml").write_text(Path("plain.toml").read_text() + named.format("none-calibration.toml"))
+    missing = called(board, "compare", "none.toml", "xor", fails=True)
+    assert "none-calibration.toml: there is no such file, and profile plain names it" in missing.stderr
     after = printed(board, "compare", "right.toml", "xor")
     assert max(row["worst"] for row in after["voltages"]) < 1e-8 < 0.01 < before["voltages"][0]["worst"]
     assert min(row["cosine"] for row in after["gradients"]) > 0.999999

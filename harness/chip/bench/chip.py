@@ -417,6 +417,11 @@ def _calibration_of(profile: Profile, circuit: Circuit, board: str, *, stale: bo
     """Return the calibration that a profile names; one too old, or of another board, only if `stale`."""
     if (named := profile.calibration) is None:
         return None
+    if not named.file.exists():
+        raise BoardError(
+            f"{named.file}: there is no such file, and profile {profile.name} names it as its calibration; make it "
+            "with harness bench calibrate, or leave [calibration] out"
+        )
     found = read_calibration(named.file)
     found.refuse_unfit(circuit, named.file)
     if not stale:
