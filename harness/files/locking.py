@@ -24,16 +24,16 @@ _IN_USE = {errno.EWOULDBLOCK, errno.EACCES}
 
 
 @contextmanager
-def alone_in(folder: Path, title: str) -> Iterator[None]:
-    """Keep other processes out of an existing directory until the block ends.
+def alone_in(folder: Path, title: str, lock: str = LOCK) -> Iterator[None]:
+    """Keep other processes out of an existing directory, or of what `lock` stands for in it, until the block ends.
 
-    Errors call the directory `title`, such as ``run runs/iris-seed0``.
+    Errors call it `title`, such as ``run runs/iris-seed0``.
 
     Raises:
         RunError: another process is in it.
         OSError: nothing can be written there, or it cannot be locked; names the file.
     """
-    file, held = folder / LOCK, folder / HELD
+    file, held = folder / lock, folder / f"{lock}{HELD.removeprefix(LOCK)}"
     with file.open("w") as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

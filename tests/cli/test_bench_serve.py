@@ -121,6 +121,9 @@ def test_a_killed_board_knows_its_cells_again(tmp_path: Path) -> None:
         board.kill()
     with process(*options, cwd=tmp_path) as (board, resource), visa(resource) as host:
         assert host.query("CELL:COUN? 0,0,1,1;CELL:COUN?;CELL:COND? 0,0,1,1") == f"7,2;9;{before}"
+        second = CliRunner().invoke(main, ["bench", "serve", *IRIS, "--state", str(tmp_path / "board.npz")])
+        assert second.exit_code == 1
+        assert "board.npz is in use by another process" in second.stderr
         host.query("SOUR:LIST 1,0.1,0.2,0.3,0.4;READ:NODE?")
         board.terminate()
         rest, errors = board.communicate(timeout=30)

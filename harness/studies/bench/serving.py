@@ -1,7 +1,7 @@
 """An experiment's chip, or that of a run, as an instrument for others."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from harness.chip.bench.virtual.openmena import OpenMenaBoard, board_circuit
 from harness.chip.bench.virtual.server import Served, Server
 from harness.experiment.chip import SimulatorChoice
 from harness.experiment.experiment import Experiment
+from harness.files.locking import alone_in
 from harness.processes.interrupts import stop_on_signal
 from harness.training.runs import Run
 
@@ -55,10 +56,11 @@ def serve(
 
     Raises:
         BoardError: the port cannot be had, or the state file cannot be used.
-        RunError: the run has no checkpoint yet.
+        RunError: the run has no checkpoint yet, or another board keeps its cells in the state file.
         OSError: the state file cannot be written.
     """
     with (
+        _alone_with(options.state),
         closing(Server(latency=options.latency, dead_man=options.dead_man, tell=tell)) as server,
         terminal_door() if options.openmena else tcp_door(port) as door,
         _chip(subject, options, simulators) as chip,
@@ -69,6 +71,12 @@ def serve(
         board = _board(chip, subject.settings.name, options, server)
         opened(_extent(chip), door.resource)
         server.serve(board, door)
+
+
+def _alone_with(state: Path | None) -> AbstractContextManager[None]:
+    if state is None or not state.parent.is_dir():  # who writes the state says so
+        return nullcontext()
+    return alone_in(state.parent, f"state file {state}", f".{state.name}.lock")
 
 
 def _chip(subject: Experiment, options: BoardOptions, simulators: SimulatorChoice) -> AbstractContextManager[Chip]:
