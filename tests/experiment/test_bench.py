@@ -27,7 +27,7 @@ from tests.chip.bench.lines import DirectLine
 from tests.chip.bench.served import serving
 
 BENCH = ["chip.kind=bench", "chip.profile=virtual"]
-SHORT = ["training.epochs=2"]
+SHORT = ["training.epochs=1"]
 PULSES = """
 name = "pulsed"
 [can]
@@ -76,7 +76,7 @@ def same(one: Run, other: Run) -> bool:
 @pytest.mark.parametrize(
     "changes",
     [
-        [],
+        ["training.epochs=2"],
         ["variation.spread=0.05", "imperfect.dac_noise='1 mV'", "imperfect.mismatch=0.01"],
         ["imperfect.levels=256", "imperfect.programming_noise=0.001", "imperfect.update_bias='1 nS'"],
     ],
@@ -114,7 +114,7 @@ def test_pulses_of_a_run_are_those_that_the_board_counted(tmp_path: Path) -> Non
     (tmp_path / "pulsed.toml").write_text(PULSES)
     changes = ["programming.law=linear", "programming.pulses=1000"]
     line = board(changes)
-    told = [*changes, f"chip.profile={tmp_path / 'pulsed.toml'}", "training.epochs=1"]
+    told = [*changes, f"chip.profile={tmp_path / 'pulsed.toml'}"]
     run = trained(tmp_path / "run", told, line, after=6)
     subject = Experiment.of_run(run)
     subject.train(run, line=line)
@@ -227,7 +227,7 @@ def test_a_board_of_outputs_serves_what_reads_outputs(tmp_path: Path) -> None:
     told = ["chip.kind=bench", f"chip.profile={profile}"]
     with pytest.raises(ExperimentError, match="needs springs at outputs and voltages of nodes"):
         Experiment.load("iris", told).create_run(tmp_path / "run")
-    subject = Experiment.load("iris", [*told, "rule.kind=analytical-gradient", "training.epochs=1"])
+    subject = Experiment.load("iris", [*told, "rule.kind=analytical-gradient", *SHORT])
     line = board()
     run = subject.create_run(tmp_path / "run")
     subject.train(run, line=line, pictures=False)
