@@ -39,6 +39,7 @@ from tests.conftest import CELLS
 PAGE = (Path(__file__).parents[3] / "docs" / "bench-protocol.md").read_text(encoding="utf-8")
 INPUTS = np.array([[0.3, -0.2, 0.7], [1.0, 0.5, -0.25]])
 TARGETS = np.array([[0.1, 0.2], [-0.3, 0.4]])
+CELL_COUNT = sum(array.conductances.size for array in network().arrays)
 PLAIN, PULSED = plain_board(wait=lambda _: None), pulsed_board()
 """Boards of many examples."""
 LIST = f"SOUR:LIST 2,{listed(INPUTS)}"
@@ -460,6 +461,8 @@ def test_a_state_that_cannot_be_kept_changes_nothing(tmp_path: Path) -> None:
         ({"conductances": 11.0}, "it is damaged: "),
         ({"conductances": np.nan}, "it is damaged: "),
         ({"pulses": -1}, "it is damaged: its counts"),
+        ({"pulses": np.full(CELL_COUNT, 1, np.uint64)}, "it is damaged: its counts"),
+        ({"conductances": np.full(CELL_COUNT, "1e-3")}, "it is damaged: its conductances are <U4"),
     ],
 )
 def test_states_that_cannot_be_right_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:

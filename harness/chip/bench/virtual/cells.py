@@ -57,6 +57,8 @@ class BoardCells:
         self.counts: Counts = np.zeros(self.size, np.int64)
         """Pulses that each cell has had in its life."""
         self._pulsed = programmed_part(chip)
+        self.network = circuit_hash(chip.circuit)
+        """A hash of the circuit."""
         if file is not None:
             if file.exists():
                 self._take_up(file)
@@ -173,22 +175,23 @@ class BoardCells:
         """Write the state file, if there is one, as a whole."""
         if self._file is not None:
             content = BytesIO()
-            name = np.array(circuit_hash(self._chip.circuit))
-            np.savez(content, circuit=name, conductances=self.conductances, pulses=self.counts)
+            np.savez(content, circuit=self.network, conductances=self.conductances, pulses=self.counts)
             write_atomic(self._file, content.getvalue())
 
     def _take_up(self, file: Path) -> None:
         state = read_arrays(file, BoardError)
         if set(state) != {"circuit", "conductances", "pulses"}:
             raise BoardError(f"{file}: it is no state of a virtual board; name another file, or remove it")
-        if str(state["circuit"]) != circuit_hash(self._chip.circuit) or state["conductances"].shape != (self.size,):
+        conductances, counts = state["conductances"], state["pulses"]
+        if str(state["circuit"]) != self.network or conductances.shape != (self.size,):
             name = self._chip.circuit.name
             raise BoardError(f"{file}: it is the state of another network than {name}; name another file, or remove it")
-        counts = state["pulses"]
-        if counts.shape != (self.size,) or counts.dtype.kind not in "iu" or (counts < 0).any():
+        if conductances.dtype != np.float64:
+            raise BoardError(f"{file}: it is damaged: its conductances are {conductances.dtype}")
+        if counts.shape != (self.size,) or counts.dtype != np.int64 or (counts < 0).any():
             raise BoardError(f"{file}: it is damaged: its counts of pulses are no counts of {self.size} cells")
         try:
-            self._chip.program(self._by_array(state["conductances"].astype(float)))
+            self._chip.program(self._by_array(conductances))
         except CircuitError as error:
             raise BoardError(f"{file}: it is damaged: {error}") from error
-        self.counts = counts.astype(np.int64)
+        self.counts = counts

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness import __version__
 from harness.chip.base import Chip
-from harness.chip.bench.virtual.cells import MOST_PULSES, BoardCells, circuit_hash
+from harness.chip.bench.virtual.cells import MOST_PULSES, BoardCells
 from harness.chip.bench.virtual.conversation import Conversation
 from harness.chip.bench.virtual.messages import Fault, check_within, commands, listed, numbers, whole
 from harness.chip.bench.virtual.pins import Pins
@@ -147,7 +147,7 @@ class Instrument:
 
     def _identity(self, *_: Array) -> _Act:
         name = "".join(c if c.isascii() and c.isalnum() else "-" for c in self._title)
-        return lambda: f"harness,virtual board of {name},{circuit_hash(self._circuit)[:12]},{__version__}"
+        return lambda: f"harness,virtual board of {name},{self.cells.network[:12]},{__version__}"
 
     def _forget_errors(self, *_: Array) -> _Act:
         return self._conversation.errors.clear
