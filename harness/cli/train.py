@@ -79,12 +79,15 @@ def train(
     Ctrl-C ends cleanly with a checkpoint; --resume goes on from the last one, also after a kill, and ends with the
     same conductances bit for bit. --from RUN --set training.epochs=5 begins a new run at the conductances of RUN; the
     split, the network and the chip keep their seeds, and RUN stays as it is.
+
+    --profile trains a board on the bench. With it, --resume reads the board's cells first and takes what it finds.
     """
     if cassette is not None and (experiment or overrides or resume or origin):
         raise click.UsageError("--replay repeats what was recorded; give nothing with it but --run")
     replay, choose = None, partial(simulators_for, workers=workers, scheduler=scheduler)
     if cassette is not None:
-        replay = replay_of(cassette, folder or fresh_path(RUNS, f"{cassette.resolve().parents[2].name}-replay"))
+        recorded = [*cassette.resolve().parents][:3][-1].name
+        replay = replay_of(cassette, folder or fresh_path(RUNS, f"{recorded}-replay"))
         subject, run, simulators = replay.subject, replay.run, SimulatorChoice()
     elif resume is not None:
         subject, run, simulators = _resumed(resume, [experiment, folder, origin], overrides, choose)

@@ -62,8 +62,9 @@ class WatchedLine:
         try:
             found = self._line.receive(seconds)
         except LateError as error:
-            self.lost += 1
-            self._unanswered = self._sent
+            if seconds > 0:  # else nothing was waited for
+                self.lost += 1
+                self._unanswered = self._sent
             self._note("late", str(error))
             raise
         except LineError as error:

@@ -129,6 +129,21 @@ def test_phases_of_a_call_go_in_one_message_and_share_their_inputs() -> None:
     assert message.count("READ:NODE?") == 2
 
 
+@pytest.mark.parametrize("frames", [True, False])
+def test_lost_answers_and_retries_are_counted(frames: bool) -> None:
+    line = OnceLost(Instrument(NodalChip(CIRCUIT), "test"), frames=frames)
+    chip = opened(NodalChip(CIRCUIT), line=line)
+    drives = [Drive(random_batch(CIRCUIT).inputs)]
+    chip.measure(drives)
+    chip.measure(drives)
+    told = chip.record()
+    assert (told["retries"], told["lost_answers"]) == (0, 0)
+    line.lose, line.words = "answer", "READ"
+    chip.measure(drives)
+    told = chip.record()
+    assert (told["retries"], told["lost_answers"]) == (frames, 1)  # without frames, another greeting comes between
+
+
 def test_all_cells_are_read_in_one_message() -> None:
     line = direct(NodalChip(CIRCUIT))
     BenchChip(CIRCUIT, VIRTUAL, line=line)
@@ -255,12 +270,12 @@ def test_writes_without_reading_are_what_the_steps_say(mode: WriteMode, tmp_path
 
 
 class OnceLost(DirectLine):
-    """A line that loses one answer to pulses, or the pulses themselves."""
+    """A line that loses one answer to pulses, or the pulses themselves; or to a message with other words in it."""
 
-    lose = ""
+    lose, words = "", "CELL:PULS"
 
     def send(self, message: str) -> None:
-        if "CELL:PULS" in message and self.lose:
+        if self.words in message and self.lose:
             lost, self.lose = self.lose, ""
             if lost == "answer":
                 super()._answered(message)
