@@ -61,6 +61,7 @@ def test_probe_says_who_is_there_and_which_inputs_move_which_outputs() -> None:
         "nodes": len(XOR.circuit.nodes),
         "cells": cells,
         "batch": None,
+        "wait": None,
     }
     assert [(row["channel"], row["outputs"]) for row in found["inputs"]] == [(0, [0, 1]), (1, [0, 1])]
     shown = called(nodal_chip(XOR.circuit), "probe", "plain.toml").stdout

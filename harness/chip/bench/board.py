@@ -23,6 +23,8 @@ class Extent:
     cells: int | None = None
     batch: int | None = None
     """Samples that one message takes; None for any number."""
+    wait: float | None = None
+    """s between applying a sample and reading it, where nobody can change it."""
 
 
 @dataclass(frozen=True, eq=False)

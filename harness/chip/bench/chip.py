@@ -99,6 +99,7 @@ class BenchChip:
             _check_identity(self.identity, profile)
             extent = self._board.extent()
             _check_extent(extent, circuit, self.capabilities, profile)
+            self.fixed_wait = extent.wait
             self._calibration = _calibration_of(profile, circuit, self.identity, stale=stale or self._replayed)
             self._batch = min(filter(None, (profile.can.batch, extent.batch)), default=None)
             self._writer = Writer(circuit, self._board, profile, guard, places, session, seed)

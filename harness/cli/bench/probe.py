@@ -40,10 +40,13 @@ def probe(board: str, resource: str | None, volts: float | None, as_json: bool) 
         return
     table = Table("board", found.identity)
     counts = asdict(found.extent)
+    wait = counts.pop("wait")
     for name, count in counts.items():
         table.add_row(
             name, "any number" if name == "batch" and count is None else "not told" if count is None else f"{count:,}"
         )
+    if wait is not None:
+        table.add_row("its own wait", show(wait, "s"))
     table.add_row("can", ", ".join(found.can))
     table.add_row("noise of outputs", show(found.noise, "V"))
     OUT.print(table)

@@ -110,7 +110,8 @@ def calibrate_board(
 ) -> tuple[Calibration, Profile]:
     """Calibrate a profile's board, which holds an experiment's network; returns the profile, too.
 
-    How outputs settle is measured first; channels are read after that time, or the profile's if that is longer.
+    How outputs settle is measured first, unless the board always waits for the same time; channels are read after
+    that time, or the profile's if that is longer.
 
     Args:
         name: a packaged profile's, or the path of one's own.
@@ -125,10 +126,12 @@ def calibrate_board(
     rows, timing = subject.data.train.batch(slice(None)), profile.timing
     bare = profile.model_copy(update={"calibration": None})
     with open_bench(bare, subject, resource) as chip:
-        tell("how outputs settle")
-        start, end = _farthest(chip, probing_inputs(chip.circuit, rows, np.random.default_rng(seed)))
-        settling = settling_time(chip.outputs_after, start, end, timing.settle, timing.settle_check or _WITHIN)
-    longer = timing.model_copy(update={"settle": max(timing.settle, settling.settle)})
+        settling = None
+        if chip.fixed_wait is None:
+            tell("how outputs settle")
+            start, end = _farthest(chip, probing_inputs(chip.circuit, rows, np.random.default_rng(seed)))
+            settling = settling_time(chip.outputs_after, start, end, timing.settle, timing.settle_check or _WITHIN)
+    longer = timing.model_copy(update={"settle": max(timing.settle, settling.settle if settling else 0.0)})
     with open_bench(bare.model_copy(update={"timing": longer}), subject, resource) as chip:
         tell("inputs, outputs and nodes")
         return calibrate(chip, chip.identity, rows, np.random.default_rng(seed), settling), profile

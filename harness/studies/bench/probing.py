@@ -91,7 +91,8 @@ def probe(
                 "the board does not tell how many inputs it has; name them in channels.inputs of its profile"
             )
         largest = min(batch for batch in (profile.can.batch, extent.batch, inputs) if batch)
-        for settle in (profile.timing.settle, *(t for t in _LONGER if t > profile.timing.settle)):
+        longer = [t for t in _LONGER if t > profile.timing.settle and extent.wait is None]
+        for settle in (profile.timing.settle, *longer):
             rows, noise = _driven(board, inputs, driven, settle, largest, tell)
             if any(row.outputs for row in rows):
                 break

@@ -15,6 +15,8 @@ from harness.chip.bench.profile import load_profile, profile_text
 from harness.errors import ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.measurement import Drive
+from harness.studies.bench.calibrating import calibrate_board
+from harness.studies.bench.probing import probe
 from tests.chip.bench.firmware import OHMS, Firmware
 from tests.chip.bench.libraries import Pyarc2
 from tests.chip.bench.profiles import ON_THE_BOARD, crossbar
@@ -115,6 +117,21 @@ def test_an_arc_two_is_trained_by_outputs_alone(instrument: Pyarc2, tmp_path: Pa
     result = trained(experiment(tmp_path, fine("arc2", "0.36 uS"), resource, *rule), tmp_path)
     assert result["bench"]["pulses"] == pulses_of(instrument) > result["pulses"] > 0
     assert result["train_loss"] < 0.0049, "5 mV² without a difference between any cells"
+
+
+def test_a_board_that_waits_as_it_likes_is_probed_and_calibrated_without_other_waits(
+    firmware: Firmware, tmp_path: Path
+) -> None:
+    subject = experiment(tmp_path, fine("openmena", "0.36 uS", read_ohms=f"{OHMS} Ohm"), firmware.port)
+    firmware.siemens[:] = 0.0
+    found = probe(str(tmp_path / "mine.toml"), firmware.port)
+    assert [row.outputs for row in found.inputs] == [(), ()]
+    assert found.extent.wait == found.settle == 5e-3
+    firmware.siemens[:] = RNG.uniform(2e-5, 8e-5, (8, 8))
+    calibration, _ = calibrate_board(str(tmp_path / "mine.toml"), subject, firmware.port)
+    assert calibration.settling is None
+    assert calibration.output is not None
+    assert len(calibration.output.gain) == 2
 
 
 def test_a_board_to_which_nothing_is_written_is_not_trained(tmp_path: Path) -> None:

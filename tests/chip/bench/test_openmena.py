@@ -58,7 +58,7 @@ def expected(firmware: Firmware, inputs: Array) -> Array:
 
 def test_outputs_are_read_to_within_a_code_of_the_inputs(board: OpenMena, firmware: Firmware) -> None:
     assert board.identify() == "OpenMENA"
-    assert board.extent() == Extent(3, 2, None, None)
+    assert board.extent() == Extent(3, 2, None, None, wait=5e-3)
     first, second = board.measure([*FREE, Drive(INPUTS[::-1])], Access.OUTPUTS, 5e-3)
     code = 1.5 / 4095 / 2 * firmware.siemens.sum(axis=0).max() * OHMS + 0.005 * 3.3 / 4095
     np.testing.assert_allclose(first, expected(firmware, INPUTS), atol=2 * code)

@@ -92,7 +92,7 @@ class OpenMena(Board):
 
     @override
     def extent(self) -> Extent:
-        return replace(self._pins.extent, nodes=None)
+        return replace(self._pins.extent, nodes=None, wait=_SETTLE)
 
     @override
     def tell_step_key(self, numbers: Sequence[int]) -> None:
