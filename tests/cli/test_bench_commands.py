@@ -167,6 +167,13 @@ def test_characterize_keeps_to_the_limits_and_needs_pulses() -> None:
     assert "no pulses" in refused.stderr
 
 
+@pytest.mark.parametrize("command", ["calibrate", "characterize", "compare"])
+def test_a_place_that_is_not_there_is_refused_before_anything_is_asked(command: str) -> None:
+    result = CliRunner().invoke(main, ["bench", command, "plain.toml", "xor", "--to", "nowhere/made.svg"])
+    assert result.exit_code == 2
+    assert "--to nowhere/made.svg: there is no folder nowhere" in result.stderr
+
+
 def test_compare_draws_and_says_why_there_are_no_gradients() -> None:
     called(nodal_chip(XOR.circuit), "compare", "plain.toml", "xor", "--to", "compare.svg")
     assert Path("compare.svg").read_text().startswith("<?xml")

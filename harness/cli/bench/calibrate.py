@@ -37,6 +37,7 @@ def calibrate(
     network with the conductances that are read back, solved by the nodal chip. Nothing is written to cells. Calibrate
     again after a day, or when the board, its wiring or the temperature has changed.
     """
+    _check_folder(file)
     subject, _ = subject_of(source, overrides)
     with working("calibrating") as tell:
         found, told = calibrating.calibrate_board(
@@ -105,6 +106,7 @@ def characterize(
     to where it was. That takes at most four times --pulses for a cell; where the profile's limit of pulses per cell
     leaves fewer, nothing is begun. `harness devices import` makes a device of the file.
     """
+    _check_folder(file)
     subject, _ = subject_of(source, overrides)
     with working("characterizing") as tell:
         names, found = curves.characterize_board(
@@ -126,3 +128,9 @@ def characterize(
 def _row(cell: str, up: Array, down: Array, off: float) -> dict[str, Any]:
     ends = {"low": float(min(up.min(), down.min())), "high": float(max(up.max(), down.max()))}
     return {"cell": cell, **ends, "pulses_up": len(up) - 1, "pulses_down": len(down) - 1, "off": off}
+
+
+def _check_folder(file: Path | None) -> None:
+    """Refuse a place that cannot be written to before anything is measured."""
+    if file is not None and not file.parent.is_dir():
+        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
