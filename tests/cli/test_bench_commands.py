@@ -37,9 +37,13 @@ def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Path(f"{name}.toml").write_text(text.format(timeout="5 s").replace('name = "test"', f'name = "{name}"'))
 
 
+def address(port: int) -> str:
+    return f"TCPIP0::127.0.0.1::{port}::SOCKET"
+
+
 def called(chip: Chip, *words: str, fails: bool = False, **board: Any) -> Result:
     with served(chip, **board) as (port, instrument):
-        place = ("--resource", f"TCPIP0::127.0.0.1::{port}::SOCKET")
+        place = ("--resource", address(port))
         result = CliRunner().invoke(main, ["bench", *words, *place])
         assert not instrument.applied
     assert result.exit_code == (1 if fails else 0), result.output
@@ -89,6 +93,32 @@ def test_probe_waits_where_nothing_has_moved() -> None:
     assert "after 10 ms it has: raise timing.settle" in result.stderr
 
 
+def test_probe_drives_no_other_board_than_its_profile_expects() -> None:
+    text = Path("plain.toml").read_text() + '[identity]\nexpects = "Keithley"\n'
+    Path("other.toml").write_text(text)
+    with served(chip := nodal_chip(XOR.circuit)) as (port, _):
+        result = CliRunner().invoke(main, ["bench", "probe", "other.toml", "--resource", address(port)])
+    assert result.exit_code == 1
+    assert "identity.expects of the profile is 'Keithley'" in result.stderr
+    assert chip.ledger.phases == 0
+
+
+def test_probe_says_when_nothing_moves_at_all() -> None:
+    dead = MiscalibratedChip(nodal_chip(XOR.circuit), np.random.default_rng(0))
+    dead.gain["output"][:] = 0.0
+    result = called(dead, "probe", "plain.toml")
+    assert "inputs that move none: 0–1" in result.stdout
+    assert "raise timing.settle" not in result.stderr
+
+
+def test_probe_counts_the_gain_of_the_channels() -> None:
+    text = Path("plain.toml").read_text() + '[identity]\nprotocol = "openmena"\n[channels]\ngain = 50\n'
+    text += 'inputs = { x0 = "0" }\noutputs = { y0 = "0" }\n'
+    Path("gain.toml").write_text(text.replace('access = "nodes"', "").replace('"spring", "injection", "clamp"', ""))
+    result = CliRunner().invoke(main, ["bench", "probe", "gain.toml", "--volts", "3"])
+    assert "3 V at an input must be above 0 V and at most limits.v_max = 100 V over channels.gain = 50" in result.stderr
+
+
 def test_probe_stays_within_the_limits_and_says_where_nobody_is() -> None:
     assert (
         "must be above 0 V and at most limits.v_max = 100 V"
@@ -112,7 +142,7 @@ def test_a_calibrated_board_is_its_twin() -> None:
     Path("right.toml").write_text(Path("plain.toml").read_text() + named.format("plain-calibration.toml"))
     Path("none.toml").write_text(Path("plain.toml").read_text() + named.format("none-calibration.toml"))
     missing = called(board, "compare", "none.toml", "xor", fails=True)
-    assert "none-calibration.toml: there is no such file, and profile plain names it" in missing.stderr
+    assert "none-calibration.toml: there is no such file, and the profile names it" in missing.stderr
     after = printed(board, "compare", "right.toml", "xor")
     assert max(row["worst"] for row in after["voltages"]) < 1e-8 < 0.01 < before["voltages"][0]["worst"]
     assert min(row["cosine"] for row in after["gradients"]) > 0.999999
@@ -158,7 +188,7 @@ def test_characterize_keeps_to_the_limits_and_needs_pulses() -> None:
     text = Path("pulsed.toml").read_text().replace("[write]", "pulses_per_cell = 100\n[write]")
     Path("worn.toml").write_text(text)
     with served(chip) as (port, instrument):
-        words = ["bench", "characterize", "worn.toml", "xor", "--resource", f"TCPIP0::127.0.0.1::{port}::SOCKET"]
+        words = ["bench", "characterize", "worn.toml", "xor", "--resource", address(port)]
         result = CliRunner().invoke(main, words)
         assert instrument.cells.counts.sum() == 0
     assert result.exit_code == 1
@@ -190,7 +220,7 @@ def test_characterize_puts_cells_back_and_grounds_pins_when_it_is_interrupted(nu
     chip = ProgrammedChip(nodal_chip(XOR.circuit), Programming(Device("served", law)), seed=0)
     before, high = chip.conductances, XOR.circuit.arrays[0].g_max
     with served(chip, latency=2e-3) as (port, board):
-        place = ["--resource", f"TCPIP0::127.0.0.1::{port}::SOCKET"]
+        place = ["--resource", address(port)]
         words = ["bench", "characterize", "pulsed.toml", "xor", "--cells", "1", *place]
         host = subprocess.Popen([sys.executable, "-m", "harness", *words], stderr=subprocess.DEVNULL)
         until = time.monotonic() + 60

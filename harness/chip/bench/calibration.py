@@ -148,6 +148,34 @@ def read_calibration(path: Path) -> Calibration:
     return validated(Calibration, parse_toml(text, ExperimentError, str(path)), places_in(text, str(path)))
 
 
+def current_calibration(
+    path: Path, max_age: float | None, circuit: Circuit, board: str, *, stale: bool = False
+) -> Calibration:
+    """Return the calibration in a file, if it is one of this board's and of late.
+
+    Args:
+        path: the file.
+        max_age: s.
+        circuit: on the board.
+        board: the board's answer to ``*IDN?``.
+        stale: True to take one that is too old, or of another board.
+
+    Raises:
+        BoardError: there is none, or it does not fit, or is stale.
+        ExperimentError: see `read_calibration`.
+    """
+    if not path.exists():
+        raise BoardError(
+            f"{path}: there is no such file, and the profile names it as its calibration; make it with "
+            "harness bench calibrate, or leave [calibration] out"
+        )
+    found = read_calibration(path)
+    found.refuse_unfit(circuit, path)
+    if not stale:
+        found.refuse_stale(board, max_age, path)
+    return found
+
+
 def _long(seconds: float) -> str:
     """Return a time in the largest unit that it has two of."""
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):

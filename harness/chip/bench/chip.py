@@ -1,6 +1,5 @@
 """A chip on a bench: the same loop that trains simulators, with a board behind it."""
 
-import re
 import sys
 import time
 import weakref
@@ -14,7 +13,7 @@ import numpy as np
 
 from harness.chip.base import Tally, asked, check_changes, check_drives
 from harness.chip.bench.board import Board, Counts, Extent
-from harness.chip.bench.calibration import Calibration, read_calibration
+from harness.chip.bench.calibration import current_calibration
 from harness.chip.bench.cassette import ReplayLine, WatchedLine
 from harness.chip.bench.cells import addresses
 from harness.chip.bench.journal import Session
@@ -96,11 +95,17 @@ class BenchChip:
             self._board = open_board(profile, line=self._line)
             self._at_exit = weakref.finalize(self, _abandon, self._board, profile)
             self.identity = self._board.identify()
-            _check_identity(self.identity, profile)
+            profile.refuse_other(self.identity)
             extent = self._board.extent()
             _check_extent(extent, circuit, self.capabilities, profile)
             self.fixed_wait = extent.wait
-            self._calibration = _calibration_of(profile, circuit, self.identity, stale=stale or self._replayed)
+            named = profile.calibration
+            taken = stale or self._replayed
+            self._calibration = (
+                None
+                if named is None
+                else current_calibration(named.file, named.max_age, circuit, self.identity, stale=taken)
+            )
             self._batch = min(filter(None, (profile.can.batch, extent.batch)), default=None)
             self._writer = Writer(circuit, self._board, profile, guard, places, session, seed)
             self._writer.begin(self.identity)
@@ -387,16 +392,6 @@ def _check_gain(circuit: Circuit, profile: Profile) -> None:
         )
 
 
-def _check_identity(identity: str, profile: Profile) -> None:
-    expects, firmware = profile.identity.expects, profile.identity.firmware
-    if expects and not re.match(expects, identity):
-        raise BoardError(f"the board says that it is {identity!r}, and identity.expects of the profile is {expects!r}")
-    if firmware is not None and identity.rpartition(",")[2].strip() != firmware:
-        raise BoardError(
-            f"the board says that it is {identity!r}, and identity.firmware of the profile is {firmware!r}"
-        )
-
-
 def _check_extent(extent: Extent, circuit: Circuit, can: Capabilities, profile: Profile) -> None:
     """Refuse a board of other numbers of pins or cells than the circuit."""
     pairs = {
@@ -412,22 +407,6 @@ def _check_extent(extent: Extent, circuit: Circuit, can: Capabilities, profile: 
                 f"profile {profile.name}: the board has {there} {kind}, and circuit {circuit.name} has {wanted}; take "
                 f"the experiment that is on the board, or say in channels.{kind} which of them it uses"
             )
-
-
-def _calibration_of(profile: Profile, circuit: Circuit, board: str, *, stale: bool) -> Calibration | None:
-    """Return the calibration that a profile names; one too old, or of another board, only if `stale`."""
-    if (named := profile.calibration) is None:
-        return None
-    if not named.file.exists():
-        raise BoardError(
-            f"{named.file}: there is no such file, and profile {profile.name} names it as its calibration; make it "
-            "with harness bench calibrate, or leave [calibration] out"
-        )
-    found = read_calibration(named.file)
-    found.refuse_unfit(circuit, named.file)
-    if not stale:
-        found.refuse_stale(board, named.max_age, named.file)
-    return found
 
 
 def _abandon(board: Board, profile: Profile) -> None:

@@ -1,5 +1,6 @@
 """Profiles: TOML files that say what a board is, what it can do, and what must never be done to it."""
 
+import re
 from collections import Counter
 from collections.abc import Set
 from enum import StrEnum
@@ -8,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from harness.errors import ExperimentError
+from harness.errors import BoardError, ExperimentError
 from harness.files.reading import parse_toml, read_text
 from harness.measurement import Access, Capabilities, Clamp, Injection, Nudge, Spring
 from harness.units import parse
@@ -66,6 +67,14 @@ class WriteMode(StrEnum):
     """Nothing is ever written or read: cells are believed to be what the host programs."""
 
 
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"must be a regular expression ({error})") from error
+    return text
+
+
 class Identity(Section):
     """``[identity]``: the board's address, and what it must answer when it is asked who it is."""
 
@@ -74,7 +83,7 @@ class Identity(Section):
     resource: str | None = None
     """Its address, such as ``TCPIP0::127.0.0.1::5025::SOCKET``, ``ASRL/dev/ttyACM0::INSTR``, ``ARC2::0::efm03.bin``
     (number and firmware of an ArC TWO) or ``DAQ::Dev1``."""
-    expects: str = ""
+    expects: Annotated[str, AfterValidator(_pattern)] = ""
     """A regular expression that its identity must match from the beginning."""
     firmware: str | None = None
     """The firmware that it must have: the last part of its identity."""
@@ -215,6 +224,20 @@ class Profile(Section):
     limits: Limits
     write: Write = Write()
     calibration: CalibrationReference | None = None
+
+    def refuse_other(self, board: str) -> None:
+        """Refuse another board, or another firmware, than is expected.
+
+        Raises:
+            BoardError: says what the board says.
+        """
+        expects, firmware = self.identity.expects, self.identity.firmware
+        if expects and not re.match(expects, board):
+            raise BoardError(f"the board says that it is {board!r}, and identity.expects of the profile is {expects!r}")
+        if firmware is not None and board.rpartition(",")[2].strip() != firmware:
+            raise BoardError(
+                f"the board says that it is {board!r}, and identity.firmware of the profile is {firmware!r}"
+            )
 
     def to_toml(self) -> str:
         """Return a file that reads back to the same profile, with every default in place."""

@@ -64,7 +64,7 @@ def _print_inputs(found: probing.Found) -> None:
     OUT.print(table)
     answering = len(found.inputs) - len(silent)
     OUT.print(f"{answering} of {counted(len(found.inputs), 'input')} move an output")
-    if found.settle > found.profile_settle:
+    if answering and found.settle > found.profile_settle:
         told = f"after {show(found.profile_settle, 's')}, the profile's timing.settle, nothing had moved"
         warn(
             f"{told}; after {show(found.settle, 's')} it has: raise timing.settle (harness bench calibrate measures it)"

@@ -73,18 +73,19 @@ def probe(
 
     Raises:
         ExperimentError: there is no such profile, or something in it is wrong.
-        ChipError: the board cannot be reached, or does not answer as it must.
+        ChipError: the board cannot be reached, is another one than the profile expects, or does not answer as it must.
         LimitError: `volts` is beyond the profile's limits.
     """
     profile = load_profile(name)
-    most = profile.limits.v_max
+    most = profile.limits.v_max / profile.channels.gain
     driven = min(_SHARE * most, _LARGEST) if volts is None else volts
     if not 0 < driven <= most:
-        raise LimitError(
-            f"{show(driven, 'V')} at an input must be above 0 V and at most limits.v_max = {show(most, 'V')}"
-        )
+        by = "" if profile.channels.gain == 1 else f" over channels.gain = {profile.channels.gain:g}"
+        bound = f"limits.v_max = {show(profile.limits.v_max, 'V')}{by}"
+        raise LimitError(f"{show(driven, 'V')} at an input must be above 0 V and at most {bound}")
     with opened(profile, resource) as board:
-        extent = board.extent()
+        identity, extent = board.identify(), board.extent()
+        profile.refuse_other(identity)
         inputs = extent.inputs or len(profile.channels.inputs or {})
         if not inputs:
             raise BoardError(
@@ -96,9 +97,7 @@ def probe(
             rows, noise = _driven(board, inputs, driven, settle, largest, tell)
             if any(row.outputs for row in rows):
                 break
-        return Found(
-            board.identify(), _abilities(profile), extent, driven, profile.timing.settle, settle, noise, tuple(rows)
-        )
+        return Found(identity, _abilities(profile), extent, driven, profile.timing.settle, settle, noise, tuple(rows))
 
 
 def _driven(

@@ -188,3 +188,10 @@ def test_a_map_says_where_cells_lie(tmp_path: Path) -> None:
 def test_a_wrong_map_is_refused_with_its_line(tmp_path: Path, change: tuple[int, str], message: str) -> None:
     with pytest.raises(ExperimentError, match=message):
         addresses(circuit(), written_map(tmp_path, change))
+
+
+@pytest.mark.parametrize("pattern", ["(", "[a", "a{99999999999}", "*"])
+def test_a_pattern_that_is_none_is_refused(pattern: str) -> None:
+    text = OWN.replace('expects = "Lab,Board"', f"expects = '{pattern}'")
+    with pytest.raises(ExperimentError, match=r"mine.toml, line 6: identity.expects: must be a regular expression"):
+        read_profile(text, "mine.toml")
