@@ -83,7 +83,8 @@ class InnerError(ValueError):
 def first_finding(error: ValidationError) -> str:
     """Return pydantic's first finding in a file that commands write: the key, and a few words on what is wrong."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].replace('Input should', 'must')}"
+    message = _WANTED.get(first["type"], first["msg"].replace("Input should", "must").removeprefix("Value error, "))
+    return f"{'.'.join(map(str, first['loc']))}: {message}" if first["loc"] else message
 
 
 def validated(model: type[Validated], content: object, where: Callable[[Names], str]) -> Validated:

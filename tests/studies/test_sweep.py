@@ -214,6 +214,50 @@ def test_directories_that_are_no_sweeps_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (("points",), [], "points: List should have at least 1 item"),
+        (("points",), 7, "points: must be a valid list"),
+        (("points", 0), 7, "points.0: must be a section, not a value"),
+        (("points", 1, "name"), ["1"], "points.1.name: must be a text in quotes"),
+        (("points", 1, "name"), "../../elsewhere", "points.1.name: "),
+        (("points", 1, "name"), "..", "'..' is no name of a folder in the sweep"),
+        (("points", 0, "chip"), {"a": 1}, "points.0.chip: must be a whole number"),
+        (("points", 0, "chip"), 3, "differ in what they have values of"),
+        (("points", 0, "values"), {}, "differ in what they have values of"),
+        (("points", 0, "values", "training.epochs"), [1], "points.0.values.training.epochs"),
+        (("points", 0, "values", "training.epochs"), 3, "training.epochs is 3 in its values, 1 in its settings"),
+        (("random",), ["training.epochs"], "random: must be a section"),
+        (("random",), {"rule.beta": {}}, "random: no point has a value of rule.beta"),
+        (("deployment",), {"origins": [], "run": None, "tune": 0, "train": False}, "deployment.origins"),
+        (("plugins",), 5, "plugins: must be a valid list"),
+    ],
+)
+def test_a_damaged_sweep_is_refused_by_its_key(tmp_path: Path, place: tuple[Any, ...], value: Any, told: str) -> None:
+    Sweep.create(tmp_path / "sweep", grid("xor", {"training.epochs": [1, 2]}))
+    content = json.loads((tmp_path / "sweep/sweep.json").read_text())
+    *above, last = place
+    inside = content
+    for part in above:
+        inside = inside[part]
+    inside[last] = value
+    (tmp_path / "sweep/sweep.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match="damaged, or of another version") as caught:
+        Sweep(tmp_path / "sweep")
+    assert told in str(caught.value)
+
+
+def test_points_of_a_sweep_have_names_of_their_own(tmp_path: Path) -> None:
+    Sweep.create(tmp_path / "sweep", grid("xor", {"training.epochs": [1, 2]}))
+    file = tmp_path / "sweep/sweep.json"
+    content = json.loads(file.read_text())
+    content["points"][1]["name"] = content["points"][0]["name"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(RunError, match="two points have one name"):
+        Sweep(tmp_path / "sweep")
+
+
+@pytest.mark.parametrize(
     ("text", "values"),
     [
         ("k=1,2", ["1", "2"]),

@@ -30,14 +30,14 @@ from pydantic import ValidationError
 from harness.chip.metering import ENTRIES
 from harness.errors import PictureError, RunError
 from harness.experiment.experiment import Experiment
-from harness.experiment.runs.manifest import RecordedPlugin
 from harness.experiment.settings import Settings, merged
 from harness.files.locking import alone_in
 from harness.files.reading import TABLE_LIMIT, JsonObject, parse_json, read_bytes, read_text
 from harness.files.writing import whole_folder, write_atomic
 from harness.studies.sweep.deployment import Deployment
 from harness.studies.sweep.jobs import DEPLOYED, Job, deployed, in_processes
-from harness.studies.sweep.points import Draws, Point, column
+from harness.studies.sweep.points import Draws, Point
+from harness.studies.sweep.recorded import read_recorded
 from harness.training.runs import Run
 from harness.validation import first_finding
 
@@ -62,22 +62,15 @@ class Sweep:
             raise RunError(f"{path} is no sweep directory: {why}; 'harness sweep' makes one")
         content = parse_json(read_text(file, RunError, most=TABLE_LIMIT), RunError, str(file))
         try:
-            for plugin in content.get("plugins", []):
-                RecordedPlugin.model_validate(plugin).check(f"sweep {path}")
-            self.points = [_read_point(p) for p in content["points"]]
-            self.drawn = list(content.get("random", {}))
-            deployed = content.get("deployment")
-            self.deployment = deployed and Deployment(
-                [_read_point(p) for p in deployed["origins"]],
-                deployed["run"] and Path(deployed["run"]),
-                deployed["tune"],
-                deployed["train"],
-            )
-            self.name, self.keys = self.points[0].settings.name, list(self.points[0].values)
-            _check_values(self.points, self.keys)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            why = first_finding(error) if isinstance(error, ValidationError) else str(error)
-            raise RunError(f"{file} is damaged, or of another version, and cannot be read ({why})") from error
+            found = read_recorded(content, f"sweep {path}")
+        except ValidationError as error:
+            raise RunError(
+                f"{file} is damaged, or of another version, and cannot be read ({first_finding(error)})"
+            ) from error
+        self.points = [recorded.point for recorded in found.points]
+        self.drawn = list(found.random)
+        self.deployment = None if found.deployment is None else found.deployment.deployment
+        self.name, self.keys = self.points[0].settings.name, list(self.points[0].values)
         self.path = path
         self.units = {key: Settings.unit_of(key) for key in self.keys}
         self.copies = [name for name, found in (("seed", True), ("chip", self.points[0].chip is not None)) if found]
@@ -227,25 +220,6 @@ def _plugins(points: Sequence[Point]) -> JsonObject:
     """Return the plug-ins that the points name, each once; nothing where they name none."""
     named = {(plugin.kind, plugin.name): plugin.record for point in points for plugin in point.settings.plugins}
     return {"plugins": list(named.values())} if named else {}
-
-
-def _read_point(content: JsonObject) -> Point:
-    settings = Settings.model_validate(content["settings"])
-    return Point(content["name"], content["values"], settings, content.get("chip"))
-
-
-def _check_values(points: Sequence[Point], keys: Sequence[str]) -> None:
-    """Refuse values that are not those of the settings beside them: they head the rows of the table.
-
-    Raises:
-        ValueError: they are not.
-    """
-    for key in keys:
-        for point, value in zip(points, column([point.settings for point in points], key), strict=True):
-            if point.values[key] != value:
-                raise ValueError(
-                    f"point {point.name}: {key} is {point.values[key]!r} in its values, {value!r} in its settings"
-                )
 
 
 @dataclass(frozen=True)
