@@ -51,7 +51,7 @@ from harness.cli.transient import transient
 from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.errors import ExperimentError, HarnessError, UnitError
 from harness.experiment.packaged import experiment_names, packaged_experiments
-from harness.experiment.runs.bench import unnamed
+from harness.experiment.runs.bench import packaged_boards, unnamed
 from harness.files.writing import write_atomic
 from harness.plugins import Kind, installed
 from harness.processes.interrupts import ended_by_interrupt
@@ -168,17 +168,18 @@ def doctor(as_json: bool) -> None:
 @main.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the packaged experiments, the data sets, and the plug-ins of installed packages."""
+    """List the packaged experiments, the data sets, the profiles of boards, and the plug-ins of installed packages."""
     experiments, brought = packaged_experiments(), [plugin for kind in Kind for plugin in installed(kind)]
-    sizes = _sizes()
+    sizes, boards = _sizes(), packaged_boards()
     if as_json:
         rows = {name: dict(zip(("samples", "channels", "classes"), size, strict=True)) for name, size in sizes.items()}
         plugins = [{**plugin.record, "hidden": plugin.hidden} for plugin in brought]
-        print_json({"experiments": experiments, "data_sets": rows, "plugins": plugins})
+        print_json({"experiments": experiments, "data_sets": rows, "profiles": boards, "plugins": plugins})
         return
     OUT.print(table(("experiment", "what it is"), experiments.items()))
     sets = [*((name, *map(str, size)) for name, size in sizes.items()), ("csv", "your own", "columns", "labels")]
     OUT.print(table(("data set", "samples", "channels", "classes"), sets))
+    OUT.print(table(("profile of a board", "tested against"), boards.items()))
     if brought:
         OUT.print(table(("plug-in", "name", "of"), ((p.kind.words, p.name, p.source) for p in brought)))
         for plugin in brought:

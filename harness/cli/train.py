@@ -179,6 +179,9 @@ def _begun(
     subject, start = _beginning(experiment, origin, overrides)
     simulators = choose(subject)
     print_notes(subject)
+    if (board := subject.settings.chip.bench) is not None:
+        subject.refuse_chip()
+        board.reach()
     with building(subject.settings.name):
         run = subject.create_run(folder, start) if folder else _fresh_run(subject, start)
         warnings = subject.warnings()

@@ -339,14 +339,18 @@ class Experiment:
                 asks for.
         """
         self.springs.refuse(self.circuit.conductances if start is None else start.conductances)
-        self._refuse_chip()
+        self.refuse_chip()
         if start is None:
             return Run.create(path, self.recorded.to_toml(), self.manifest())
         position = Position(start.conductances, self.update.init(start.conductances))
         return Run.create(path, self.recorded.to_toml(), {**self.manifest(), **start.origin}, position)
 
-    def _refuse_chip(self) -> None:
-        """Make a chip that may be impossible, or unfit for the rule, before there is a run of it."""
+    def refuse_chip(self) -> None:
+        """Refuse a chip that cannot be made, or cannot do what the rule asks for; no board is opened.
+
+        Raises:
+            ExperimentError: says what the chip lacks, and which rules it can serve.
+        """
         chip, plugins = self.settings.chip, self.settings.plugins
         names = (chip.kind, self.settings.rule.kind)
         if chip.bench is not None:

@@ -129,6 +129,25 @@ def test_probe_stays_within_the_limits_and_says_where_nobody_is() -> None:
     assert "the board cannot be reached" in result.stderr
 
 
+def test_no_run_is_begun_of_a_board_that_does_not_answer() -> None:
+    place = f"chip.resource={address(9)}"
+    result = CliRunner().invoke(main, ["train", "xor", "--profile", "virtual", "--set", place])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "cannot be reached" in result.stderr
+    assert "no run was begun" in result.stderr
+    assert "harness bench serve" in result.stderr
+    assert not Path("runs").exists()
+    unfit = ["--set", "rule.kind=hardware-linearization"]  # which no board is asked about
+    assert "small-signal" in CliRunner().invoke(main, ["train", "xor", "--profile", "virtual", *unfit]).stderr
+
+
+def test_packaged_profiles_are_listed_with_what_they_were_tested_against() -> None:
+    listed = json.loads(CliRunner().invoke(main, ["list", "--json"]).stdout)["profiles"]
+    assert sorted(listed) == ["arc2", "eqprop-xor", "openmena", "virtual"]
+    assert all(listed.values())
+    assert "never a board" in CliRunner().invoke(main, ["list"]).stdout
+
+
 def test_a_calibrated_board_is_its_twin() -> None:
     """The file of calibrate, named in the profile, takes the injected errors away; a stale one is refused."""
     board = MiscalibratedChip(nodal_chip(XOR.circuit), np.random.default_rng(1))

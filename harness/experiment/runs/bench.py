@@ -12,10 +12,11 @@ from pathlib import Path
 
 from harness.chip.bench.chip import BenchChip
 from harness.chip.bench.journal import Session
-from harness.chip.bench.line import Line
-from harness.chip.bench.profile import Profile, WriteMode, load_profile, profile_text
+from harness.chip.bench.line import Line, LineError
+from harness.chip.bench.opening import open_board
+from harness.chip.bench.profile import Profile, WriteMode, load_profile, packaged_profiles, profile_text
 from harness.circuit import Circuit
-from harness.errors import ExperimentError, RunError
+from harness.errors import BoardError, ExperimentError, RunError
 from harness.files.reading import TABLE_LIMIT, read_bytes
 from harness.files.writing import write_atomic
 from harness.measurement import Access
@@ -90,6 +91,26 @@ class Bench:
                 "harness evaluate and harness bench compare can look at such a board"
             )
         self._refuse_unnamed(profile)
+
+    def reach(self) -> None:
+        """See that the board answers, so that no run is begun which could not be trained; nothing is applied to it.
+
+        Raises:
+            ChipError: it does not; says what to look at.
+        """
+        profile = self.load()
+        try:
+            board = open_board(profile, self.resource)
+            try:
+                board.identify()
+            finally:
+                board.close()
+        except (BoardError, LineError) as error:
+            served = "; a virtual board is started by harness bench serve" if str(self.profile) == "virtual" else ""
+            raise BoardError(
+                f"{error}; no run was begun: switch the board on, and see that its address is right (chip.resource, or "
+                f"identity.resource of the profile){served}"
+            ) from error
 
     @property
     def sha256(self) -> str:
@@ -185,6 +206,11 @@ class Bench:
         told = {"identity": chip.identity, "firmware": chip.identity.rpartition(",")[2].strip()}
         if then != chip.identity:
             run.record({**manifest, "chip": {**before, **told}})
+
+
+def packaged_boards() -> dict[str, str]:
+    """Return what each packaged profile was tested against, by its name."""
+    return {profile: load_profile(profile).tested for profile in packaged_profiles()}
 
 
 def _is_local(address: str) -> bool:
