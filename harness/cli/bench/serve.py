@@ -7,7 +7,10 @@ import click
 from harness.cli.options import FILE, experiment_options, in_unit, simulators_for, subject_of
 from harness.cli.terminal import ERR, OUT, print_json, print_notes
 from harness.studies.bench.serving import BoardOptions, serve
-from harness.wording import counted
+from harness.wording import counted, listed
+
+_IMPERFECT = ("variation", "imperfect", "programming")
+"""Sections that make a chip another one than was drawn."""
 
 
 @click.command("serve")
@@ -79,7 +82,9 @@ def serve_board(
             print_json({"resource": resource, "board": subject.settings.name, "chip": kinds, **counts})
             return
         told = ", ".join(counted(count, noun.removesuffix("s")) for noun, count in counts.items())
-        OUT.print(f"serving {subject.settings.name} ({' around '.join(kinds)}): {told}")
+        sections = [f"[{name}]" for name in _IMPERFECT if name in subject.settings.model_fields_set]
+        chip = subject.settings.chip.kind + (f" with {listed(sections)}" if sections else "")
+        OUT.print(f"serving {subject.settings.name} ({chip}): {told}")
         OUT.print(f"[identity]\nresource = '{resource}'")
         ERR.print("Ctrl-C ends it")
 
