@@ -6,11 +6,9 @@ import click
 
 from harness.cli.options import FILE, experiment_options, in_unit, simulators_for, subject_of
 from harness.cli.terminal import ERR, OUT, print_json, print_notes
+from harness.experiment.experiment import Experiment
 from harness.studies.bench.serving import BoardOptions, serve
 from harness.wording import counted, listed
-
-_IMPERFECT = ("variation", "imperfect", "programming")
-"""Sections that make a chip another one than was drawn."""
 
 
 @click.command("serve")
@@ -82,10 +80,20 @@ def serve_board(
             print_json({"resource": resource, "board": subject.settings.name, "chip": kinds, **counts})
             return
         told = ", ".join(counted(count, noun.removesuffix("s")) for noun, count in counts.items())
-        sections = [f"[{name}]" for name in _IMPERFECT if name in subject.settings.model_fields_set]
-        chip = subject.settings.chip.kind + (f" with {listed(sections)}" if sections else "")
+        chip = subject.settings.chip.kind + (f" with {listed(sections)}" if (sections := _imperfect(subject)) else "")
         OUT.print(f"serving {subject.settings.name} ({chip}): {told}")
         OUT.print(f"[identity]\nresource = '{resource}'")
         ERR.print("Ctrl-C ends it")
 
     serve(subject, run, 5025 if port is None else port, options, simulators, opened=opened, tell=ERR.print)
+
+
+def _imperfect(subject: Experiment) -> list[str]:
+    """Return the sections that make the chip another one than was drawn."""
+    settings = subject.settings
+    there = {
+        "[variation]": not settings.variation.build().absent,
+        "[imperfect]": not settings.imperfect.build().ideal,
+        "[programming]": settings.programming is not None,
+    }
+    return [name for name, is_there in there.items() if is_there]
