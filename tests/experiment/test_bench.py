@@ -221,6 +221,17 @@ def test_rules_beyond_the_board_are_refused_before_there_is_a_run(tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
+def test_a_profile_can_leave_the_cassette_out(tmp_path: Path) -> None:
+    profile = tmp_path / "quiet.toml"
+    profile.write_text('name = "quiet"\ncassette = false\n[limits]\nv_max = "9 V"\n')
+    told = ["chip.kind=bench", f"chip.profile={profile}", "rule.kind=analytical-gradient", *SHORT]
+    subject = Experiment.load("iris", told)
+    run = subject.create_run(tmp_path / "run")
+    subject.train(run, line=board(), pictures=False)
+    assert not list(run.path.rglob("cassette.jsonl"))
+    assert (run.result or {})["bench"]["sessions"] == 1
+
+
 def test_a_board_of_outputs_serves_what_reads_outputs(tmp_path: Path) -> None:
     profile = tmp_path / "outputs.toml"
     profile.write_text('name = "outputs"\n[limits]\nv_max = "9 V"\n')

@@ -41,17 +41,20 @@ class Session:
         folder: of the run's sessions; each has a folder of its own in it.
         start: a checkpoint that the session begins at; it is kept, so that the session can be replayed.
         line: to the board; None has the chip open the one that the profile says. A line that replays is not recorded.
+        recorded: whether all messages go into a cassette.
 
     Raises:
         RunError: the journal is damaged.
     """
 
-    def __init__(self, folder: Path, start: Path | None = None, line: Line | None = None) -> None:
+    def __init__(
+        self, folder: Path, start: Path | None = None, line: Line | None = None, *, recorded: bool = True
+    ) -> None:
         self.folder, self.line, self.journal = folder, line, Journal(folder)
         there = (int(path.name.removeprefix(_SESSION)) for path in folder.glob(f"{_SESSION}[0-9]*"))
         self.number = 1 + max(self.journal.sessions, *there, 0)
         self.cassette: Path | None = None
-        if not isinstance(line, ReplayLine):
+        if recorded and not isinstance(line, ReplayLine):
             here = folder / f"{_SESSION}{self.number}"
             here.mkdir()
             self.cassette = here / CASSETTE

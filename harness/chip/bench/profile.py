@@ -17,6 +17,7 @@ from harness.measurement import Access, Capabilities, Clamp, Injection, Nudge, S
 from harness.units import parse
 from harness.validation import (
     Amperes,
+    Flag,
     MismatchError,
     Number,
     Ohms,
@@ -224,6 +225,8 @@ class Profile(Section):
     limits: Limits
     write: Write = Write()
     calibration: CalibrationReference | None = None
+    cassette: Flag = True
+    """True to record every message of a training, so that it can be replayed: about 20 B for each voltage."""
 
     def refuse_other(self, board: str) -> None:
         """Refuse another board, or another firmware, than is expected.

@@ -141,7 +141,7 @@ class Bench:
         if line is None:
             check_profile(run, self)
             self.check()
-        session = Session(run.path / BENCH, run.path / "checkpoint.npz", line)
+        session = Session(run.path / BENCH, run.path / "checkpoint.npz", line, recorded=self.load().cassette)
         if session.cassette is not None:
             self._keep(session.cassette.parent)
         return session
