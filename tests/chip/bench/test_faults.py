@@ -229,7 +229,11 @@ def test_a_cable_that_is_pulled_at_any_message_is_plugged_in_again() -> None:
             except ChipError as error:
                 assert re.search("broken|closed|does not answer", str(error)), error  # noqa: PT017
                 refused += 1
-        assert refused < messages / 4
+                again = bench.chip()
+                (found,) = again.measure(drives)
+                np.testing.assert_array_equal(found.all_nodes, true.all_nodes)
+                again.close()
+        assert refused < messages / 2  # an answer that is late on a busy machine may be one cut too many
 
 
 def test_a_cable_that_is_pulled_is_plugged_in_again() -> None:
