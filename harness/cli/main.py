@@ -51,7 +51,7 @@ from harness.cli.transient import transient
 from harness.datasets import BUILT_IN, IMAGE_SETS
 from harness.errors import ExperimentError, HarnessError, UnitError
 from harness.experiment.packaged import experiment_names, packaged_experiments
-from harness.experiment.runs.bench import packaged_boards, unnamed
+from harness.experiment.runs.bench import only_boards_here, packaged_boards
 from harness.files.writing import write_atomic
 from harness.plugins import Kind, installed
 from harness.processes.interrupts import ended_by_interrupt
@@ -70,7 +70,7 @@ class _Group(click.Group):
             return super().make_context(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with ended_by_interrupt(), _in_one_sentence(), unnamed():
+        with ended_by_interrupt(), _in_one_sentence(), only_boards_here():
             return super().invoke(ctx)
 
 

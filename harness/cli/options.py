@@ -73,7 +73,7 @@ _chip_option = click.option(
 
 def _named(_: click.Context, __: click.Parameter, profile: str | None) -> str | None:
     if profile is not None:
-        bench.name()
+        bench.open_any_board()
     return profile
 
 
@@ -88,7 +88,7 @@ stale_option = click.option(
     "--stale-calibration",
     is_flag=True,
     expose_value=False,
-    callback=lambda _, __, stale: bench.take_stale() if stale else None,
+    callback=lambda _, __, stale: bench.accept_stale_calibrations() if stale else None,
     help="Take the calibration of a board's profile although it is too old, or of another board.",
 )
 _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")

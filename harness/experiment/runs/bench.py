@@ -28,34 +28,34 @@ LIBRARIES = {"scpi": ("pyvisa", "pyvisa-py"), "openmena": ("pyserial",), "arc2":
 _LOCAL = re.compile(r"TCPIP\d*::([^:]+|\[[^\]]+\])::\d+::SOCKET", re.IGNORECASE)
 PROFILE, _CELLS, _CALIBRATION = "profile.toml", "cells.csv", "calibration.toml"
 """Files of a session, beside its cassette."""
-_named: ContextVar[bool] = ContextVar("named", default=True)
+_any_board: ContextVar[bool] = ContextVar("any_board", default=True)
 """True where whoever asks for a board means it: Python code, and a command that names the profile."""
-_stale: ContextVar[bool] = ContextVar("stale", default=False)
+_stale: ContextVar[bool] = ContextVar("stale_calibrations", default=False)
 """True where a calibration may be too old, or of another board."""
 
 
 @contextmanager
-def unnamed() -> Iterator[None]:
-    """Let files alone open no board but one on this machine; `name` lifts that."""
-    tokens = _named.set(False), _stale.set(False)
+def only_boards_here() -> Iterator[None]:
+    """Let files alone open no board but one on this machine; `open_any_board` lifts that."""
+    tokens = _any_board.set(False), _stale.set(False)
     try:
         yield
     finally:
-        _named.reset(tokens[0])
+        _any_board.reset(tokens[0])
         _stale.reset(tokens[1])
 
 
-def name() -> None:
+def open_any_board() -> None:
     """Say that the user has named the profile of the board in this call."""
-    _named.set(True)
+    _any_board.set(True)
 
 
-def take_stale() -> None:
+def accept_stale_calibrations() -> None:
     """Say that the user wants calibrations that are too old, or of another board, in this call."""
     _stale.set(True)
 
 
-def takes_stale() -> bool:
+def accepts_stale_calibrations() -> bool:
     """Return whether the user wants them."""
     return _stale.get()
 
@@ -90,7 +90,7 @@ class Bench:
                 f"profile {self.profile}: write.mode = 'none' lets nothing be written, and so nothing be trained; "
                 "harness evaluate and harness bench compare can look at such a board"
             )
-        self._refuse_unnamed(profile)
+        self._refuse_elsewhere(profile)
 
     def reach(self) -> None:
         """See that the board answers, so that no run is begun which could not be trained; nothing is applied to it.
@@ -155,7 +155,7 @@ class Bench:
         """
         profile, line = self.load(), None if session is None else session.line
         if line is None:
-            self._refuse_unnamed(profile)
+            self._refuse_elsewhere(profile)
         return BenchChip(
             circuit,
             profile,
@@ -164,12 +164,12 @@ class Bench:
             session=session,
             line=line,
             seed=seed,
-            stale=takes_stale(),
+            stale=accepts_stale_calibrations(),
         )
 
-    def _refuse_unnamed(self, profile: Profile) -> None:
+    def _refuse_elsewhere(self, profile: Profile) -> None:
         address = self.resource or profile.identity.resource
-        if address is not None and not (_named.get() or _is_local(address)):
+        if address is not None and not (_any_board.get() or _is_local(address)):
             raise ExperimentError(
                 f"the board at {address} is not on this machine, and no file alone opens one; name its profile in the "
                 f"command, if you mean it: --profile {self.profile}"
@@ -198,7 +198,7 @@ class Bench:
         about = manifest.get("chip")
         before = about if isinstance(about, dict) else {}
         then = before.get("identity")
-        if then not in (None, chip.identity) and not _named.get():
+        if then not in (None, chip.identity) and not _any_board.get():
             raise RunError(
                 f"run {run.path} was trained on board {then!r}, and {chip.identity!r} answers; if you mean it, say so: "
                 f"{command('train', '--resume', run.path, '--profile', self.profile)}"
@@ -233,7 +233,7 @@ def check_profile(run: Run, bench: Bench) -> None:
     """
     chip = run.manifest.get("chip")
     then = chip.get("profile_sha256") if isinstance(chip, dict) else None
-    if not _named.get() and then is not None and then != bench.sha256:
+    if not _any_board.get() and then is not None and then != bench.sha256:
         raise RunError(
             f"run {run.path}: profile {bench.profile} is not as it was when the run began; put it back, or say that "
             f"you mean it: {command('train', '--resume', run.path, '--profile', bench.profile)}"

@@ -10,7 +10,7 @@ from harness.chip.bench.journal import FILE as JOURNAL
 from harness.chip.bench.journal import START, before_session
 from harness.errors import RunError
 from harness.experiment.experiment import Experiment
-from harness.experiment.runs.bench import PROFILE, name
+from harness.experiment.runs.bench import PROFILE, open_any_board
 from harness.files.reading import read_arrays
 from harness.files.writing import write_atomic
 from harness.training.position import position_of
@@ -50,7 +50,7 @@ def replay_of(cassette: Path, folder: Path) -> Replay:
         raise RunError(f"{cassette}: it is no cassette of a run; these are RUN/{BENCH}/session-1/{CASSETTE} and so on")
     recorded, line = Run(bench.parent), ReplayLine(cassette)
     subject = Experiment.of_run(recorded).replace({"chip.profile": str(session / PROFILE)})
-    name()  # which opens nothing
+    open_any_board()  # none is opened: the cassette answers
     saved = session / START
     position = position_of(read_arrays(saved, RunError)) if saved.exists() else None
     manifest = recorded.manifest

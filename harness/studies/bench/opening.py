@@ -8,7 +8,7 @@ from harness.chip.bench.chip import BenchChip
 from harness.chip.bench.opening import open_board
 from harness.chip.bench.profile import Profile
 from harness.experiment.experiment import Experiment
-from harness.experiment.runs.bench import takes_stale
+from harness.experiment.runs.bench import accepts_stale_calibrations
 from harness.processes.interrupts import cleaned_up
 
 
@@ -30,7 +30,9 @@ def opened(profile: Profile, resource: str | None) -> Iterator[Board]:
 def open_bench(profile: Profile, subject: Experiment, resource: str | None) -> Iterator[BenchChip]:
     """Open the chip of a board that holds an experiment's network; its pins are grounded likewise."""
     with cleaned_up():
-        chip = BenchChip(subject.circuit, profile, resource, access=subject.settings.chip.access, stale=takes_stale())
+        chip = BenchChip(
+            subject.circuit, profile, resource, access=subject.settings.chip.access, stale=accepts_stale_calibrations()
+        )
         try:
             yield chip
         finally:
