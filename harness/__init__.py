@@ -8,25 +8,91 @@
 
 __version__: str
 
-__all__ = ["Experiment", "Run", "__version__", "register"]
+TYPE_CHECKING = False  # as in `typing`, which is not imported: importing the package does no work
+if TYPE_CHECKING:
+    from harness.chip.ngspice.chip import NgspiceChip as NgspiceChip
+    from harness.chip.nodal.chip import NodalChip as NodalChip
+    from harness.circuit.circuit import Circuit as Circuit
+    from harness.circuit.networks.layered import CellRange as CellRange
+    from harness.circuit.networks.layered import deep_resistive_network as deep_resistive_network
+    from harness.circuit.networks.layered import equilibrium_network as equilibrium_network
+    from harness.circuit.networks.layered import layered_network as layered_network
+    from harness.circuit.networks.layered import rectified_cascade as rectified_cascade
+    from harness.devices.diode import DiodeModel as DiodeModel
+    from harness.experiment.experiment import Experiment as Experiment
+    from harness.learning.costs import SoftmaxCrossEntropy as SoftmaxCrossEntropy
+    from harness.learning.costs import SquaredError as SquaredError
+    from harness.learning.rules.analytical import AnalyticalGradient as AnalyticalGradient
+    from harness.learning.rules.coupled import CoupledLearning as CoupledLearning
+    from harness.learning.rules.differences import FiniteDifferences as FiniteDifferences
+    from harness.learning.rules.differences import SimultaneousPerturbation as SimultaneousPerturbation
+    from harness.learning.rules.equilibrium import EquilibriumPropagation as EquilibriumPropagation
+    from harness.learning.rules.generalized import (
+        GeneralizedEquilibriumPropagation as GeneralizedEquilibriumPropagation,
+    )
+    from harness.learning.rules.linearization import HardwareLinearization as HardwareLinearization
+    from harness.learning.rules.node_perturbation import NodePerturbation as NodePerturbation
+    from harness.measurement import Batch as Batch
+    from harness.measurement import Clamp as Clamp
+    from harness.measurement import Drive as Drive
+    from harness.measurement import Injection as Injection
+    from harness.measurement import Reading as Reading
+    from harness.measurement import Spring as Spring
+    from harness.plugins import register as register
+    from harness.training.runs import Run as Run
+
+_HOMES = {
+    "AnalyticalGradient": "harness.learning.rules.analytical",
+    "Batch": "harness.measurement",
+    "CellRange": "harness.circuit.networks.layered",
+    "Circuit": "harness.circuit.circuit",
+    "Clamp": "harness.measurement",
+    "CoupledLearning": "harness.learning.rules.coupled",
+    "DiodeModel": "harness.devices.diode",
+    "Drive": "harness.measurement",
+    "EquilibriumPropagation": "harness.learning.rules.equilibrium",
+    "Experiment": "harness.experiment.experiment",
+    "FiniteDifferences": "harness.learning.rules.differences",
+    "GeneralizedEquilibriumPropagation": "harness.learning.rules.generalized",
+    "HardwareLinearization": "harness.learning.rules.linearization",
+    "Injection": "harness.measurement",
+    "NgspiceChip": "harness.chip.ngspice.chip",
+    "NodalChip": "harness.chip.nodal.chip",
+    "NodePerturbation": "harness.learning.rules.node_perturbation",
+    "Reading": "harness.measurement",
+    "Run": "harness.training.runs",
+    "SimultaneousPerturbation": "harness.learning.rules.differences",
+    "SoftmaxCrossEntropy": "harness.learning.costs",
+    "Spring": "harness.measurement",
+    "SquaredError": "harness.learning.costs",
+    "deep_resistive_network": "harness.circuit.networks.layered",
+    "equilibrium_network": "harness.circuit.networks.layered",
+    "layered_network": "harness.circuit.networks.layered",
+    "rectified_cascade": "harness.circuit.networks.layered",
+    "register": "harness.plugins",
+}
+"""The module of each public name, which is loaded when the name is first asked for."""
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - names of a table
 
 
 def __getattr__(name: str) -> object:
-    """The public names, loaded when they are first asked for: importing the package does no work."""
+    """Return a public name from its module.
+
+    Raises:
+        AttributeError: the package has no such name.
+    """
     if name == "__version__":
         from importlib import metadata  # noqa: PLC0415
 
         return metadata.version("harness")
-    if name == "Experiment":
-        from harness.experiment.experiment import Experiment  # noqa: PLC0415
+    if name not in _HOMES:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
 
-        return Experiment
-    if name == "Run":
-        from harness.training.runs import Run  # noqa: PLC0415
+    return getattr(import_module(_HOMES[name]), name)
 
-        return Run
-    if name == "register":
-        from harness.plugins import register  # noqa: PLC0415
 
-        return register
-    raise AttributeError(f"module 'harness' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

@@ -11,6 +11,8 @@ from pathlib import Path
 import networkx
 import pytest
 
+import harness
+
 HARNESS = Path(__file__).parent.parent / "harness"
 GROUND_FLOOR = {"errors", "units", "measurement", "wording", "validation", "plugins", "files", "processes"}
 """Rooms that everybody may use."""
@@ -177,3 +179,20 @@ def test_files_that_are_no_modules_are_packaged() -> None:
     named = {path for pattern in setup["package-data"]["harness"] for path in HARNESS.glob(pattern)}
     files = {path for path in HARNESS.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     assert sorted(path for path in files - named if path.suffix != ".py") == []
+
+
+def test_public_names_come_from_the_modules_that_type_checkers_read() -> None:
+    """The table of names that load when asked for, and the imports that only type checkers see, say the same."""
+    read = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse((HARNESS / "__init__.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+    assert read == harness._HOMES
+    assert dir(harness) == sorted(["__version__", *read])
+    for name, module in read.items():
+        assert getattr(harness, name) is pkgutil.resolve_name(f"{module}:{name}")
+    with pytest.raises(AttributeError, match="has no attribute 'Experimint'"):
+        harness.Experimint  # noqa: B018
