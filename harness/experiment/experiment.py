@@ -411,7 +411,7 @@ class Experiment:
             if complete:
                 finish(run, chip, self.cost, self.data, {"experiment": self.settings.name, "seed": self.plan.seed})
             if pictures:
-                self._draw(run, chip, warn)
+                self._draw(run, chip, warn, stop)
         return run.result
 
     def _session(self, run: Run, line: Line | None) -> Session | None:
@@ -467,12 +467,12 @@ class Experiment:
         """
         with self.replace({"chip.kind": "nodal"}).open_chip() as chip:
             chip.program(self.trained(run).conductances)
-            self._draw(run, chip, warn)
+            self._draw(run, chip, warn, lambda: False)
 
-    def _draw(self, run: Run, chip: Chip, warn: Callable[[str], None]) -> None:
+    def _draw(self, run: Run, chip: Chip, warn: Callable[[str], None], stop: Callable[[], bool]) -> None:
         try:
             from harness.pictures.runs import draw_run  # noqa: PLC0415 - matplotlib takes a second to import
 
-            draw_run(run, chip, self.data, self.settings.name)
+            draw_run(run, chip, self.data, self.settings.name, stop)
         except (HarnessError, OSError) as error:
             warn(f"run {run.path} has no pictures: {error}")

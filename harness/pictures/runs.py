@@ -1,6 +1,6 @@
 """Pictures of a run: its directory's, and those of tables and arrays as the bytes of PNG files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from harness.chip.bench.readback import FILE as READ_BACKS
 from harness.chip.bench.readback import read_differences
 from harness.circuit import Edges, TrainableArray
 from harness.datasets import Split
+from harness.errors import PictureError
 from harness.files.writing import write_atomic
 from harness.measurement import Array, Drive, Index
 from harness.pictures.boards import draw_read_backs
@@ -24,18 +25,27 @@ from harness.wording import counted
 _SMOOTHED = 25  # batches in the running mean of the loss
 _FAR = 4  # times what is kept in sight: larger losses are cut off
 _LEAST_R2 = -1.0  # from which an axis of R² begins where the last epochs are above it
-_GRID = 41  # points of either input in the picture of a decision boundary
+_GRIDS = (41, 21, 11, 6)  # points of either input in the picture of a decision boundary
+_POINTS_OF_DEVICES = 8_200  # of a grid's side, times devices: a sample costs up to the cube of coupled devices
+_SAMPLES_OF_DEVICES = 8_000  # of a portion, times devices: seconds between two questions whether to stop
 
 
-def draw_run(run: Run, chip: Chip, data: Split, title: str) -> None:
+def draw_run(run: Run, chip: Chip, data: Split, title: str, stop: Callable[[], bool] = lambda: False) -> None:
     """Draw the pictures of a run's directory; with two inputs and two classes, the chip's decision boundary, too.
 
+    Args:
+        run: with its tables.
+        chip: with the run's conductances.
+        data: of the run.
+        title: of the pictures.
+        stop: asked while a decision boundary is measured.
+
     Raises:
-        PictureError: one cannot be drawn.
+        PictureError: one cannot be drawn, or `stop` said True.
         ChipError: the chip failed.
     """
     if data.channels == 2 and len(data.classes) == 2 and not data.valued:
-        write_atomic(run.path / "boundary.png", _boundary(chip, data, title))
+        write_atomic(run.path / "boundary.png", _boundary(chip, data, title, stop))
     steps, epochs = run.tables()
     arrays = zip(chip.circuit.arrays, chip.conductances, strict=True)
     write_atomic(run.path / "conductances.png", draw_arrays([array.with_conductances(g) for array, g in arrays]))
@@ -46,14 +56,43 @@ def draw_run(run: Run, chip: Chip, data: Split, title: str) -> None:
     write_atomic(run.path / "training.png", picture)  # the last one: it tells `Run.drawn` that all are there
 
 
-def _boundary(chip: Chip, data: Split, title: str) -> bytes:
+def _boundary(chip: Chip, data: Split, title: str, stop: Callable[[], bool]) -> bytes:
     rows = data.test.batch(slice(None))
-    edges = 1.2 * np.abs(rows.inputs).max(axis=0)
-    across, up = (np.linspace(-edge, edge, _GRID) for edge in edges)
+    plane = measured_plane(chip, 1.2 * np.abs(rows.inputs).max(axis=0), stop)
+    return draw_boundary(*plane, rows.inputs, rows.targets.argmax(axis=1), title)
+
+
+def measured_plane(chip: Chip, edges: Array, stop: Callable[[], bool]) -> tuple[tuple[Array, Array], Array]:
+    """Measure a chip of two inputs and two outputs on a square grid, coarser where its circuit has many devices.
+
+    The measurement depends on nothing but the circuit, so that a recorded session with a board repeats it.
+
+    Args:
+        chip: the chip.
+        edges: V of the largest value of either input, ``[2]``; the smallest is its negative.
+        stop: asked before every portion of samples.
+
+    Returns:
+        V of the grid's columns and of its rows, and V by which the second output lies above the first,
+        ``[rows, columns]``. The grid has 41 × 41 points for up to 200 devices, then 21 × 21, 11 × 11 or, from 746
+        devices on, 6 × 6.
+
+    Raises:
+        PictureError: `stop` said True.
+        ChipError: the chip failed.
+    """
+    devices = max(sum(map(len, chip.circuit.devices)), 1)
+    points = next((grid for grid in _GRIDS if grid * devices <= _POINTS_OF_DEVICES), _GRIDS[-1])
+    portion = min(max(_SAMPLES_OF_DEVICES // devices, 1), chip.capabilities.largest_batch or points**2)
+    across, up = (np.linspace(-edge, edge, points) for edge in edges)
     plane = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
-    (reading,) = chip.measure([Drive(plane)])
-    margin = (reading.outputs[:, 1] - reading.outputs[:, 0]).reshape(_GRID, _GRID)
-    return draw_boundary((across, up), margin, rows.inputs, rows.targets.argmax(axis=1), title)
+    margins: list[Array] = []
+    for start in range(0, len(plane), portion):
+        if stop():
+            raise PictureError("stopped at the decision boundary; resume the run to draw them")
+        (reading,) = chip.measure([Drive(plane[start : start + portion])])
+        margins.append(reading.outputs[:, 1] - reading.outputs[:, 0])
+    return (across, up), np.concatenate(margins).reshape(points, points)
 
 
 @own_style()

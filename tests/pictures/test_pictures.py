@@ -12,14 +12,15 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from harness import Experiment, Run
+from harness import CellRange, DiodeModel, Drive, Experiment, NodalChip, Run, layered_network
 from harness.errors import PictureError
 from harness.experiment.settings import Settings
 from harness.pictures.circuits import draw_activations
-from harness.pictures.runs import draw_training
+from harness.pictures.runs import draw_training, measured_plane
 from harness.pictures.style import as_bytes, literal, own_style
 from harness.pictures.sweeps import draw_sweep
 from harness.report import figures
+from harness.training.controller import EpochDone, StepDone
 from harness.training.tables import EpochRow, StepRow
 
 SHORT = ["--chip", "nodal", "--set", "training.epochs=1"]
@@ -135,6 +136,36 @@ def test_the_library_warns_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @own_style()
 def _failing(*_: object) -> bytes:
     return bytes(1 // 0)
+
+
+@pytest.mark.parametrize(("hidden", "points"), [(2, 41), (150, 21), (300, 11), (400, 6)])
+def test_a_decision_boundary_is_measured_on_fewer_points_where_devices_are_many(hidden: int, points: int) -> None:
+    rng = np.random.default_rng(0)
+    cells, diode = CellRange(unit=10e-6, g_min=0, g_max=100e-6), DiodeModel("d1", 10e-12, 2.0)
+    circuit = layered_network(2, [hidden], 2, cells=cells, diode=diode, rng=rng)
+    chip = NodalChip(circuit)
+    asked = list[None]()
+    (across, up), margin = measured_plane(chip, np.array([1.0, 2.0]), lambda: bool(asked.append(None)))
+    assert margin.shape == (points, points)
+    assert (across[0], across[-1], up[0], up[-1]) == (-1, 1, -2, 2)
+    for row, column in ((0, 0), (points - 1, 2), (3, points - 2)):
+        (reading,) = chip.measure([Drive(np.array([[across[column], up[row]]]))])
+        assert margin[row, column] == pytest.approx(reading.outputs[0, 1] - reading.outputs[0, 0], abs=1e-9)
+    devices = sum(map(len, circuit.devices))
+    assert len(asked) >= points**2 * devices // 8_000, "Ctrl-C would be waited for"
+
+
+def test_ctrl_c_at_the_decision_boundary_keeps_the_result_and_resume_draws(tmp_path: Path) -> None:
+    experiment = Experiment.load("moons", ["chip.kind=nodal", "training.epochs=1"])
+    run = experiment.create_run(tmp_path / "run")
+    seen = list[StepDone | EpochDone]()
+    with pytest.warns(UserWarning, match=r"run .* has no pictures: stopped at the decision boundary; resume the run"):
+        result = experiment.train(run, watch=seen.append, stop=lambda: bool(seen) and isinstance(seen[-1], EpochDone))
+    assert run.result == result is not None
+    assert not run.drawn
+    experiment.draw(run)
+    assert run.drawn
+    assert (run.path / "boundary.png").read_bytes().startswith(PNG)
 
 
 def test_formulas_in_names_are_text() -> None:
