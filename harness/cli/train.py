@@ -1,7 +1,7 @@
 """`harness train` and `harness evaluate`: parse, call, print."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
@@ -148,6 +148,7 @@ def evaluate(
     """
     opened = Run(run)
     subject, _ = subject_of(str(run), overrides, new_data=new_data)
+    _refuse_learning(subject.changes_on(opened), run)
     simulators = simulators_for(subject, workers, scheduler)
     samples = sum(map(len, subject.data.parts.values()))  # outside the status: a download has a bar of its own
     if new_data is not None:
@@ -166,6 +167,16 @@ def evaluate(
     _print_value_errors(result)
     if predicted is not None:
         OUT.print(f"wrote {predicted}")
+
+
+def _refuse_learning(changes: Iterable[str], run: Path) -> None:
+    """Refuse changed keys that only learning reads: an evaluation that named them would seem to depend on them."""
+    for key in changes:
+        if key.partition(".")[0] in {"rule", "subset", "training", "update"} and key != "rule.cost":
+            onward = command("train", "--from", run, "--set", f"{key}=…")
+            raise click.UsageError(
+                f"{key} is about learning, and an evaluation does not learn; train with it: {onward}"
+            )
 
 
 def _begun(

@@ -227,7 +227,10 @@ def _found_separator(content: bytes, codec: str, error: type[HarnessError], path
     if len(even) == 1:
         return even[0]
     ways = " or at ".join(f"{SEPARATORS[separator]} ({count} columns)" for separator, (count, _) in fits.items())
-    raise error(f"{path}: it can be cut at {ways}; say which with separator = {next(iter(fits))!r}")
+    raise error(
+        f"{path}: it can be cut at {ways}; write it with one of them alone, or, where it is an experiment's data, say "
+        f"which with separator = {next(iter(fits))!r}"
+    )
 
 
 def _counts(content: bytes, codec: str, separator: str) -> list[int]:

@@ -75,6 +75,18 @@ def test_train_in_ngspice_says_its_share_of_time(trained: Path) -> None:
 
 
 @pytest.mark.ngspice
+@pytest.mark.parametrize(
+    "change", ["training.epochs=5", "update.decay=0.5", "rule.beta=0.3 uS", "subset={choose='random', fraction=0.5}"]
+)
+def test_evaluate_refuses_changes_of_learning(trained: Path, change: str) -> None:
+    result = CliRunner().invoke(main, ["evaluate", str(trained / "run"), "--set", change])
+    assert result.exit_code == 2, result.output
+    shown = " ".join(re.sub("[│╭╰─╮╯]", " ", result.output).split())
+    assert change.partition("=")[0] in shown
+    assert "is about learning, and an evaluation does not learn; train with it: " in shown
+
+
+@pytest.mark.ngspice
 @pytest.mark.parametrize("chip", ["ngspice", "nodal"])
 def test_evaluate_gives_what_training_ended_with(trained: Path, chip: str) -> None:
     reached = json.loads((trained / "run" / "result.json").read_text())

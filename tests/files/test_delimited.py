@@ -83,7 +83,9 @@ def test_the_separator_that_cuts_every_row_evenly_is_taken(tmp_path: Path) -> No
 def test_a_separator_in_doubt_is_asked_about(tmp_path: Path) -> None:
     message = refused(tmp_path, "a,b;c\n1,2;3\n")
     assert (
-        message == ": it can be cut at commas (2 columns) or at semicolons (2 columns); say which with separator = ','"
+        message
+        == ": it can be cut at commas (2 columns) or at semicolons (2 columns); write it with one of them alone, "
+        "or, where it is an experiment's data, say which with separator = ','"
     )
     assert opened(tmp_path, "a,b;c\n1,2;3\n", separator=";").columns == ("a,b", "c")
 
