@@ -4,7 +4,8 @@
 # make fresh   make train and make test in new systems of Debian 12, Debian 13 and Ubuntu 24.04, as root (SYSTEMS=debian-13 for one)
 # make campaigns   kills, damaged files and start-up files, for hours (ARGS="--help" for parts of it)
 # make lint    style and types;  make benchmark  speed;  make netlists  rebuild the reference netlists
-# make bench-pictures  types the commands of docs/bench.md on a served board, and redraws its pictures
+# make docs    build the site of docs/ into build/site;  make pictures  make the pictures of docs/ and README anew
+#              (ARGS=board for some), by the commands in tests/page_pictures.py
 
 PYTHON ?= python3
 EXPERIMENT ?= digits
@@ -13,7 +14,7 @@ SYSTEMS ?=
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: setup train test fresh campaigns lint benchmark netlists bench-pictures clean
+.PHONY: setup train test fresh campaigns lint benchmark netlists docs pictures clean
 
 setup: $(STAMP)
 
@@ -44,8 +45,11 @@ benchmark: $(STAMP)
 netlists: $(STAMP)
 	@$(BIN)/python netlists/rebuild.py
 
-bench-pictures: $(STAMP)
-	@$(BIN)/python -m tests.bring_up
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q -f docs/mkdocs.yml
+
+pictures: $(STAMP)
+	@$(BIN)/python -m tests.page_pictures $(ARGS)
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The pages under docs: their code runs, their links lead somewhere, and names use the words of the vocabulary."""
+"""The pages under docs: what they say to type and to run works, their links lead somewhere, and every page is found."""
 
 import ast
 import re
@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.bring_up import PAGE, board_of, called
+from tests.pages import PAGES, ROOT, blocks_of, commands_of, done, problems_of
 
-ROOT = Path(__file__).parent.parent
-PAGES = [pytest.param(page, id=page.stem) for page in sorted((ROOT / "docs").glob("*.md"))]
+IN_NGSPICE = {"first-run"}
+"""Pages whose commands or code settle a circuit in ngspice."""
+EVERY = sorted(PAGES.rglob("*.md"))
 REPLACED = {
     "occasion": "step key",
     "promise": "expected results",
@@ -23,46 +25,81 @@ REPLACED = {
 """Words that are not used in names, and what is used instead."""
 
 
-def code_of(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def name_of(page: Path) -> str:
+    return str(page.relative_to(PAGES).with_suffix(""))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_python_on_the_pages_runs(page: Path, tmp_path: Path) -> None:
-    """All of a page in one go, as a reader would paste it."""
-    code = "\n".join(code_of(page, "python"))
-    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+def pages(*, tried: bool = False) -> list[object]:
+    """All pages as parameters, or those with something to try."""
+    marks = dict.fromkeys(IN_NGSPICE, pytest.mark.ngspice)
+    texts = {page: page.read_text(encoding="utf-8") for page in EVERY}
+    chosen = (p for p, text in texts.items() if not tried or commands_of(text) or blocks_of(text, "python"))
+    return [pytest.param(p, id=name_of(p), marks=marks.get(name_of(p), ())) for p in chosen]
+
+
+@pytest.mark.parametrize("page", pages(tried=True))
+def test_what_a_page_says_to_do_works(page: Path, tmp_path: Path) -> None:
+    """Commands in their order, then the code in one go, as a reader would paste it."""
+    done(page.read_text(encoding="utf-8"), tmp_path)
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_block_and_line_is_of_a_kind_that_is_tried_or_shown(page: Path) -> None:
+    assert list(problems_of(page.read_text(encoding="utf-8"))) == []
 
 
 def test_a_step_by_hand_lowers_the_cost(tmp_path: Path) -> None:
-    (code, *_) = code_of(ROOT / "docs" / "architecture.md", "python")
-    shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    (code,) = blocks_of((PAGES / "architecture.md").read_text(encoding="utf-8"), "python")
+    shown = subprocess.run([sys.executable, "-c", code.text], cwd=tmp_path, capture_output=True, text=True, check=True)
     before, after = map(float, re.findall(r"([\d.]+) V²", shown.stdout))
     assert after < before / 2
 
 
-def test_a_board_is_brought_up_in_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With fewer cells, pulses and epochs; exactly the other words of the page."""
-    quick = {"characterize": ["--cells", "1", "--pulses", "20"], "--profile": ["--set", "training.epochs=1"]}
-    monkeypatch.chdir(tmp_path)
-    with board_of(PAGE.read_text(encoding="utf-8"), tmp_path) as commands:
-        assert [words[1] for words in commands] == ["probe", "calibrate", "characterize", "compare", "iris"]
-        for words in commands:
-            more = [part for word, parts in quick.items() if word in words for part in parts]
-            result = called([*words, *more])
-            assert result.exit_code == 0, (words, result.output)
-    assert {"curves.csv", "compare.png", "my-board-calibration.toml", "runs"} <= {
-        path.name for path in Path().iterdir()
-    }
+def test_a_board_is_brought_up_in_five_commands(tmp_path: Path) -> None:
+    text = (PAGES / "tutorials" / "board.md").read_text(encoding="utf-8")
+    (served, *others) = commands_of(text)
+    assert served.served
+    assert [command.words[1:3] for command in others] == [
+        *(["bench", name] for name in ("probe", "calibrate", "characterize", "compare")),
+        ["train", "iris"],
+    ]
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", pages())
 def test_links_lead_somewhere(page: Path) -> None:
+    """To other pages (whose anchors `make docs` checks), and to files of the repository."""
     text = page.read_text(encoding="utf-8")
+    generated = re.compile(r"reference/(keys|commands)/")
     for target in re.findall(r"\]\(([^)h#][^)#]*)", text):
-        assert (page.parent / target).exists(), target
-    for path in re.findall(r"`((?:harness|netlists|tests)/[\w./-]*)`", text):
+        path = (page.parent / target).resolve()
+        assert path.exists() or generated.search(str(path)), target
+    for path in re.findall(r"`((?:harness|netlists|tests|docs)/[\w./-]*)`", text):
         assert (ROOT / path).exists(), path
+
+
+class _Tolerant(yaml.SafeLoader):
+    """A reader of configurations in which MkDocs names Python functions."""
+
+
+_Tolerant.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
+_Tolerant.add_constructor("!ENV", lambda *_: None)
+
+
+def named_in(navigation: object) -> set[str]:
+    """Pages that a navigation names."""
+    match navigation:
+        case list():
+            return set().union(*map(named_in, navigation))
+        case dict():
+            return named_in(list(navigation.values()))
+    return {str(navigation)}
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    configuration = yaml.load((ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8"), Loader=_Tolerant)
+    named = {page for page in named_in(configuration["nav"]) if not page.startswith("reference/")}
+    there = {str(page.relative_to(PAGES)) for page in [*EVERY, *PAGES.rglob("*.ipynb")]}
+    assert named == {page for page in there if not page.startswith("reference/")}
 
 
 def test_names_use_the_words_of_the_vocabulary() -> None:

@@ -156,7 +156,7 @@ def test_importing_the_package_loads_no_library() -> None:
 
 def test_what_texts_refer_to_is_there() -> None:
     """Modules and their names between backticks, in docstrings, in README and on the pages."""
-    texts = [*HARNESS.rglob("*.py"), HARNESS.parent / "README.md", *(HARNESS.parent / "docs").glob("*.md")]
+    texts = [*HARNESS.rglob("*.py"), HARNESS.parent / "README.md", *(HARNESS.parent / "docs" / "pages").rglob("*.md")]
     named = {name for path in texts for name in re.findall(r"`(harness(?:\.\w+)+)`", path.read_text(encoding="utf-8"))}
     assert len(named) > 50
 

@@ -1,7 +1,6 @@
 """Every example in README runs."""
 
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,41 +11,27 @@ from click.testing import CliRunner
 from harness.chip.bench.profile import read_profile
 from harness.cli.main import main
 from harness.experiment.settings import read_settings
-from tests.bring_up import PAGE, commands_in, profile_in
+from tests.pages import PAGES, ROOT, blocks_of, commands_of, done, problems_of
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-WHOLE = [block.replace("\\\n", " ") for block in blocks("sh")]
-COMMANDS = [line.split("#")[0].strip() for block in WHOLE for line in block.splitlines()]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BOARD = (PAGES / "tutorials" / "board.md").read_text(encoding="utf-8")
 
 
 def test_make_targets_exist() -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {c.split()[1] for c in COMMANDS if c.startswith("make ")} | set(re.findall(r"`make (\w+)", README))
-    assert {"train", "test", "setup", "lint", "benchmark", "netlists"} <= named <= targets
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    typed = {c.words[1] for c in commands_of(README) if c.program == "make"}
+    assert {"train", "test", "setup"} <= typed | set(re.findall(r"`make (\w+)", README)) <= targets
 
 
 @pytest.mark.ngspice
-def test_the_commands_work_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With fewer epochs; exactly the other words of README."""
-    monkeypatch.chdir(tmp_path)
-    on_a_board = commands_in(README)
-    commands = [words for c in COMMANDS if c.startswith("harness ") and (words := shlex.split(c)[1:]) not in on_a_board]
-    assert len(commands) >= 8
-    for words in commands:
-        quick = ["--set", "training.epochs=2"] if words[:2] == ["train", "iris"] else []
-        result = CliRunner().invoke(main, [*words, *quick])
-        assert result.exit_code == 0, (words, result.output)
+def test_what_readme_says_to_do_works(tmp_path: Path) -> None:
+    """But for the board, which `tests.test_docs` brings up in the same words."""
+    assert list(problems_of(README)) == []
+    done(README, tmp_path, leaving_out=[command.line for command in commands_of(BOARD)])
 
 
 def test_the_experiment_in_toml_is_valid_and_short(tmp_path: Path) -> None:
-    (text,) = (block for block in blocks("toml") if "[network]" in block)
+    (text,) = (block.text for block in blocks_of(README) if block.title == "mine.toml")
     assert len(text.splitlines()) <= 14
     assert read_settings(text, "README").name == "mine"
     (tmp_path / "mine.toml").write_text(text)
@@ -56,19 +41,19 @@ def test_the_experiment_in_toml_is_valid_and_short(tmp_path: Path) -> None:
     assert '"test_accuracy": 1.0' in result.stdout or '"test_accuracy": 0.9' in result.stdout
 
 
-def test_the_profile_is_valid_and_short_and_the_bench_page_shows_the_same_screen() -> None:
-    """So that `tests.test_docs`, which types the commands of the page, types those of README."""
-    text, page = profile_in(README), PAGE.read_text(encoding="utf-8")
+def test_the_profile_is_valid_and_short_and_the_tutorial_shows_the_same_screen() -> None:
+    (text,), (page,) = ([b.text for b in blocks_of(whole) if b.title == "my-board.toml"] for whole in (README, BOARD))
     assert len(text.splitlines()) <= 15
     assert read_profile(text, "README").name == "my-board"
-    assert (text, commands_in(README)) == (profile_in(page), commands_in(page))
+    assert text == page
+    assert {c.line for c in commands_of(BOARD)} <= {c.line for c in commands_of(README)}
 
 
 @pytest.mark.ngspice
 def test_the_python_example_learns(tmp_path: Path) -> None:
-    (code,) = blocks("python")
+    (code,) = blocks_of(README, "python")
     shown = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-W", "error", "-c", code.text], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     losses = [float(line.split()[1]) for line in shown.stdout.splitlines()]
     assert len(losses) == 30

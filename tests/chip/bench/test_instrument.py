@@ -36,7 +36,7 @@ from tests.chip.bench.served import (
 )
 from tests.conftest import CELLS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "bench-protocol.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "pages" / "bench-protocol.md").read_text(encoding="utf-8")
 INPUTS = np.array([[0.3, -0.2, 0.7], [1.0, 0.5, -0.25]])
 TARGETS = np.array([[0.1, 0.2], [-0.3, 0.4]])
 CELL_COUNT = sum(array.conductances.size for array in network().arrays)

@@ -1,4 +1,4 @@
-"""Questions and answers over a line that loses, garbles, repeats and delays messages (``docs/bench-protocol.md``)."""
+"""Questions and answers over a line that loses, garbles, repeats and delays messages (the bench protocol)."""
 
 import re
 import time

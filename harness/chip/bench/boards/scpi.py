@@ -1,4 +1,4 @@
-"""A board that speaks the bench protocol (``docs/bench-protocol.md``)."""
+"""A board that speaks the bench protocol (``docs/pages/bench-protocol.md``)."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""A chip as an instrument: each command of ``docs/bench-protocol.md`` is a small function here.
+"""A chip as an instrument: each command of ``docs/pages/bench-protocol.md`` is a small function here.
 
 A message is read as a whole before anything of it is carried out: reading a command checks its parameters and gives an
 `_Act`, which does it. The phases that a message asks for are measured in one call of the chip.

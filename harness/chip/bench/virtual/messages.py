@@ -1,4 +1,4 @@
-"""Messages as a board takes them (``docs/bench-protocol.md``): commands, numbers, frames, and errors.
+"""Messages as a board takes them (``docs/pages/bench-protocol.md``): commands, numbers, frames, and errors.
 
 Whatever comes, it is taken apart or refused by a `Fault`; nothing here fails otherwise.
 """

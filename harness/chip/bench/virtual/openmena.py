@@ -1,6 +1,7 @@
 """A virtual OpenMENA board (arXiv 2511.03747): memristors behind the text commands of an Arduino's firmware.
 
-The board's firmware and its host program were read; ``docs/bench-protocol.md`` says what they do and what is assumed.
+The board's firmware and its host program were read; ``docs/pages/bench-protocol.md`` says what they do and what is
+assumed.
 """
 
 import re

@@ -1,0 +1,64 @@
+"""The pictures that pages and README show, each made by commands.
+
+``make pictures`` makes all of them, ``make pictures ARGS=board`` some.
+
+To show another picture, add what makes it to `MADE`, and run ``make pictures ARGS=NAME``.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.pages import PAGES, commands_of, folder_of, typed
+
+FOLDER = PAGES / "pictures"
+"""Where pictures lie that pages and README show."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """Commands that make pictures, typed in an empty folder."""
+
+    pictures: dict[str, str]
+    """Names of pictures in `FOLDER`, and the files that the commands write them into."""
+    commands: str
+    """As a reader would type them, a line each; nothing where a page has them."""
+    page: str = ""
+    """A page whose files and commands come first."""
+
+    def make(self, folder: Path, *, quick: bool) -> dict[str, Path]:
+        """Type the commands in an empty folder, and return the pictures by name; quickly, they are others."""
+        text = (PAGES / self.page).read_text(encoding="utf-8") if self.page else ""
+        commands = [*commands_of(text), *commands_of(f"```sh\n{self.commands}\n```")]
+        with folder_of(text, folder):
+            typed([command.quick() if quick else command for command in commands], shown=not quick)
+        return {name: folder / file for name, file in self.pictures.items()}
+
+
+MADE = {
+    "digits": Made({"digits-training.png": "runs/digits-seed0/training.png"}, "harness train digits"),
+    "board": Made(
+        {
+            "board-curves.png": "curves.png",
+            "board-compare.png": "compare.png",
+            "board-training.png": "runs/iris-seed0/training.png",
+        },
+        "harness devices import curves.csv",
+        page="tutorials/board.md",
+    ),
+}
+"""What makes each picture."""
+
+
+def _main(names: Sequence[str]) -> None:
+    for name in names or MADE:
+        with tempfile.TemporaryDirectory() as scratch:
+            for picture, made in MADE[name].make(Path(scratch), quick=False).items():
+                shutil.copy(made, FOLDER / picture)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])
