@@ -1,7 +1,7 @@
 """CSV files of the user's own: rows are samples, with columns of numbers and a class or values for each row."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.datasets.labels import codes_of, labels_of, odd_labels
 from harness.datasets.missing import Cells, Gaps, without_missing
-from harness.datasets.numbers import NoNumberError, decimal_mark, number_in, numbers
+from harness.datasets.numbers import MISSING, NoNumberError, decimal_mark, number_in, numbers
 from harness.datasets.tables import Origin, Table
 from harness.errors import DataError
 from harness.files.delimited import SEPARATORS, TextTable, read_delimited
@@ -187,7 +187,8 @@ def _read(source: CsvFile, text: TextTable, columns: _Columns, decimal: str) -> 
         lines += here
         if not source.values:
             labels += portion[columns.wanted[0]]
-        parts.append([_column(source, text.columns[at], here, portion[at], decimal) for at in columns.of_numbers])
+        columns_here = {text.columns[at]: portion[at] for at in columns.of_numbers}
+        parts.append([_column(source, name, here, columns_here, decimal) for name in columns_here])
     if not parts:
         parts = [[np.zeros(0)] * len(columns.of_numbers)]
     found = np.column_stack([np.concatenate(column) for column in zip(*parts, strict=True)])
@@ -195,16 +196,27 @@ def _read(source: CsvFile, text: TextTable, columns: _Columns, decimal: str) -> 
     return Cells(np.array(lines, np.intp), found[:, :split], found[:, split:], labels)
 
 
-def _column(source: CsvFile, name: str, lines: Sequence[int], cells: Sequence[str], decimal: str) -> Array:
+def _column(
+    source: CsvFile, name: str, lines: Sequence[int], columns: Mapping[str, Sequence[str]], decimal: str
+) -> Array:
+    """Return the numbers in one of some columns, `lines` of the file."""
     try:
-        return numbers(cells, decimal)
+        return numbers(columns[name], decimal)
     except NoNumberError as wrong:
         where = f"{source.file}, line {lines[wrong.index]}, column {name!r}"
-        text = not any(character.isdigit() for cell in cells for character in cell)
-        if text and name not in (*source.wanted, *source.inputs):
-            cure = f"leave the column out with ignore = [{name!r}], or name it as the class with label = {name!r}"
+        texts = [other for other, cells in columns.items() if _is_text(cells)]
+        if name in texts and name not in (*source.wanted, *source.inputs):
+            out = "the column" if len(texts) == 1 else f"columns {listed([repr(other) for other in texts])}"
+            ignored = ", ".join(map(repr, (*source.ignore, *texts)))
+            cure = f"leave {out} out with ignore = [{ignored}], or name the class with label = {name!r}"
             raise DataError(f"{where}: {wrong}, and neither are the cells around it; {cure}") from wrong
         raise DataError(f"{where}: {wrong}") from wrong
+
+
+def _is_text(cells: Sequence[str]) -> bool:
+    """Return True where no cell has a digit, and one is no missing value."""
+    text = {cell.strip().casefold() for cell in cells}
+    return not text <= MISSING and not any(character.isdigit() for cell in text for character in cell)
 
 
 def _gaps(source: CsvFile, text: TextTable, columns: _Columns, cells: Cells) -> Gaps:

@@ -43,7 +43,8 @@ class ProgrammingSettings(Section):
     With ``device`` they have the device's own conductances, over which fresh cells are spread: the network's g_min,
     g_max and g_unit are replaced by them, and the run records those."""
     mode: Mode = Mode.OPEN_LOOP
-    """Pulses as the law needs them; one by the sign; at random, right in the mean; or until a read is near enough."""
+    """Pulses as the law needs them; one by the sign; at random, right in the mean; or until a read is near enough.
+    ``exact`` writes what is wanted within the device's range, without a pulse: the control for what the pulses cost."""
     max_pulses: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
     """Largest number of pulses for a cell in a write; 100 without it."""
     tolerance: Annotated[Number, Field(gt=0, le=1)] | None = None
@@ -92,8 +93,11 @@ class ProgrammingSettings(Section):
         for name, mode in (("tolerance", Mode.VERIFY), ("threshold", Mode.FIXED_STEP)):
             if getattr(self, name) is not None and self.mode is not mode:
                 raise MismatchError(name, f"belongs to mode = {mode.value!r}, not {self.mode.value!r}")
-        if self.max_pulses is not None and self.mode is Mode.FIXED_STEP:
-            raise MismatchError("max_pulses", "mode = 'fixed-step' writes with one pulse")
+        if self.max_pulses is not None and self.mode in (Mode.FIXED_STEP, Mode.EXACT):
+            pulses = "one pulse" if self.mode is Mode.FIXED_STEP else "no pulse"
+            raise MismatchError("max_pulses", f"mode = {self.mode.value!r} writes with {pulses}")
+        if self.pairs and self.mode is Mode.EXACT:
+            raise MismatchError("pairs", "mode = 'exact' has no pulses, and pairs are pulsed up only")
         if self.refresh_at is not None and not self.pairs:
             raise MismatchError("refresh_at", "only differential pairs are refreshed; write pairs = true")
         if self.nonlinearity_down is not None and self.pairs:

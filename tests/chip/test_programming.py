@@ -116,6 +116,31 @@ def test_the_first_programming_is_exact_and_clipped_to_the_device() -> None:
     assert chip.ledger == Ledger()
 
 
+def test_exact_writes_are_those_of_an_ideal_chip_with_the_device_s_range() -> None:
+    device = replace(NONLINEAR, cycle_to_cycle=0.1, device_to_device=0.3, ratio=10.0)
+    chip = chip_with(device, mode=Mode.EXACT)
+    lowest = CELLS.g_max / 10
+    for size in (0.02, 0.5):
+        before, wanted = chip.conductances, drawn(chip, size)
+        goals = [np.clip(g + change, lowest, CELLS.g_max) for g, change in zip(before, wanted, strict=True)]
+        written = chip.adjust(wanted)
+        np.testing.assert_allclose(flat(chip.conductances), flat(goals), rtol=1e-12)
+        np.testing.assert_allclose(flat(written), flat(goals) - flat(before), atol=1e-12 * CELLS.g_max)
+    assert (chip.ledger.pulses, chip.ledger.reads_to_verify, chip.ledger.write_energy) == (0, 0, 0.0)
+    assert chip.ledger.conductances_written > 0
+
+
+@pytest.mark.parametrize(
+    ("key", "message"), [("pairs=true", "has no pulses"), ("max_pulses=9", "writes with no pulse")]
+)
+def test_exact_writes_refuse_keys_of_pulses(key: str, message: str) -> None:
+    overrides = ["programming.law=linear", "programming.pulses=50", "programming.mode=exact", f"programming.{key}"]
+    with pytest.raises(ExperimentError, match=f"programming.{key}: .*mode = 'exact' {message}"):
+        Experiment.load("iris", overrides)
+    with pytest.raises(ChipError, match="mode 'exact' has no pulses"):
+        Programming(LINEAR, Mode.EXACT, pairs=True)
+
+
 @pytest.mark.parametrize("mode", [Mode.OPEN_LOOP, Mode.STOCHASTIC, Mode.VERIFY])
 def test_fine_linear_steps_write_what_is_wanted(mode: Mode) -> None:
     step = 1e-3 if mode is Mode.VERIFY else 1e-4
@@ -294,7 +319,7 @@ def test_pairs_change_their_difference_as_wanted_and_only_upwards(mode: Mode) ->
     np.testing.assert_array_equal(chip.ledger.conductances_written, np.count_nonzero(flat(written)))
 
 
-@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.EXACT])
 def test_full_pairs_are_refreshed_with_the_same_difference(mode: Mode) -> None:
     tolerance = {"tolerance": 0.004} if mode is Mode.VERIFY else {}
     chip = chip_with(start=0.7, mode=mode, pairs=True, refresh_at=0.1, **tolerance)

@@ -231,7 +231,14 @@ def test_a_column_of_texts_is_named_with_a_cure(tmp_path: Path) -> None:
     assert message.startswith(
         ", line 2, column 'colour': 'red' is no number, and neither are the cells around it; leave"
     )
-    assert "ignore = ['colour']" in message
+    assert message.endswith("leave the column out with ignore = ['colour'], or name the class with label = 'colour'")
+
+
+def test_all_columns_of_texts_are_named_together_with_one_cure(tmp_path: Path) -> None:
+    rows = "a,colour,note,empty,shape,kind\n1,red,ok,NA,round,x\n2,blue,NA,,square,y\n"
+    message = refused(tmp_path, rows, ignore=("note",))
+    assert ", line 2, column 'colour': 'red' is no number" in message
+    assert "leave columns 'colour', 'shape' out with ignore = ['note', 'colour', 'shape']" in message
 
 
 @pytest.mark.parametrize("cell", ["1" * 100_000 + "x", "." * 100_000, "1,1" * 30_000, "-" * 100_000, "x" * 100_000])

@@ -1,7 +1,8 @@
 """A chip whose conductances are written by pulses: wanted changes become pulses, and the changes made come back.
 
 Every cell is a device with a law of its own (`harness.devices.writing`). Its initial conductance is written carefully,
-which means exactly, clipped to what devices can hold; every later change goes through pulses in one of four modes:
+which means exactly, clipped to what devices can hold; every later change goes through pulses in one of four modes, or,
+as the control for what pulses cost, through none:
 
 * open loop: as many pulses as the mean law needs from the cell's conductance to the wanted one, rounded;
 * fixed step: one pulse in the direction of the wanted change, whatever its size, as the updates of Oh et al. 2023
@@ -9,7 +10,8 @@ which means exactly, clipped to what devices can hold; every later change goes t
 * stochastic: |Δg| over the step in the middle of the range, rounded up or down at random so that the mean is right
   (Gokmen & Vlasov 2016, Front. Neurosci. 10, 333);
 * verify: pulse, read, and again, until the cell is near enough or pulses run out; reads are exact, free of energy, and
-  see what was programmed, not what a spread cell or a stuck one (`harness.chip.imperfect.made`) makes of it.
+  see what was programmed, not what a spread cell or a stuck one (`harness.chip.imperfect.made`) makes of it;
+* exact: as wanted, within the device's range, without a pulse.
 
 In differential pairs cells are pulsed up only (Suri et al. 2011, IEDM 4.4; Burr et al. 2015, IEEE TED 62, 3498): where
 one is to lose, its partner gains instead. A pair near the end of its range is refreshed: both cells are reset, and
@@ -49,6 +51,7 @@ class Mode(StrEnum):
     FIXED_STEP = "fixed-step"
     STOCHASTIC = "stochastic"
     VERIFY = "verify"
+    EXACT = "exact"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +84,8 @@ class Programming:
         for name in ("cycle_to_cycle", "device_to_device"):
             if not 0 <= getattr(self.device, name) <= 10:
                 raise ChipError(f"programming: {name} {getattr(self.device, name):g} must lie in 0…10")
+        if self.pairs and self.mode is Mode.EXACT:
+            raise ChipError("programming: pairs are pulsed up only, and mode 'exact' has no pulses; leave pairs out")
 
 
 class ProgrammedChip(WrappedChip):
@@ -234,6 +239,8 @@ class _Cells:
         if self._partner is not None:
             change = _upward(change, self._partner)
         goal = np.clip(g + change, self._low, self._high)
+        if self._programming.mode is Mode.EXACT:
+            return goal, Ledger()
         if self._programming.mode is Mode.VERIFY:
             reached, spent = self._verified(g, goal, np.flatnonzero(change), cycles)
         else:
