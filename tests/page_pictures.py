@@ -31,9 +31,10 @@ class Made:
 
     def make(self, folder: Path, *, quick: bool) -> dict[str, Path]:
         """Type the commands in an empty folder, and return the pictures by name; quickly, they are others."""
-        text = (PAGES / self.page).read_text(encoding="utf-8") if self.page else ""
+        page = PAGES / self.page
+        text = page.read_text(encoding="utf-8") if self.page else ""
         commands = [*commands_of(text), *commands_of(f"```sh\n{self.commands}\n```")]
-        with folder_of(text, folder):
+        with folder_of(text, folder, page.parent):
             typed([command.quick() if quick else command for command in commands], shown=not quick)
         return {name: folder / file for name, file in self.pictures.items()}
 

@@ -2,7 +2,8 @@
 
 The blocks of a page, between fences of three backticks, are done in one empty folder:
 
-* A block with a title, such as ``toml title="mine.toml"``, is a file of that name, there before any command.
+* A block with a title, such as ``toml title="mine.toml"``, is a file of that name, there before any command; so is a
+  CSV file beside the page to which it links, for the reader to download.
 * Lines of ``sh`` blocks are typed in their order. ``harness …`` and ``python FILE`` run; ``&`` at a line's end serves a
   board while the rest of the page runs, on a free port; a comment that begins with ``# fails`` says that the exit code
   is 1. ``make …`` must be a target of the Makefile. Lines of other programs must look like one of `ELSEWHERE`.
@@ -16,6 +17,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -36,7 +38,7 @@ QUICK: dict[tuple[str, ...], tuple[str, ...]] = {
 """Words by which tests make commands quick."""
 FULL: tuple[str, ...] = ()
 """Lines that run as they stand in tests too."""
-RUN, SHOWN = ("sh", "python", "toml", "csv"), ("", "text", "pycon", "json", "spice", "ini")
+RUN, SHOWN = ("sh", "python", "toml", "csv"), ("", "text", "pycon", "json", "spice", "ini", "yaml")
 """Languages of blocks that are done, and of blocks that are only shown."""
 ELSEWHERE = (
     r"(sudo )?(apt-get|brew|conda|mamba|pip|pipx|git|dask) .+",
@@ -135,8 +137,10 @@ def problems_of(text: str) -> Iterator[str]:
 
 
 @contextmanager
-def folder_of(text: str, folder: Path) -> Iterator[None]:
-    """Go into an empty folder with the files of a page."""
+def folder_of(text: str, folder: Path, beside: Path = PAGES) -> Iterator[None]:
+    """Go into an empty folder with the files of a page that lies `beside` those to which it links."""
+    for name in set(re.findall(r"\]\(([\w-]+\.csv)\)", text)):
+        shutil.copy(beside / name, folder / name)
     for block in blocks_of(text):
         if block.title:
             path = folder / block.title
@@ -158,11 +162,11 @@ def typed(commands: Iterable[Command], *, shown: bool = False) -> None:
                 _run(command.words[1:])
 
 
-def done(text: str, folder: Path, leaving_out: Sequence[str] = ()) -> None:
-    """Do all of a page as tests do it, but for some of its lines."""
+def done(text: str, folder: Path, leaving_out: Sequence[str] = (), beside: Path = PAGES) -> None:
+    """Do all of a page as tests do it, but for some of its lines; `beside` is its folder."""
     commands = [command.quick() for command in commands_of(text) if command.line not in leaving_out]
     script = "\n".join(block.text for block in blocks_of(text, "python") if not block.title)
-    with folder_of(text, folder):
+    with folder_of(text, folder, beside):
         typed(commands)
         if script:
             Path("page.py").write_text(script, encoding="utf-8")

@@ -40,7 +40,7 @@ def pages(*, tried: bool = False) -> list[object]:
 @pytest.mark.parametrize("page", pages(tried=True))
 def test_what_a_page_says_to_do_works(page: Path, tmp_path: Path) -> None:
     """Commands in their order, then the code in one go, as a reader would paste it."""
-    done(page.read_text(encoding="utf-8"), tmp_path)
+    done(page.read_text(encoding="utf-8"), tmp_path, beside=page.parent)
 
 
 @pytest.mark.parametrize("page", pages())
