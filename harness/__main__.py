@@ -14,6 +14,11 @@ def main() -> None:
     sys.path[:] = safe_path()
     import signal  # noqa: PLC0415 - from the path that is safe
 
+    from harness.processes.distribution import namesake  # noqa: PLC0415
+
+    if stranger := namesake():
+        sys.exit(f"harness: {stranger}")
+
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as behind nohup
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from harness.cli.main import main as command  # noqa: PLC0415

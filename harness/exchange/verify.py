@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.chip.ngspice.library import INSTALL
 from harness.circuit import GROUND
 from harness.devices.diode import TEMPERATURE
 from harness.errors import NetlistError, NgspiceMissing, SimulatorError
@@ -178,8 +179,7 @@ def _simulated(folder: Path, manifest: JsonObject, dialect: Dialect) -> tuple[tu
     version = NGSPICE.version()
     if version is None:
         raise NgspiceMissing(
-            f"package {folder} cannot be verified: ngspice is not here (searched {NGSPICE.searched}); "
-            "install it with 'sudo apt-get install libngspice0'"
+            f"package {folder} cannot be verified: ngspice is not here (searched {NGSPICE.searched}); {INSTALL}"
         )
     mapped = read_map(folder)
     results = read_expected(folder, manifest, mapped)

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from hashlib import sha256
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from harness.errors import RunError
 from harness.files.reading import JsonObject
 from harness.plugins import distribution_of
+from harness.processes.versions import versions
 from harness.training.runs import MANIFEST, Run
 
 _PACKAGE = __name__.partition(".")[0]
@@ -110,7 +110,8 @@ def _of_other_version(manifest: JsonObject) -> bool:
     """Return whether a run was made with another version of this package, or of one that brought a plug-in."""
     brought = [plugin["distribution"] for plugin in manifest.get("plugins", []) if plugin.get("distribution")]
     then = manifest.get("versions", {})
-    return any(then.get(name) != metadata.version(name) for name in (_PACKAGE, *brought))
+    now = versions((_PACKAGE, *brought))
+    return any(then.get(name) != now[name] for name in (_PACKAGE, *brought))
 
 
 def own_parts(run: Run) -> dict[str, str]:

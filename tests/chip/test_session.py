@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from harness.chip.ngspice.chip import NgspiceChip
-from harness.chip.ngspice.session import BatchDeck, Unsettled, find_library, open_session
+from harness.chip.ngspice.library import find_library
+from harness.chip.ngspice.session import BatchDeck, Unsettled, open_session
 from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
 from harness.measurement import Drive
 from harness.netlist.decks import batch as batch_deck

@@ -70,7 +70,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_files_do_work_where_ngspice_is_opened_without_care(tmp_path: Path) -> None:
     """Else the tests below could not fail."""
-    from harness.chip.ngspice.session import find_library
+    from harness.chip.ngspice.library import find_library
 
     here, scripts, library = (hostile(tmp_path / name) for name in ("here", "scripts", "library"))
     code = PYSPICE.format(library=find_library())
@@ -119,7 +119,7 @@ def test_a_working_directory_that_was_deleted_will_do(tmp_path: Path, expected: 
 
 
 def test_a_relative_path_of_the_library_holds(tmp_path: Path, expected: str) -> None:
-    from harness.chip.ngspice.session import find_library
+    from harness.chip.ngspice.library import find_library
 
     maps = python(SWEEP + "swept()\nprint(open('/proc/self/maps').read())", tmp_path)
     library = next(line.split()[-1] for line in maps.splitlines() if Path(find_library()).name in line)
@@ -255,7 +255,7 @@ os.wait()
 
 @pytest.mark.parametrize("opened", ["NgSpiceShared.new_instance()", "NgSpiceShared()", "NgSpiceShared(ngspice_id=0)"])
 def test_a_session_of_pyspices_own_is_refused_in_a_sentence(opened: str, tmp_path: Path) -> None:
-    from harness.chip.ngspice.session import find_library
+    from harness.chip.ngspice.library import find_library
 
     code = PYSPICE.format(library=find_library()).replace("NgSpiceShared.new_instance()", f"kept = {opened}")
     code = f"""
@@ -277,7 +277,7 @@ for _ in range(2):
 
 
 def test_worker_processes_do_beside_a_session_of_pyspices_own(tmp_path: Path) -> None:
-    from harness.chip.ngspice.session import find_library
+    from harness.chip.ngspice.library import find_library
 
     code = f"""
 import warnings

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from threading import Lock
 from typing import Any
 
@@ -26,6 +25,8 @@ from harness.chip.ngspice.worker import Settled, Simulators
 from harness.circuit import SettlingJob
 from harness.errors import ChipError, ConvergenceError, HarnessError, NgspiceMissing, SimulatorError
 from harness.netlist.tolerances import Tolerances
+from harness.processes.distribution import installing
+from harness.processes.versions import versions
 
 _PLUGIN = "harness-ngspice"
 _SECONDS_TO_CONNECT = 10
@@ -50,8 +51,8 @@ class Software:
         Raises:
             NgspiceMissing: libngspice is wanted and cannot be loaded.
         """
-        ngspice = open_session().version_text if simulator else "unused"
-        return cls(metadata.version("harness"), ngspice, metadata.version("numpy"))
+        ngspice, found = open_session().version_text if simulator else "unused", versions(("harness", "numpy"))
+        return cls(found["harness"], ngspice, found["numpy"])
 
 
 class Cluster(Simulators):
@@ -207,7 +208,7 @@ def connect(address: str) -> Any:
         from distributed.security import Security  # noqa: PLC0415
     except ImportError as error:
         raise ChipError(
-            "a scheduler needs Dask, which is not installed; install it with: pip install 'harness[cluster]'"
+            f"a scheduler needs Dask, which is not installed; install it with: {installing('cluster')}"
         ) from error
     _silence()
 

@@ -6,16 +6,13 @@ reads the vectors, checks them, and leaves nothing behind: with the plots destro
 stays flat over any number of decks.
 """
 
-import ctypes
-import ctypes.util
 import locale
 import logging
-import os
 import re
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial, wraps
 from pathlib import Path
@@ -24,12 +21,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import numpy as np
 
 from harness.chip.ngspice.isolation import SimulatorThread, without_startup_files
+from harness.chip.ngspice.library import find_library
 from harness.chip.ngspice.messages import Verdict, telling, worst
 from harness.errors import ChipError, ConvergenceError, NgspiceMissing, SimulatorError
 from harness.measurement import Array
 from harness.units import spice_number
 
-_LIBRARIES = ("libngspice.so.0", "libngspice.so", "libngspice.0.dylib", "libngspice.dylib")
 _COMMANDS_BETWEEN_FLUSHES = 1_000
 _LOG = logging.getLogger(__name__)
 KLU, SPARSE = "KLU", "Sparse 1.3"
@@ -322,37 +319,6 @@ def open_session() -> Session:
 @cache
 def _session() -> Session:
     return Session()
-
-
-def find_library() -> str:
-    """Name or path of libngspice: ``NGSPICE_LIBRARY_PATH``, else the system's.
-
-    Raises:
-        NgspiceMissing: nothing that can be loaded was found.
-    """
-    named = os.environ.get("NGSPICE_LIBRARY_PATH")
-    for candidate in [_absolute(named)] if named else _candidates():
-        try:
-            ctypes.CDLL(candidate)
-        except OSError:
-            continue
-        return candidate
-    where = f"NGSPICE_LIBRARY_PATH={named}" if named else ", ".join(_LIBRARIES)
-    raise NgspiceMissing(
-        f"libngspice cannot be loaded (tried {where}); install it with 'sudo apt-get install libngspice0' "
-        "or set NGSPICE_LIBRARY_PATH to the library's path"
-    )
-
-
-def _candidates() -> Iterator[str]:
-    yield from _LIBRARIES
-    if found := ctypes.util.find_library("ngspice"):  # which starts programs, and so comes last
-        yield found
-
-
-def _absolute(library: str) -> str:
-    """A path that holds in other working directories, too; a bare name is left to the loader."""
-    return os.path.abspath(library) if os.sep in library else library
 
 
 def _load_binding(library: str) -> tuple[Any, Any]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
-from harness.chip.ngspice.session import find_library, open_session
+from harness.chip.ngspice.library import SEARCHED, find_library
+from harness.chip.ngspice.session import open_session
 from harness.errors import NgspiceMissing
 from harness.exchange.simulators.base import Deck, Simulator, sampled
 from harness.exchange.simulators.child import BRIEF, in_child
@@ -19,7 +20,7 @@ class Ngspice(Simulator):
     """A reader of what the dialects of SPICE have in common; it gets Spectre's statements in SPICE's words."""
 
     name = "ngspice"
-    searched = "$NGSPICE_LIBRARY_PATH, then the system's libngspice"
+    searched = SEARCHED
 
     @override
     def version(self) -> str | None:

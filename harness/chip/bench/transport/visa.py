@@ -9,6 +9,7 @@ from typing import Any
 from harness.chip.bench.line import LateError, LineError
 from harness.chip.bench.profile import Profile
 from harness.errors import ChipError
+from harness.processes.distribution import installing
 
 _LARGEST_READ = 1 << 20
 
@@ -115,7 +116,7 @@ def _library() -> Any:
         import pyvisa_py  # noqa: F401, PLC0415
     except ImportError as error:
         raise ChipError(
-            f"boards are reached through PyVISA, which is not installed ({error}); pip install 'harness[bench]'"
+            f"boards are reached through PyVISA, which is not installed ({error}); {installing('bench')}"
         ) from error
     return pyvisa
 
