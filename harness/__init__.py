@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.circuit.networks.layered import rectified_cascade as rectified_cascade
     from harness.devices.diode import DiodeModel as DiodeModel
     from harness.experiment.experiment import Experiment as Experiment
+    from harness.experiment.experiment import Run as Run
     from harness.learning.costs import SoftmaxCrossEntropy as SoftmaxCrossEntropy
     from harness.learning.costs import SquaredError as SquaredError
     from harness.learning.rules.analytical import AnalyticalGradient as AnalyticalGradient
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from harness.measurement import Reading as Reading
     from harness.measurement import Spring as Spring
     from harness.plugins import register as register
-    from harness.training.runs import Run as Run
 
 _HOMES = {
     "AnalyticalGradient": "harness.learning.rules.analytical",
@@ -60,7 +60,7 @@ _HOMES = {
     "NodalChip": "harness.chip.nodal.chip",
     "NodePerturbation": "harness.learning.rules.node_perturbation",
     "Reading": "harness.measurement",
-    "Run": "harness.training.runs",
+    "Run": "harness.experiment.experiment",
     "SimultaneousPerturbation": "harness.learning.rules.differences",
     "SoftmaxCrossEntropy": "harness.learning.costs",
     "Spring": "harness.measurement",

@@ -31,6 +31,7 @@ from harness.cli.options import (
 )
 from harness.cli.regress import regress
 from harness.cli.report import report
+from harness.cli.runs.predict import predict
 from harness.cli.sweep import sweep
 from harness.cli.terminal import (
     ERR,
@@ -284,6 +285,19 @@ def _print_points(points: Sequence[measure.ScalingPoint], exponents: Mapping[int
     OUT.print(table(titles, ((str(p.layers), str(p.hidden), ms, f"{exponents[p.layers]:.2f}") for p, ms in times)))
 
 
-_OF_OTHER_FILES = (audit, bench, check, conductances, devices, evaluate, export, import_mlp, regress, report, sweep)
+_OF_OTHER_FILES = (
+    audit,
+    bench,
+    check,
+    conductances,
+    devices,
+    evaluate,
+    export,
+    import_mlp,
+    predict,
+    regress,
+    report,
+    sweep,
+)
 for _command in (*_OF_OTHER_FILES, train, transient, verify):
     main.add_command(_command)

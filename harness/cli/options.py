@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from math import inf
 from pathlib import Path
@@ -24,7 +24,7 @@ from harness.processes.memory import refuse_workers
 from harness.training.parts import own_parts
 from harness.training.runs import MANIFEST, Run
 from harness.units import parse
-from harness.wording import did_you_mean
+from harness.wording import command, did_you_mean
 
 RUNS = Path("runs")
 """Folder of runs and sweeps that nobody gave a place."""
@@ -151,16 +151,18 @@ class Rows(click.ParamType[tuple[int, ...]]):
 _MOST_ROWS = 100_000
 
 
-def picture_form(file: Path, endings: Sequence[str] = (".png", ".svg")) -> Literal["png", "svg"]:
+def picture_form(
+    file: Path, endings: Sequence[str] = (".png", ".svg"), *, option: str = "--to"
+) -> Literal["png", "svg"]:
     """Return the format that a picture's name asks for.
 
     Raises:
         UsageError: another ending, or no such folder.
     """
     if file.suffix.lower() not in endings:
-        raise click.UsageError(f"--to {file}: write a name that ends in {' or '.join(endings)}")
+        raise click.UsageError(f"{option} {file}: write a name that ends in {' or '.join(endings)}")
     if not file.parent.is_dir():
-        raise click.UsageError(f"--to {file}: there is no folder {file.parent}")
+        raise click.UsageError(f"{option} {file}: there is no folder {file.parent}")
     return "svg" if file.suffix.lower() == ".svg" else "png"
 
 
@@ -273,3 +275,17 @@ def simulators_for(subject: Experiment, workers: int | None, scheduler: str | No
 def usable_cores() -> int:
     """Return how many cores this process may use, which a batch system may have limited."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def refuse_learning(changes: Iterable[str], run: Path) -> None:
+    """Refuse changed keys that only learning reads: an evaluation that named them would seem to depend on them.
+
+    Raises:
+        UsageError: names the key.
+    """
+    for key in changes:
+        if key.partition(".")[0] in {"rule", "subset", "training", "update"} and key != "rule.cost":
+            onward = command("train", "--from", run, "--set", f"{key}=…")
+            raise click.UsageError(
+                f"{key} is about learning, and an evaluation does not learn; train with it: {onward}"
+            )

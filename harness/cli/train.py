@@ -1,7 +1,7 @@
 """`harness train` and `harness evaluate`: parse, call, print."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
@@ -18,6 +18,7 @@ from harness.cli.options import (
     RUNS,
     experiment_options,
     places_in,
+    refuse_learning,
     run_option,
     scheduler_option,
     simulators_for,
@@ -116,12 +117,6 @@ def train(
 @workers_option
 @scheduler_option
 @click.option(
-    "--new-data",
-    type=PATH,
-    metavar="FILE",
-    help="CSV file with the run's columns: evaluate all its rows, encoded as the training rows were, instead.",
-)
-@click.option(
     "--to",
     "predicted",
     type=FILE,
@@ -133,50 +128,32 @@ def evaluate(
     overrides: list[str],
     workers: int | None,
     scheduler: str | None,
-    new_data: Path | None,
     predicted: Path | None,
     as_json: bool,
 ) -> None:
     """Loss and accuracy of a RUN's conductances on its training and held-out rows.
 
     With --set, those of the same conductances on another chip, such as variation.seed=3, chip.kind=nodal or
-    imperfect.read_noise="1 mV".
-
-    With --new-data FILE, those on rows of another file, also where the run's own file has changed or is gone. Columns
-    are found by their names; --set data.missing=drop and data.separator, decimal, encoding, label and labels say how
-    FILE is written where it differs from the run's own.
+    imperfect.read_noise="1 mV". For rows of another file there is harness predict.
     """
     opened = Run(run)
-    subject, _ = subject_of(str(run), overrides, new_data=new_data)
-    _refuse_learning(subject.changes_on(opened), run)
+    subject, _ = subject_of(str(run), overrides)
+    refuse_learning(subject.changes_on(opened), run)
     simulators = simulators_for(subject, workers, scheduler)
     samples = sum(map(len, subject.data.parts.values()))  # outside the status: a download has a bar of its own
-    if new_data is not None:
-        print_notes(subject)
     with working(f"evaluating {counted(samples, 'sample')}"):
         result = subject.evaluate(opened, simulators=simulators, predicted=predicted)
     if as_json:
         print_json(result)
         return
     table = Table("rows", "samples", subject.score, "loss (V²)")
-    for part, rows in subject.data.parts.items():
-        title = PARTS[part] + (f", {counted(len(rows), 'row')} of {new_data}" if new_data else "")
+    for part in subject.data.parts:
         accuracy, loss = result[f"{part}_accuracy"], result[f"{part}_loss"]
-        table.add_row(title, str(result[f"{part}_samples"]), scored(accuracy, subject.score), f"{loss:.5g}")
+        table.add_row(PARTS[part], str(result[f"{part}_samples"]), scored(accuracy, subject.score), f"{loss:.5g}")
     OUT.print(table)
     _print_value_errors(result)
     if predicted is not None:
         OUT.print(f"wrote {predicted}")
-
-
-def _refuse_learning(changes: Iterable[str], run: Path) -> None:
-    """Refuse changed keys that only learning reads: an evaluation that named them would seem to depend on them."""
-    for key in changes:
-        if key.partition(".")[0] in {"rule", "subset", "training", "update"} and key != "rule.cost":
-            onward = command("train", "--from", run, "--set", f"{key}=…")
-            raise click.UsageError(
-                f"{key} is about learning, and an evaluation does not learn; train with it: {onward}"
-            )
 
 
 def _begun(

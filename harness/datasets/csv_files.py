@@ -31,8 +31,8 @@ class CsvFile:
     """A file and its columns; the keys of ``[data]`` with the same names say more."""
 
     file: Path
-    label: str = "label"
-    """The column with the class."""
+    label: str | None = "label"
+    """The column with the class; None where rows are only to be predicted, if there are no values either."""
     values: tuple[str, ...] = ()
     """Instead of classes: columns of values."""
     inputs: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class CsvFile:
     @property
     def wanted(self) -> tuple[str, ...]:
         """The columns that are no inputs: the values, or the label."""
-        return self.values or (self.label,)
+        return self.values or ((self.label,) if self.label is not None else ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class _Columns:
 
     inputs: tuple[int, ...]
     wanted: tuple[int, ...]
-    """The label, or the values."""
+    """The label, or the values; nothing where rows are only to be predicted."""
     of_numbers: tuple[int, ...]
     """The inputs and then the values."""
     notes: tuple[str, ...]
@@ -69,12 +69,16 @@ class _Columns:
 def read_csv(source: CsvFile, known: tuple[str, ...] | None = None) -> Table:
     """Read a table of samples; inputs are standardised.
 
-    `known` are the classes of a trained network, in the order of its outputs; None finds them in the file.
+    `known` are the classes of a trained network, in the order of its outputs; None finds them in the file. With them,
+    a file needs neither the label nor any of the values; its rows have no answers then.
 
     Raises:
         DataError: the file is no table, or a column, label or number in it is missing or wrong; names line and column.
     """
     text = read_delimited(source.file, DataError, separator=source.separator, encoding=source.encoding)
+    unanswered = known is not None and not {*source.wanted} & {*text.columns}
+    if unanswered:
+        source = replace(source, label=None, values=())
     columns = _chosen(source, text)
     decimal = source.decimal or _found_decimal(text, columns)
     everything = _read(source, text, columns, decimal)
@@ -87,10 +91,12 @@ def read_csv(source: CsvFile, known: tuple[str, ...] | None = None) -> Table:
     notes = (size, *columns.notes, *left_out)
     if known is None:
         notes = (*notes, *_counting(cells.inputs, names))
-    if source.values:
+    if known is not None and unanswered:
+        table = Table(cells.inputs, np.zeros(len(cells.lines), np.intp), known, answered=False)
+    elif source.values:
         table = Table(cells.inputs, np.zeros(len(cells.lines), np.intp), source.values, values=cells.values)
     elif known is not None:
-        codes = codes_of(cells.labels, cells.lines, source.file, source.label, known, source.labels)
+        codes = codes_of(cells.labels, cells.lines, source.file, source.wanted[0], known, source.labels)
         table = Table(cells.inputs, codes, known)
     else:
         where = f"{source.file}: column {source.label!r}"
@@ -185,7 +191,7 @@ def _read(source: CsvFile, text: TextTable, columns: _Columns, decimal: str) -> 
     parts: list[list[Array]] = []
     for here, portion in _portions(text):
         lines += here
-        if not source.values:
+        if columns.wanted and not source.values:
             labels += portion[columns.wanted[0]]
         columns_here = {text.columns[at]: portion[at] for at in columns.of_numbers}
         parts.append([_column(source, name, here, columns_here, decimal) for name in columns_here])
@@ -223,7 +229,8 @@ def _gaps(source: CsvFile, text: TextTable, columns: _Columns, cells: Cells) -> 
     inputs = {text.columns[at]: np.isnan(cells.inputs[:, k]) for k, at in enumerate(columns.inputs)}
     if source.values:
         return Gaps(inputs, {name: np.isnan(cells.values[:, k]) for k, name in enumerate(source.values)})
-    return Gaps(inputs, {source.label: np.array([not label.strip() for label in cells.labels], bool)})
+    without = np.array([not label.strip() for label in cells.labels], bool)
+    return Gaps(inputs, dict.fromkeys(source.wanted, without))
 
 
 def _form(text: TextTable, decimal: str) -> str:

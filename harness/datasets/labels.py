@@ -59,12 +59,19 @@ def labels_of(texts: Sequence[str], lines: Index, where: str, spelling: str | No
 
 
 def codes_of(
-    texts: Sequence[str], lines: Index, file: Path, column: str, known: Sequence[str], spelling: str | None
+    texts: Sequence[str],
+    lines: Index,
+    file: Path,
+    column: str,
+    known: Sequence[str],
+    spelling: str | None,
+    counted_by: str = "line",
 ) -> Index:
     """Find the class of each row among the classes `known` to a network, in the order of its outputs, ``[rows]``.
 
-    Lines, file and column are for messages. With the spelling ``"folded"``, a label is taken for the first class that
-    it differs from by spelling only.
+    Lines (or rows, if they are `counted_by` these), file and column are for messages.
+
+    With the spelling ``"folded"``, a label is taken for the first class that it differs from by spelling only.
 
     Raises:
         DataError: a label is none of the classes; names its lines.
@@ -76,7 +83,7 @@ def codes_of(
     if strange := list(dict.fromkeys(text for text in texts if text not in codes)):
         first = strange[0]
         found = [int(line) for text, line in zip(texts, lines, strict=True) if text == first]
-        at = f"{file}, line{'s' * (len(found) > 1)} {ranges(found, 10)}, column {column!r}"
+        at = f"{file}, {counted_by}{'s' * (len(found) > 1)} {ranges(found, 10)}, column {column!r}"
         told = f"the network knows no class {first!r}; its classes are {listed(known, 12)}"
         if len(strange) > 1:
             told += f", and it knows none of {counted(len(strange) - 1, 'more label', 'more labels')} either"

@@ -28,7 +28,7 @@ class Cells:
     values: Array
     """Likewise, ``[rows, values]``."""
     labels: list[str]
-    """The label of each row; none where there are values."""
+    """The label of each row; none where there are values, or no answers."""
 
     def __getitem__(self, kept: Marks) -> "Cells":
         labels = [label for label, stays in zip(self.labels, kept, strict=True) if stays] if self.labels else []
@@ -41,7 +41,7 @@ class Gaps:
 
     inputs: Mapping[str, Marks]
     wanted: Mapping[str, Marks]
-    """Rows without a label, or without a value."""
+    """Rows without a label, or without a value; empty where rows have neither."""
 
 
 def without_missing(
@@ -64,7 +64,7 @@ def without_missing(
     if empty := [name for name, gap in every.items() if gap.all()]:
         cure = f"; leave it out with ignore = [{empty[0]!r}]" if empty[0] in gaps.inputs and not chosen else ""
         raise DataError(f"{file}: column {empty[0]!r} has no value in any of {len(cells.lines):,} rows{cure}")
-    unanswered = np.any([*gaps.wanted.values()], axis=0)
+    unanswered = np.any([np.zeros(len(cells.lines), bool), *gaps.wanted.values()], axis=0)
     incomplete = np.any([*every.values()], axis=0)
     if not incomplete.any():
         return cells, ()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +23,20 @@ class Samples:
     codes: Codes
     """``[samples, channels]``."""
     targets: Array
-    """V at the outputs, ``[samples, outputs]``."""
+    """V at the outputs, ``[samples, outputs]``; NaN where nobody knows them, and rows are only to be predicted."""
     centre: Array
     """The code of 0 V, ``[channels]``."""
     width: Array
     """Codes per volt, ``[channels]``; infinite where a code says nothing."""
     lines: Index | None = None
     """The line that each row begins in, in a file of one's own, ``[samples]``."""
+    counted: str = "line"
+    """The word for an entry of `lines`: ``"line"``, or ``"row"`` of an array or data frame."""
+
+    @property
+    def answered(self) -> bool:
+        """True where targets are known."""
+        return not np.isnan(self.targets).any()
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -91,20 +97,26 @@ class Encoding:
     scaling: Scaling | None
     """Scaling of values to targets; None where targets mark classes."""
 
-    def samples(self, codes: Codes, labels: Index, values: Array | None, lines: Index | None) -> Samples:
+    def samples(
+        self, codes: Codes, labels: Index | None, values: Array | None, lines: Index | None, counted: str = "line"
+    ) -> Samples:
         """Return rows in volts.
 
         Args:
             codes: inputs, NaN where one is missing, ``[samples, channels]``.
-            labels: the class index of each row, ``[samples]``.
+            labels: the class index of each row, ``[samples]``; None, with `values` None too, where nobody knows it.
             values: the wanted outputs where there are no classes, ``[samples, outputs]``.
             lines: the line that each row begins in, in a file of the user's own, ``[samples]``.
+            counted: the word for an entry of `lines`.
         """
-        if self.scaling is None or values is None:
+        if values is not None and self.scaling is not None:
+            targets = self.scaling.volts(values)
+        elif labels is not None:
             targets = one_hot(labels, len(self.classes), self.levels)
         else:
-            targets = self.scaling.volts(values)
-        return Samples(np.where(np.isnan(codes), self.filling, codes), targets, self.centre, self.width, lines)
+            targets = np.full((len(codes), len(self.classes)), np.nan)
+        filled = np.where(np.isnan(codes), self.filling, codes)
+        return Samples(filled, targets, self.centre, self.width, lines, counted)
 
 
 def one_hot(labels: Index, classes: int, levels: tuple[float, float]) -> Array:
@@ -127,9 +139,10 @@ class Split:
     notes: tuple[str, ...] = ()
     """Sentences about a file of one's own: how it was read, its columns, classes and parts."""
     encoding: Encoding | None = None
-    """Encoding of a file of one's own; None for the sets that come with the package."""
-    new: Path | None = None
-    """The file of new data: a network that was trained on other rows is shown all of these, and none is held out."""
+    """Encoding of these rows, by which rows that come later become volts; None where Python made the split without."""
+    new: str | None = None
+    """A name for new data, such as their file's path: a network that was trained on other rows is shown all of these,
+    and none is held out."""
 
     @property
     def parts(self) -> Mapping[str, Samples]:

@@ -63,11 +63,13 @@ def split(
         lines = None if table.origin is None else table.origin.lines[rows]
         return Samples(codes[rows], targets[rows], centre, width, lines)
 
+    names = table.origin.channels if table.origin else table.channels
+    names = names or tuple(f"x{number}" for number in range(1, codes.shape[1] + 1))
+    encoding = Encoding(names, filling, centre, width, table.classes, levels or CLASS_LEVELS, scaling)
     if table.origin is None:
-        return Split(part(train), part(test), table.classes, scaling)
+        return Split(part(train), part(test), table.classes, scaling, encoding=encoding)
     notes = _notes(table, table.origin, (train, test), width, scaling)
     notes += far_cells(table.origin, codes, centre, width)
-    encoding = Encoding(table.origin.channels, filling, centre, width, table.classes, levels or CLASS_LEVELS, scaling)
     return Split(part(train), part(test), table.classes, scaling, notes, encoding)
 
 
@@ -186,7 +188,7 @@ def far_cells(origin: Origin, codes: Codes, centre: Array, width: Array) -> tupl
     if distances[at] <= _FAR:
         return ()
     row = int(np.argmax(np.abs(codes[:, at] - centre[at])))
-    place = f"line {origin.lines[row]}, column {origin.channels[at]!r}"
+    place = f"{origin.counted} {origin.lines[row]}, column {origin.channels[at]!r}"
     told = f"{codes[row, at]:g} is {distances[at]:.3g} standard deviations from the mean of the training rows"
     if distances[at] <= _FARTHEST:
         return (f"{place}: {told}",)

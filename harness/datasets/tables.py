@@ -16,15 +16,18 @@ from harness.measurement import Array, Index
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """The file of the user's own that a table was read from."""
+    """The file of the user's own that a table was read from, or the array or data frame that it was made of."""
 
     file: Path
+    """Its path, or a name for messages."""
     channels: tuple[str, ...]
     """The heading of each input column."""
     lines: Index
-    """The line of the file that each row begins in, ``[rows]``."""
+    """The line of the file that each row begins in, or the number of the row from 0, ``[rows]``."""
     notes: tuple[str, ...] = ()
     """Notes on how the file was read, and on what a reader may want to know of it."""
+    counted: str = "line"
+    """The word for an entry of `lines`: ``"line"`` or ``"row"``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,10 @@ class Table:
     `classes` names the outputs."""
     origin: Origin | None = None
     """None for the sets that come with the package."""
+    channels: tuple[str, ...] = ()
+    """Names of the columns of a set that comes with the package, where they have names."""
+    answered: bool = True
+    """False where neither labels nor values are known, and rows are only to be predicted."""
 
 
 def digits() -> Table:
@@ -55,7 +62,8 @@ def digits() -> Table:
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
-    return Table(pixels / 8 - 1, labels, tuple(map(str, range(10))), stratify=True)
+    names = tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8))
+    return Table(pixels / 8 - 1, labels, tuple(map(str, range(10))), stratify=True, channels=names)
 
 
 def iris() -> Table:
@@ -75,7 +83,7 @@ def wine() -> Table:
 def xor() -> Table:
     """The exclusive or of two inputs of ±1 V; its four rows serve for training and for the test."""
     inputs = np.array([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
-    return Table(inputs, (inputs[:, 0] != inputs[:, 1]).astype(int), ("equal", "different"))
+    return Table(inputs, (inputs[:, 0] != inputs[:, 1]).astype(int), ("equal", "different"), channels=("a", "b"))
 
 
 def moons() -> Table:
@@ -83,7 +91,7 @@ def moons() -> Table:
     from sklearn.datasets import make_moons
 
     points, labels = make_moons(400, noise=0.15, random_state=0)
-    return Table(points, labels, ("upper", "lower"), standardise=True, stratify=True)
+    return Table(points, labels, ("upper", "lower"), standardise=True, stratify=True, channels=("x", "y"))
 
 
 def regression() -> Table:
@@ -115,5 +123,5 @@ BUILT_IN: dict[str, Callable[[], Table]] = {
 
 
 def _bunch(bunch: object) -> Table:
-    names = tuple(map(str, bunch.target_names))  # type: ignore[attr-defined]
-    return Table(bunch.data, bunch.target, names, standardise=True, stratify=True)  # type: ignore[attr-defined]
+    classes, channels = (tuple(map(str, names)) for names in (bunch.target_names, bunch.feature_names))  # type: ignore[attr-defined]
+    return Table(bunch.data, bunch.target, classes, standardise=True, stratify=True, channels=channels)  # type: ignore[attr-defined]

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 from warnings import warn as python_warning
 
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from harness.chip.base import Chip
@@ -16,6 +18,7 @@ from harness.chip.bench.journal import Session
 from harness.chip.bench.line import Line
 from harness.circuit import Circuit
 from harness.datasets import Split
+from harness.datasets.frames import Rows
 from harness.errors import ExperimentError, HarnessError, RunError, SpringError
 from harness.experiment import programming
 from harness.experiment.chip import HERE, SimulatorChoice
@@ -44,9 +47,10 @@ from harness.processes.memory import Part, refuse
 from harness.training import controller, parts
 from harness.training.controller import EpochDone, Plan, StepDone
 from harness.training.position import Position
-from harness.training.predictions import predictions
+from harness.training.predictions import Predictions, predictions
 from harness.training.results import figures, finish
-from harness.training.runs import Run, Start
+from harness.training.runs import Run as RunDirectory
+from harness.training.runs import Start
 
 _PARTS = ("data", "circuit", "cost", "rule", "update")
 """Parts that may be of one's own."""
@@ -88,11 +92,11 @@ class Experiment:
     @classmethod
     def of_run(
         cls,
-        run: Run,
+        run: RunDirectory,
         overrides: Sequence[str] = (),
         *,
         same: Sequence[str] = manifest.TRAINED,
-        new_data: Path | None = None,
+        new_data: Rows | None = None,
         **own: Any,
     ) -> "Experiment":
         """The experiment that a run was made with, on the data that it was made with or on new ones.
@@ -102,9 +106,10 @@ class Experiment:
             overrides: ``key=value`` texts that change the chip, the learning or the training; seeds that the run took
                 from training.seed stay as they were.
             same: sections that overrides must not change.
-            new_data: a CSV file with the run's columns: `data` are its rows then, none of them held out, encoded as the
-                run's training rows were, and `evaluate` says what the network makes of them. Overrides may say how the
-                file is written: data.missing, data.separator, data.decimal, data.encoding, data.label, data.labels.
+            new_data: a CSV file with the run's columns, an array or a data frame: `data` are its rows then, none of
+                them held out, encoded as the run's training rows were, and `predict` says what the network makes of
+                them. Overrides may say how the file is written: data.missing, data.separator, data.decimal,
+                data.encoding, data.label, data.labels.
             own: parts of one's own that the run was made with, see `with_parts`.
 
         Raises:
@@ -302,7 +307,7 @@ class Experiment:
         described = {name: parts.described(getattr(self, name)) for name in ("rule", "update", "cost", "plan")}
         return described | {"chip": self.settings.chip_description.kinds, "data": self.data.sha256()}
 
-    def changes_since(self, run: Run) -> list[str]:
+    def changes_since(self, run: RunDirectory) -> list[str]:
         """Versions, and the linear solver, that differ from those that a run began with: its bits may differ too.
 
         Raises:
@@ -311,7 +316,7 @@ class Experiment:
         self.check(run)
         return manifest.changes_since(run, self.settings)
 
-    def check(self, run: Run) -> None:
+    def check(self, run: RunDirectory) -> None:
         """Refuse a run that was not made with this experiment.
 
         Raises:
@@ -325,12 +330,12 @@ class Experiment:
         if (position := run.position()) is not None:
             programmed(self.circuit, run, position)
 
-    def _check_netlist(self, run: Run) -> None:
+    def _check_netlist(self, run: RunDirectory) -> None:
         name = self.settings.name
         usual = Experiment.load(name).settings if name in experiment_names() else None
         manifest.check_netlist(run, self.settings, lambda: self.netlist(self.circuit), usual)
 
-    def create_run(self, path: Path, start: Start | None = None) -> Run:
+    def create_run(self, path: str | PathLike[str], start: Start | None = None) -> "Run":
         """A new run directory for this experiment, which begins at `start` or else at its own conductances.
 
         Raises:
@@ -340,6 +345,7 @@ class Experiment:
         """
         self.springs.refuse(self.circuit.conductances if start is None else start.conductances)
         self.refuse_chip()
+        path = Path(path)
         if start is None:
             return Run.create(path, self.recorded.to_toml(), self.manifest())
         position = Position(start.conductances, self.update.init(start.conductances))
@@ -363,7 +369,7 @@ class Experiment:
 
     def train(
         self,
-        run: Run,
+        run: RunDirectory,
         *,
         watch: Callable[[StepDone | EpochDone], None] = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
@@ -414,16 +420,18 @@ class Experiment:
                 self._draw(run, chip, warn, stop)
         return run.result
 
-    def _session(self, run: Run, line: Line | None) -> Session | None:
+    def _session(self, run: RunDirectory, line: Line | None) -> Session | None:
         """Begin a session of a run with a board; None where there is no board."""
         bench = self.settings.chip.bench
         return None if bench is None else bench.begin(run, line)
 
-    def evaluate(self, run: Run, *, simulators: SimulatorChoice = HERE, predicted: Path | None = None) -> JsonObject:
+    def evaluate(
+        self, run: RunDirectory, *, simulators: SimulatorChoice = HERE, predicted: Path | None = None
+    ) -> JsonObject:
         """Loss and accuracy of a run's conductances (the last checkpoint's if it is not complete).
 
-        Training and held-out rows have their figures each; those of new data (see `of_run`) begin with ``new_``. With
-        `predicted`, truth and prediction of every row are written into that CSV file.
+        Training and held-out rows have their figures each. With `predicted`, truth and prediction of every row are
+        written into that CSV file.
 
         Raises:
             RunError: the run has no checkpoint yet.
@@ -434,22 +442,34 @@ class Experiment:
             found, shown = figures(chip, self.cost, self.data)
         if predicted is not None:
             write_atomic(predicted, predictions(self.data, found))
-        about: JsonObject = {"run": str(run.path), "chip": self.settings.chip.kind}
-        if changes := self.changes_on(run):
-            about["with"] = changes
-        if self.data.new is not None:
-            about["new_data"] = str(self.data.new)
-        return {**about, **shown}
+        return {**self.about(run), **shown}
 
-    def changes_on(self, run: Run) -> dict[str, str]:
+    def about(self, run: RunDirectory) -> JsonObject:
+        """Return the first words of a result: the run, the chip, and what has changed since the run."""
+        changes = self.changes_on(run)
+        return {"run": str(run.path), "chip": self.settings.chip.kind, **({"with": changes} if changes else {})}
+
+    def predict(self, run: RunDirectory, *, simulators: SimulatorChoice = HERE) -> Predictions:
+        """The answers of a run's conductances to new data (see `of_run`) or, without them, to the held-out rows.
+
+        Raises:
+            RunError: the run has no checkpoint yet.
+            ChipError: the chip failed.
+        """
+        with self.open_chip(simulators) as chip, blaming(self.settings.plugins):
+            chip.program(self.trained(run).conductances)
+            outputs = controller.settled(chip, self.data.test)
+        return Predictions(self.data.test, outputs, self.data.classes, self.data.scaling)
+
+    def changes_on(self, run: RunDirectory) -> dict[str, str]:
         """Return the values that differ from the settings of a run, as people write them, by key."""
         return manifest.changes_of(run, self.recorded)
 
-    def told(self, run: Run | None) -> str:
+    def told(self, run: RunDirectory | None) -> str:
         """Return in a line where the conductances are from: the run, what has changed since, and parts of one's own."""
         return told(run, self.changes_on(run)) if run else f"initial conductances, seed {self.settings.network_seed}"
 
-    def trained(self, run: Run) -> Circuit:
+    def trained(self, run: RunDirectory) -> Circuit:
         """The network with the conductances of a run's last checkpoint.
 
         Raises:
@@ -459,7 +479,7 @@ class Experiment:
         manifest.check_trained(run, self.recorded)
         return programmed(self.circuit, run, position)
 
-    def draw(self, run: Run, *, warn: Callable[[str], None] = python_warning) -> None:
+    def draw(self, run: RunDirectory, *, warn: Callable[[str], None] = python_warning) -> None:
         """Draw the pictures of a run again, on the nodal chip; what cannot be drawn is told to `warn`.
 
         Raises:
@@ -469,10 +489,39 @@ class Experiment:
             chip.program(self.trained(run).conductances)
             self._draw(run, chip, warn, lambda: False)
 
-    def _draw(self, run: Run, chip: Chip, warn: Callable[[str], None], stop: Callable[[], bool]) -> None:
+    def _draw(self, run: RunDirectory, chip: Chip, warn: Callable[[str], None], stop: Callable[[], bool]) -> None:
         try:
             from harness.pictures.runs import draw_run  # noqa: PLC0415 - matplotlib takes a second to import
 
             draw_run(run, chip, self.data, self.settings.name, stop)
         except (HarnessError, OSError) as error:
             warn(f"run {run.path} has no pictures: {error}")
+
+
+class Run(RunDirectory):
+    """A run directory, and what its trained network makes of other rows."""
+
+    def predict(self, rows: Rows, overrides: Sequence[str] = (), **own: Any) -> pd.DataFrame:
+        """Return a row for each row: the predicted class and its margin in V, or values in their own unit.
+
+        ::
+
+            Run("runs/iris-seed0").predict([[5.1, 3.5, 1.4, 0.2]])
+
+        Args:
+            rows: an array ``[rows, inputs]`` or a data frame with the columns of the run's data, in their units, or the
+                path of a CSV file. Where a frame or file has the label, or the values, the truth stands beside.
+            overrides: ``key=value`` texts that change the chip, such as ``"chip.kind=nodal"``.
+            own: parts of one's own that the run was made with, see `Experiment.with_parts`.
+
+        Raises:
+            RunError: the run has no checkpoint yet, was edited, or does not tell how its rows were encoded.
+            DataError: a row is none that the network knows; names it.
+            ChipError: the chip failed.
+        """
+        subject = Experiment.of_run(self, overrides, new_data=rows, **own)
+        if not isinstance(rows, str | Path):  # a file's notes are on how it was read
+            for note in subject.data.notes:
+                python_warning(note, stacklevel=2)
+        found = subject.predict(self).table
+        return found.set_axis(rows.index) if isinstance(rows, pd.DataFrame) else found

@@ -105,20 +105,35 @@ def evaluate(chip: Chip, cost: Cost, samples: Samples) -> Evaluation:
     Raises:
         NotFiniteError: an output, or the cost, is not finite.
     """
-    set_step_key(chip, ())
-    size = min(EVALUATION_BATCH, chip.capabilities.largest_batch or EVALUATION_BATCH)
-    batches = (samples.batch(slice(start, start + size)) for start in range(0, len(samples), size))
-    outputs = np.concatenate([chip.measure([Drive(batch.inputs)])[0].outputs for batch in batches])
+    outputs = settled(chip, samples)
     loss = _loss(cost, outputs, samples.targets)
     return Evaluation(loss, cost.score(outputs, samples.targets), outputs)
 
 
-def _loss(cost: Cost, outputs: Array, targets: Array) -> float:
-    """Mean cost, V², of outputs (V); what is not finite would spoil all that is learned and written from it."""
+def settled(chip: Chip, samples: Samples) -> Array:
+    """Return the outputs in the free phase of every sample, V, ``[samples, outputs]``; see `evaluate`.
+
+    Raises:
+        NotFiniteError: an output is not finite.
+    """
+    set_step_key(chip, ())
+    size = min(EVALUATION_BATCH, chip.capabilities.largest_batch or EVALUATION_BATCH)
+    batches = (samples.batch(slice(start, start + size)) for start in range(0, len(samples), size))
+    outputs = np.concatenate([chip.measure([Drive(batch.inputs)])[0].outputs for batch in batches])
+    _check_finite(outputs)
+    return outputs
+
+
+def _check_finite(outputs: Array) -> None:
     if not np.isfinite(outputs).all():
         row, column = np.argwhere(~np.isfinite(outputs))[0]
         message = f"the chip reads {outputs[row, column]} V at output {column}, which is not finite"
         raise NotFiniteError(message, "chip", "non-ideality")
+
+
+def _loss(cost: Cost, outputs: Array, targets: Array) -> float:
+    """Mean cost, V², of outputs (V); what is not finite would spoil all that is learned and written from it."""
+    _check_finite(outputs)
     loss = float(cost.values(outputs, targets).mean())
     if not np.isfinite(loss):
         largest = show(float(np.abs(outputs).max()), "V")

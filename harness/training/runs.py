@@ -20,10 +20,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from harness.errors import RunError
 from harness.files.locking import alone_in
@@ -31,7 +33,7 @@ from harness.files.reading import JsonObject, read_arrays, read_json
 from harness.files.writing import whole_folder, write_atomic
 from harness.measurement import Conductances
 from harness.training.position import Position, arrays_of, npz, position_of
-from harness.training.tables import EpochRow, StepRow, as_csv, read_rows
+from harness.training.tables import EpochRow, StepRow, as_csv, as_frame, read_rows, score_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,19 +54,20 @@ BENCH = "bench"
 class Run:
     """An existing run directory."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
         """Open a run.
 
         Raises:
             RunError: the directory is missing or is no run.
         """
+        path = Path(path)
         if not (path / MANIFEST).exists():
             why = f"it holds no {MANIFEST}" if path.is_dir() else "it is a file" if path.exists() else "it is not there"
             raise RunError(f"{path} is no run directory: {why}; 'harness train' makes one")
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, experiment: str, manifest: JsonObject, start: Position | None = None) -> "Run":
+    def create(cls, path: Path, experiment: str, manifest: JsonObject, start: Position | None = None) -> Self:
         """Make a new run directory of such an experiment and manifest, complete or not at all.
 
         It begins at the checkpoint `start`; without one, at the experiment's own conductances.
@@ -165,6 +168,29 @@ class Run:
         epochs = [row for row in read_rows(self.path / "epochs.csv", EpochRow) if row.epoch <= position.epoch]
         self._check_rows(steps, epochs, position)
         return steps, epochs
+
+    @property
+    def steps(self) -> pd.DataFrame:
+        """A row for each batch up to the last checkpoint, under the headings of ``steps.csv``.
+
+        Raises:
+            RunError: see `tables`.
+        """
+        return as_frame(self.tables()[0], StepRow, self._score)
+
+    @property
+    def epochs(self) -> pd.DataFrame:
+        """A row for each epoch up to the last checkpoint, under the headings of ``epochs.csv``.
+
+        Raises:
+            RunError: see `tables`.
+        """
+        return as_frame(self.tables()[1], EpochRow, self._score)
+
+    @property
+    def _score(self) -> str:
+        file = self.path / "epochs.csv"
+        return score_in(file) if file.exists() else "accuracy"
 
     def _check_rows(self, steps: Sequence[StepRow], epochs: Sequence[EpochRow], position: Position) -> None:
         """Refuse rows of which one does not follow the one before, or the last one is not the checkpoint's."""

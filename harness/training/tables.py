@@ -74,6 +74,11 @@ def total(rows: Iterable[EpochRow]) -> Ledger | None:
 
 
 def as_csv(rows: Sequence[Row], kind: type[Row], score: str) -> bytes:
+    """Return a table as a CSV file; see `as_frame`."""
+    return as_frame(rows, kind, score).to_csv(index=False).encode()
+
+
+def as_frame(rows: Sequence[Row], kind: type[Row], score: str) -> pd.DataFrame:
     """Return a table; where the chip has counted nothing, it has no columns of the ledger.
 
     `score`, such as R², heads columns of accuracies.
@@ -85,8 +90,10 @@ def as_csv(rows: Sequence[Row], kind: type[Row], score: str) -> bytes:
     for name, entry in ENTRIES.items():
         if name in frame and entry.type is int and frame[name].isna().any():
             frame[name] = frame[name].astype("Int64")
+    if kind is EpochRow:
+        frame = frame.astype({"ngspice_share": "float64"})  # None where no simulator runs
     frame = frame.rename(columns=_HEADINGS | HEADINGS)
-    return frame.rename(columns=lambda heading: heading.replace("accuracy", score)).to_csv(index=False).encode()
+    return frame.rename(columns=lambda heading: heading.replace("accuracy", score))
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
@@ -102,6 +109,15 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
         return [_row(kind, _values(row, headings, columns)) for row in rows]
     except (ValueError, csv.Error) as error:
         raise RunError(f"{path}, line {rows.line_num}: the table is damaged ({error})") from error
+
+
+def score_in(path: Path) -> str:
+    """Return what a table calls its scores: accuracy or, where targets are values, R².
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    return "R²" if "R²" in read_text(path, RunError, most=TABLE_LIMIT).partition("\n")[0] else "accuracy"
 
 
 def _columns(kind: type[Row]) -> "dict[str, Field[Any]]":

@@ -81,7 +81,8 @@ def test_classes_are_predicted_by_name_with_the_line_of_the_file(
     checked = CliRunner().invoke(main, ["check", "mine.toml", "--samples", "1"])
     assert "  2 classes with their rows: down 21, up 15\n" in checked.stderr
     _, said = evaluated(reached["run"])
-    assert list(said.columns) == ["rows", "line", "class", "predicted", "output down (V)", "output up (V)"]
+    outputs = ["output down (V)", "output up (V)"]
+    assert list(said.columns) == ["rows", "line", "class", "predicted", "margin (V)", *outputs]
     assert list(said["class"]) == list(table["label"][said["line"] - 2])
     assert sorted(said["line"]) == list(range(2, 38))
     winner = np.where(said["output up (V)"] > said["output down (V)"], "up", "down")

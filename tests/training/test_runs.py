@@ -70,6 +70,32 @@ def test_a_run_directory_holds_what_it_says(tmp_path: Path) -> None:
     assert set(final_arrays(run.path)) == {"w1", "w2"}
 
 
+@pytest.mark.parametrize(("name", "score"), [("xor", "accuracy"), ("regression", "R²")])
+def test_tables_are_frames_with_the_headings_of_the_files(tmp_path: Path, name: str, score: str) -> None:
+    experiment = Experiment.load(name, ["chip.kind=nodal", "training.epochs=2"])
+    run = experiment.create_run(tmp_path / "run")
+    assert run.epochs.empty
+    assert "epoch" in run.epochs
+    experiment.train(run, pictures=False)
+    for opened in (run, Run(str(tmp_path / "run"))):
+        for frame, file in ((opened.steps, "steps.csv"), (opened.epochs, "epochs.csv")):
+            assert frame.to_csv(index=False) == (tmp_path / "run" / file).read_text(encoding="utf-8")
+            assert not any(pd.api.types.is_object_dtype(kind) for kind in frame.dtypes)
+        assert f"test {score}" in opened.epochs
+        assert "loss (V²)" in opened.steps
+
+
+def test_frames_end_at_the_checkpoint(tmp_path: Path) -> None:
+    experiment = Experiment.load("iris", ["chip.kind=nodal"])
+    run = experiment.create_run(tmp_path / "run")
+    experiment.train(run, stop=lambda: True, pictures=False)
+    extra = (tmp_path / "run" / "steps.csv").read_text().splitlines()[-1].replace("1,1,", "1,2,", 1)
+    with (tmp_path / "run" / "steps.csv").open("a") as file:
+        file.write(f"{extra}\n")  # as after a kill between the tables and the checkpoint
+    assert list(run.steps["step"]) == [1]
+    assert run.epochs.empty
+
+
 def test_the_experiment_as_used_makes_the_same_run_again(tmp_path: Path) -> None:
     first = small("training.seed=5")
     one = first.create_run(tmp_path / "one")

@@ -160,7 +160,7 @@ def manifest_of(settings: Settings, data: Split, netlist: str, parts: JsonObject
         "versions": versions_of(settings),
         "netlist_sha256": sha256(netlist.encode()).hexdigest(),
         "data_sha256": data.sha256(),
-        **_recorded_encoding(data),
+        **(_recorded_encoding(data) if settings.data.set == "csv" else {}),
         "files": _hashes(settings),
         "settings": settings.model_dump(mode="json", exclude_none=True),
         "parts": dict(parts),
@@ -269,11 +269,11 @@ def check_data(run: Run, data: Split) -> None:
     """
     then = recorded(run)
     if then.data_sha256 != data.sha256():
-        new = f", or see how it does on other rows with: {command('evaluate', run.path, '--new-data', 'FILE')}"
+        new = f", or see what it makes of other rows with: {command('predict', run.path, 'FILE')}"
         raise RunError(
             f"run {run.path}: its data are not those that it was made with, so that rows which it holds out may be "
             f"rows that it was trained on (data_sha256 in {MANIFEST} differs); put the data back, train a new run"
-            f"{new if data.encoding else ''}"
+            f"{new if then.encoding else ''}"
         )
     if then.encoding and data.encoding and RecordedEncoding.of(data.encoding) != then.encoding:
         raise RunError(

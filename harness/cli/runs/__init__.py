@@ -1,0 +1,1 @@
+"""Commands about runs: predictions for new rows, and lists that compare runs."""
