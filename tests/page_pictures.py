@@ -50,6 +50,10 @@ MADE = {
         "harness devices import curves.csv",
         page="tutorials/board.md",
     ),
+    "physics": Made(
+        {"co-content.png": "co-content.png", "gradient-errors.png": "gradient-errors.png"}, "", page="physics/index.md"
+    ),
+    "activations": Made({"activations.png": "activations.png"}, "", page="physics/monotone.md"),
 }
 """What makes each picture."""
 

@@ -195,6 +195,20 @@ def test_coupled_learning_follows_the_power_of_the_error_with_the_output_conduct
     assert 0.3 < cosine < 0.9999
 
 
+def test_options_are_taken_as_experiment_files_write_them() -> None:
+    circuit = graph()
+    batch, chip = random_batch(circuit), NodalChip(circuit)
+    pairs = [
+        (
+            EquilibriumPropagation(circuit, COST, beta=0.3, variant="one-sided", nudging="current"),
+            EquilibriumPropagation(circuit, COST, beta=0.3, variant=Variant.ONE_SIDED, nudging=Nudging.CURRENT),
+        ),
+        (AnalyticalGradient(circuit, COST, form="cycle"), AnalyticalGradient(circuit, COST, form=Form.CYCLE)),
+    ]
+    for text, member in pairs:
+        np.testing.assert_array_equal(gradient_of(text, chip, batch)[0], gradient_of(member, chip, batch)[0])
+
+
 def test_coupled_learning_at_eta_1_holds_the_outputs_at_their_targets_and_overclamping_goes_beyond() -> None:
     circuit = graph(diodes=True)
     batch = random_batch(circuit)
@@ -434,6 +448,12 @@ def test_masks_come_from_a_file_that_fits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda c: EquilibriumPropagation(c, COST, beta=1e-3, nudging="springs"),
+            "there is no nudging 'springs'; did you mean 'spring'",
+        ),
+        (lambda c: CoupledLearning(c, COST, eta=0.1, variant="both"), "no variant 'both'; there are one-sided, random"),
+        (lambda c: AnalyticalGradient(c, COST, form="cycles"), "there is no form 'cycles'; did you mean 'cycle'"),
         (lambda c: CoupledLearning(c, COST, eta=-0.1), r"coupled learning: η = -0.1 must be above 0"),
         (lambda c: HardwareLinearization(c, COST, gamma=0.0), r"γ = 0 S must be above 0"),
         (lambda c: FiniteDifferences(c, COST, step=-1e-6), r"finite differences: step -1 µS must be above 0"),

@@ -24,7 +24,7 @@ from typing_extensions import override
 from harness.circuit import Circuit, Reduction
 from harness.circuit.reduction.linear import settle_linear
 from harness.learning.costs import Cost
-from harness.learning.rules.base import LearningRule, Measurable, Programmable, node_voltages
+from harness.learning.rules.base import LearningRule, Measurable, Programmable, node_voltages, option
 from harness.learning.rules.cells import Cells
 from harness.learning.rules.cycles import Cycles
 from harness.measurement import Array, Batch, Conductances, Drive, Injection, Needs, Reading
@@ -65,10 +65,15 @@ class AnalyticalGradient(LearningRule[KnownReadings]):
     """
 
     def __init__(
-        self, circuit: Circuit, cost: Cost, *, form: Form = Form.NODE, twin: Callable[[], Programmable] | None = None
+        self,
+        circuit: Circuit,
+        cost: Cost,
+        *,
+        form: Form | str = Form.NODE,
+        twin: Callable[[], Programmable] | None = None,
     ) -> None:
         self._cost, self._reduction, self._cells = cost, Reduction(circuit), Cells(circuit)
-        self._cycles = Cycles(circuit) if form is Form.CYCLE else None
+        self._cycles = Cycles(circuit) if option(Form, form, "form") is Form.CYCLE else None
         self._nonlinear = bool(circuit.device_branches)
         self._twin = twin() if twin and self._nonlinear else None
 

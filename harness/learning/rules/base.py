@@ -1,6 +1,7 @@
 """Learning rules, and what they ask of a chip."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,9 @@ from harness.measurement import (
     Reading,
     Spring,
 )
+from harness.wording import did_you_mean
+
+_Option = TypeVar("_Option", bound=StrEnum)
 
 
 class Measurable(Protocol):
@@ -68,6 +72,18 @@ class LearningRule(Protocol[R]):
 
     def gradient(self, readings: R) -> Conductances:
         """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
+
+
+def option(kind: type[_Option], given: str, what: str) -> _Option:
+    """Return an option that is given as a member of an enumeration, or by its text, as experiment files write it.
+
+    Raises:
+        ExperimentError: there is no such option; names those that there are.
+    """
+    known = [str(member) for member in kind]
+    if given in known:
+        return kind(given)
+    raise ExperimentError(f"there is no {what} {str(given)!r}{did_you_mean(str(given), known, or_list=True)}")
 
 
 def node_voltages(chip: Measurable, batch: Batch, free: Reading, twin: Programmable | None) -> Array:

@@ -41,7 +41,13 @@ class CoupledLearning(Contrast):
     order = 2
 
     def __init__(
-        self, circuit: Circuit, cost: Cost, *, eta: float, variant: Variant = Variant.ONE_SIDED, normalized: bool = True
+        self,
+        circuit: Circuit,
+        cost: Cost,
+        *,
+        eta: float,
+        variant: Variant | str = Variant.ONE_SIDED,
+        normalized: bool = True,
     ) -> None:
         if not eta > 0:
             raise ExperimentError(f"coupled learning: η = {eta:g} must be above 0; the variant sets its sign")

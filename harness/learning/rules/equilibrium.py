@@ -16,6 +16,7 @@ from typing_extensions import override
 from harness.circuit import Circuit
 from harness.errors import ExperimentError
 from harness.learning.costs import Cost, SquaredError
+from harness.learning.rules.base import option
 from harness.learning.rules.generalized import Contrast, Variant
 from harness.measurement import Array, Injection, Nudge, Spring
 from harness.units import show
@@ -54,19 +55,19 @@ class EquilibriumPropagation(Contrast):
         cost: Cost,
         *,
         beta: float,
-        variant: Variant = Variant.CENTERED,
-        nudging: Nudging = Nudging.SPRING,
+        variant: Variant | str = Variant.CENTERED,
+        nudging: Nudging | str = Nudging.SPRING,
     ) -> None:
         if not beta > 0:
             raise ExperimentError(f"equilibrium propagation: β = {beta:g} S must be above 0; the variant sets its sign")
-        if nudging is Nudging.SPRING and not isinstance(cost, SquaredError):
+        self._cost, self._nudging = cost, option(Nudging, nudging, "nudging")
+        if self._nudging is Nudging.SPRING and not isinstance(cost, SquaredError):
             raise ExperimentError(
                 "equilibrium propagation: spring nudging is for squared error; use nudging by current"
             )
         super().__init__(circuit, beta, variant)
-        self._cost, self._nudging = cost, nudging
         self.cure = f"the nudge's β is {show(beta, 'S')}; lower rule.beta"
-        self.waits = nudging is Nudging.CURRENT
+        self.waits = self._nudging is Nudging.CURRENT
 
     @override
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:

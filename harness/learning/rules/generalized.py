@@ -23,7 +23,7 @@ from typing_extensions import override
 from harness.circuit import Circuit
 from harness.circuit.scaling import one_way
 from harness.errors import ConvergenceError, ExperimentError
-from harness.learning.rules.base import LearningRule, Measurable
+from harness.learning.rules.base import LearningRule, Measurable, option
 from harness.learning.rules.cells import Cells
 from harness.measurement import Array, Batch, Conductances, Drive, Needs, Nudge, Reading
 
@@ -71,13 +71,14 @@ class Contrast(LearningRule[NudgedReadings]):
     waits: bool = True
     """True where the nudge depends on the free outputs, which must be read first."""
 
-    def __init__(self, circuit: Circuit, strength: float, variant: Variant, *, normalized: bool = True) -> None:
+    def __init__(self, circuit: Circuit, strength: float, variant: Variant | str, *, normalized: bool = True) -> None:
         if culprit := one_way(circuit):
             raise ExperimentError(
                 f"{culprit} lets no errors back, so that circuit {circuit.name} has no energy to contrast; "
                 "take analytical-gradient or hardware-linearization"
             )
-        self._strength, self._variant, self._normalized = strength, variant, normalized
+        self._strength, self._normalized = strength, normalized
+        self._variant = option(Variant, variant, "variant")
         self._cells = Cells(circuit)
 
     @abstractmethod
@@ -163,7 +164,7 @@ class GeneralizedEquilibriumPropagation(Contrast):
         *,
         order: int,
         strength: float,
-        variant: Variant = Variant.CENTERED,
+        variant: Variant | str = Variant.CENTERED,
     ) -> None:
         if not strength > 0 or order < 1:
             raise ExperimentError(
