@@ -162,15 +162,19 @@ def typed(commands: Iterable[Command], *, shown: bool = False) -> None:
                 _run(command.words[1:])
 
 
-def done(text: str, folder: Path, leaving_out: Sequence[str] = (), beside: Path = PAGES) -> None:
-    """Do all of a page as tests do it, but for some of its lines; `beside` is its folder."""
+def done(text: str, folder: Path, leaving_out: Sequence[str] = (), beside: Path = PAGES) -> str:
+    """Do all of a page as tests do it, but for some of its lines, and return what its code prints.
+
+    `beside` is its folder.
+    """
     commands = [command.quick() for command in commands_of(text) if command.line not in leaving_out]
     script = "\n".join(block.text for block in blocks_of(text, "python") if not block.title)
     with folder_of(text, folder, beside):
         typed(commands)
         if script:
             Path("page.py").write_text(script, encoding="utf-8")
-            _run(["page.py"])
+            return _run(["page.py"])
+    return ""
 
 
 def _called(command: Command, *, shown: bool) -> None:
@@ -184,12 +188,14 @@ def _called(command: Command, *, shown: bool) -> None:
     assert result.exit_code == wanted, (command.line, result.output, result.exception)
 
 
-def _run(words: Sequence[str]) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
+def _run(words: Sequence[str]) -> str:
+    """Run Python, and return what it prints."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "MPLBACKEND": "agg"}
     result = subprocess.run(
-        [sys.executable, "-W", "error", *words], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", *words], env=environment, capture_output=True, encoding="utf-8", check=False
     )
     assert result.returncode == 0, (words, result.stderr)
+    return result.stdout
 
 
 @contextmanager

@@ -39,8 +39,11 @@ def pages(*, tried: bool = False) -> list[object]:
 
 @pytest.mark.parametrize("page", pages(tried=True))
 def test_what_a_page_says_to_do_works(page: Path, tmp_path: Path) -> None:
-    """Commands in their order, then the code in one go, as a reader would paste it."""
-    done(page.read_text(encoding="utf-8"), tmp_path, beside=page.parent)
+    """Commands in their order, then the code in one go, as a reader would paste it; physics prints what it shows."""
+    text = page.read_text(encoding="utf-8")
+    printed = done(text, tmp_path, beside=page.parent)
+    if page.parent.name == "physics":
+        assert printed == "".join(block.text for block in blocks_of(text, "text"))
 
 
 @pytest.mark.parametrize("page", pages())
