@@ -148,6 +148,12 @@ class ProgrammingSettings(Section):
         numbers = self._given("max_pulses", "tolerance", "threshold", "refresh_at")
         return Programming(replace(device, **changes), self.mode, pairs=self.pairs, **numbers)
 
+    @property
+    def chosen(self) -> frozenset[str]:
+        """Dotted keys of an experiment that `fitted` replaces, whatever the file says."""
+        replaced = ("network.g_min", "network.g_max", "network.g_unit", "programming.range")
+        return frozenset(replaced if self.range == "device" else ())
+
     def fitted(self, network: NetworkSettings, drawn: Callable[[], Circuit]) -> dict[str, Section]:
         """Both sections by name, with a device's own conductances as the network's where `range` wants them.
 

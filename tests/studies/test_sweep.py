@@ -149,6 +149,17 @@ def test_an_edited_sweep_is_not_believed(swept: tuple[Path, dict[str, Any]], tmp
     assert re.search(wanted, command("--resume", "copy", cwd=tmp_path, code=1).stderr)
 
 
+def test_cells_with_a_device_s_own_conductances_are_swept_and_resumed(tmp_path: Path) -> None:
+    words = ["xor", *QUICK, "--set", "programming.device=TaOx/HfOx", "--set", "programming.range=device", "--workers", "1"]
+    command(*words, "--over", "programming.mode=exact,open-loop", "--to", "modes", cwd=tmp_path)
+    table = table_of(tmp_path / "modes")
+    assert list(table["programming.mode"]) == ["exact", "open-loop"]
+    assert list(table["pulses"].astype(int) > 0) == [False, True]
+    shutil.rmtree(next((tmp_path / "modes" / "points").glob("*exact*")))
+    command("--resume", "modes", "--workers", "1", cwd=tmp_path)
+    pd.testing.assert_frame_equal(table_of(tmp_path / "modes"), table)
+
+
 def test_a_point_that_fails_stops_no_other(tmp_path: Path) -> None:
     over = ["--over", "chip.access=outputs,nodes", "--over", "network.hidden=[4],[5,5]", "--set", "network.bias=[]"]
     shown = command(

@@ -209,10 +209,17 @@ def settings_of(run: Run, overrides: Sequence[str] = ()) -> Settings:
     return read_settings(text, str(run.experiment), [*pins, *overrides], run.path)
 
 
+def _chosen(settings: Settings) -> set[str]:
+    """Return the keys that a run of such settings chooses: those that are open, and those that its device replaces."""
+    replaced = settings.programming.chosen if settings.programming else frozenset[str]()
+    return {key for key, value in leaves(settings.model_dump()) if value is None} | replaced
+
+
 def check_settings(run: Run, settings: Settings, *, before: bool = False) -> None:
     """Refuse settings that are not those that a run was made with.
 
-    With `before`, they are from before the run was made, which then chose what they leave open, such as β.
+    With `before`, they are from before the run was made, which then chose what they leave open, such as β, and took the
+    conductances of its device.
 
     Raises:
         RunError: a key differs, or a file that the settings name holds something else.
@@ -221,7 +228,7 @@ def check_settings(run: Run, settings: Settings, *, before: bool = False) -> Non
     if then.settings is None:
         _check_old(run, then, settings)
         return
-    chosen = {key for key, value in leaves(settings.model_dump()) if before and value is None}
+    chosen = _chosen(settings) if before else set()
     for key, (old, new) in differences(_made(run, then), settings).items():
         if not _is_file(key) and key not in chosen:
             raise RunError(
