@@ -12,7 +12,14 @@ TYPE_CHECKING = False  # as in `typing`, which is not imported: importing the pa
 if TYPE_CHECKING:
     from harness.chip.ngspice.chip import NgspiceChip as NgspiceChip
     from harness.chip.nodal.chip import NodalChip as NodalChip
+    from harness.circuit.arrays import Crossbar as Crossbar
+    from harness.circuit.arrays import Edges as Edges
     from harness.circuit.circuit import Circuit as Circuit
+    from harness.circuit.elements import Diode as Diode
+    from harness.circuit.elements import InputSource as InputSource
+    from harness.circuit.elements import Output as Output
+    from harness.circuit.elements import Resistor as Resistor
+    from harness.circuit.elements import VoltageSource as VoltageSource
     from harness.circuit.networks.layered import CellRange as CellRange
     from harness.circuit.networks.layered import deep_resistive_network as deep_resistive_network
     from harness.circuit.networks.layered import equilibrium_network as equilibrium_network
@@ -37,6 +44,7 @@ if TYPE_CHECKING:
     from harness.measurement import Clamp as Clamp
     from harness.measurement import Drive as Drive
     from harness.measurement import Injection as Injection
+    from harness.measurement import Needs as Needs
     from harness.measurement import Reading as Reading
     from harness.measurement import Spring as Spring
     from harness.plugins import register as register
@@ -48,23 +56,31 @@ _HOMES = {
     "Circuit": "harness.circuit.circuit",
     "Clamp": "harness.measurement",
     "CoupledLearning": "harness.learning.rules.coupled",
+    "Crossbar": "harness.circuit.arrays",
+    "Diode": "harness.circuit.elements",
     "DiodeModel": "harness.devices.diode",
     "Drive": "harness.measurement",
+    "Edges": "harness.circuit.arrays",
     "EquilibriumPropagation": "harness.learning.rules.equilibrium",
     "Experiment": "harness.experiment.experiment",
     "FiniteDifferences": "harness.learning.rules.differences",
     "GeneralizedEquilibriumPropagation": "harness.learning.rules.generalized",
     "HardwareLinearization": "harness.learning.rules.linearization",
     "Injection": "harness.measurement",
+    "InputSource": "harness.circuit.elements",
+    "Needs": "harness.measurement",
     "NgspiceChip": "harness.chip.ngspice.chip",
     "NodalChip": "harness.chip.nodal.chip",
     "NodePerturbation": "harness.learning.rules.node_perturbation",
+    "Output": "harness.circuit.elements",
     "Reading": "harness.measurement",
+    "Resistor": "harness.circuit.elements",
     "Run": "harness.experiment.experiment",
     "SimultaneousPerturbation": "harness.learning.rules.differences",
     "SoftmaxCrossEntropy": "harness.learning.costs",
     "Spring": "harness.measurement",
     "SquaredError": "harness.learning.costs",
+    "VoltageSource": "harness.circuit.elements",
     "deep_resistive_network": "harness.circuit.networks.layered",
     "equilibrium_network": "harness.circuit.networks.layered",
     "layered_network": "harness.circuit.networks.layered",
