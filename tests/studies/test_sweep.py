@@ -150,7 +150,8 @@ def test_an_edited_sweep_is_not_believed(swept: tuple[Path, dict[str, Any]], tmp
 
 
 def test_cells_with_a_device_s_own_conductances_are_swept_and_resumed(tmp_path: Path) -> None:
-    words = ["xor", *QUICK, "--set", "programming.device=TaOx/HfOx", "--set", "programming.range=device", "--workers", "1"]
+    device = ["--set", "programming.device=TaOx/HfOx", "--set", "programming.range=device"]
+    words = ["xor", *QUICK, *device, "--workers", "1"]
     command(*words, "--over", "programming.mode=exact,open-loop", "--to", "modes", cwd=tmp_path)
     table = table_of(tmp_path / "modes")
     assert list(table["programming.mode"]) == ["exact", "open-loop"]
