@@ -31,6 +31,7 @@ from harness.cli.options import (
 )
 from harness.cli.regress import regress
 from harness.cli.report import report
+from harness.cli.runs.compare import runs
 from harness.cli.runs.predict import predict
 from harness.cli.sweep import sweep
 from harness.cli.terminal import (
@@ -297,6 +298,7 @@ _OF_OTHER_FILES = (
     predict,
     regress,
     report,
+    runs,
     sweep,
 )
 for _command in (*_OF_OTHER_FILES, train, transient, verify):

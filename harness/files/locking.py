@@ -52,6 +52,23 @@ def alone_in(folder: Path, title: str, lock: str = LOCK) -> Iterator[None]:
         yield
 
 
+def in_use(folder: Path, lock: str = LOCK) -> bool:
+    """Return whether a process is in a directory, as far as can be told from here; nothing is written."""
+    if os.path.lexists(folder / f"{lock}{HELD.removeprefix(LOCK)}"):
+        return True
+    try:
+        opened = os.open(folder / lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in _IN_USE
+    finally:
+        os.close(opened)
+    return False
+
+
 def _hold(held: Path, title: str) -> None:
     """Make the link, unless another process was quicker."""
     _release(held, title)

@@ -17,7 +17,7 @@ from harness.errors import PictureError
 from harness.files.writing import write_atomic
 from harness.measurement import Array, Drive, Index
 from harness.pictures.boards import draw_read_backs
-from harness.pictures.style import as_bytes, own_style
+from harness.pictures.style import Form, as_bytes, literal, own_style
 from harness.training.runs import BENCH, Run
 from harness.training.tables import EpochRow, StepRow
 from harness.wording import counted
@@ -160,6 +160,32 @@ def _say(axes: Axes, text: str, style: Mapping[str, Any]) -> None:
     """Write a note above an axis that was cut."""
     look: dict[str, Any] = {"fontsize": 8, "color": "0.4", **style}
     axes.text(1.0, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", **look)
+
+
+@own_style()
+def draw_comparison(tables: Mapping[str, Sequence[EpochRow]], scores: Mapping[str, str], form: Form = "png") -> bytes:
+    """Draw held-out loss and scores over epochs, with a line for each run by its name.
+
+    `scores` are the names of the runs' scores: accuracies and R² have a panel each.
+    """
+    kinds = sorted(set(scores.values()))
+    figure = Figure(figsize=(5.5 * (1 + len(kinds)), 4.5), layout="constrained")
+    loss, *panels = figure.subplots(1, 1 + len(kinds))
+    reached = dict(zip(kinds, panels, strict=True))
+    for k, (name, rows) in enumerate(tables.items()):
+        style: dict[str, Any] = {"color": f"C{k % 10}", "linestyle": "-:"[k // 10 % 2], "markersize": 3, "marker": "o"}
+        ends = [row.epoch for row in rows]
+        loss.plot(ends, [row.test_loss for row in rows], label=literal(name), **style)
+        percent = 100.0 if scores[name] == "accuracy" else 1.0
+        reached[scores[name]].plot(ends, [percent * row.test_accuracy for row in rows], **style)
+    loss.set(xlabel="epoch", ylabel="held-out loss (V²)", ylim=(0, None))
+    for kind, axes in reached.items():
+        axes.set(xlabel="epoch", ylabel="held-out accuracy (%)" if kind == "accuracy" else f"held-out {kind}")
+    for axes in (loss, *panels):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return as_bytes(figure, form)
 
 
 @own_style()

@@ -229,7 +229,7 @@ def check_settings(run: Run, settings: Settings, *, before: bool = False) -> Non
         _check_old(run, then, settings)
         return
     chosen = _chosen(settings) if before else set()
-    for key, (old, new) in differences(_made(run, then), settings).items():
+    for key, (old, new) in differences(made_with(run, then), settings).items():
         if not _is_file(key) and key not in chosen:
             raise RunError(
                 f"run {run.path}: {key} is {new}, but the run was made with {old}; put {run.experiment.name} back as "
@@ -247,7 +247,7 @@ def check_trained(run: Run, settings: Settings, sections: Sequence[str] = TRAINE
         RunError: a key differs, or a file that the settings name holds something else.
     """
     then = recorded(run)
-    made = _made(run, then)
+    made = made_with(run, then)
     for key, (old, new) in differences(made.pinned(), settings.pinned(), sections).items():
         if not _is_file(key):
             what = "another network than the trained one" if key.startswith("network.") else "other data"
@@ -259,7 +259,7 @@ def check_trained(run: Run, settings: Settings, sections: Sequence[str] = TRAINE
 
 def changes_of(run: Run, settings: Settings) -> dict[str, str]:
     """Return the values that differ from the settings of a run, as people write them, by key."""
-    made = _made(run, recorded(run))
+    made = made_with(run, recorded(run))
     return {key: new for key, (_, new) in differences(made.pinned(), settings.pinned()).items() if not _is_file(key)}
 
 
@@ -358,7 +358,7 @@ def changes_since(run: Run, settings: Settings) -> list[str]:
     return [f"{name} {old} is now {new}" for name, (old, new) in pairs.items() if old != new]
 
 
-def _made(run: Run, then: Recorded) -> Settings:
+def made_with(run: Run, then: Recorded) -> Settings:
     """The settings that a run was made with; keys that came later have their defaults.
 
     Older runs have them in ``experiment.toml`` alone.
