@@ -277,6 +277,10 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_EVALUATED = ("rule.cost", "training.seed")
+"""Keys of learning's sections that evaluations read, too: what is random about a chip may come from the seed."""
+
+
 def refuse_learning(changes: Iterable[str], run: Path) -> None:
     """Refuse changed keys that only learning reads: an evaluation that named them would seem to depend on them.
 
@@ -284,7 +288,7 @@ def refuse_learning(changes: Iterable[str], run: Path) -> None:
         UsageError: names the key.
     """
     for key in changes:
-        if key.partition(".")[0] in {"rule", "subset", "training", "update"} and key != "rule.cost":
+        if key.partition(".")[0] in {"rule", "subset", "training", "update"} and key not in _EVALUATED:
             onward = command("train", "--from", run, "--set", f"{key}=…")
             raise click.UsageError(
                 f"{key} is about learning, and an evaluation does not learn; train with it: {onward}"
