@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from harness.circuit.arrays import Crossbar as Crossbar
     from harness.circuit.arrays import Edges as Edges
     from harness.circuit.circuit import Circuit as Circuit
+    from harness.circuit.elements import BidirectionalAmplifier as BidirectionalAmplifier
     from harness.circuit.elements import Diode as Diode
     from harness.circuit.elements import InputSource as InputSource
+    from harness.circuit.elements import Mosfet as Mosfet
     from harness.circuit.elements import Output as Output
     from harness.circuit.elements import Resistor as Resistor
     from harness.circuit.elements import VoltageSource as VoltageSource
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from harness.circuit.networks.layered import layered_network as layered_network
     from harness.circuit.networks.layered import rectified_cascade as rectified_cascade
     from harness.devices.diode import DiodeModel as DiodeModel
+    from harness.devices.mosfet import MosfetModel as MosfetModel
     from harness.experiment.experiment import Experiment as Experiment
     from harness.experiment.experiment import Run as Run
     from harness.learning.costs import SoftmaxCrossEntropy as SoftmaxCrossEntropy
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     )
     from harness.learning.rules.linearization import HardwareLinearization as HardwareLinearization
     from harness.learning.rules.node_perturbation import NodePerturbation as NodePerturbation
+    from harness.measurement import Access as Access
     from harness.measurement import Batch as Batch
     from harness.measurement import Clamp as Clamp
     from harness.measurement import Drive as Drive
@@ -50,8 +54,10 @@ if TYPE_CHECKING:
     from harness.plugins import register as register
 
 _HOMES = {
+    "Access": "harness.measurement",
     "AnalyticalGradient": "harness.learning.rules.analytical",
     "Batch": "harness.measurement",
+    "BidirectionalAmplifier": "harness.circuit.elements",
     "CellRange": "harness.circuit.networks.layered",
     "Circuit": "harness.circuit.circuit",
     "Clamp": "harness.measurement",
@@ -68,6 +74,8 @@ _HOMES = {
     "HardwareLinearization": "harness.learning.rules.linearization",
     "Injection": "harness.measurement",
     "InputSource": "harness.circuit.elements",
+    "Mosfet": "harness.circuit.elements",
+    "MosfetModel": "harness.devices.mosfet",
     "Needs": "harness.measurement",
     "NgspiceChip": "harness.chip.ngspice.chip",
     "NodalChip": "harness.chip.nodal.chip",

@@ -24,7 +24,7 @@ _P = TypeVar("_P", bound=Primitive)
 
 @dataclass(frozen=True, eq=False)
 class Circuit:
-    """A network as data: what the chip is, with its pins.
+    """A network as plain data: its elements, and the outputs that are read.
 
     Raises:
         CircuitError: names clash or cannot be written to a netlist, a value is out of bounds or not finite, a node
@@ -33,8 +33,11 @@ class Circuit:
     """
 
     name: str
+    """A name for netlists, made of letters, digits and ``_``."""
     elements: tuple[Element, ...]
+    """All parts, in an order that decides that of nodes, arrays and devices."""
     outputs: tuple[Output, ...]
+    """The drops that are read, in the order of targets."""
 
     def __post_init__(self) -> None:
         _check_names(self)
@@ -81,7 +84,7 @@ class Circuit:
         return np.asarray(plus - minus)
 
     def with_ground(self, nodes: Array) -> Array:
-        """Voltages of all nodes (V, ``[..., nodes]``) with ground's last: what `at` counts in."""
+        """Return the voltages of all nodes and, last, ground's 0 V, ``[..., nodes + 1]``: in the order of `at`."""
         return np.concatenate([nodes, np.zeros((*nodes.shape[:-1], 1))], axis=-1)
 
     @cached_property

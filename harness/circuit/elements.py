@@ -163,7 +163,7 @@ class Resistor(Part):
 
 @dataclass(frozen=True)
 class Diode(Part):
-    """A junction from `anode` to `cathode`."""
+    """A junction diode from `anode` to `cathode`, with the law of its model (`harness.devices.diode`)."""
 
     name: str
     anode: str
@@ -344,9 +344,10 @@ class CurrentSource(Part):
 
 @dataclass(frozen=True)
 class BidirectionalAmplifier(_Stage):
-    """Holds `output` at `gain` × (v(input) + `offset`), and draws 1/`gain` of the output's current from `input`.
+    """An amplifier of `gain` A: v(output) = A (v(input) + offset), and i(input) = i(output) / A.
 
-    Kendall et al. 2020, §3: signals grow forward, error currents shrink backward.
+    i(output) leaves it at its output, i(input) enters it at its input, A. Signals grow forward, error currents shrink
+    backward (Kendall et al. 2020, §3).
     """
 
     noun: ClassVar[str] = "bidirectional amplifier"
@@ -372,7 +373,7 @@ class BidirectionalAmplifier(_Stage):
 
 @dataclass(frozen=True)
 class Buffer(_Stage):
-    """Holds `output` at `gain` × (v(input) + `offset`), and draws no current: what joins stages of a cascade.
+    """A buffer between stages of a cascade: v(output) = gain (v(input) + offset), and no current enters its input.
 
     A negative gain inverts. No error returns through it: the circuit is not reciprocal (Chaffey 2025, §6).
     """
@@ -469,7 +470,7 @@ Element = Resistor | Modelled | Stage | TwoPort | InputSource | VoltageSource | 
 
 
 def rectifier(name: str, start: str, end: str, model: DiodeModel | MosfetModel) -> Modelled:
-    """A device that conducts from one node to another: a diode, or a transistor whose gate is where it makes it one."""
+    """Return a device that conducts from `start` to `end`: a diode, or a transistor that is connected as one."""
     if isinstance(model, DiodeModel):
         return Diode(name, start, end, model)
     return Mosfet(name, start, start if model.polarity == "n" else end, end, model)

@@ -1,4 +1,4 @@
-"""The questions that every element answers, with the answers that most of them give."""
+"""The base class of all elements: what each says of itself, with the answers that most of them give."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import fields

@@ -7,9 +7,14 @@ from harness.measurement import Array, Conductances
 
 
 def dissipated(circuit: Circuit, conductances: Conductances, nodes: Array) -> Array:
-    """Return the power in all cells, resistors and devices of every sample, Σ i v, W, ``[batch]``.
+    """Return the power in all cells, resistors and devices, Σ i v, W, ``[batch]``.
 
-    It is that of the given conductances (S, one array per trainable array) at `nodes` (V, ``[batch, nodes]``).
+    Sources, amplifiers and nudges are not counted. The co-content of conductances alone is half of it.
+
+    Args:
+        circuit: the topology.
+        conductances: S, one array per trainable array.
+        nodes: V, ``[batch, nodes]``.
     """
     volts = circuit.with_ground(nodes)
     watts = np.zeros(len(nodes))

@@ -1,4 +1,4 @@
-"""The state of a resistor–diode network with ideal diodes, by operator splitting: a digital oracle for chips.
+"""The state of a resistor–diode network with ideal diodes, computed by operator splitting, to compare chips with.
 
 Two independent iterations for 0 ∈ H z + B u + bias + N(z), N the normal cone of z ≥ 0, whose resolvent is the ReLU
 (Winston & Kolter 2020, arXiv 2006.08591, §4; Ryu & Boyd 2016). Both work on equilibrated variables, z = d z', so that

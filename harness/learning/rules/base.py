@@ -64,14 +64,22 @@ class LearningRule(Protocol[R]):
         """The rule's needs of a chip beside free phases and their outputs."""
 
     def measure(self, chip: Programmable, batch: Batch, rng: np.random.Generator) -> R:
-        """Ask the chip for all that one batch takes; `rng` is for rules that draw.
+        """Settle all phases that one batch takes, and return what was read.
+
+        Args:
+            chip: as it is programmed now; it holds the same conductances afterwards.
+            batch: inputs and targets, V.
+            rng: for rules that draw signs or directions.
 
         Raises:
             ConvergenceError: a sample did not settle.
         """
 
     def gradient(self, readings: R) -> Conductances:
-        """∂C/∂g of the batch's mean cost, V²/S, one array per trainable array."""
+        """Return ∂C/∂g of the batch's mean cost, V²/S, one array for each trainable array, in its shape.
+
+        Updates go against it. Coupled learning gives a direction in V² instead.
+        """
 
 
 def option(kind: type[_Option], given: str, what: str) -> _Option:
@@ -87,7 +95,7 @@ def option(kind: type[_Option], given: str, what: str) -> _Option:
 
 
 def node_voltages(chip: Measurable, batch: Batch, free: Reading, twin: Programmable | None) -> Array:
-    """The voltage of every node in the free phase, V, ``[batch, nodes]``: as read, or as a twin predicts."""
+    """Return the voltage of every node in the free phase, V, ``[batch, nodes]``: as read, or as a twin predicts."""
     if twin is None:
         return free.nodes
     twin.program(chip.conductances)

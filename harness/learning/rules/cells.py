@@ -22,14 +22,17 @@ class Cells:
         self._node_scales = node_scales(circuit)
 
     def adjoint_of(self, small: Array) -> Array:
-        """Adjoint voltages (V, ``[batch, nodes]``) of a reciprocal circuit from the small ones that were read in it."""
+        """Return the adjoint voltages (V, ``[batch, nodes]``) of a reciprocal circuit from its small-signal voltages.
+
+        They differ by ΠA² over the amplifier stages between a node and the outputs (`harness.circuit.scaling`).
+        """
         return small * self._node_scales
 
     def adjoint_products(self, adjoint: Array, nodes: Array) -> Conductances:
-        """−Σ over the batch of Δv Δλ for every cell, from node voltages v and those of the adjoint network λ.
+        """Return −Σ over the batch of Δv Δλ for every cell: ∂C/∂g in V²/S where λ is ∂C/∂i.
 
         Args:
-            adjoint: λ in V, ``[batch, nodes]``.
+            adjoint: λ in V²/A, ``[batch, nodes]``; ∂C/∂i of every node, which the adjoint network's voltages are.
             nodes: v in V, ``[batch, nodes]``.
         """
         arrays = zip(self._ends, self._is_graph, strict=True)
@@ -46,7 +49,7 @@ class Cells:
         Args:
             first: p in V, ``[batch, nodes]``; the smaller one of the two where they differ much.
             second: q in V, ``[batch, nodes]``.
-            factor: of any unit.
+            factor: number that the sums are multiplied by, of any unit.
         """
         arrays = zip(self._ends, self._is_graph, self._scales, strict=True)
         return tuple(

@@ -30,11 +30,11 @@ class CoupledLearning(Contrast):
         circuit: the topology (conductances in it are ignored).
         cost: what is lowered.
         eta: η, the share of the way to the target; above 1 overclamps.
-        variant: which two shares are compared.
+        variant: which two shares are compared, as a `Variant` or its text.
         normalized: whether the contrast is divided by η (by the span of both shares), so that η changes no rate.
 
     Raises:
-        ExperimentError: η is not above 0.
+        ExperimentError: η is not above 0, the variant is unknown, or the circuit is not reciprocal.
         CircuitError: amplifiers close a loop, so that no energy exists.
     """
 

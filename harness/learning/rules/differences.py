@@ -37,7 +37,7 @@ class DifferenceReadings:
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """Costs on both sides of the conductances that a chip holds."""
+    """The costs after cells were moved up, and after they were moved down by the same step."""
 
     up: Array
     """V² of every sample, ``[batch]``."""
@@ -54,7 +54,7 @@ class Perturbation:
         circuit: the topology and the cells' ranges.
         cost: what is lowered.
         step: S by which cells are moved.
-        rule: whose step it is, for messages.
+        rule: name of the rule, for messages.
 
     Raises:
         ExperimentError: the step is not above 0.
@@ -111,7 +111,7 @@ def refuse_no_draws(rule: str, draws: int) -> None:
 
 
 def quotient(part: Array | float, whole: Array) -> Array:
-    """Return `part` over `whole`, and 0 where that is 0: what was not moved has shown nothing."""
+    """Return `part` over `whole`, and 0 where `whole` is 0: a cell that was not moved has shown nothing."""
     return np.asarray(np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole != 0))
 
 

@@ -39,11 +39,12 @@ class EquilibriumPropagation(Contrast):
         circuit: the topology (conductances in it are ignored).
         cost: what is lowered.
         beta: nudging strength in S at the physical outputs.
-        variant: which two strengths are compared.
-        nudging: spring or current.
+        variant: which two strengths are compared, as a `Variant` or its text.
+        nudging: what pulls, as a `Nudging` or its text: ``"spring"`` or ``"current"``.
 
     Raises:
-        ExperimentError: β is not above 0, or springs are asked for with a cost that is no squared error.
+        ExperimentError: β is not above 0, springs are asked for with a cost that is no squared error, an option is
+            unknown, or the circuit is not reciprocal.
         CircuitError: amplifiers close a loop, so that no energy exists.
     """
 

@@ -36,7 +36,7 @@ class LinearizedReadings:
     batch: Batch
     free: Reading
     small: Reading
-    """About the free state, V per γ · V of error."""
+    """The small-signal phase about the free state: V that currents of γ ∂C/∂v into the outputs make at every node."""
 
 
 @final
@@ -46,7 +46,7 @@ class HardwareLinearization(LearningRule[LinearizedReadings]):
     Args:
         circuit: the topology (conductances in it are ignored).
         cost: what is lowered.
-        gamma: γ, A of injected current per V of error.
+        gamma: γ in S: A of injected current for each V of error; the gradient does not depend on it.
 
     Raises:
         ExperimentError: γ is not above 0.
@@ -73,7 +73,12 @@ class HardwareLinearization(LearningRule[LinearizedReadings]):
         return LinearizedReadings(batch, free, small)
 
     def rail_gradient(self, readings: LinearizedReadings, conductances: Conductances) -> dict[str, float]:
-        """∂C/∂V of the batch's mean cost for every voltage source, V, by its name; conductances (S) as when read."""
+        """Return ∂C/∂V of the batch's mean cost for every voltage source by its name, in V (V² for each V).
+
+        Args:
+            readings: of the batch.
+            conductances: S, as they were programmed when the readings were taken.
+        """
         factor = 1 / (self._gamma * len(readings.batch))
         adjoint = readings.small.nodes if self._adjoint else self._cells.adjoint_of(readings.small.nodes)
         return rail_gradient(self._circuit, conductances, readings.free.nodes, factor * adjoint)

@@ -49,7 +49,7 @@ class NodePerturbation(LearningRule[NodeReadings]):
     Args:
         circuit: the topology and the cells' ranges.
         cost: what is lowered.
-        step: S by which cells are moved up or down.
+        step: S by which cells are moved up and down.
         draws: random directions in which all nodes are perturbed at once; None for one node after the other.
         twin: makes a digital model of the chip, such as the nodal chip, that predicts inner voltages; without it they
             are read.

@@ -14,13 +14,13 @@ from harness.measurement import Array, Conductances
 
 
 def rail_gradient(circuit: Circuit, conductances: Conductances, nodes: Array, adjoint: Array) -> dict[str, float]:
-    """Σ over the batch of ∂C/∂V of every voltage source, V, by its name.
+    """Return Σ over the batch of ∂C/∂V for every voltage source by its name, in V (V² for each V).
 
     Args:
         circuit: the topology.
         conductances: S, one array per trainable array.
         nodes: V at the operating points, ``[batch, nodes]``.
-        adjoint: λ of every node for ∂C/∂v as currents (A), ``[batch, nodes]``.
+        adjoint: λ = ∂C/∂i of every node, V²/A, ``[batch, nodes]``; 0 where a source holds the node.
     """
     volts, moved = circuit.with_ground(nodes), circuit.with_ground(adjoint)
     into, total = np.zeros(moved.shape[1]), moved.sum(axis=0)  # Σ g λ of the far ends, at every node
