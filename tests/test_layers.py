@@ -121,6 +121,12 @@ def test_only_clusters_know_dask(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES)
+def test_only_event_logs_know_tensorboardx(path: Path) -> None:
+    uses = any(module.split(".")[0] == "tensorboardX" for module in imported_modules(path))
+    assert uses == (path == HARNESS / "training" / "tensorboard.py")
+
+
+@pytest.mark.parametrize("path", SOURCES)
 def test_only_lines_to_boards_know_libraries_of_instruments(path: Path) -> None:
     libraries = {"pyvisa", "pyvisa_py", "serial", "pyarc2", "nidaqmx"}
     known = imported_modules(path)

@@ -1,5 +1,6 @@
 """`harness train` and `harness evaluate`: parse, call, print."""
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,12 +34,15 @@ from harness.experiment.runs.replayed import Replay, replay_of
 from harness.experiment.runs.warm_start import warm_start
 from harness.files.reading import JsonObject
 from harness.processes.interrupts import stop_on_signal
+from harness.training import tensorboard
 from harness.training.controller import EpochDone, StepDone
 from harness.training.predictions import PARTS
 from harness.training.runs import Run, Start, fresh_path
+from harness.training.tensorboard import EventLog
 from harness.units import show
 from harness.wording import command, counted
 
+_Watch = Callable[[StepDone | EpochDone], None]
 _ALIKE = 4
 """Layers of one shape from which on they are counted instead of being listed."""
 
@@ -61,6 +65,14 @@ _ALIKE = 4
     metavar="CASSETTE",
     help="Train a session with a board again, in a new run, as RUN/bench/session-1/cassette.jsonl has recorded it.",
 )
+@click.option(
+    "--tensorboard",
+    "events",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR]",
+    help="Write curves for TensorBoard, into the run directory or into DIR/RUN; stands behind EXPERIMENT.",
+)
 @workers_option
 @scheduler_option
 @experiment_options(chip=True, board=True, seed=True)
@@ -71,6 +83,7 @@ def train(
     resume: Path | None,
     origin: Path | None,
     cassette: Path | None,
+    events: str | None,
     workers: int | None,
     scheduler: str | None,
     as_json: bool,
@@ -85,6 +98,9 @@ def train(
     """
     if cassette is not None and (experiment or overrides or resume or origin):
         raise click.UsageError("--replay repeats what was recorded; give nothing with it but --run")
+    if events is not None:
+        tensorboard.library()
+        Path(events).mkdir(parents=True, exist_ok=True)  # what cannot be written shall end nothing that has begun
     replay, choose = None, partial(simulators_for, workers=workers, scheduler=scheduler)
     if cassette is not None:
         recorded = [*cassette.resolve().parents][:3][-1].name
@@ -97,11 +113,14 @@ def train(
     result = run.result
     if result is not None and result["epochs"] >= subject.plan.epochs:
         ERR.print(f"run {run.path} is complete already")
+        with _curves(subject, run, events):  # written from its tables
+            pass
         if not run.drawn:
             subject.draw(run, warn=warn)
     else:
         ERR.print(f"training {subject.settings.name} in {run.path} ({_described(subject, simulators)})")
-        result = _trained(subject, run, simulators, replay)
+        with _curves(subject, run, events) as curves:
+            result = _trained(subject, run, simulators, replay, curves)
     if result is None:
         if replay is None:
             ERR.print(f"stopped with a checkpoint; go on with: {command('train', '--resume', run.path)}")
@@ -197,9 +216,30 @@ def _resumed(
     return subject, run, simulators
 
 
-def _trained(subject: Experiment, run: Run, simulators: SimulatorChoice, replay: Replay | None) -> JsonObject | None:
+@contextmanager
+def _curves(subject: Experiment, run: Run, events: str | None) -> Iterator[_Watch]:
+    """Write curves for TensorBoard of all that the block tells; `events` is a folder, or empty for the run's own."""
+    if events is None:
+        yield lambda _: None
+        return
+    batches, arrays = -(-len(subject.data.train) // subject.plan.batch), subject.circuit.arrays
+    folder = Path(events) / run.path.resolve().name if events else run.path
+    names = [array.name for array in arrays]
+    with EventLog(run, batches=batches, arrays=names, score=subject.score, folder=folder, warn=warn) as log:
+        yield log
+    ERR.print(f"curves for TensorBoard: tensorboard --logdir {shlex.quote(str(folder.parent))}")
+
+
+def _trained(
+    subject: Experiment, run: Run, simulators: SimulatorChoice, replay: Replay | None, curves: _Watch
+) -> JsonObject | None:
     """Train, with a bar; a replayed session ends where the recorded one did, and nothing of it may be left over."""
-    with stop_on_signal() as stopped, _progress(subject) as watch:
+    with stop_on_signal() as stopped, _progress(subject) as told:
+
+        def watch(event: StepDone | EpochDone) -> None:
+            told(event)
+            curves(event)
+
         if replay is None:
             return subject.train(run, watch=watch, stop=stopped, simulators=simulators, warn=warn)
         ended = replay.line
