@@ -1,5 +1,6 @@
 """Wording of counts, lists, nearest names and commands to type in messages."""
 
+import html
 import re
 import shlex
 import unicodedata
@@ -61,6 +62,26 @@ def did_you_mean(name: str, known: Collection[str], *, or_list: bool = False) ->
 def command(*words: object) -> str:
     """A command of this program as a shell takes it: ``harness train --resume 'my run'``."""
     return shlex.join(["harness", *map(str, words)])
+
+
+def html_table(title: str, rows: Iterable[Sequence[object]], *, heading: Sequence[object] = (), more: str = "") -> str:
+    """A small table as HTML, for notebooks: a title, perhaps a heading, and rows; every text is escaped.
+
+    `more` is HTML that follows the table.
+    """
+    lines = [f"<caption style='text-align:left'><b>{_text(title)}</b></caption>"]
+    lines += [_row(heading, "th")] if heading else []
+    lines += [_row(row, "td") for row in rows]
+    return f"<div><table>{''.join(lines)}</table>{more}</div>"
+
+
+def _row(cells: Sequence[object], tag: str) -> str:
+    made = (f"<{tag} style='text-align:left'>{_text(cell)}</{tag}>" for cell in cells)
+    return f"<tr>{''.join(made)}</tr>"
+
+
+def _text(cell: object) -> str:
+    return html.escape(printable(str(cell)))
 
 
 def printable(text: str) -> str:

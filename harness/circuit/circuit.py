@@ -1,6 +1,7 @@
 """`Circuit`: elements and ports, checked once when it is built."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,11 +13,14 @@ from scipy.sparse.csgraph import connected_components
 
 from harness.circuit.arrays import TrainableArray
 from harness.circuit.elements import Element, InputSource, Modelled, Output, Source, Stage
+from harness.circuit.networks.sketch import sketch
 from harness.circuit.part import GROUND
 from harness.circuit.primitives import RESERVED, Conductance, Device, DeviceBranches, Model, Primitive
 from harness.devices import DiodeModel
 from harness.errors import CircuitError
 from harness.measurement import Array, Conductances, Index
+from harness.units import show
+from harness.wording import html_table, listed
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _P = TypeVar("_P", bound=Primitive)
@@ -46,6 +50,18 @@ class Circuit:
         _check_drivers(self)
         _check_paths(self)
         _check_ports(self)
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks; of a small circuit also a sketch of its conductances."""
+        counts = Counter(type(element).__name__ for element in self.elements)
+        rows: list[tuple[str, str]] = [("nodes", f"{len(self.nodes):,}")]
+        rows += [("elements", ", ".join(f"{count:,} {kind}" for kind, count in counts.items()))]
+        for array in self.arrays:
+            low, high = (show(float(bound), "S") for bound in (array.conductances.min(), array.conductances.max()))
+            size = " × ".join(map(str, array.shape))
+            rows.append((array.name, f"{size} conductances, {low}…{high}"))
+        rows.append(("outputs", listed([output.name for output in self.outputs])))
+        return html_table(f"circuit {self.name}", rows, more=sketch(self.arrays))
 
     @cached_property
     def nodes(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from harness.experiment.rule import Given, Units
 from harness.experiment.runs import manifest
 from harness.experiment.runs.new_data import settings_and_rows
 from harness.experiment.runs.trained import checkpoint, programmed, told
-from harness.experiment.settings import NON_IDEALITIES, Settings, merged, read_settings
+from harness.experiment.settings import NON_IDEALITIES, Settings, leaves, merged, read_settings
 from harness.experiment.strength import ROWS, Springs, Strength
 from harness.experiment.update import build_update
 from harness.experiment.variation import VariationSettings
@@ -51,6 +51,8 @@ from harness.training.predictions import Predictions, predictions
 from harness.training.results import figures, finish
 from harness.training.runs import Run as RunDirectory
 from harness.training.runs import Start
+from harness.validation import said
+from harness.wording import html_table
 
 _PARTS = ("data", "circuit", "cost", "rule", "update")
 """Parts that may be of one's own."""
@@ -58,6 +60,19 @@ _AS_DRAWN = VariationSettings(), ImperfectSettings()
 Made = TypeVar("Made")
 _MADE = "_parts_made"
 """Key under which an experiment keeps the parts that its settings describe."""
+
+
+_TOLD = ("data", "network", "rule", "update", "training", "chip")
+"""Sections that a notebook shows."""
+
+
+def _told_section(settings: Settings, name: str) -> str:
+    """Return the keys of a section that differ from their defaults, as people write them."""
+    section = getattr(settings, name)
+    given = section.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    kind = {"kind": section.kind} if hasattr(section, "kind") else {}
+    found = {key: said(value, Settings.unit_of(f"{name}.{key}")) for key, value in leaves({**kind, **given})}
+    return ", ".join(f"{key} = {value}" for key, value in found.items()) or "as usual"
 
 
 @dataclass(frozen=True)
@@ -131,6 +146,12 @@ class Experiment:
             subject._check_netlist(run)
         manifest.check_result(run)
         return subject
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: what is learned, by which network, rule and chip; building nothing."""
+        settings = self.settings
+        rows = [(name, _told_section(settings, name)) for name in _TOLD]
+        return html_table(f"experiment {settings.name}: {settings.description}".rstrip(": "), rows)
 
     def with_parts(self, **own: Any) -> "Experiment":
         """The experiment with parts of one's own; runs that are made with it say so.

@@ -34,6 +34,7 @@ from harness.files.writing import whole_folder, write_atomic
 from harness.measurement import Conductances
 from harness.training.position import Position, arrays_of, npz, position_of
 from harness.training.tables import EpochRow, StepRow, as_csv, as_frame, read_rows, score_in
+from harness.wording import html_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +192,32 @@ class Run:
     def _score(self) -> str:
         file = self.path / "epochs.csv"
         return score_in(file) if file.exists() else "accuracy"
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: where the run is, what it is, and what it reached."""
+        try:
+            return html_table(f"run {self.path}", self._told())
+        except RunError as error:
+            return html_table(f"run {self.path}", [("damaged", error)])
+
+    def _told(self) -> list[tuple[str, object]]:
+        manifest, result = self.manifest, self.result
+        rows: list[tuple[str, object]] = [(name, manifest.get(name, "")) for name in ("experiment", "seed")]
+        if result is None:
+            position = self.position()
+            return [
+                *rows,
+                ("state", "no checkpoint yet" if position is None else f"stopped in epoch {position.epoch + 1}"),
+            ]
+        rows += [("state", "complete"), ("epochs", result["epochs"]), ("time (s)", f"{result['seconds']:.1f}")]
+        kind = result["score"]
+        for rows_of, name in (("test", "held-out"), ("train", "training")):
+            score, loss = result[f"{rows_of}_accuracy"], result[f"{rows_of}_loss"]
+            rows += [(f"{name} {kind}", f"{score:.4f}"), (f"{name} loss (V²)", f"{loss:.4g}")]
+        return rows
 
     def _check_rows(self, steps: Sequence[StepRow], epochs: Sequence[EpochRow], position: Position) -> None:
         """Refuse rows of which one does not follow the one before, or the last one is not the checkpoint's."""

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from warnings import warn as python_warning
 
 import pandas as pd
@@ -40,10 +41,13 @@ from harness.studies.sweep.points import Draws, Point
 from harness.studies.sweep.recorded import read_recorded
 from harness.training.runs import Run
 from harness.validation import first_finding
+from harness.wording import html_table
 
 TRAINED = ("test_accuracy", "train_accuracy", "test_loss", "seconds", *ENTRIES)
 """Columns that come from training at a point."""
 SWEEP = "sweep.json"
+_SHOWN = 20
+"""Points that a notebook shows."""
 _COUNTED = {name for name, entry in ENTRIES.items() if entry.type is int}
 
 
@@ -116,6 +120,19 @@ class Sweep:
         except FileExistsError as error:
             raise RunError(exists) from error
         return cls(path)
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: the first points, and what was reached there."""
+        reached = [name for name in self.reached if name not in ENTRIES]
+        columns = [*self.keys, *self.copies, *reached]
+        rows = [
+            self.row(point, {}) or {**point.values, "seed": point.settings.training.seed}
+            for point in self.points[:_SHOWN]
+        ]
+        cells = [[_cell(row.get(name)) for name in columns] for row in rows]
+        more = len(self.points) - len(rows)
+        title = f"sweep {self.path}: {len(self.points)} points" + (f", of which {more} are not shown" if more else "")
+        return html_table(title, cells, heading=columns)
 
     @cached_property
     def score(self) -> str:
@@ -193,6 +210,10 @@ class Sweep:
         if find_spec("pyarrow"):
             write_atomic(self.path / "results.parquet", table.to_parquet(engine="pyarrow", index=False))
         return table
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _json(content: JsonObject) -> bytes:
