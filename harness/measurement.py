@@ -149,10 +149,16 @@ class Capabilities:
     """The program that the machine must have for it."""
 
     def read_at(self, access: Access) -> "Capabilities":
-        """Return what is left where only so much may be read: an operating point is known by its nodes."""
-        if access is Access.NODES:
+        """Return what is left where only so much may be read: an operating point is known by its nodes.
+
+        Raises:
+            ChipError: there is no such access.
+        """
+        if access not in tuple(Access):  # which a text of the same letters is, too
+            raise ChipError(f"chip: there is no access {str(access)!r}; there are {', '.join(Access)}")
+        if access == Access.NODES:
             return self
-        return replace(self, access=access, small_signal=False, adjoint=False)
+        return replace(self, access=Access(access), small_signal=False, adjoint=False)
 
     def lacking(self, needs: Needs) -> list[str]:
         """Return what is needed and cannot be done, in words."""

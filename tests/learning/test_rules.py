@@ -344,6 +344,9 @@ def test_a_rule_that_reads_nodes_is_refused_where_only_outputs_may_be_read() -> 
     ):
         with pytest.raises(ChipError, match=r"access to its outputs only .* set chip.access = 'nodes'"):
             gradient_of(rule, chip, batch)
+    assert NodalChip(circuit, access="outputs").capabilities == chip.capabilities
+    with pytest.raises(ChipError, match="there is no access 'output'; there are outputs, nodes"):
+        NodalChip(circuit, access="output")
     twin = AnalyticalGradient(circuit, COST, twin=lambda: NodalChip(circuit))
     assert_close(gradient_of(twin, chip, batch), gradient_of(twin, NodalChip(circuit), batch), 1e-12)
     linear = graph()
