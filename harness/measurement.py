@@ -17,7 +17,9 @@ class Access(StrEnum):
     """Nodes of a chip that may be read: its outputs alone, or all."""
 
     OUTPUTS = "outputs"
+    """The outputs alone."""
     NODES = "nodes"
+    """All nodes."""
 
 
 Array = npt.NDArray[np.float64]

@@ -43,6 +43,14 @@ class Unit:
         return found
 
 
+@dataclass(frozen=True)
+class In:
+    """Mark of a number that counts in something that files do not write, for the reference of keys."""
+
+    what: str
+    """Such as °C, or g_unit."""
+
+
 Volts = Annotated[float, Unit("V")]
 Siemens = Annotated[float, Unit("S")]
 Amperes = Annotated[float, Unit("A")]
@@ -142,7 +150,7 @@ def explain(problem: ErrorDetails, root: type[BaseModel], where: Callable[[Names
                 key = ".".join(names) + ("" if error.value is None else f" = {error.value!r}")
             return f"{where(names)}: {key}: {message}"
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
-            message = f"must be {_range(found.field)}"
+            message = f"must be {bounds_of(found.field)}"
         case "missing" | "too_long":
             count = len(get_args(found.field.annotation)) if found.field else 0
             return f"{where(names)}: {'.'.join(names)}: must be a list of {count} values"
@@ -252,10 +260,20 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from models_in(argument)
 
 
-def _range(field: FieldInfo | None) -> str:
+def unit_in(field: FieldInfo) -> str:
+    """The unit of a key, or of the numbers in its list or table; nothing where it has none."""
+    return next((mark.symbol for mark in _marks_in(field) if isinstance(mark, Unit)), "")
+
+
+def counted_in(field: FieldInfo) -> str:
+    """The count that `In` marks a key with; nothing where it has no such mark."""
+    return next((mark.what for mark in _marks_in(field) if isinstance(mark, In)), "")
+
+
+def bounds_of(field: FieldInfo | None) -> str:
     """The bounds of a number (or of the numbers in a list), with their unit."""
     marks = list(_marks_in(field)) if field else []
-    unit = next((mark.symbol for mark in marks if isinstance(mark, Unit)), "")
+    unit = unit_in(field) if field else ""
     bounds: list[str] = []
     for mark in marks:
         match mark:

@@ -93,23 +93,24 @@ CHIPS = ("ngspice", "nodal", "bench")
 
 
 class ChipSettings(Section):
-    """``[chip]``."""
+    """``[chip]``: what settles the circuit, and how closely."""
 
     kind: Annotated[str, named(Kind.CHIP, CHIPS)] = "ngspice"
+    """Kind of chip: ``ngspice``, the ``nodal`` solver of our own, a board (``bench``), or a plug-in."""
     options: Annotated[dict[str, Any] | None, options_of(Kind.CHIP, "kind", CHIPS)] = None
-    """For the chip of a plug-in, which says what they mean."""
+    """Options for the chip of a plug-in, which says what they mean."""
     reltol: Annotated[Number, Field(gt=0, lt=1e-3)] = 1e-6
-    """ngspice's relative tolerance."""
+    """ngspice's relative tolerance of voltages and currents."""
     vntol: Annotated[Volts, Field(gt=0, lt=1e-3)] = 1e-9
-    """ngspice's tolerance of node voltages, V."""
+    """ngspice's absolute tolerance of node voltages."""
     abstol: Annotated[Amperes, Field(gt=0, lt=1e-6)] = 1e-12
-    """ngspice's tolerance of currents, A."""
+    """ngspice's absolute tolerance of currents."""
     chunk: Annotated[Whole, Field(ge=1, le=1024)] = 32
-    """Samples per sweep: the portion that one worker takes; the last bits of results depend on it."""
+    """Samples that one worker takes at once, in one batch deck; the last bits of results depend on it."""
     access: Access = Access.NODES
     """The nodes that learning rules may read."""
     settling_time: Annotated[Seconds, Field(gt=0)] | None = None
-    """s that every phase takes, for the energy that runs record; without it energy is not counted."""
+    """Time that every phase takes, for the energy that runs record; without it energy is not counted."""
     profile: Path | None = None
     """For ``bench``: a profile of the package's by name, or the path of one's own."""
     resource: str | None = None

@@ -34,12 +34,13 @@ class DataPlugin(Protocol):
 
 
 class DataSettings(Section):
-    """``[data]``."""
+    """``[data]``: which rows, and what is wanted at the outputs."""
 
     set: Annotated[str, named(Kind.DATA_SET, _SETS)]
-    """Source of the rows: the package, files of the MNIST kind, a CSV file of one's own, or a plug-in."""
+    """Source of the rows: a set of the package's, ``mnist``, ``fashion_mnist`` or ``kmnist`` in files, ``csv`` for a
+    file of one's own, or the name of a plug-in's. `harness list` has all names."""
     options: Annotated[dict[str, Any] | None, options_of(Kind.DATA_SET, "set", _SETS)] = None
-    """For the data set of a plug-in, which says what they mean."""
+    """Options for the data set of a plug-in, which says what they mean."""
     file: Path | None = None
     """For ``csv``: the file; paths are relative to the experiment file. The other keys of ``csv`` are those down to
     ``scaled``; none of them is for other sets."""

@@ -13,20 +13,23 @@ from harness.validation import Number, Section, Siemens, Volts, Whole
 
 
 class ImperfectSettings(Section):
-    """``[imperfect]`` (`harness.chip.imperfect.pins.PinErrors`)."""
+    """``[imperfect]``: what the chip's pins and cells do wrong (`harness.chip.imperfect.pins.PinErrors`).
+
+    What is said to be per device is drawn once for a chip, what is per cycle anew each time.
+    """
 
     dac_bits: Annotated[Whole, Field(ge=1, le=24)] | None = None
     """Bits of every input channel's converter, over ±`dac_range`; 2^bits values from end to end, none of them 0 V."""
     dac_range: Annotated[Volts, Field(gt=0, le=1e3)] = 1.0
-    """Range of the converters at input channels, V before the input gain."""
+    """Largest voltage, either way, of the converters at input channels, before the input gain."""
     dac_noise: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
-    """Standard deviation of the noise of inputs, V before the input gain, per cycle."""
+    """Standard deviation of the noise of inputs, before the input gain, per cycle."""
     adc_bits: Annotated[Whole, Field(ge=1, le=24)] | None = None
     """Bits of the converter that reads outputs and inner nodes, over ±`adc_range`; 2^bits values, none of them 0 V."""
     adc_range: Annotated[Volts, Field(gt=0, le=1e3)] = 1.0
-    """V."""
+    """Largest voltage, either way, of the converter that reads."""
     read_noise: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
-    """Standard deviation of the noise of readings, V, per cycle."""
+    """Standard deviation of the noise of readings, per cycle."""
     mismatch: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Fraction, per device, by which the twin network of nudged phases differs."""
     drift: Annotated[Number, Field(ge=0, lt=1)] = 0.0
@@ -34,7 +37,8 @@ class ImperfectSettings(Section):
     decay: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Fraction of g − g_min that every cell forgets from one write to the next."""
     update_bias: Annotated[Siemens, Field(ge=0, le=1e3)] = 0.0
-    """Conductance (S) that every write adds to a cell that is written, with a sign per device."""
+    """Conductance that every write adds to a cell that is written, with a sign per device. Source: Dillavou et al.
+    2025, arXiv 2505.22887."""
     programming_noise: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Standard deviation of the noise of writes, as a fraction of a cell's range, per cycle."""
     levels: Annotated[Whole, Field(ge=2, le=2**24)] | None = None

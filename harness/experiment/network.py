@@ -27,6 +27,7 @@ from harness.processes.memory import Part
 from harness.units import show
 from harness.validation import (
     Amperes,
+    In,
     MismatchError,
     Number,
     Ohms,
@@ -66,12 +67,12 @@ class Size:
 
 
 class DiodeSettings(Section):
-    """``[network.diode]``."""
+    """The diode of all places that have one: I = I_s (exp(V / (N V_T)) − 1), with V_T = kT/q."""
 
     saturation_current: Annotated[Amperes, Field(gt=0, le=1)]
-    """I_s in A."""
+    """Saturation current I_s."""
     emission: Annotated[Number, Field(ge=0.01, le=100)] = 2.0
-    """N."""
+    """Emission coefficient N; a larger one makes a softer diode."""
 
     def build(self) -> DiodeModel:
         """The model of all the network's diodes."""
@@ -79,12 +80,12 @@ class DiodeSettings(Section):
 
 
 class TransistorSettings(Section):
-    """``[network.transistor]``."""
+    """The square-law transistor that stands in the diodes' places. Source: Shichman & Hodges 1968; SPICE's level 1."""
 
     transconductance: Annotated[float, Unit("A/V^2"), Field(gt=0, le=1e3)]
-    """K of the square law I = K/2 (V − V_t)², A/V²."""
+    """Factor K of the square law I = K/2 (V − V_t)²."""
     threshold: Annotated[Volts, Field(ge=-100, le=100)]
-    """V_t, V."""
+    """Threshold voltage V_t of the square law."""
 
     def build(self) -> MosfetModel:
         """The model of all the network's transistors, of type n."""
@@ -93,16 +94,16 @@ class TransistorSettings(Section):
 
 class _Network(Section):
     g_unit: Annotated[Siemens, Field(gt=0, le=1e3)]
-    """g₀ in S, in which fresh cells and learning rates count: a crossbar's cells are max(0, U(−1, 1)) g₀ / √fan-in, a
-    graph's edges U(0.1, 1) g₀."""
+    """The network's unit of conductance g₀, in which learning rates count. Fresh cells are drawn with it: those of a
+    crossbar are max(0, U(−1, 1)) g₀ / √fan-in, edges of a graph U(0.1, 1) g₀."""
     g_min: Annotated[Siemens, Field(ge=0)] = 0.0
-    """Smallest conductance of a cell, S; 0 is an open cell."""
+    """Smallest conductance of a cell; at 0 a cell may be open."""
     g_max: Annotated[Siemens, Field(gt=0, le=1e6)]
-    """Largest conductance of a cell, S."""
-    input_gain: Positive = 1.0
-    """V at the input pins per V of input."""
+    """Largest conductance of a cell."""
+    input_gain: Annotated[Positive, In("V/V")] = 1.0
+    """Volts at the input pins for each volt of an input."""
     seed: Seed | None = None
-    """Seed of the initial conductances and the edges of random graphs; training.seed without it."""
+    """Seed of the initial conductances and of the edges of random graphs; without it, training.seed."""
 
     @model_validator(mode="after")
     def _range(self) -> Self:
@@ -124,15 +125,15 @@ class _Network(Section):
 
 class _Crossbars(_Network):
     hidden: tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...]
-    """Nodes of each hidden layer."""
+    """Number of nodes in each hidden layer, such as ``[100]`` or ``[256, 256]``."""
     bias: tuple[Annotated[Volts, Field(ge=0)], ...] = ()
-    """V of the rail pair ±V at each crossbar; 0 for none."""
+    """Voltage V of the two bias lines, at +V and −V, of each crossbar; 0 for a crossbar without."""
     neuron: Literal["diode", "mosfet"] = "diode"
     """Rectifiers at hidden nodes: diodes, or transistors with their gates at their drains in the diodes' places."""
     diode: DiodeSettings | None = None
-    """For neuron = "diode"."""
+    """The diode that ``neuron = "diode"`` and edges with diodes need."""
     transistor: TransistorSettings | None = None
-    """For neuron = "mosfet"."""
+    """The transistor that ``neuron = "mosfet"`` needs."""
 
     @model_validator(mode="after")
     def _modelled(self) -> Self:
@@ -186,13 +187,13 @@ class _Crossbars(_Network):
 
 
 class LayeredSettings(_Crossbars):
-    """``[network]`` with ``kind = "layered"``: Kendall's network."""
+    """Crossbars with diodes and amplifiers between layers. Source: Kendall et al. 2020, arXiv 2006.01981."""
 
     kind: Literal["layered"]
     amplifier_gain: Positive = 4.0
-    """A of the bidirectional amplifiers; 1 for none."""
+    """Gain A of the bidirectional amplifiers between layers; 1 for none."""
     shift: tuple[Volts, Volts] = (-1.0, 1.0)
-    """V of the lower and the upper shift source."""
+    """Voltages of the lower and the upper shift source, to which every hidden node has a diode."""
 
     @model_validator(mode="after")
     def _shifts(self) -> Self:
@@ -209,7 +210,7 @@ class LayeredSettings(_Crossbars):
 
 
 class DeepResistiveSettings(_Crossbars):
-    """``[network]`` with ``kind = "deep-resistive"``: Scellier's network."""
+    """Crossbars with a diode to ground at each hidden node, no amplifiers. Source: Scellier 2024, arXiv 2402.11674."""
 
     kind: Literal["deep-resistive"]
 
@@ -220,7 +221,7 @@ class DeepResistiveSettings(_Crossbars):
 
 
 class EquilibriumNetworkSettings(_Crossbars):
-    """``[network]`` with ``kind = "equilibrium"``: Chaffey's resistor–diode equilibrium network, one hidden layer."""
+    """A resistor–diode equilibrium network with one hidden layer. Source: Chaffey 2025, arXiv 2509.13793."""
 
     kind: Literal["equilibrium"]
 
@@ -246,13 +247,13 @@ class EquilibriumNetworkSettings(_Crossbars):
 
 
 class CascadeSettings(_Crossbars):
-    """``[network]`` with ``kind = "cascade"``: resistor–diode stages joined by buffers."""
+    """Resistor–diode stages joined by buffers, as a perceptron's layers. Source: Chaffey 2025, arXiv 2509.13793, §6."""
 
     kind: Literal["cascade"]
     buffer_gain: tuple[Number, ...] = ()
-    """Gain of the buffers behind each hidden layer; all 1 without it."""
+    """Gain of the buffers behind each hidden layer; without it, 1 for all."""
     rectifier_rail: Volts = 0.0
-    """V that the diodes' anodes are held at."""
+    """Voltage at which the diodes' anodes are held."""
 
     @model_validator(mode="after")
     def _one_gain_each(self) -> Self:
@@ -273,39 +274,41 @@ Node = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
 class GraphSettings(_Network):
-    """``[network]`` with ``kind = "graph"``: a free graph of conductances."""
+    """Any graph of conductances. Source: Stern et al. 2021, PRX 11, 021045; Lin et al. 2026, arXiv 2602.03546."""
 
     kind: Literal["graph"]
     shape: Literal["file", "grid", "periodic-grid", "random-regular", "complete", "small-world"]
-    """Source of its edges; nodes of all but ``file`` are called 0, 1, …, row by row in grids."""
+    """Where the edges come from. Nodes of all shapes but ``file`` are called 0, 1, …, in grids row by row."""
     file: Path | None = None
-    """For ``file``: CSV with columns a, b and, if wanted, conductance and diode (none, forward, backward, both)."""
+    """For ``shape = "file"``: a CSV file with columns a, b and, if wanted, conductance and diode (none, forward,
+    backward or both)."""
     rows: Annotated[Whole, Field(ge=1, le=1000)] = 6
-    """For grids."""
+    """For grids: number of rows of nodes."""
     columns: Annotated[Whole, Field(ge=1, le=1000)] = 6
-    """For grids."""
+    """For grids: number of columns of nodes."""
     nodes: Annotated[Whole, Field(ge=2, le=100_000)] = 16
-    """For the other shapes."""
+    """For ``random-regular``, ``complete`` and ``small-world``: number of nodes."""
     degree: Annotated[Whole, Field(ge=2, le=1000)] = 4
-    """Edges of every node: for ``random-regular`` and, before rewiring, ``small-world``."""
+    """For ``random-regular`` and, before rewiring, ``small-world``: number of edges of every node."""
     rewiring: Annotated[Number, Field(ge=0, le=1)] = 0.1
-    """For ``small-world``: probability that an edge is moved."""
+    """For ``small-world``: probability that an edge is moved. Source: Watts & Strogatz 1998, Nature 393, 440."""
     edge_diode: EdgeDiode = EdgeDiode.NONE
-    """In series with every conductance (a file says it for each edge)."""
+    """The diode in series with every conductance; a file says it for each edge."""
     inputs: tuple[Node, ...]
     """The node that each input channel holds."""
     inverted: tuple[Node, ...] = ()
     """Nodes that hold the negative of each channel, for networks that need both signs."""
     outputs: tuple[str, ...]
-    """``"A"`` for a node's voltage, ``"A-B"`` for a drop, ``"i(A-B)"`` for an edge's current, in V over `sense`."""
+    """Reading of each output: ``"A"`` the voltage of a node, ``"A-B"`` a drop, ``"i(A-B)"`` the current of an edge, as
+    the voltage over `sense`."""
     grounds: tuple[Node, ...] = ()
     """Nodes held at 0 V."""
     rails: dict[Node, Volts] = Field(default_factory=dict)
-    """Nodes held at other voltages, V."""
+    """Nodes that are held at other voltages, each with its voltage."""
     sense: Annotated[Ohms, Field(gt=0)] | None = None
-    """Ω in series with an edge whose current is read."""
+    """Resistance in series with an edge whose current is read."""
     diode: DiodeSettings | None = None
-    """Diode of all edges that have one."""
+    """The diode that ``neuron = "diode"`` and edges with diodes need."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -19,44 +19,47 @@ from harness.validation import Flag, MismatchError, Number, Section, Whole
 
 
 class ProgrammingSettings(Section):
-    """``[programming]`` (`harness.chip.imperfect.programming`).
+    """``[programming]``: cells are written by pulses of a device; without the section, exactly.
 
-    Fractions are of the range that the device has in the network.
+    Fractions are of the range that the device has in the network (`harness.chip.imperfect.programming`).
     """
 
     device: str | None = None
-    """A published device by name (`harness.devices.presets`)."""
+    """A published device by its name; `harness devices list` has them, with their sources
+    (`harness.devices.presets`)."""
     file: Path | None = None
     """Instead, measured pulses as CSV (`harness.devices.measured`), to which the exponential law is fitted."""
     law: Literal["linear", "soft-bounds", "exponential"] | None = None
-    """Instead, a law: equal steps, steps in proportion to the way left, or NeuroSim's exponential curve."""
+    """Instead, a law: equal steps, steps in proportion to the way that is left, or NeuroSim's exponential curve (Chen,
+    Peng & Yu 2017, IEDM, 6.1)."""
     pulses: Annotated[Number, Field(ge=1, le=1e9)] | None = None
-    """For a law: pulses over the range; of soft bounds, as their first step would need."""
+    """For a law: number of pulses over the range; for soft bounds, as many as their first step would need."""
     nonlinearity_up: Annotated[Number, Field(ge=-9, le=9)] | None = None
     """For the exponential law: NeuroSim's label, above 0 where steps shrink on the way; 0 without it."""
     nonlinearity_down: Annotated[Number, Field(ge=-9, le=9)] | None = None
-    """The same downwards, above 0 where steps shrink."""
+    """The same on the way down: above 0 where steps shrink; 0 without it."""
     on_off_ratio: Annotated[Number, Field(gt=1)] | None = None
-    """g_max over the smallest conductance of a cell; without it that of the device where it is known."""
+    """Ratio of g_max to the smallest conductance of a cell; without it, that of the device where it is known."""
     range: Literal["array", "ratio", "device"] | None = None
-    """Cells reach over g_min…g_max, or from g_max over the on/off ratio; where that is known, the latter without it.
-    With ``device`` they have the device's own conductances, over which fresh cells are spread: the network's g_min,
-    g_max and g_unit are replaced by them, and the run records those."""
+    """Conductances that cells reach. ``array``: g_min…g_max. ``ratio``: from g_max over the on/off ratio to g_max, also
+    without the key where that ratio is known. ``device``: the device's own, over which fresh cells are spread; they
+    replace the network's g_min, g_max and g_unit, and the run records them."""
     mode: Mode = Mode.OPEN_LOOP
-    """Pulses as the law needs them; one by the sign; at random, right in the mean; or until a read is near enough.
-    ``exact`` writes what is wanted within the device's range, without a pulse: the control for what the pulses cost."""
+    """How a wanted change becomes pulses. Source of ``fixed-step``: Zamanidoost et al. 2015; of ``stochastic``: Gokmen
+    & Vlasov 2016, Front. Neurosci. 10, 333."""
     max_pulses: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
-    """Largest number of pulses for a cell in a write; 100 without it."""
+    """Largest number of pulses for a cell in one write; 100 without it."""
     tolerance: Annotated[Number, Field(gt=0, le=1)] | None = None
-    """Fraction within which a cell is near enough, for ``verify``; 0.01 without it."""
+    """For ``verify``: fraction of the range within which a cell is near enough; 0.01 without it."""
     threshold: Annotated[Number, Field(ge=0, le=1)] | None = None
-    """Fraction that a wanted change must exceed, for ``fixed-step``; 0 without it."""
+    """For ``fixed-step``: fraction of the range that a wanted change must exceed; 0 without it."""
     device_to_device: Annotated[Number, Field(ge=0, le=10)] | None = None
-    """Standard deviation of a device's steps; without it as published or measured, or none."""
+    """Standard deviation of the steps from device to device, relative; without it as published or measured, or none."""
     cycle_to_cycle: Annotated[Number, Field(ge=0, le=10)] | None = None
     """Standard deviation of one pulse, as a fraction of the range; without it as published or measured, or none."""
     pairs: Flag = False
-    """Cells are pulsed up only: where one is to lose, its partner in a differential pair gains."""
+    """True to pulse cells up only: where one is to lose, its partner in a differential pair gains. Source: Burr et al.
+    2015, IEEE TED 62, 3498."""
     refresh_at: Annotated[Number, Field(ge=1e-6, le=0.9)] | None = None
     """Fraction of the range below g_max where a pair is reset and written anew; 0.1 without it."""
 

@@ -29,7 +29,7 @@ from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
 from harness.learning.rules.base import LearningRule, Programmable
 from harness.measurement import Access, Batch
 from harness.plugins import Kind, Plugin, find, named, options_of
-from harness.validation import PLUGGED, Flag, MismatchError, Positive, Section, Siemens, Volts, Whole, kinds_of
+from harness.validation import PLUGGED, Flag, In, MismatchError, Positive, Section, Siemens, Volts, Whole, kinds_of
 
 USUAL = "equilibrium-propagation"
 """The kind of a section that does not say one."""
@@ -93,11 +93,12 @@ class CostPlugin(Protocol):
 
 class _Rule(Section):
     cost: Annotated[str, named(Kind.COST, _COSTS)] = "squared-error"
-    """Cost, which learning lowers (`harness.learning.costs`)."""
+    """The cost C that learning lowers: ``squared-error``, ``softmax-cross-entropy``, or the name of a plug-in's
+    (`harness.learning.costs`)."""
     cost_options: Annotated[dict[str, Any] | None, options_of(Kind.COST, "cost", _COSTS)] = None
-    """For the cost of a plug-in, which says what they mean."""
+    """Options for the cost of a plug-in, which says what they mean."""
     temperature: Annotated[Volts, Field(gt=0)] = 1.0
-    """For softmax cross-entropy: V per unit of logit."""
+    """For softmax cross-entropy: volts at an output for each unit of its logit."""
     in_volts: ClassVar[bool] = False
     """True where the rule gives directions in V² instead of gradients in V²/S."""
 
@@ -151,17 +152,20 @@ class _Rule(Section):
 
 
 class EquilibriumSettings(_Rule):
-    """``[rule]`` with ``kind = "equilibrium-propagation"``."""
+    """Equilibrium propagation: free and nudged phases are compared.
+
+    Source: Scellier & Bengio 2017, Front. Comput. Neurosci. 11, 24; Kendall et al. 2020, arXiv 2006.01981.
+    """
 
     kind: Literal["equilibrium-propagation"]
     beta: Annotated[Siemens | None, Field(gt=0)] = None
-    """Nudging strength at the physical outputs, S. Without it, or with ``"auto"``, it is a share of what outputs see of
-    the initial network (`harness.experiment.strength.SHARE`); the run records the figure."""
+    """Strength β of the nudge at the outputs. Without it, or with ``"auto"``, it is a tenth of the conductance that the
+    outputs see of the initial network (`harness.experiment.strength.SHARE`); the run records the figure."""
     variant: Variant = Variant.CENTERED
-    """Strengths that are compared: β and −β, β and 0, or 0 and one of ±β at random."""
+    """The two strengths that are compared."""
     nudging: Nudging | None = None
-    """Without it, spring for squared error and current for other costs, or where outputs hang on diodes and β is
-    ``"auto"``."""
+    """Pull on the outputs. Without it, springs for squared error; currents for other costs, and where outputs hang
+    on diodes and β is ``"auto"``."""
 
     @field_validator("beta", mode="before")
     @classmethod
@@ -196,15 +200,16 @@ class EquilibriumSettings(_Rule):
 
 
 class CoupledSettings(_Rule):
-    """``[rule]`` with ``kind = "coupled-learning"``."""
+    """Coupled learning: free and clamped phases are compared. Source: Stern et al. 2021, PRX 11, 021045."""
 
     kind: Literal["coupled-learning"]
     eta: Positive = ETA
-    """η, the share of the way to the target that outputs are clamped at; above 1 overclamps."""
+    """Share η of the way to the target at which outputs are clamped; above 1 it overclamps (Dillavou et al. 2025, arXiv
+    2505.22887)."""
     variant: Variant = Variant.ONE_SIDED
-    """Shares that are compared: η and 0, η and −η, or 0 and one of ±η at random."""
+    """The two shares that are compared, with η in place of β."""
     normalized: Flag = True
-    """True where the contrast is divided by η; otherwise η scales the update, as in a circuit that does not divide."""
+    """True to divide the contrast by η; otherwise η scales the update, as in a circuit that does not divide."""
     in_volts: ClassVar[bool] = True
 
     def build(self, given: Given) -> LearningRule:
@@ -214,11 +219,14 @@ class CoupledSettings(_Rule):
 
 
 class AnalyticalSettings(_Rule):
-    """``[rule]`` with ``kind = "analytical-gradient"``."""
+    """The analytical gradient: outputs are read, and the rest is computed.
+
+    Source: Lin et al. 2026, arXiv 2602.03546.
+    """
 
     kind: Literal["analytical-gradient"]
     form: Form = Form.NODE
-    """Form of the equations: of nodes, or of cycles."""
+    """Form of the equations; both give the same gradient."""
 
     def build(self, given: Given) -> LearningRule:
         """The rule; where inner nodes are not read, it predicts them by a twin."""
@@ -226,12 +234,15 @@ class AnalyticalSettings(_Rule):
 
 
 class LinearizationSettings(_Rule):
-    """``[rule]`` with ``kind = "hardware-linearization"``."""
+    """Hardware linearization: the gradient is measured as a small signal.
+
+    Source: Chaffey 2025, arXiv 2509.13793, §5.
+    """
 
     kind: Literal["hardware-linearization"]
     beta: Annotated[Siemens | None, Field(gt=0)] = None
-    """γ, S: A of injected current per V of error, exact at any value; without it, the share of g_unit that β is of what
-    outputs see (`harness.experiment.strength.SHARE`)."""
+    """Injected current γ for each volt of error, exact at any value. Without it, a tenth of g_unit
+    (`harness.experiment.strength.SHARE`)."""
 
     def strength(self, circuit: Circuit, rows: Batch, unit: float) -> Strength:  # noqa: ARG002
         """Return its own γ, or one that suits the size of the network's conductances."""
@@ -243,13 +254,16 @@ class LinearizationSettings(_Rule):
 
 
 class NodeSettings(_Rule):
-    """``[rule]`` with ``kind = "node-perturbation"``."""
+    """Node perturbation: one cell for about every node is moved, and the cost is looked at.
+
+    Source: Widrow & Lehr 1990, Proc. IEEE 78, 1415; Fiete & Seung 2006, PRL 97, 048104.
+    """
 
     kind: Literal["node-perturbation"]
-    step: Positive = STEP
-    """By which one cell for every node is moved up and down, in g_unit."""
+    step: Annotated[Positive, In("g_unit")] = STEP
+    """Change by which one cell for every node is moved up and down."""
     draws: Annotated[Whole | None, Field(ge=1, le=1_000_000)] = None
-    """Random directions in which all nodes are perturbed at once; without it, one node after the other."""
+    """Number of random directions in which all nodes are perturbed at once; without it, one node after the other."""
 
     def build(self, given: Given) -> LearningRule:
         """The rule; where inner nodes are not read, a twin predicts them."""
@@ -258,11 +272,11 @@ class NodeSettings(_Rule):
 
 
 class DifferencesSettings(_Rule):
-    """``[rule]`` with ``kind = "finite-differences"``."""
+    """Finite differences: every cell is moved on its own, as a baseline."""
 
     kind: Literal["finite-differences"]
-    step: Positive = STEP
-    """By which every cell is moved up and down, in g_unit."""
+    step: Annotated[Positive, In("g_unit")] = STEP
+    """Change by which every cell is moved up and down."""
 
     def build(self, given: Given) -> LearningRule:
         """The rule."""
@@ -270,13 +284,16 @@ class DifferencesSettings(_Rule):
 
 
 class PerturbationSettings(_Rule):
-    """``[rule]`` with ``kind = "simultaneous-perturbation"``."""
+    """Simultaneous perturbation: all cells are moved at random at once.
+
+    Source: Spall 1992, IEEE Trans. Autom. Control 37.
+    """
 
     kind: Literal["simultaneous-perturbation"]
-    step: Positive = STEP
-    """By which every cell is moved up or down, in g_unit."""
+    step: Annotated[Positive, In("g_unit")] = STEP
+    """Change by which every cell is moved up or down."""
     draws: Annotated[Whole, Field(ge=1, le=1_000_000)] = 1
-    """Random directions whose estimates are averaged."""
+    """Number of random directions whose estimates are averaged."""
 
     def build(self, given: Given) -> LearningRule:
         """The rule."""
@@ -297,7 +314,7 @@ _RULES = tuple(kind for model in _OWN for kind in kinds_of(model))
 
 
 class PluginRuleSettings(_Rule):
-    """``[rule]`` with the ``kind`` of a plug-in."""
+    """A rule that an installed package brings: ``kind`` is the name of its plug-in."""
 
     kind: str
     options: Annotated[dict[str, Any] | None, options_of(Kind.RULE, "kind", _RULES)] = None

@@ -50,7 +50,9 @@ class Settings(Section):
     """A whole experiment file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    """Name of the experiment, which runs and circuits take: letters, digits, ``_`` and ``-``."""
     description: str = ""
+    """A sentence for `harness list` and reports."""
     data: DataSettings
     network: Annotated[NetworkSettings, Field(discriminator="kind")]
     rule: RuleSettings

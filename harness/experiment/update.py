@@ -12,21 +12,23 @@ from harness.learning import Largest, SubsetUpdate, cells_of, random_cells
 from harness.learning.updates.accumulation import AccumulatedUpdate
 from harness.learning.updates.subsets import Choice, read_masks
 from harness.learning.updates.updates import SGD, Adam, Momentum, Schedule, UpdateRule
-from harness.validation import Flag, MismatchError, Number, Positive, Section
+from harness.validation import Flag, In, MismatchError, Number, Positive, Section
 
 _SUBSET = 3
 """Stream of random numbers for chosen cells; 0 and 1 are the training loop's, 2 and 4 the network's."""
 
 
 class _Update(Section):
-    rates: tuple[Annotated[Number, Field(ge=0)], ...]
-    """One learning rate per crossbar, or one for all: in g_unit²/V² for sgd and momentum, in g_unit for adam."""
+    rates: tuple[Annotated[Number, In("g_unit²/V² (sgd, momentum), g_unit (adam)"), Field(ge=0)], ...]
+    """Learning rates: one for each crossbar, or one for all. With rules that give directions in V² and not gradients,
+    such as coupled learning, rates of sgd and momentum are in g_unit/V²."""
     decay: Annotated[Number, Field(gt=0, le=1)] = 1.0
-    """Factor on the rates from epoch to epoch."""
+    """Factor on the rates from each epoch to the next."""
     to_zero: Flag = False
-    """Rates fall in a straight line, from step to step, to nothing at the end of the training."""
-    accumulate: Annotated[Number, Field(ge=0)] = 0.0
-    """Changes are summed, and written in whole multiples of this, in g_unit; 0 writes them at once."""
+    """True to let rates fall in a straight line, from step to step, to nothing at the end of the training."""
+    accumulate: Annotated[Number, In("g_unit"), Field(ge=0)] = 0.0
+    """Portion of conductance: changes are summed, and written in whole multiples of it; 0 writes them at once. Source:
+    Nandakumar et al. 2020, Front. Neurosci. 14, 406."""
 
     @property
     def schedule(self) -> Schedule:
@@ -40,7 +42,7 @@ class _Update(Section):
 
 
 class SGDSettings(_Update):
-    """``[update]`` with ``kind = "sgd"``."""
+    """Gradient descent: a change is the rate times the gradient, downwards."""
 
     kind: Literal["sgd"]
 
@@ -50,7 +52,7 @@ class SGDSettings(_Update):
 
 
 class MomentumSettings(_Update):
-    """``[update]`` with ``kind = "momentum"``."""
+    """Gradient descent that keeps a share of its last direction."""
 
     kind: Literal["momentum"]
     momentum: Annotated[Number, Field(ge=0, lt=1)] = Momentum.momentum
@@ -62,15 +64,15 @@ class MomentumSettings(_Update):
 
 
 class AdamSettings(_Update):
-    """``[update]`` with ``kind = "adam"``."""
+    """Adam: the mean gradient over the root of the mean square. Source: Kingma & Ba 2015, arXiv 1412.6980."""
 
     kind: Literal["adam"]
     beta1: Annotated[Number, Field(ge=0, lt=1)] = Adam.beta1
     """Share of the gradients' mean that is kept."""
     beta2: Annotated[Number, Field(ge=0, lt=1)] = Adam.beta2
     """Share of the squared gradients' mean that is kept."""
-    epsilon: Positive = Adam.epsilon
-    """In units of V²/g_unit."""
+    epsilon: Annotated[Positive, In("V²/g_unit")] = Adam.epsilon
+    """Number that is added to the root of the mean square, so that no step divides by nothing."""
 
     def build(self, arrays: int, units: Units) -> UpdateRule:
         """See `SGDSettings.build`."""
@@ -82,14 +84,18 @@ UpdateSettings = Union[SGDSettings, MomentumSettings, AdamSettings]  # noqa: UP0
 
 
 class SubsetSettings(Section):
-    """``[subset]``: which conductances are written; without the section, all."""
+    """``[subset]``: which conductances are written; without the section, all.
+
+    Source: Lin et al. 2026, arXiv 2602.03546.
+    """
 
     choose: Literal["random", "largest", "arrays", "mask"]
-    """At random once; those with the largest gradients in each step; whole arrays; or as a file says."""
+    """How they are chosen: at random once (``random``), those with the largest gradients in each step (``largest``),
+    whole ``arrays``, or as the file of a ``mask`` says."""
     fraction: Annotated[Number, Field(ge=0, le=1)] = 1.0
     """For ``random`` and ``largest``: share of each array's cells."""
     arrays: tuple[str, ...] = ()
-    """For ``arrays``: their names."""
+    """For ``arrays``: the names of the arrays that are written."""
     file: Path | None = None
     """For ``mask``: an npz file with an array of zeros and ones for each trainable array, by its name."""
 

@@ -15,7 +15,7 @@ from harness.circuit.variation.temperature import Temperature
 from harness.circuit.variation.variation import CellDefects, ConductanceSpread, DiodeMismatch, Variation
 from harness.errors import ExperimentError, PluginError
 from harness.plugins import Kind, Plugin, find
-from harness.validation import MismatchError, Number, Ohms, Section, Seed, Siemens, Volts
+from harness.validation import In, MismatchError, Number, Ohms, Section, Seed, Siemens, Volts
 
 CHIP = ("circuit", "capabilities", "conductances", "program", "adjust", "measure", "close")
 """Names that a chip must have (`harness.chip.base.Chip`)."""
@@ -65,14 +65,14 @@ class PluggedPass:
 
 
 class VariationSettings(Section):
-    """``[variation]`` (`harness.circuit.variation.variation`).
+    """``[variation]``: how the circuit as made differs from the drawn one (`harness.circuit.variation.variation`).
 
     Learning knows the drawn one: it programs the drawn circuit's conductances and reads its nodes. Fractions are
     relative standard deviations from device to device.
     """
 
     seed: Seed | None = None
-    """Seed that tells one chip from another, in `[imperfect]` and `[programming]` too; training.seed without it."""
+    """Seed that tells one chip from another, in `[imperfect]` and `[programming]` too; without it, training.seed."""
     spread: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Spread of every cell's conductance, by a factor of its own."""
     spread_law: Law = Law.LOG_NORMAL
@@ -84,35 +84,36 @@ class VariationSettings(Section):
     open_cells: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Probability that a cell is open."""
     diode_saturation_current: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Spread of every diode's I_s, log-normal."""
+    """Spread of every diode's saturation current I_s, log-normal."""
     diode_emission: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Spread of every diode's N, normal."""
+    """Spread of every diode's emission coefficient N, normal."""
     source_offset: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
-    """Standard deviation of every bias and shift source, V."""
+    """Standard deviation of the voltage of every bias and shift source."""
     source_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Spread of every input pin's gain."""
     leakage: Annotated[Siemens, Field(ge=0, le=1e6)] = 0.0
-    """Conductance to ground from every node that nothing holds, S."""
+    """Conductance to ground from every node that nothing holds."""
     amplifier_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Spread of every amplifier's gain."""
     amplifier_layer_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Spread of the gain that all amplifiers of a layer share."""
     amplifier_offset: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
-    """Standard deviation of every amplifier's input offset, V."""
+    """Standard deviation of every amplifier's input offset."""
     line_word: Annotated[Ohms, Field(ge=0, le=1e9)] = 0.0
-    """Resistance of every segment of a word line, Ω; 0 for none."""
+    """Resistance of every segment of a word line; 0 for none. Source: Joksas & Mehonic 2020, SoftwareX 12, 100617."""
     line_bit: Annotated[Ohms, Field(ge=0, le=1e9)] = 0.0
-    """Resistance of every segment of a bit line, Ω; 0 for none."""
-    temperature: Annotated[Number, Field(ge=-100, le=300)] = 27.0
-    """Temperature of all elements, °C; 27 is nominal."""
-    cell_temperature_coefficient: Number = 0.0
-    """TC1 of the cells' resistance, 1/K."""
-    resistor_temperature_coefficient: Number = 0.0
-    """TC1 of other resistors, 1/K."""
+    """Resistance of every segment of a bit line; 0 for none."""
+    temperature: Annotated[Number, In("°C"), Field(ge=-100, le=300)] = 27.0
+    """Temperature of all elements; 27 °C is nominal."""
+    cell_temperature_coefficient: Annotated[Number, In("1/K")] = 0.0
+    """First temperature coefficient TC1 of the cells' resistance."""
+    resistor_temperature_coefficient: Annotated[Number, In("1/K")] = 0.0
+    """First temperature coefficient TC1 of other resistors."""
     cell_sinh: Annotated[Volts, Field(ge=1e-3, le=1e6)] | None = None
-    """V₀ in V of cells with i = g V₀ sinh(v / V₀); settled unreduced, as cells of any curve are."""
+    """Voltage V₀ of cells with i = g V₀ sinh(v / V₀), which are settled unreduced. Source: Chang et al. 2011, Appl.
+    Phys. A 102, 857."""
     cell_cubic: Annotated[Volts, Field(ge=1e-3, le=1e6)] | None = None
-    """V₀ in V of cells with i = g v (1 + (v / V₀)²) instead."""
+    """Voltage V₀ of cells with i = g v (1 + (v / V₀)²) instead."""
     plugins: dict[str, dict[str, Any]] | None = None
     """Non-idealities that other packages bring: ``[variation.plugins.NAME]`` with the options of each."""
 

@@ -18,6 +18,7 @@ from harness.units import parse
 from harness.validation import (
     Amperes,
     Flag,
+    In,
     MismatchError,
     Number,
     Ohms,
@@ -99,14 +100,14 @@ class Channels(Section):
     """
 
     inputs: dict[str, Channel] | None = None
-    """The channel of each input of the circuit: x0, x1, …"""
-    gain: Annotated[Number, Field(gt=0)] = 1.0
-    """V on a line for each V of an input, for a board without amplifiers of its own (any but ``scpi``): the circuit's
-    ``network.input_gain``."""
+    """The channel of each input of the circuit, whose inputs are called x0, x1 and so on."""
+    gain: Annotated[Number, In("V/V"), Field(gt=0)] = 1.0
+    """Volts on a line for each V of an input, for a board without amplifiers of its own (any but ``scpi``): the
+    circuit's ``network.input_gain``."""
     complements: dict[str, Channel] = Field(default_factory=dict)
     """Channels that get the negative of an input, on the same boards."""
     held: dict[Channel, Volts] = Field(default_factory=dict)
-    """V of channels that are held at a voltage while samples are applied, such as a bias, on the same boards."""
+    """Voltages of channels that are held while samples are applied, such as a bias, on the same boards."""
     outputs: dict[str, tuple[Channel] | tuple[Channel, Channel]] | None = None
     """One channel for each output, or two for the plus and the minus node of a pair."""
     nodes: dict[str, Channel] | None = None
@@ -126,14 +127,16 @@ class Can(Section):
     """``[can]``: the board's abilities; rules that need more are refused before anything is written."""
 
     nudge: tuple[Literal["spring", "injection", "clamp"], ...] = ()
+    """Nudges of the outputs: conductances to a voltage, currents, or voltages; none where only free phases
+    settle."""
     access: Access = Access.OUTPUTS
     """The nodes that can be read."""
     batch: Annotated[Whole, Field(ge=1)] | None = None
-    """Samples that go into one message; None for any number."""
+    """Number of samples that go into one message; without it, any number."""
     small_signal: Literal[False] = False
     """Phases about an operating point, which no board can do."""
     tolerance: Annotated[Volts, Field(ge=0)] = 1e-6
-    """V within which the same drive reads the same again."""
+    """Difference within which the same drive reads the same again."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -143,63 +146,64 @@ class Can(Section):
 
 
 class Timing(Section):
-    """``[timing]``."""
+    """``[timing]``: how long things take, and how often they are tried."""
 
     settle: Annotated[Seconds, Field(ge=0)] = 0.0
-    """s between applying a sample and reading it."""
+    """Time between applying a sample and reading it."""
     settle_check: Annotated[Volts, Field(gt=0)] | None = None
-    """Samples are read again until two readings differ by less than this (V); None reads once."""
+    """Difference below which two readings are alike: samples are read again until they are; without it, once."""
     timeout: Annotated[Seconds, Field(gt=0, le=3600)] = 2.0
-    """s to wait for an answer, beside the time that samples take to settle."""
+    """Time to wait for an answer, beside the time that samples take to settle."""
     retries: Annotated[Whole, Field(ge=0, le=100)] = 2
-    """Times that a lost read, or one that has not settled, is repeated; pulses never are."""
+    """Number of times that a lost read, or one that has not settled, is repeated; pulses never are."""
     averages: Annotated[Whole, Field(ge=1, le=100_000)] = 1
-    """Readings whose mean is taken."""
+    """Number of readings whose mean is taken."""
     dead_man: Annotated[Seconds, Field(gt=0)] | None = None
-    """s without a message after which the board grounds its pins by itself, where it can."""
+    """Time without a message after which the board grounds its pins by itself, where it can."""
 
 
 class Limits(Section):
     """``[limits]``: what is checked before every message; nothing beyond is ever sent."""
 
     v_max: Annotated[Volts, Field(gt=0)]
-    """V at inputs and outputs, either way."""
+    """Largest voltage at inputs and outputs, either way."""
     i_max: Annotated[Amperes, Field(gt=0)] | None = None
-    """A into outputs, either way."""
+    """Largest current into outputs, either way."""
     pulse_v_max: Annotated[Volts, Field(gt=0)] | None = None
-    """V of a write pulse, either way."""
+    """Largest voltage of a write pulse, either way."""
     pulse_s_max: Annotated[Seconds, Field(gt=0)] | None = None
-    """s of a write pulse."""
+    """Longest duration of a write pulse."""
     pulses_per_cell: Annotated[Whole, Field(ge=1)] | None = None
-    """Pulses that a cell may have in its life."""
+    """Number of pulses that a cell may have in its life."""
     writes_per_minute: Annotated[Number, Field(gt=0)] | None = None
-    """Messages that write; beyond, the host waits."""
+    """Number of messages that write in a minute; beyond, the host waits."""
     on_exit: Literal["ground", "hold"] = "ground"
-    """Ground all pins at the end, or leave on them what was applied last."""
+    """``ground`` grounds all pins at the end; ``hold`` leaves on them what was applied last."""
 
 
 class Write(Section):
     """``[write]``: how cells are written."""
 
     mode: WriteMode = WriteMode.SET
+    """How a wanted change of conductance is written."""
     tolerance: Annotated[Siemens, Field(ge=0)] = 0.0
-    """S within which a cell is near enough to be left alone."""
+    """Difference within which a cell is near enough to be left alone."""
     pulse_v: Annotated[Volts, Field(gt=0)] | None = None
-    """V of the pulses that raise a conductance."""
+    """Voltage of the pulses that raise a conductance."""
     pulse_v_down: Annotated[Volts, Field(gt=0)] | None = None
-    """V, without its sign, of those that lower it; as upwards without it."""
+    """Voltage, without its sign, of the pulses that lower it; without the key, as upwards."""
     pulse_s: Annotated[Seconds, Field(gt=0)] | None = None
-    """s of a pulse."""
+    """Duration of a pulse."""
     step: Annotated[Siemens, Field(gt=0)] | None = None
-    """S by which one pulse changes a cell."""
+    """Conductance by which one pulse changes a cell."""
     threshold: Annotated[Siemens, Field(ge=0)] = 0.0
-    """S that a wanted change must exceed, for ``fixed-step``."""
+    """For ``fixed-step``: conductance that a wanted change must exceed."""
     max_pulses: Annotated[Whole, Field(ge=1)] = 100
     """Largest number of pulses for a cell in one write."""
     read_v: Annotated[Volts, Field(gt=0)] | None = None
-    """V at which cells are read, where the host applies it."""
+    """Voltage at which cells are read, where the host applies it."""
     read_ohms: Annotated[Ohms, Field(gt=0)] | None = None
-    """V at an output for each ampere through a cell (Ω), where cells are known from outputs alone (``openmena``)."""
+    """Volts at an output for each ampere through a cell, where cells are known from outputs alone (``openmena``)."""
     read_back_every: Annotated[Whole, Field(ge=0)] = 100
     """Steps after which all cells are read and compared with what is believed; 0 for never but at the beginning."""
 
@@ -208,14 +212,16 @@ class CalibrationReference(Section):
     """``[calibration]``: a file that `harness bench calibrate` has written."""
 
     file: Path
+    """Path of the file, which starts at the profile."""
     max_age: Age = 86400.0
-    """s after which it is stale."""
+    """Age after which it is stale; also in minutes, hours or days, such as ``"24 h"``."""
 
 
 class Profile(Section):
-    """A whole profile."""
+    """A profile is a TOML file that says what a board is, what it can do, and what must never be done to it."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    """Name of the board in messages and manifests: letters, digits, ``_`` and ``-``."""
     tested: str = ""
     """A sentence on what the profile has been tested against."""
     identity: Identity = Identity()

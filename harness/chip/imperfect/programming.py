@@ -48,10 +48,15 @@ class Mode(StrEnum):
     """Ways in which a wanted change of conductance becomes pulses."""
 
     OPEN_LOOP = "open-loop"
+    """As many pulses as the mean law needs."""
     FIXED_STEP = "fixed-step"
+    """One pulse in the direction of the wanted change, whatever its size."""
     STOCHASTIC = "stochastic"
+    """A random number of pulses, right in the mean."""
     VERIFY = "verify"
+    """Pulse and read, until a read is near enough."""
     EXACT = "exact"
+    """The wanted conductance within the device's range, without a pulse: the control for what pulses cost."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,7 +39,9 @@ class Law(StrEnum):
     """Distributions of factors with mean 1 and a given standard deviation."""
 
     LOG_NORMAL = "log-normal"
+    """Factors whose logarithm is normal; none is negative."""
     NORMAL = "normal"
+    """Factors 1 + σ N(0, 1)."""
 
     def factors(self, fraction: float, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Factors of that shape; as many draws at every strength, and exactly 1 at strength 0."""

@@ -34,7 +34,9 @@ class Form(StrEnum):
     """Forms in which the same gradient is written."""
 
     NODE = "node"
+    """Voltages at nodes are solved for."""
     CYCLE = "cycle"
+    """Currents are projected onto cycles."""
 
 
 @dataclass(frozen=True, eq=False)

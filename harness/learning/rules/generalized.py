@@ -32,8 +32,11 @@ class Variant(StrEnum):
     """Pairs of strengths of the nudge that are compared."""
 
     ONE_SIDED = "one-sided"
+    """β and 0."""
     RANDOM_SIGN = "random-sign"
+    """0 and one of β and −β, drawn for each step."""
     CENTERED = "centered"
+    """β and −β."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,21 +107,33 @@ class Suite:
         return self.path.with_suffix(".golden.json")
 
 
-class _Shared(Section):
+class SharedKeys(Section):
     """The keys of ``[suite]``."""
 
     experiment: str | None = None
+    """A packaged experiment by its name, or the path of a TOML file, which starts at the suite."""
     set: JsonObject = Field(default={})
+    """Keys of the experiment that the case changes, as ``--set`` of `harness train` does; those of ``[suite]`` come
+    first."""
     seeds: Annotated[Whole, Field(ge=1, le=1000)] | None = None
+    """Number of trainings, with training.seed 0, 1, …, whose results are averaged; without it, the experiment's
+    seed."""
     samples: Annotated[Whole, Field(ge=1, le=100_000)] = 32
+    """Rows on which gradients and voltages are compared."""
     practice: Annotated[Whole, Field(ge=0, le=1_000_000)] = 0
+    """Steps of ideal training before gradients and voltages are compared."""
     bands: dict[str, JsonObject] = Field(default={})
+    """How far each quantity may be from its golden, or from a limit; only what a band names is computed."""
 
 
-class _Written(_Shared):
-    """The keys of ``[[case]]``."""
+class CaseKeys(SharedKeys):
+    """A suite is a TOML file for `harness regress`: every ``[[case]]`` has these keys.
+
+    A section ``[suite]`` may have all of them but ``name``, for the cases that do not say otherwise.
+    """
 
     name: str
+    """Name of the case in reports and among the golden results; no two cases have the same."""
 
 
 def _cases(path: Path, text: str, content: JsonObject) -> Iterator[Case]:
@@ -131,17 +143,17 @@ def _cases(path: Path, text: str, content: JsonObject) -> Iterator[Case]:
     tables = content.get("case", [])
     if not (isinstance(tables, list) and tables and all(isinstance(table, dict) for table in tables)):
         raise ExperimentError(f"{path}: a suite has at least one [[case]]")
-    shared = validated(_Shared, content.get("suite", {}), partial(_place, path, text, "suite"))
+    shared = validated(SharedKeys, content.get("suite", {}), partial(_place, path, text, "suite"))
     names = set[str]()
     for table, where in zip(tables, _places(path, text, len(tables)), strict=True):
-        written = validated(_Written, {**shared.model_dump(exclude_unset=True), **table}, where)
+        written = validated(CaseKeys, {**shared.model_dump(exclude_unset=True), **table}, where)
         if written.name in names:
             raise ExperimentError(f"{where(('name',))}: there are several cases {written.name!r}; names must differ")
         names.add(written.name)
         yield _case(written, shared, path, where)
 
 
-def _case(written: _Written, shared: _Shared, path: Path, where: Callable[[Names], str]) -> Case:
+def _case(written: CaseKeys, shared: SharedKeys, path: Path, where: Callable[[Names], str]) -> Case:
     about = f"case {written.name!r}"
     if not written.name.strip() or not written.name.isprintable():
         raise ExperimentError(f"{where(('name',))}: name = {written.name!r}: must be printable, and not empty")
@@ -165,7 +177,7 @@ def _case(written: _Written, shared: _Shared, path: Path, where: Callable[[Names
     return Case(written.name, written.experiment, settings, seeds, bands, written.samples, written.practice)
 
 
-def _bands(written: _Written, settings: Settings, where: Callable[[str], str]) -> Iterator[tuple[str, Band]]:
+def _bands(written: CaseKeys, settings: Settings, where: Callable[[str], str]) -> Iterator[tuple[str, Band]]:
     for name, table in written.bands.items():
         if name not in QUANTITIES:
             raise ExperimentError(
