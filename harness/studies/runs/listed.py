@@ -106,7 +106,7 @@ class ListedRun:
 
     @cached_property
     def columns(self) -> dict[str, Any]:
-        """What runs are chosen and sorted by: columns of the list, and settings by their dotted keys."""
+        """Keys that choose and sort runs: columns of the list, and settings by their dotted keys."""
         names = ("experiment", "state", "rule", "chip", "seed", "epochs", "accuracy", "loss", "seconds")
         listed = {"name": Path(self.path).name, "path": self.path, **{name: getattr(self, name) for name in names}}
         return {**self.settings, **listed}
