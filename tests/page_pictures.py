@@ -28,12 +28,15 @@ class Made:
     """As a reader would type them, a line each; nothing where a page has them."""
     page: str = ""
     """A page whose files and commands come first."""
+    quickly: str = ""
+    """Commands that tests type instead, where those that make the pictures take minutes."""
 
     def make(self, folder: Path, *, quick: bool) -> dict[str, Path]:
         """Type the commands in an empty folder, and return the pictures by name; quickly, they are others."""
         page = PAGES / self.page
         text = page.read_text(encoding="utf-8") if self.page else ""
-        commands = [*commands_of(text), *commands_of(f"```sh\n{self.commands}\n```")]
+        own = (quick and self.quickly) or self.commands
+        commands = [*commands_of(text), *commands_of(f"```sh\n{own}\n```")]
         with folder_of(text, folder, page.parent):
             typed([command.quick() if quick else command for command in commands], shown=not quick)
         return {name: folder / file for name, file in self.pictures.items()}
@@ -52,6 +55,22 @@ MADE = {
     ),
     "physics": Made(
         {"co-content.png": "co-content.png", "gradient-errors.png": "gradient-errors.png"}, "", page="physics/index.md"
+    ),
+    "iris": Made({"iris-network.png": "iris.png"}, "harness show iris --to iris.png"),
+    "moons": Made({"moons-boundary.png": "runs/moons-seed0/boundary.png"}, "harness train moons --chip nodal"),
+    "range": Made(
+        {"nonlinear-updates.png": "range/sweep.png"},
+        "harness sweep nonlinear-updates --chip nodal --over programming.on_off_ratio=1.2,2,10,100"
+        " --over programming.mode=stochastic,exact --to range",
+        quickly="harness sweep xor --chip nodal --to range --over programming.on_off_ratio=2,10"
+        " --over programming.mode=stochastic,exact --set programming.law=linear --set programming.pulses=100",
+    ),
+    "read-out": Made(
+        {"read-out.png": "bits/sweep.png"},
+        'harness sweep digits --chip nodal --over imperfect.adc_bits=4,6,8,10 --set imperfect.adc_range="8 V"'
+        " --over rule.kind=equilibrium-propagation,analytical-gradient --deploy --also-train --to bits",
+        quickly='harness sweep xor --chip nodal --over imperfect.adc_bits=4,6 --set imperfect.adc_range="8 V"'
+        " --over rule.kind=equilibrium-propagation,analytical-gradient --deploy --also-train --to bits",
     ),
     "activations": Made({"activations.png": "activations.png"}, "", page="physics/monotone.md"),
 }

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.chip.bench.profile import read_profile
 from tests.pages import PAGES, ROOT, blocks_of, commands_of, done, problems_of
 
-IN_NGSPICE = {"first-run"}
+IN_NGSPICE = {"first-run", "guide/export", "performance"}
 """Pages whose commands or code settle a circuit in ngspice."""
 EVERY = sorted(PAGES.rglob("*.md"))
 REPLACED = {
@@ -58,8 +59,23 @@ def test_a_step_by_hand_lowers_the_cost(tmp_path: Path) -> None:
     assert after < before / 2
 
 
+def test_the_example_in_python_learns(tmp_path: Path) -> None:
+    (code,) = (
+        block
+        for block in blocks_of((PAGES / "guide" / "networks.md").read_text(encoding="utf-8"), "python")
+        if not block.title
+    )
+    shown = subprocess.run([sys.executable, "-c", code.text], cwd=tmp_path, capture_output=True, text=True, check=True)
+    losses = [float(line.split()[1]) for line in shown.stdout.splitlines()]
+    assert len(losses) == 30
+    assert losses[-1] < 0.5 * losses[0]
+
+
 def test_a_board_is_brought_up_in_five_commands(tmp_path: Path) -> None:
     text = (PAGES / "tutorials" / "board.md").read_text(encoding="utf-8")
+    (profile,) = (block.text for block in blocks_of(text) if block.title == "my-board.toml")
+    assert len(profile.splitlines()) <= 15
+    assert read_profile(profile, "the page").name == "my-board"
     (served, *others) = commands_of(text)
     assert served.served
     assert [command.words[1:3] for command in others] == [
