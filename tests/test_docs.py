@@ -12,7 +12,7 @@ import yaml
 from harness.chip.bench.profile import read_profile
 from tests.pages import PAGES, ROOT, blocks_of, commands_of, done, problems_of
 
-IN_NGSPICE = {"first-run", "guide/export", "performance"}
+IN_NGSPICE = {"first-run", "guide/export", "install", "performance"}
 """Pages whose commands or code settle a circuit in ngspice."""
 EVERY = sorted(PAGES.rglob("*.md"))
 REPLACED = {

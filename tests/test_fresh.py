@@ -46,17 +46,18 @@ def test_nothing_that_differs_between_releases_is_left_out_as_the_same() -> None
 
 
 @pytest.mark.parametrize(
-    ("fresh", "tests", "code"),
-    [(0, 0, 0), (75, 0, 0), (0, 2, 2), (3, 0, 3)],
-    ids=["well", "no-system", "test", "fresh"],
+    ("fresh", "wheel", "tests", "code"),
+    [(0, 0, 0, 0), (75, 0, 0, 0), (0, 0, 2, 2), (3, 0, 0, 3), (0, 4, 0, 4)],
+    ids=["well", "no-system", "test", "fresh", "wheel"],
 )
-def test_ci_ends_as_what_it_runs_ends(tmp_path: Path, fresh: int, tests: int, code: int) -> None:
+def test_ci_ends_as_what_it_runs_ends(tmp_path: Path, fresh: int, wheel: int, tests: int, code: int) -> None:
     programs = tmp_path / "programs"
     for folder in (tmp_path / ".ci", programs):
         folder.mkdir()
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
     stubs = {
         tmp_path / ".ci" / "fresh": f"echo fresh; exit {fresh}",
+        tmp_path / ".ci" / "wheel": f"echo wheel; exit {wheel}",
         programs / "make": f'echo "make $1"; [ "$1" = lint ] || exit {tests}',
         programs / "dpkg": "exit 0",  # nothing is to be installed
     }
@@ -68,4 +69,4 @@ def test_ci_ends_as_what_it_runs_ends(tmp_path: Path, fresh: int, tests: int, co
         [tmp_path / ".ci" / "run"], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
     )
     assert done.returncode == code, done.stderr
-    assert ("make test" in done.stdout) == (fresh in (0, 75))
+    assert ("make test" in done.stdout) == (fresh in (0, 75) and wheel == 0)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from harness.cli.options import PATH, OneOf, Rows, experiment_options, json_option, subject_of
-from harness.cli.terminal import ERR, OUT, WIDE, answer, print_json, table, working
+from harness.cli.terminal import OUT, WIDE, answer, note, print_json, table, warn, working
 from harness.exchange.export import ROWS, Choices, package_of
 from harness.exchange.verify import LIMIT, Verdict, Witness, record
 from harness.exchange.verify import verify as verify_package
@@ -86,9 +86,9 @@ def export(
         package = package_of(subject, run, choices)
     size = write_package(folder, package)
     if as_made and not package.origin.as_made:
-        ERR.print("no [variation]: as made is the same as drawn")
+        note("no [variation]: as made is the same as drawn")
     if package.deviation is not None:
-        ERR.print(f"{'warning' if package.deviation.cells_beyond else 'note'}: {package.deviation}", soft_wrap=True)
+        (warn if package.deviation.cells_beyond else note)(str(package.deviation))
     cells = sum(array.conductances.size for array in package.design.circuit.arrays)
     content = {"folder": str(folder), "dialect": dialect, "cells": cells, "bytes": size}
     content["samples"] = list(package.origin.rows)
@@ -119,7 +119,7 @@ def verify(folder: Path, as_json: bool) -> None:
         record(folder, verdict)
     except OSError as error:
         why = f"{error.filename}: {error.strerror}"
-        ERR.print(f"warning: the verdict was not written into the package's manifest ({why})", soft_wrap=True)
+        warn(f"the verdict was not written into the package's manifest ({why})")
     if not verdict.equal:
         sys.exit(1)
 

@@ -1,17 +1,18 @@
 """Options that several commands take, and what they mean."""
 
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import click
 
-from harness.cli.terminal import ERR, building
+from harness.cli.terminal import be_quiet, be_verbose, building, note
 from harness.datasets.images import VARIABLE
 from harness.errors import ExperimentError, UnitError
 from harness.experiment.chip import CHIPS, SimulatorChoice
@@ -22,10 +23,12 @@ from harness.files.reading import JsonObject
 from harness.plugins import Kind, find
 from harness.processes.memory import refuse_workers
 from harness.training.parts import own_parts
+from harness.training.predictions import PARTS
 from harness.training.runs import MANIFEST, Run
 from harness.units import parse
-from harness.wording import command, did_you_mean
+from harness.wording import command, counted, did_you_mean
 
+_LOG = logging.getLogger(__name__)
 RUNS = Path("runs")
 """Folder of runs and sweeps that nobody gave a place."""
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -61,7 +64,46 @@ class ChipName(click.ParamType[str]):
         return f"[{'|'.join(CHIPS)}|PLUG-IN]"
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
+
+
+def _loudness(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    if ctx.meta.setdefault(_LOUDNESS, option.name) != option.name:
+        raise click.UsageError("give --quiet or --verbose, not both")
+    (be_quiet if option.name == "quiet" else be_verbose)()
+
+
+_LOUDNESS = f"{__name__}.loudness"
+_quiet_option = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=_loudness,
+    help="On stderr, print warnings and errors alone, and no progress.",
+)
+_verbose_option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_loudness,
+    help="On stderr, say what was decided too: chip, workers, solver, files that are read and written.",
+)
+
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+
+def json_option(function: _Decorated) -> _Decorated:
+    """Add the options of every command that reports: --json, --quiet and --verbose."""
+    for option in (_verbose_option, _quiet_option, _json_option):
+        function = option(function)
+    return function
+
+
 run_option = click.option("--run", "folder", type=PATH, help="Run directory to make [default: runs/NAME-seedN].")
 _set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the experiment; may be repeated."
@@ -248,10 +290,20 @@ def subject_of(source: str, overrides: Sequence[str], *, new_data: Path | None =
     run = Run(Path(source)) if (Path(source) / MANIFEST).exists() else None
     with building(source):
         subject = Experiment.of_run(run, overrides, new_data=new_data) if run else Experiment.load(source, overrides)
-        _ = subject.circuit
+        log_decisions(subject)
     if run and (subject.changes_on(run) or own_parts(run)):
-        ERR.print(f"{source}: {subject.told(run)}")
+        note(f"{source}: {subject.told(run)}")
     return subject, run
+
+
+def log_decisions(subject: Experiment) -> None:
+    """Log what an experiment is, for --verbose."""
+    settings, circuit, parts = subject.settings, subject.circuit, subject.data.parts
+    rows = ", ".join(f"{len(rows):,} {PARTS[part]}" for part, rows in parts.items())
+    _LOG.info("experiment %s, seed %d; rows of %s: %s", settings.name, settings.training.seed, settings.data.set, rows)
+    shapes = " + ".join("×".join(map(str, array.shape)) for array in circuit.arrays)
+    _LOG.info("network %s: %s cells, %d outputs", circuit.name, shapes, len(circuit.outputs))
+    _LOG.info("learning rule %s, update %s", settings.rule.kind, settings.update.kind)
 
 
 def about(source: str, subject: Experiment, run: Run | None) -> JsonObject:
@@ -269,7 +321,19 @@ def simulators_for(subject: Experiment, workers: int | None, scheduler: str | No
     refuse_workers(workers or 1)
     choice = SimulatorChoice(workers or usable_cores(), scheduler)
     choice.check()
+    _log_chip(subject, choice)
     return choice
+
+
+def _log_chip(subject: Experiment, choice: SimulatorChoice) -> None:
+    """Log the chip, and what simulates it, for --verbose."""
+    chip = subject.settings.chip
+    if not chip.in_ngspice:
+        _LOG.info("chip %s, in this process", chip.kind)
+        return
+    processes = counted(choice.workers, "process", "processes")
+    where = f"on the cluster at {choice.scheduler}" if choice.scheduler else f"in {processes}"
+    _LOG.info("chip %s, %s, %d samples at a time", chip.kind, where, chip.chunk)
 
 
 def usable_cores() -> int:

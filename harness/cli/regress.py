@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from harness.cli.options import FILE, PATH, data_option, json_option, simulators_for
-from harness.cli.terminal import ERR, OUT, WIDE, counting, print_json, verdict, warn, wide_table
+from harness.cli.terminal import ERR, OUT, WIDE, counting, note, print_json, verdict, warn, wide_table
 from harness.experiment.experiment import Experiment
 from harness.files.reading import JsonObject
 from harness.files.writing import write_atomic
@@ -117,7 +117,7 @@ def _measured(cases: Sequence[Case], workers: int | None) -> dict[Case, Found]:
     """Return what was found, by case; end the program when a signal stopped it."""
     jobs = sum(len(case.seeds) for case in cases)
     workers = min(jobs, simulators_for(Experiment(cases[0].settings), workers, None).workers)
-    ERR.print(f"measuring {counted(len(cases), 'case')}, {workers} at a time")
+    note(f"measuring {counted(len(cases), 'case')}, {workers} at a time")
     found = dict[Case, Found]()
     with stop_on_signal() as stopped, counting("cases", len(cases)) as tell:
         for case, result in measure(cases, workers=workers, stop=stopped):
@@ -201,7 +201,7 @@ def _update(changes: Mapping[Suite, Sequence[Change]], reason: str | None, as_js
     for suite, group in changes.items():
         if any(each.wanted for each in group) or (tidy and abandoned(suite, read_goldens(suite.goldens))):
             write(suite, group, (reason or "").strip(), tidy=tidy)
-            ERR.print(f"wrote {suite.goldens}")
+            note(f"wrote {suite.goldens}")
     if as_json:
         print_json(
             {"updated": [_change_object(each) for each in everything if each.wanted], "refused": _refusals(everything)}

@@ -9,7 +9,7 @@ import click
 import pandas as pd
 
 from harness.cli.options import PATH, RUNS, experiment_options, usable_cores
-from harness.cli.terminal import ERR, OUT, WIDE, counting, print_json, scored, warn, wide_table
+from harness.cli.terminal import ERR, OUT, WIDE, counting, note, print_json, scored, warn, wide_table
 from harness.errors import ExperimentError
 from harness.processes.interrupts import stop_on_signal
 from harness.processes.memory import refuse_workers
@@ -110,7 +110,7 @@ def sweep(
         opened = sweeps.Sweep(resume)
     workers = workers or usable_cores()
     where = f"on {scheduler}" if scheduler else f"{workers} at a time"
-    ERR.print(f"sweeping {opened.name} in {opened.path} ({counted(len(opened.points), 'point')}, {where})")
+    note(f"sweeping {opened.name} in {opened.path} ({counted(len(opened.points), 'point')}, {where})")
     jobs = [*opened.trainings(), *opened.deployments()]
     complete = sum(job.complete(opened.path) for job in jobs)
     with stop_on_signal() as stopped, counting("points", len(jobs), complete) as tell:

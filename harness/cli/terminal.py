@@ -1,38 +1,47 @@
 """Tables and results go to stdout, progress to stderr.
 
 Nothing from outside is obeyed: names and messages are printed as they are, without markup, emoji or control characters.
-Characters that an output's encoding does not have are replaced by plain ones.
+Characters that an output's encoding does not have are replaced by plain ones. With --quiet, stderr has warnings and
+errors alone; with --verbose, it has what the package's own logs say of its decisions, too.
 """
 
 import codecs
 import io
 import json
+import logging
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Timer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 from rich.text import Text
+from typing_extensions import override
 
+from harness.cli.output.narrow import is_too_wide, records
 from harness.errors import PictureError
-from harness.experiment.experiment import Experiment
-from harness.files.reading import JsonObject
 from harness.files.writing import write_atomic
-from harness.studies.check import Check
 from harness.wording import plain, printable
+
+if TYPE_CHECKING:  # they take a second to import, which help need not wait for
+    from harness.experiment.experiment import Experiment
+    from harness.files.reading import JsonObject
+    from harness.studies.check import Check
 
 
 class _LiteralConsole(Console):
-    """A console that shows every text as it is, in tables too."""
+    """A console that shows every text as it is, in tables too; a table that is too wide becomes lines."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **options)
@@ -42,6 +51,11 @@ class _LiteralConsole(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         with _naming("standard error" if self.stderr else "standard output"):
+            for thing in objects:
+                if isinstance(thing, Table) and is_too_wide(self, thing):
+                    for line in records(thing):
+                        super().print(line, soft_wrap=False, overflow="fold")
+                    return
             super().print(*objects, **options)
 
 
@@ -51,6 +65,8 @@ _LONG = 1e6
 """An R² that is farther below 0 is written with a power of ten."""
 _SOON = 2.0
 """s after which a command says what it is at."""
+_BETWEEN = 30.0
+"""s between lines about progress where there is no terminal to show a bar."""
 WIDE = _LiteralConsole(width=500)
 """For wide tables: lines that run over a narrow terminal are better than figures cut short."""
 
@@ -98,6 +114,54 @@ def reason_of(error: OSError) -> str:
     return f"{where}: {why}" if where else why
 
 
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+_LOGS = logging.getLogger("harness")
+
+
+class _Sayer(logging.Handler):
+    """Prints what the package logs on stderr, each sentence once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._said: set[str] = set()
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in self._said:
+            self._said.add(text)
+            ERR.print(f"warning: {text}" if record.levelno >= logging.WARNING else f"  {text}")
+
+
+@contextmanager
+def usual_loudness() -> Iterator[None]:
+    """Let --quiet and --verbose hold for the block alone."""
+    quiet, level, handlers = _quiet.set(False), _LOGS.level, [*_LOGS.handlers]
+    try:
+        yield
+    finally:
+        _quiet.reset(quiet)
+        _LOGS.setLevel(level)
+        _LOGS.handlers[:] = handlers
+
+
+def be_quiet() -> None:
+    """Print results, warnings and errors alone."""
+    _quiet.set(True)
+
+
+def be_verbose() -> None:
+    """Say on stderr what the package's logs say: what was decided, which files are read and written."""
+    _LOGS.setLevel(logging.INFO)
+    _LOGS.addHandler(_Sayer())
+
+
+def note(text: str) -> None:
+    """Print a line about the work on stderr, unless --quiet is given."""
+    if not _quiet.get():
+        ERR.print(text)
+
+
 def warn(text: str) -> None:
     """Print a warning on stderr."""
     ERR.print(f"warning: {text}")
@@ -116,7 +180,14 @@ def drawn(file: Path | None, draw: Callable[[], bytes]) -> bool:
 
 @contextmanager
 def working(text: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal that something is being done; the block may replace the text."""
+    """Show on a terminal that something is being done; the block may replace the text.
+
+    Where there is no terminal, lines say so from time to time.
+    """
+    if not ERR.is_interactive or _quiet.get():
+        with told_soon(f"{text} …"):
+            yield at_intervals()
+        return
     moving = "dots" if ERR.encoding.startswith("utf") else "line"
     with ERR.status(Text(printable(text)), spinner=moving) as status:
         yield lambda told: status.update(Text(printable(told)))
@@ -125,7 +196,14 @@ def working(text: str) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def building(name: str) -> Iterator[None]:
     """Say that an experiment is being made where that takes a while: hundreds of layers take a minute."""
-    told = Timer(_SOON, lambda: ERR.print(f"loading the data and building the network of {name} …"))
+    with told_soon(f"loading the data and building the network of {name} …"):
+        yield
+
+
+@contextmanager
+def told_soon(text: str) -> Iterator[None]:
+    """Print a line about the block if it takes a while."""
+    told = Timer(_SOON, partial(copy_context().run, note, text))
     told.daemon = True
     told.start()
     try:
@@ -141,7 +219,7 @@ def counting(title: str, total: int, completed: int = 0) -> Iterator[Callable[[s
         task = bar.add_task(title, total=total, completed=completed)
 
         def ended(line: str) -> None:
-            bar.console.print(line)
+            note(line)
             bar.advance(task)
 
         yield ended
@@ -150,7 +228,20 @@ def counting(title: str, total: int, completed: int = 0) -> Iterator[Callable[[s
 def progress_bar(title: TextColumn, *notes: TextColumn) -> Progress:
     """Return a bar on stderr with the share that is done and the time that is left, which vanishes at its end."""
     columns = (title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), *notes)
-    return Progress(*columns, console=ERR, transient=True)
+    return Progress(*columns, console=ERR, transient=True, disable=not ERR.is_interactive or _quiet.get())
+
+
+def at_intervals() -> Callable[[str], None]:
+    """Return a function that prints a line about progress where there is no bar, unless it did so a moment ago."""
+    last = time.monotonic()
+
+    def tell(text: str) -> None:
+        nonlocal last
+        if not ERR.is_interactive and time.monotonic() - last >= _BETWEEN:
+            last = time.monotonic()
+            note(text)
+
+    return tell
 
 
 def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
@@ -166,7 +257,7 @@ def wide_table(*titles: str) -> Table:
     return Table(*(Column(title, no_wrap=True) for title in titles), box=SIMPLE_HEAD, pad_edge=False)
 
 
-def answer(content: JsonObject, text: str, *, as_json: bool) -> None:
+def answer(content: "JsonObject", text: str, *, as_json: bool) -> None:
     """Print one object on stdout or, without ``--json``, what it means."""
     if as_json:
         print_json(content)
@@ -174,10 +265,10 @@ def answer(content: JsonObject, text: str, *, as_json: bool) -> None:
         OUT.print(text)
 
 
-def print_notes(subject: Experiment) -> None:
+def print_notes(subject: "Experiment") -> None:
     """Print on stderr what was found in a data file of the user's own; other data have no notes."""
-    for note in subject.data.notes:
-        ERR.print(f"  {note}", soft_wrap=True)
+    for found in subject.data.notes:
+        note(f"  {found}")
 
 
 def scored(value: float, kind: str) -> str:
@@ -195,7 +286,7 @@ def exit_unless_drawn(file: Path | None, *, done: bool, quiet: bool) -> None:
         OUT.print(f"wrote {file}")
 
 
-def print_checks(checks: Sequence[Check], more: JsonObject, as_json: bool, *, failed: bool = False) -> None:
+def print_checks(checks: Sequence["Check"], more: "JsonObject", as_json: bool, *, failed: bool = False) -> None:
     """Print checks as a table or, with `more`, as one object; exit with 1 unless all passed."""
     passed = all(c.passed for c in checks) and not failed
     if as_json:
@@ -215,7 +306,7 @@ def verdict(passed: bool, otherwise: str = "failed") -> Text:
     return Text("passed", "green") if passed else Text(otherwise.upper(), "red")
 
 
-def print_json(content: JsonObject) -> None:
+def print_json(content: "JsonObject") -> None:
     """Print one object on stdout, null for what is not finite; escape what the output's encoding does not have."""
     finite = _finite(content)
     text = json.dumps(finite, ensure_ascii=False, allow_nan=False)

@@ -18,6 +18,7 @@ from harness.cli.options import (
     PATH,
     RUNS,
     experiment_options,
+    log_decisions,
     places_in,
     refuse_learning,
     run_option,
@@ -26,7 +27,19 @@ from harness.cli.options import (
     subject_of,
     workers_option,
 )
-from harness.cli.terminal import ERR, OUT, building, print_json, print_notes, progress_bar, scored, warn, working
+from harness.cli.terminal import (
+    ERR,
+    OUT,
+    at_intervals,
+    building,
+    note,
+    print_json,
+    print_notes,
+    progress_bar,
+    scored,
+    warn,
+    working,
+)
 from harness.errors import RunError
 from harness.experiment.chip import SimulatorChoice
 from harness.experiment.experiment import Experiment
@@ -50,7 +63,7 @@ _ALIKE = 4
 @click.command()
 @click.argument("experiment", required=False)
 @run_option
-@click.option("--resume", type=PATH, help="Go on with an interrupted run, exactly as recorded in it.")
+@click.option("--resume", type=PATH, metavar="RUN", help="Go on with an interrupted run, exactly as recorded in it.")
 @click.option(
     "--from",
     "origin",
@@ -112,13 +125,13 @@ def train(
         subject, run, simulators = _begun(experiment, origin, overrides, folder, choose)
     result = run.result
     if result is not None and result["epochs"] >= subject.plan.epochs:
-        ERR.print(f"run {run.path} is complete already")
+        note(f"run {run.path} is complete already")
         with _curves(subject, run, events):  # written from its tables
             pass
         if not run.drawn:
             subject.draw(run, warn=warn)
     else:
-        ERR.print(f"training {subject.settings.name} in {run.path} ({_described(subject, simulators)})")
+        note(f"training {subject.settings.name} in {run.path} ({_described(subject, simulators)})")
         with _curves(subject, run, events) as curves:
             result = _trained(subject, run, simulators, replay, curves)
     if result is None:
@@ -190,6 +203,7 @@ def _begun(
         subject.refuse_chip()
         board.reach()
     with building(subject.settings.name):
+        log_decisions(subject)
         run = subject.create_run(folder, start) if folder else _fresh_run(subject, start)
         warnings = subject.warnings()
     for warning in warnings:
@@ -210,6 +224,7 @@ def _resumed(
     subject = subject.replace(places) if places else subject
     simulators = choose(subject)
     with building(str(resume)):
+        log_decisions(subject)
         changes = subject.changes_since(run)
     for change in changes:
         warn(f"since this run began, {change}; its bits may differ")
@@ -246,7 +261,7 @@ def _trained(
         result = subject.train(run, watch=watch, stop=lambda: stopped() or ended.ending, warn=warn, line=ended)
     replay.line.check_empty()
     ends = {True: "the same conductances as", False: "other conductances than", None: "another step than"}
-    ERR.print(f"all messages were as recorded; {run.path} ends at {ends[replay.same]} {replay.recorded.path}")
+    note(f"all messages were as recorded; {run.path} ends at {ends[replay.same]} {replay.recorded.path}")
     return result
 
 
@@ -296,8 +311,9 @@ def _progress(subject: Experiment) -> Iterator[Any]:
     strained = subject.springs.warning(subject.circuit.conductances)  # which was told before training
     told, kind = max(1, subject.plan.epochs // 25), subject.score
     batches = -(-len(subject.data.train) // subject.plan.batch)
-    epoch, note = "epoch {task.fields[epoch]}/" + str(subject.plan.epochs), "{task.fields[note]}"
-    with progress_bar(TextColumn(epoch), TextColumn(note)) as bar:
+    epoch, beside = "epoch {task.fields[epoch]}/" + str(subject.plan.epochs), "{task.fields[note]}"
+    tell = at_intervals()
+    with progress_bar(TextColumn(epoch), TextColumn(beside)) as bar:
         task = bar.add_task("training", total=batches, epoch=1, note="")
 
         def watch(event: StepDone | EpochDone) -> None:
@@ -305,6 +321,7 @@ def _progress(subject: Experiment) -> Iterator[Any]:
             if isinstance(event, StepDone):
                 loss = event.position.loss / min(event.position.step * subject.plan.batch, len(subject.data.train))
                 bar.update(task, completed=event.row.step, epoch=event.row.epoch, note=f"loss {loss:.4g} V²")
+                tell(f"epoch {event.row.epoch}: batch {event.row.step} of {batches}, loss {loss:.4g} V²")
                 return
             if not strained and (strained := subject.springs.warning(event.position.conductances)):
                 warn(strained)
@@ -313,7 +330,7 @@ def _progress(subject: Experiment) -> Iterator[Any]:
             if row.epoch % told and row.epoch < subject.plan.epochs:
                 return
             share = "" if row.ngspice_share is None else f", {100 * row.ngspice_share:.0f} % in ngspice"
-            bar.console.print(
+            note(
                 f"epoch {row.epoch:>3}/{subject.plan.epochs}  loss {row.train_loss:.4g} V²  "
                 f"training {scored(row.train_accuracy, kind)}  held out {scored(row.test_accuracy, kind)}  "
                 f"({row.samples_per_second:.0f} samples/s{share})"

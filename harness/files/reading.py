@@ -7,6 +7,7 @@ sentence that begins with the place. Nothing read is ever executed, and no pickl
 
 import io
 import json
+import logging
 import math
 import os
 import stat
@@ -38,6 +39,7 @@ DEPTH_LIMIT = 32
 
 _LARGEST_INTEGER = 2**63
 _MOST_ARRAYS = 10_000
+_LOG = logging.getLogger(__name__)
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -89,6 +91,7 @@ def read_bytes(path: Path, error: type[HarnessError], *, most: int = TEXT_LIMIT)
         os.close(opened)
     if (size := max(found.st_size, len(content))) > most:
         raise error(f"{path}: it has {size:,} bytes; at most {most:,} are read")
+    _LOG.info("read %s", path)
     return content
 
 

@@ -6,6 +6,7 @@ it. Parts of commands that are at work are locked, and stay.
 """
 
 import fcntl
+import logging
 import os
 import secrets
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_LOG = logging.getLogger(__name__)
 _PARTIAL = ".partial"
 _LONGEST = 50
 """Characters of a name that its part repeats; file systems take 255 bytes."""
@@ -34,6 +36,7 @@ def write_atomic(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(opened)
                 os.replace(part, path)  # before the lock on the part is given back
+            _LOG.info("wrote %s", path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -56,6 +59,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             if path.exists() or path.is_symlink():  # an empty folder would be replaced without a word
                 raise FileExistsError(17, "it exists already", str(path))
             os.rename(part, path)
+            _LOG.info("wrote %s", path)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise

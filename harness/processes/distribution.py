@@ -1,16 +1,14 @@
 """The distribution by which pip knows this package, its extras, and other projects' that stand in its way.
 
-Only the standard library is imported here: another project's files may have taken the places of ours.
+Nothing of this package is imported here: another project's files may have taken the places of ours.
 """
 
-import re
 from importlib import metadata
 
 DISTRIBUTION = "spice-harness"
 _OTHERS = ("harness",)
 """Distributions of other projects that bring a package of this one's import name."""
 _OWN_SCRIPT = "harness.__main__:main"
-_REQUIREMENT = re.compile(r"(?P<package>[^;]+?)\s*;.*\bextra\s*==\s*['\"](?P<extra>[^'\"]+)['\"]", re.DOTALL)
 
 
 def namesake() -> str | None:
@@ -21,7 +19,8 @@ def namesake() -> str | None:
     """
     for name in (*_OTHERS, DISTRIBUTION):
         for found in metadata.distributions(name=name):
-            if _OWN_SCRIPT not in (found.read_text("entry_points.txt") or ""):
+            read = found.read_text  # in UTF-8, whatever the locale
+            if _OWN_SCRIPT not in (read("entry_points.txt") or ""):
                 return (
                     f"another project's package '{name}' is installed in {str(found.locate_file(''))!r}; it has the "
                     "same import name as this one, and its files may have taken the places of ours; remove both with "
@@ -32,18 +31,23 @@ def namesake() -> str | None:
 
 
 def extras() -> dict[str, tuple[str, ...]]:
-    """Return what each extra requires, as pip writes it, such as ``{"cluster": ("distributed>=2024.1",)}``.
+    """Return what each extra requires on this machine, such as ``{"cluster": ("distributed>=2024.1",)}``.
 
     It is empty where the package was never installed and is imported from its source.
     """
+    from packaging.requirements import Requirement  # noqa: PLC0415 - no part of the standard library
+
     try:
-        found = [_REQUIREMENT.match(text) for text in metadata.requires(DISTRIBUTION) or ()]
+        about = metadata.metadata(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return {}
-    wanted: dict[str, tuple[str, ...]] = {}
-    for match in filter(None, found):
-        wanted[match["extra"]] = (*wanted.get(match["extra"], ()), match["package"])
-    return wanted
+    wanted = [Requirement(text) for text in about.get_all("Requires-Dist") or ()]
+    return {
+        extra: tuple(
+            str(one).partition(";")[0].strip() for one in wanted if one.marker and one.marker.evaluate({"extra": extra})
+        )
+        for extra in about.get_all("Provides-Extra") or ()
+    }
 
 
 def installing(extra: str) -> str:

@@ -1,6 +1,5 @@
 """`harness doctor`: the parts of this machine, and circuits whose answers are known in closed form."""
 
-import shutil
 from collections.abc import Callable
 from functools import partial
 
@@ -37,7 +36,6 @@ def examine() -> tuple[JsonObject, list[Check], NgspiceMissing | None]:
     found: JsonObject = {
         "harness": harness.__version__,
         **versions(packages),
-        "ngspice command": shutil.which("ngspice") or "none (only needed to run exported netlists)",
     }
     checks = _compare("nodal", NodalChip)
     try:

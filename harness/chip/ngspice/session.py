@@ -113,6 +113,7 @@ class Session:
         self.sparse_runs = 0
         """Analyses so far that KLU did not finish and Sparse 1.3 did again."""
         self.version, self.version_text = self._read_version()
+        _LOG.info("ngspice %s from %s", self.version_text, self.library)
 
     @cached_property
     @_in_thread
@@ -128,7 +129,9 @@ class Session:
             said = "\n".join(self._binding._stdout + self._binding._stderr)
         finally:
             self._forget()
-        return KLU if "Using KLU as Direct Linear Solver" in said else SPARSE
+        found = KLU if "Using KLU as Direct Linear Solver" in said else SPARSE
+        _LOG.info("ngspice solves with %s", found)
+        return found
 
     @property
     def solvers(self) -> str:

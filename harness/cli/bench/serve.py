@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from harness.cli.options import FILE, experiment_options, in_unit, simulators_for, subject_of
-from harness.cli.terminal import ERR, OUT, print_json, print_notes
+from harness.cli.terminal import OUT, note, print_json, print_notes
 from harness.experiment.experiment import Experiment
 from harness.studies.bench.serving import BoardOptions, serve
 from harness.wording import counted, listed
@@ -83,9 +83,9 @@ def serve_board(
         chip = subject.settings.chip.kind + (f" with {listed(sections)}" if (sections := _imperfect(subject)) else "")
         OUT.print(f"serving {subject.settings.name} ({chip}): {told}")
         OUT.print(f"[identity]\nresource = '{resource}'")
-        ERR.print("Ctrl-C ends it")
+        note("Ctrl-C ends it")
 
-    serve(subject, run, 5025 if port is None else port, options, simulators, opened=opened, tell=ERR.print)
+    serve(subject, run, 5025 if port is None else port, options, simulators, opened=opened, tell=note)
 
 
 def _imperfect(subject: Experiment) -> list[str]:
