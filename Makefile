@@ -50,6 +50,7 @@ docs: $(STAMP)
 
 pictures: $(STAMP)
 	@$(BIN)/python -m tests.page_pictures $(ARGS)
+	@$(BIN)/python -m tests.notebook
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

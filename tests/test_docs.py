@@ -88,7 +88,7 @@ def test_a_board_is_brought_up_in_five_commands(tmp_path: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     """To other pages (whose anchors `make docs` checks), and to files of the repository."""
     text = page.read_text(encoding="utf-8")
-    generated = re.compile(r"reference/(keys|commands)/")
+    generated = re.compile(r"reference/(keys|commands)/|tutorials/notebook\.md$")
     for target in re.findall(r"\]\(([^)h#][^)#]*)", text):
         path = (page.parent / target).resolve()
         assert path.exists() or generated.search(str(path)), target
@@ -117,7 +117,7 @@ def named_in(navigation: object) -> set[str]:
 def test_every_page_is_in_the_navigation() -> None:
     configuration = yaml.load((ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8"), Loader=_Tolerant)
     named = {page for page in named_in(configuration["nav"]) if not page.startswith("reference/")}
-    there = {str(page.relative_to(PAGES)) for page in [*EVERY, *PAGES.rglob("*.ipynb")]}
+    there = {f"{name_of(page)}.md" for page in [*EVERY, *PAGES.rglob("*.ipynb")]}
     assert named == {page for page in there if not page.startswith("reference/")}
 
 
