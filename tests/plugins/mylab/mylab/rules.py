@@ -1,4 +1,4 @@
-"""A learning rule: the nudge of README's example, whose currents are limited."""
+"""A learning rule: the nudge of the guide's example, whose currents are limited."""
 
 from typing import Annotated
 
