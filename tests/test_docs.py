@@ -12,7 +12,10 @@ import yaml
 from harness.chip.bench.profile import read_profile
 from tests.pages import PAGES, ROOT, blocks_of, commands_of, done, problems_of
 
-IN_NGSPICE = {"first-run", "guide/export", "install", "performance"}
+IN_NGSPICE = {
+    *("first-run", "guide/export", "install", "performance"),
+    *("tutorials/designers", "tutorials/your-circuit", "tutorials/your-data"),
+}
 """Pages whose commands or code settle a circuit in ngspice."""
 EVERY = sorted(PAGES.rglob("*.md"))
 REPLACED = {
