@@ -73,9 +73,7 @@ MADE = {
         " --over rule.kind=equilibrium-propagation,analytical-gradient --deploy --also-train --to bits",
     ),
     "activations": Made({"activations.png": "activations.png"}, "", page="physics/monotone.md"),
-    "your-data": Made(
-        {"penguins-training.png": "runs/penguins-seed0/training.png"}, "", page="tutorials/your-data.md"
-    ),
+    "your-data": Made({"penguins-training.png": "runs/penguins-seed0/training.png"}, "", page="tutorials/your-data.md"),
     "your-circuit": Made({"absolute.png": "absolute.png"}, "", page="tutorials/your-circuit.md"),
     "devices": Made({"devices-pulses.png": "pulses.png"}, "", page="tutorials/devices.md"),
     "designers": Made({"designers-steps.png": "steps.png"}, "", page="tutorials/designers.md"),
