@@ -36,7 +36,8 @@ def write_atomic(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(opened)
                 os.replace(part, path)  # before the lock on the part is given back
-            _LOG.info("wrote %s", path)
+            if _PARTIAL not in str(path):  # else a folder is being made, which is told as a whole
+                _LOG.info("wrote %s", path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise

@@ -275,7 +275,7 @@ def test_tables_fit_40_columns(tmp_path: Path) -> None:
 
 
 def test_a_table_becomes_lines_without_losing_or_obeying_anything() -> None:
-    shown = table(("a", "b", ""), [("1", "", "x\x1b[31m"), ("2", "long", "y")])
+    shown = table(("a", "b", ""), [("1", "", "x\x1b[31m"), ("", "", ""), ("2", "long", "y")])
     assert [str(line) for line in records(shown)] == ["a: 1", "  x\\x1b[31m", "a: 2", "  b: long", "  y"]
 
 

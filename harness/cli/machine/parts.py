@@ -19,6 +19,7 @@ EXTRAS = {
     "dev": "tests and checks this package (make test, make lint)",
     "docs": "builds the documentation's site (make docs)",
     "tensorboard": "writes curves that TensorBoard shows (--tensorboard)",
+    "torch": "trains a chip as a layer of PyTorch",
 }
 """The purpose of each extra."""
 _PROGRAMS = {
@@ -60,7 +61,7 @@ class Part:
 def libraries() -> Iterator[Part]:
     """Return the extras, with the versions of what each brings."""
     wanted = extras()
-    for extra, purpose in EXTRAS.items():
+    for extra, purpose in ((name, EXTRAS[name]) for name in EXTRAS if name in wanted or not wanted):
         names = [re.split(r"[^\w.-]", package, maxsplit=1)[0] for package in wanted.get(extra, ())]
         versions = {name: _version(name) for name in names}
         there = bool(versions) and None not in versions.values()

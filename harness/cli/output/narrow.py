@@ -31,9 +31,9 @@ def records(table: Table) -> Iterator[Text]:
     """Return a table's rows one below the other: a line for each cell that is not empty, with its column's title."""
     titles = [str(column.header) for column in table.columns]
     for cells in zip(*(column.cells for column in table.columns), strict=True):
-        first, *others = [_line(title, cell) for title, cell in zip(titles, cells, strict=True) if str(cell)]
-        yield first
-        yield from (Text("  ") + line for line in others)
+        lines = [_line(title, cell) for title, cell in zip(titles, cells, strict=True) if str(cell)]
+        yield from lines[:1]
+        yield from (Text("  ") + line for line in lines[1:])
 
 
 def _line(title: str, cell: RenderableType) -> Text:
