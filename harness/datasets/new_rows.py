@@ -7,10 +7,12 @@ import numpy as np
 from harness.datasets.csv_files import CsvFile, read_csv
 from harness.datasets.samples import Encoding, Samples, Split
 from harness.datasets.splitting import far_cells
-from harness.datasets.tables import Table
+from harness.datasets.tables import Origin, Table
 from harness.units import show
 from harness.wording import listed
 
+_LARGEST_INPUT = 5.0
+"""V at an input: the package's own sets that are volts have none beyond 1 V."""
 _FAR = 100.0
 """V at an output: values beyond it are in another unit than those of the training rows, or of another kind."""
 
@@ -45,9 +47,21 @@ def encoded(table: Table, encoding: Encoding, title: str) -> Split:
     rows = encoding.samples(table.features, labels, table.values, lines, word)
     notes: tuple[str, ...] = ()
     if origin is not None:
-        notes = (*origin.notes, *far_cells(origin, rows.codes, rows.centre, rows.width))
+        notes = (*origin.notes, *far_cells(origin, rows.codes, rows.centre, rows.width), *_far_volts(rows, origin))
     notes = (*notes, *_far_values(rows, encoding))
     return Split(rows, rows, encoding.classes, encoding.scaling, notes, encoding, title)
+
+
+def _far_volts(rows: Samples, origin: Origin) -> tuple[str, ...]:
+    """Return a note on the largest input of a set whose columns are volts already, if no such set has one like it."""
+    if rows.centre.any() or (rows.width != 1).any():
+        return ()
+    row, at = np.unravel_index(int(np.argmax(np.abs(rows.codes))), rows.codes.shape)
+    volts = float(rows.codes[row, at])
+    if abs(volts) <= _LARGEST_INPUT:
+        return ()
+    place = f"{origin.counted} {origin.lines[row]}, column {origin.channels[at]!r}"
+    return (f"{place}: {volts:g} is taken as V, as the inputs of the training rows are; are these in another unit?",)
 
 
 def _far_values(rows: Samples, encoding: Encoding) -> tuple[str, ...]:

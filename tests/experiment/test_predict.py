@@ -423,6 +423,17 @@ def test_sets_of_the_package_have_names_for_their_columns(
     )
 
 
+def test_pixels_that_are_not_volts_are_told(tmp_path: Path) -> None:
+    """The rows of digits are p/8 − 1 V, and scikit-learn's pixels p reach 16."""
+    experiment = Experiment.load("digits", ["chip.kind=nodal", "network.hidden=[5]", "rule.beta=auto"])
+    run = experiment.create_run(tmp_path / "run")
+    experiment.train(run, stop=lambda: True, pictures=False)
+    pixels = 8 * (experiment.data.test.codes[:2] + 1)
+    with pytest.warns(UserWarning, match=r"^row \d, column 'pixel_\d_\d': 16 is taken as V, as the inputs"):
+        run.predict(pixels)
+    assert len(run.predict(pixels / 8 - 1)) == 2
+
+
 def test_a_run_without_a_checkpoint_cannot_predict(folder: Path) -> None:
     run = Experiment.load("xor", ["chip.kind=nodal"]).create_run("fresh")
     with pytest.raises(RunError, match=r"run fresh has no checkpoint yet; go on with: harness train --resume fresh"):
