@@ -4,7 +4,10 @@ A point stands at the number of batches learned so far. When a run goes on, a ne
 checkpoint on, which TensorBoard then forgets, and writes them again: curves have no point twice and no gap.
 """
 
+import errno
+import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,26 +27,25 @@ from harness.training.tables import EpochRow, StepRow
 
 _BINS = 30
 """Bins of a histogram of conductances."""
-_FLUSHED = 5.0
-"""s after which points are on the disk, at the latest with the next point."""
 _FILES = "events.out.tfevents.*"
 
 
 def library() -> Any:
-    """Return the modules of tensorboardX that write events.
+    """Return what is used of tensorboardX: a record's checksum, and the modules that make events.
 
     Raises:
         RunError: it is not installed; says how to install it.
     """
     try:
-        from tensorboardX import record_writer, summary  # noqa: PLC0415 - an extra
+        from tensorboardX import summary  # noqa: PLC0415 - an extra
         from tensorboardX.proto import event_pb2  # noqa: PLC0415
+        from tensorboardX.record_writer import masked_crc32c  # noqa: PLC0415
     except ImportError as error:
         raise RunError(
             f"events for TensorBoard need tensorboardX, which cannot be loaded ({error}); install it with: "
             f"{installing('tensorboard')}"
         ) from error
-    return record_writer, summary, event_pb2
+    return masked_crc32c, summary, event_pb2
 
 
 class EventLog:
@@ -77,7 +79,7 @@ class EventLog:
             RunError: tensorboardX is not installed, or the run's tables are damaged.
             OSError: the folder cannot be written.
         """
-        records, self._summary, self._proto = library()
+        self._checksum, self._summary, self._proto = library()
         self._batches, self._arrays, self._warn = batches, arrays, warn
         self._score = score.replace("²", "2")
         self._folder = (folder or run.path).resolve()
@@ -85,10 +87,14 @@ class EventLog:
         begun = any(self._folder.glob(_FILES))
         now = time.time_ns()
         name = f"events.out.tfevents.{now // 10**9}.{socket.gethostname()}.{now}"  # sorted by time, as they are read
-        self._file = records.RecordWriter(str(self._folder / name))
-        self._write(self._proto.Event(file_version="brain.Event:2"))
-        self._flushed, self._failed = time.monotonic(), False
-        self._take_up(run, begun)
+        self._failed = False
+        self._file = (self._folder / name).open("wb", buffering=0)  # a kill loses no point of a checkpoint
+        try:
+            self._write(self._proto.Event(file_version="brain.Event:2"))
+            self._take_up(run, begun)
+        except BaseException:
+            self._file.close()
+            raise
 
     def __call__(self, event: StepDone | EpochDone) -> None:
         """Write the points of a batch or an epoch."""
@@ -100,11 +106,9 @@ class EventLog:
             else:
                 self._epoch(event.row)
                 self._histograms(event.row.epoch * self._batches, event.position.conductances)
-            if time.monotonic() - self._flushed > _FLUSHED or isinstance(event, EpochDone):
-                self._file.flush()
-                self._flushed = time.monotonic()
         except OSError as error:
-            self._fail(error)
+            self._failed = True
+            self._warn(f"events for TensorBoard in {self._folder} are incomplete: {error.strerror or error}")
 
     def __enter__(self) -> Self:
         return self
@@ -112,15 +116,7 @@ class EventLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._file.close()
-        except OSError as wrong:
-            self._fail(wrong)
-
-    def _fail(self, error: OSError) -> None:
-        if not self._failed:
-            self._failed = True
-            self._warn(f"events for TensorBoard in {self._folder} are incomplete: {error.strerror or error}")
+        self._file.close()
 
     def _take_up(self, run: Run, begun: bool) -> None:
         """Take back all points from the last one of the checkpoint on, and write them again from the run's tables."""
@@ -138,7 +134,6 @@ class EventLog:
                 self._epoch(epoch)
         if position is not None and not position.step:
             self._histograms(position.epoch * self._batches, position.conductances)
-        self._file.flush()
 
     def _number(self, row: StepRow) -> int:
         return (row.epoch - 1) * self._batches + row.step
@@ -173,5 +168,11 @@ class EventLog:
         self._write(self._proto.Event(step=at, summary=summary))
 
     def _write(self, event: Any) -> None:
+        """Write an event as a record: length and event, each with its checksum."""
         event.wall_time = time.time()
-        self._file.write(event.SerializeToString())
+        content = event.SerializeToString()
+        length = struct.pack("<Q", len(content))
+        parts = (length, struct.pack("<I", self._checksum(length)), content, struct.pack("<I", self._checksum(content)))
+        record = b"".join(parts)
+        if self._file.write(record) != len(record):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

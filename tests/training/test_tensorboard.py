@@ -115,7 +115,9 @@ def killed_at(after: int, log: EventLog) -> Callable[[Event], None]:
     def watch(event: Event) -> None:
         nonlocal seen
         seen += 1
+        size = sum(file.stat().st_size for file in log._folder.glob("events.*"))
         log(event)
+        assert sum(file.stat().st_size for file in log._folder.glob("events.*")) > size  # a kill now would not lose it
         if seen == after:
             raise KeyboardInterrupt
 
