@@ -46,7 +46,7 @@ netlists: $(STAMP)
 	@$(BIN)/python netlists/rebuild.py
 
 docs: $(STAMP)
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q -f docs/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(or $(ARGS),build -q) -f docs/mkdocs.yml
 
 pictures: $(STAMP)
 	@$(BIN)/python -m tests.page_pictures $(ARGS)

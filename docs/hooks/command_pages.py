@@ -140,7 +140,8 @@ def _cell(text: str, *, code: bool = False) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text in which Markdown finds nothing but code between backticks."""
+    """Return a text in which Markdown finds nothing but code: what is between backticks, and options."""
+    text = re.sub(r"(?<![\w`-])(--[a-z][a-z-]*)(?![^`]*`(?:[^`]*`[^`]*`)*[^`]*$)", r"`\1`", text)
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(part if part.startswith("`") else re.sub(r"([*_<])", r"\\\1", part) for part in parts)
 

@@ -4,7 +4,6 @@ import ast
 import inspect
 import re
 import textwrap
-import tomllib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,7 +14,6 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import tomli_w
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -202,11 +200,10 @@ def _kind(model: type[BaseModel]) -> str:
 
 def _sections() -> Iterator[Part]:
     names = sorted(experiment_names(), key=lambda name: name != "digits")  # in which most sections are
-    examples = [(name, tomllib.loads(packaged_text(name))) for name in names]
     for name, field in Settings.model_fields.items():
         if models := tuple(models_in(field.annotation)):
             module = models[0].__module__
-            example = next((_example(found, name, there[name]) for found, there in examples if name in there), "")
+            example = next(filter(None, (_example(found, name, packaged_text(found)) for found in names)), "")
             intro = inspect.getdoc(models[0]) if len(models) == 1 else inspect.getdoc(import_module(module))
             yield Part(name, f"`[{name}]`", intro or "", module, models, example)
 
@@ -231,8 +228,11 @@ def _of_profiles() -> Iterator[Part]:
     yield Part("profile", "Profiles of boards", meaning_of(Profile), Profile.__module__, (Profile,))
 
 
-def _example(experiment: str, section: str, content: dict[str, Any]) -> str:
-    return f"In the packaged experiment `{experiment}`:\n\n```toml\n{tomli_w.dumps({section: content})}```"
+def _example(experiment: str, section: str, text: str) -> str:
+    """Return a section as it stands in the text of an experiment; nothing where it is not there."""
+    tables = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
+    written = "".join(table for table in tables if re.match(rf"\[{section}[\].]", table)).strip()
+    return f"In the packaged experiment `{experiment}`:\n\n```toml\n{written}\n```" if written else ""
 
 
 def page_of(part: Part, others: Collection[str] = ()) -> str:
@@ -240,7 +240,9 @@ def page_of(part: Part, others: Collection[str] = ()) -> str:
     kinds, lines = part.kinds, [f"# {part.title}", _markdown(part.intro), part.example]
     if kinds:
         lines += ["## Kinds", "`kind` says which keys the section has:", ""]
-        lines += [f"* {_linked(kind, others)}: {_markdown(meaning, indent='  ')}" for kind, meaning in kinds.items()]
+        lines += [
+            f"* {_linked(kind, others)}: {_markdown(' '.join(meaning.split()))}" for kind, meaning in kinds.items()
+        ]
     for group in part.groups:
         lines += [f"## {_heading(group, kinds)}", *(_entry(key, anchor_of(key, group, part)) for key in group.keys)]
     lines.append(part.more)
