@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,15 +36,24 @@ class Made:
         """Type the commands in an empty folder, and return the pictures by name; quickly, they are others."""
         page = PAGES / self.page
         text = page.read_text(encoding="utf-8") if self.page else ""
-        own = (quick and self.quickly) or self.commands
-        commands = [*commands_of(text), *commands_of(f"```sh\n{own}\n```")]
         with folder_of(text, folder, page.parent):
-            typed([command.quick() if quick else command for command in commands], shown=not quick)
+            typed([command.quick() if quick else command for command in commands_of(text)], shown=not quick)
+        return self.end(folder, quick=quick)
+
+    def end(self, folder: Path, *, quick: bool) -> dict[str, Path]:
+        """Type its own commands in a folder in which those of its page are done, and return the pictures by name."""
+        own = commands_of(f"```sh\n{(quick and self.quickly) or self.commands}\n```")
+        with chdir(folder):
+            typed([command.quick() if quick else command for command in own], shown=not quick)
         return {name: folder / file for name, file in self.pictures.items()}
 
 
 MADE = {
-    "digits": Made({"digits-training.png": "runs/digits-seed0/training.png"}, "harness train digits"),
+    "digits": Made(
+        {"digits-training.png": "runs/digits-seed0/training.png"},
+        "harness train digits",
+        quickly="harness train digits --chip nodal",
+    ),
     "board": Made(
         {
             "board-curves.png": "curves.png",
@@ -70,7 +80,7 @@ MADE = {
         'harness sweep digits --chip nodal --over imperfect.adc_bits=4,6,8,10 --set imperfect.adc_range="8 V"'
         " --over rule.kind=equilibrium-propagation,analytical-gradient --deploy --also-train --to bits",
         quickly='harness sweep xor --chip nodal --over imperfect.adc_bits=4,6 --set imperfect.adc_range="8 V"'
-        " --over rule.kind=equilibrium-propagation,analytical-gradient --deploy --also-train --to bits",
+        " --deploy --to bits",
     ),
     "activations": Made({"activations.png": "activations.png"}, "", page="physics/monotone.md"),
     "your-data": Made({"penguins-training.png": "runs/penguins-seed0/training.png"}, "", page="tutorials/your-data.md"),
@@ -80,6 +90,12 @@ MADE = {
     "tolerance": Made({"tolerance-spread.png": "spread/sweep.png"}, "", page="tutorials/tolerance.md"),
 }
 """What makes each picture."""
+
+
+def is_picture(file: Path) -> bool:
+    """Return True for a file that a browser shows as a picture."""
+    start = file.read_bytes()[:400]
+    return start.startswith(b"\x89PNG") or b"<svg" in start
 
 
 def _main(names: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from harness.chip.bench.profile import read_profile
+from tests.page_pictures import MADE, is_picture
 from tests.pages import PAGES, ROOT, blocks_of, commands_of, done, problems_of
 
 IN_NGSPICE = {
@@ -48,6 +49,9 @@ def test_what_a_page_says_to_do_works(page: Path, tmp_path: Path) -> None:
     printed = done(text, tmp_path, beside=page.parent)
     if page.parent.name == "physics":
         assert printed == "".join(block.text for block in blocks_of(text, "text"))
+    for made in MADE.values():
+        if made.page == f"{name_of(page)}.md":
+            assert all(map(is_picture, made.end(tmp_path, quick=True).values()))
 
 
 @pytest.mark.parametrize("page", pages())
