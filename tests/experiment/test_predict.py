@@ -434,6 +434,15 @@ def test_pixels_that_are_not_volts_are_told(tmp_path: Path) -> None:
     assert len(run.predict(pixels / 8 - 1)) == 2
 
 
+def test_only_a_run_predicts(folder: Path) -> None:
+    assert complaint("iris", "classes_held_out.csv").endswith(
+        "iris is no run directory: it is not there; 'harness train' makes one"
+    )
+    told = CliRunner().invoke(main, ["predict", "classes", "classes_held_out.csv", "--set", "update.rates=[1]"])
+    assert told.exit_code == 2
+    assert "update.rates is about learning, and an evaluation does not learn" in told.stderr
+
+
 def test_a_run_without_a_checkpoint_cannot_predict(folder: Path) -> None:
     run = Experiment.load("xor", ["chip.kind=nodal"]).create_run("fresh")
     with pytest.raises(RunError, match=r"run fresh has no checkpoint yet; go on with: harness train --resume fresh"):

@@ -67,8 +67,8 @@ def predict(
     own. With --chip or --set, the same conductances sit on another chip, such as variation.seed=3.
     """
     form = picture_form(picture, option="--picture") if picture else "png"
-    subject, _ = subject_of(str(run), overrides, new_data=file)
     opened = Run(run)
+    subject, _ = subject_of(str(run), overrides, new_data=file)
     refuse_learning(subject.changes_on(opened), run)
     simulators = simulators_for(subject, workers, scheduler)
     print_notes(subject)
