@@ -51,12 +51,12 @@ class _LiteralConsole(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         with _naming("standard error" if self.stderr else "standard output"):
-            for thing in objects:
-                if isinstance(thing, Table) and is_too_wide(self, thing):
-                    for line in records(thing):
+            match objects:
+                case (Table() as table,) if is_too_wide(self, table):
+                    for line in records(table):
                         super().print(line, soft_wrap=False, overflow="fold")
-                    return
-            super().print(*objects, **options)
+                case _:
+                    super().print(*objects, **options)
 
 
 ERR = _LiteralConsole(stderr=True, soft_wrap=True)
