@@ -16,6 +16,10 @@ from harness import Experiment
 from harness.cli.main import main
 from harness.files.locking import alone_in, in_use
 from harness.studies.runs.finding import natural
+from harness.studies.sweep import Sweep
+from harness.studies.sweep.deployment import Deployment
+from harness.studies.sweep.jobs import perform
+from harness.studies.sweep.points import grid
 
 
 def make(folder: Path, name: str, *overrides: str, stop: bool = False) -> None:
@@ -31,10 +35,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make(folder / "runs" / "xor-seed10", "xor", "training.seed=10", "rule.beta=2 uS", "update.rates=[1e-3]")
     make(folder / "runs" / "xor-coupled", "xor", "rule.kind=coupled-learning", stop=True)
     make(folder / "runs" / "lines", "regression")
-    sweep = ["sweep", "xor", "--chip", "nodal", "--set", "training.epochs=1", "--over", "variation.spread=0.1,0.3"]
-    more = ["--deploy", "--also-train", "--workers", "1", "--to", str(folder / "runs" / "xor-sweep")]
-    result = CliRunner().invoke(main, [*sweep, *more])
-    assert result.exit_code == 0, result.output
+    few = ["chip.kind=nodal", "training.epochs=1"]
+    points = grid("xor", {"variation.spread": ["0.1", "0.3"]}, overrides=few)
+    deployment = Deployment.of("xor", overrides=few, train=True)
+    sweep = Sweep.create(folder / "runs" / "xor-sweep", points, deployment=deployment)
+    for job in (*sweep.trainings(), *sweep.deployments()):
+        assert perform(job, sweep.path / job.folder, job.start(sweep.path), lambda: False) is None
     return folder
 
 
