@@ -33,6 +33,7 @@ PAGES = ROOT / "docs" / "pages"
 QUICK: dict[tuple[str, ...], tuple[str, ...]] = {
     ("train",): ("--set training.epochs=1",),
     ("sweep",): ("--set training.epochs=1", "--workers 1"),
+    ("regress",): ("--workers 1",),
     ("bench", "characterize"): ("--cells 1", "--pulses 20"),
 }
 """Words by which tests make commands quick."""
