@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from harness.measurement import Reading as Reading
     from harness.measurement import Spring as Spring
     from harness.plugins import register as register
+    from harness.sklearn import CircuitClassifier as CircuitClassifier
+    from harness.sklearn import CircuitRegressor as CircuitRegressor
 
 _HOMES = {
     "Access": "harness.measurement",
@@ -60,6 +62,8 @@ _HOMES = {
     "BidirectionalAmplifier": "harness.circuit.elements",
     "CellRange": "harness.circuit.networks.layered",
     "Circuit": "harness.circuit.circuit",
+    "CircuitClassifier": "harness.sklearn",
+    "CircuitRegressor": "harness.sklearn",
     "Clamp": "harness.measurement",
     "CoupledLearning": "harness.learning.rules.coupled",
     "Crossbar": "harness.circuit.arrays",

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ IN_NGSPICE = {
     *("tutorials/designers", "tutorials/your-circuit", "tutorials/your-data"),
 }
 """Pages whose commands or code settle a circuit in ngspice."""
+NEEDED = {"tutorials/torch": "torch"}
+"""Libraries that a page needs and many machines have not; `.ci/fresh --quick` makes a system that has them."""
 EVERY = sorted(PAGES.rglob("*.md"))
 REPLACED = {
     "occasion": "step key",
@@ -36,7 +39,10 @@ def name_of(page: Path) -> str:
 
 def pages(*, tried: bool = False) -> list[object]:
     """All pages as parameters, or those with something to try."""
-    marks = dict.fromkeys(IN_NGSPICE, pytest.mark.ngspice)
+    marks = {name: [pytest.mark.ngspice] for name in IN_NGSPICE}
+    if tried:
+        for name, library in NEEDED.items():
+            marks[name] = [pytest.mark.skipif(find_spec(library) is None, reason=f"{library} is not here")]
     texts = {page: page.read_text(encoding="utf-8") for page in EVERY}
     chosen = (p for p, text in texts.items() if not tried or commands_of(text) or blocks_of(text, "python"))
     return [pytest.param(p, id=name_of(p), marks=marks.get(name_of(p), ())) for p in chosen]

@@ -27,6 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {"circuit", "chip", "learning"},
     "pictures": {"devices", "datasets", "circuit", "chip", "training"},
     "experiment": {"devices", "datasets", "circuit", "netlist", "chip", "learning", "training", "pictures"},
+    "sklearn": {"datasets", "circuit", "learning", "training", "experiment"},
+    "torch": {"circuit", "chip", "learning", "experiment"},
     "exchange": {"devices", "circuit", "netlist", "chip", "training", "experiment"},
     "studies": {"devices", "circuit", "netlist", "chip", "learning", "training", "pictures", "experiment"},
     "report": {"devices", "circuit", "netlist", "chip", "training", "pictures", "experiment", "studies"},

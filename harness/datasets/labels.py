@@ -53,7 +53,7 @@ def labels_of(texts: Sequence[str], lines: Index, where: str, spelling: str | No
     _refuse_values(counts, where)
     if len(texts) * len(counts) > _MOST_TARGETS:
         raise DataError(f"{where} holds {len(counts):,} labels in {len(texts):,} rows; is it the class of a row?")
-    classes = _ordered(counts)
+    classes = ordered(counts)
     codes = {name: code for code, name in enumerate(classes)}
     return Labels(np.array([codes[text] for text in texts], np.intp), classes)
 
@@ -98,7 +98,8 @@ def numeric(classes: Sequence[str]) -> bool:
     return all(number_in(name) is not None for name in classes)
 
 
-def _ordered(names: Iterable[str]) -> tuple[str, ...]:
+def ordered(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of classes in the order of numbers where all are numbers, else in that of texts."""
     found = sorted(names)
     return tuple(sorted(found, key=lambda name: number_in(name) or 0.0) if numeric(found) else found)
 

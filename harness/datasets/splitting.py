@@ -212,7 +212,7 @@ def _notes(
 
 
 def _classes(table: Table) -> str:
-    counts = np.bincount(table.labels)
+    counts = np.bincount(table.labels, minlength=len(table.classes))
     sizes = [f"{name} {count:,}" for name, count in zip(table.classes, counts, strict=True)]
     return f"{len(sizes):,} classes with their rows: {listed(sizes, 12)}"
 

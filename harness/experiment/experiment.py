@@ -1,11 +1,12 @@
 """An experiment: its parts, made from the sections of its file, and the runs that are made with them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from warnings import warn as python_warning
 
@@ -164,9 +165,19 @@ class Experiment:
         vars(subject).update(own)
         return subject
 
+    def holding(self, data: Split) -> "Experiment":
+        """The experiment with the rows of its file, which are in memory already; a run compares them with the file."""
+        subject = Experiment(self.settings)
+        vars(subject)["data"] = subject._made("data", data)
+        return subject
+
     def replace(self, changes: JsonObject) -> "Experiment":
         """The experiment with dotted keys changed: ``replace({"training.epochs": 3})``; parts of one's own stay."""
-        return Experiment(merged(self.settings, changes)).with_parts(**{name: vars(self)[name] for name in self.own})
+        subject = Experiment(merged(self.settings, changes)).with_parts(**{name: vars(self)[name] for name in self.own})
+        then, now = ((each.settings.data, each.settings.split_seed) for each in (self, subject))
+        if "data" in vars(self) and "data" not in self.own and then == now:
+            vars(subject)["data"] = subject._made("data", self.data)  # the same rows, which may be in no file yet
+        return subject
 
     @property
     def own(self) -> list[str]:
@@ -356,8 +367,16 @@ class Experiment:
         usual = Experiment.load(name).settings if name in experiment_names() else None
         manifest.check_netlist(run, self.settings, lambda: self.netlist(self.circuit), usual)
 
-    def create_run(self, path: str | PathLike[str], start: Start | None = None) -> "Run":
+    def create_run(
+        self,
+        path: str | PathLike[str],
+        start: Start | None = None,
+        *,
+        files: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> "Run":
         """A new run directory for this experiment, which begins at `start` or else at its own conductances.
+
+        Further `files` lie in it, by name; settings that name one of them name it by a path from there.
 
         Raises:
             RunError: something is at `path` already.
@@ -367,10 +386,11 @@ class Experiment:
         self.springs.refuse(self.circuit.conductances if start is None else start.conductances)
         self.refuse_chip()
         path = Path(path)
+        text = self.recorded.to_toml(path)
         if start is None:
-            return Run.create(path, self.recorded.to_toml(), self.manifest())
+            return Run.create(path, text, self.manifest(), files=files)
         position = Position(start.conductances, self.update.init(start.conductances))
-        return Run.create(path, self.recorded.to_toml(), {**self.manifest(), **start.origin}, position)
+        return Run.create(path, text, {**self.manifest(), **start.origin}, position, files=files)
 
     def refuse_chip(self) -> None:
         """Refuse a chip that cannot be made, or cannot do what the rule asks for; no board is opened.

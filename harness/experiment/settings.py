@@ -136,9 +136,18 @@ class Settings(Section):
         plain: dict[str, Any] = {name: type(self).model_fields[name].get_default() for name in NON_IDEALITIES}
         return self.model_copy(update={**plain, "chip": ChipSettings(kind="nodal", access=self.chip.access)})
 
-    def to_toml(self) -> str:
-        """The settings with every default in place, as a file that reads back to the same settings."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+    def to_toml(self, folder: Path | None = None) -> str:
+        """The settings with every default in place, as a file that reads back to the same settings.
+
+        Files in `folder`, where the text will lie, are named by a path from there, so that the folder may move.
+        """
+        content = self.model_dump(mode="json", exclude_none=True)
+        here = None if folder is None else Path(os.path.realpath(folder))
+        for key, file in self.files.items():
+            section, _, last = key.partition(".")
+            if here is not None and file.is_relative_to(here):
+                content[section][last] = str(file.relative_to(here))
+        return tomli_w.dumps(content)
 
 
 def read_settings(

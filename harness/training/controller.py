@@ -156,35 +156,45 @@ def training(
     refuse_beyond(chip, rule, plan)
     chip.program(start.conductances)
     position = start
-    batches = -(-len(data.train) // plan.batch)
-    for epoch in range(start.epoch, plan.epochs):
-        order = np.random.default_rng([plan.seed, _ORDER, epoch]).permutation(len(data.train))
-        for step in range(position.step, batches):
-            began, simulated, asked = time.perf_counter(), simulator_seconds_of(chip), ledger_of(chip)
-            batch = data.train.batch(order[step * plan.batch : (step + 1) * plan.batch])
-            rng = np.random.default_rng([plan.seed, _STEP, epoch, step])
-            set_step_key(chip, [epoch, step])
-            scaled = update.scaled(plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs))
-            state, record = train_step(chip, rule, scaled, cost, position.update, batch, rng)
-            position = Position(
-                chip.conductances,
-                state,
-                epoch,
-                step + 1,
-                position.loss + record.loss * len(batch),
-                position.right + record.accuracy * len(batch),
-                position.seconds + time.perf_counter() - began,
-                position.simulator_seconds + (simulator_seconds_of(chip) or 0.0) - (simulated or 0.0),
-                position.ledger + _since(chip, asked),
-            )
-            yield StepDone(position, _step_row(position, record))
+    while position.epoch < plan.epochs:
+        for done in steps_of_epoch(chip, rule, update, cost, data.train, plan, position):
+            position = done.position
+            yield done
         began, asked = time.perf_counter(), ledger_of(chip)
         test = evaluate(chip, cost, data.test)
         spent, again = time.perf_counter() - began, _since(chip, asked).sparse_sweeps
         position = replace(position, ledger=position.ledger + Ledger(sparse_sweeps=again))
         row = _epoch_row(position, len(data.train), test, spent, chip)
-        position = Position(position.conductances, position.update, epoch + 1)
+        position = position.next_epoch
         yield EpochDone(position, row)
+
+
+def steps_of_epoch(
+    chip: Chip, rule: LearningRule[R], update: UpdateRule, cost: Cost, rows: Samples, plan: Plan, start: Position
+) -> Iterator[StepDone]:
+    """Learn what is left of a position's epoch, batch by batch; the chip holds the position's conductances already."""
+    position, epoch = start, start.epoch
+    batches = -(-len(rows) // plan.batch)
+    order = np.random.default_rng([plan.seed, _ORDER, epoch]).permutation(len(rows))
+    for step in range(position.step, batches):
+        began, simulated, asked = time.perf_counter(), simulator_seconds_of(chip), ledger_of(chip)
+        batch = rows.batch(order[step * plan.batch : (step + 1) * plan.batch])
+        rng = np.random.default_rng([plan.seed, _STEP, epoch, step])
+        set_step_key(chip, [epoch, step])
+        scaled = update.scaled(plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs))
+        state, record = train_step(chip, rule, scaled, cost, position.update, batch, rng)
+        position = Position(
+            chip.conductances,
+            state,
+            epoch,
+            step + 1,
+            position.loss + record.loss * len(batch),
+            position.right + record.accuracy * len(batch),
+            position.seconds + time.perf_counter() - began,
+            position.simulator_seconds + (simulator_seconds_of(chip) or 0.0) - (simulated or 0.0),
+            position.ledger + _since(chip, asked),
+        )
+        yield StepDone(position, _step_row(position, record))
 
 
 def train(

@@ -41,6 +41,11 @@ class Position:
         """True where anything has been trained."""
         return bool(self.epoch or self.step)
 
+    @property
+    def next_epoch(self) -> "Position":
+        """The position at the start of the next epoch."""
+        return Position(self.conductances, self.update, self.epoch + 1)
+
 
 _NUMBERS = {f.name: f.type for f in fields(Position) if f.name not in ("conductances", "update", "ledger")}
 """Numbers of a position that are not the ledger's, with their types."""

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -68,10 +69,19 @@ class Run:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, experiment: str, manifest: JsonObject, start: Position | None = None) -> Self:
+    def create(
+        cls,
+        path: Path,
+        experiment: str,
+        manifest: JsonObject,
+        start: Position | None = None,
+        *,
+        files: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> Self:
         """Make a new run directory of such an experiment and manifest, complete or not at all.
 
-        It begins at the checkpoint `start`; without one, at the experiment's own conductances.
+        It begins at the checkpoint `start`; without one, at the experiment's own conductances. It holds further
+        `files`, by name.
 
         Raises:
             RunError: something is at `path` already.
@@ -82,6 +92,8 @@ class Run:
             with whole_folder(path) as made:
                 write_atomic(made / "experiment.toml", experiment.encode())
                 write_atomic(made / MANIFEST, _json(manifest).encode())
+                for name, content in files.items():
+                    write_atomic(made / name, content)
                 if start is not None:
                     cls(made).save(start, [], [])
         except FileExistsError as error:

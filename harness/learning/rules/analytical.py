@@ -96,9 +96,18 @@ class AnalyticalGradient(LearningRule[KnownReadings]):
         slopes = self._cost.slopes(readings.free.outputs, batch.targets) / len(batch)
         if self._cycles:
             return self._cycles.gradient(readings.conductances, readings.nodes, slopes)
+        return self._cells.adjoint_products(self._adjoint(readings, slopes), readings.nodes)
+
+    def adjoint(self, readings: KnownReadings) -> Array:
+        """See `harness.learning.rules.base.AdjointRule`."""
+        batch = readings.batch
+        return self._adjoint(readings, self._cost.slopes(readings.free.outputs, batch.targets) / len(batch))
+
+    def _adjoint(self, readings: KnownReadings, slopes: Array) -> Array:
+        """Return λ of every node (V, ``[batch, nodes]``) for errors at the outputs, ``[batch, outputs]``."""
         about = Reading(readings.free.outputs, readings.nodes)
-        drive = Drive(batch.inputs, Injection(slopes), "adjoint", about, adjoint=True)
-        return self._cells.adjoint_products(self._solved(readings.conductances, drive), readings.nodes)
+        drive = Drive(readings.batch.inputs, Injection(slopes), "adjoint", about, adjoint=True)
+        return self._solved(readings.conductances, drive)
 
     def _operating_point(self, chip: Measurable, batch: Batch, free: Reading) -> Array:
         """Return the voltage of every node, V, ``[batch, nodes]``."""

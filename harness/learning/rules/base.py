@@ -82,6 +82,16 @@ class LearningRule(Protocol[R]):
         """
 
 
+class AdjointRule(LearningRule[R], Protocol):
+    """A rule whose readings tell, beside the gradient, what a current into any node does to the cost.
+
+    That is all it takes to send errors on to what stands before the circuit.
+    """
+
+    def adjoint(self, readings: R) -> Array:
+        """λ of every node for the batch's mean cost, V²/A, ``[batch, nodes]``."""
+
+
 def option(kind: type[_Option], given: str, what: str) -> _Option:
     """Return an option that is given as a member of an enumeration, or by its text, as experiment files write it.
 

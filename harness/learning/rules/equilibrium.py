@@ -17,7 +17,7 @@ from harness.circuit import Circuit
 from harness.errors import ExperimentError
 from harness.learning.costs import Cost, SquaredError
 from harness.learning.rules.base import option
-from harness.learning.rules.generalized import Contrast, Variant
+from harness.learning.rules.generalized import Contrast, NudgedReadings, Variant
 from harness.measurement import Array, Injection, Nudge, Spring
 from harness.units import show
 
@@ -75,3 +75,8 @@ class EquilibriumPropagation(Contrast):
         if self._nudging is Nudging.SPRING:
             return Spring(strength, targets)
         return Injection(-strength * self._cost.slopes(free, targets))
+
+    def adjoint(self, readings: NudgedReadings) -> Array:
+        """See `harness.learning.rules.base.AdjointRule`: nudging moves every node by −β λ."""
+        moved = readings.high.nodes - readings.low.nodes
+        return self._cells.adjoint_of(moved) / (-readings.span * len(readings.batch))

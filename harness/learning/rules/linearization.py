@@ -26,7 +26,7 @@ from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, Measurable
 from harness.learning.rules.cells import Cells
 from harness.learning.rules.sources import rail_gradient
-from harness.measurement import Batch, Conductances, Drive, Injection, Needs, Reading
+from harness.measurement import Array, Batch, Conductances, Drive, Injection, Needs, Reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +79,12 @@ class HardwareLinearization(LearningRule[LinearizedReadings]):
             readings: of the batch.
             conductances: S, as they were programmed when the readings were taken.
         """
+        return rail_gradient(self._circuit, conductances, readings.free.nodes, self.adjoint(readings))
+
+    def adjoint(self, readings: LinearizedReadings) -> Array:
+        """See `harness.learning.rules.base.AdjointRule`."""
         factor = 1 / (self._gamma * len(readings.batch))
-        adjoint = readings.small.nodes if self._adjoint else self._cells.adjoint_of(readings.small.nodes)
-        return rail_gradient(self._circuit, conductances, readings.free.nodes, factor * adjoint)
+        return factor * (readings.small.nodes if self._adjoint else self._cells.adjoint_of(readings.small.nodes))
 
     @override
     def gradient(self, readings: LinearizedReadings) -> Conductances:
