@@ -13,7 +13,7 @@ from scipy.sparse.linalg import SuperLU, splu
 from harness.circuit.reduction.equations import System
 from harness.circuit.reduction.multifrontal import Fronts
 from harness.errors import CircuitError
-from harness.measurement import Array, Index
+from harness.measurement import Array
 
 _MOST_DENSE = 3_000  # unknowns
 _FILLED = 1 / 6  # of a matrix; measured: sparse factors of a random graph with 1,000 nodes take twice as long as dense
@@ -25,12 +25,11 @@ Solve = Callable[..., Array]
 class Elimination:
     """Eliminated variables from kept ones: u_e = standing(inputs) − u_k @ transfer."""
 
-    variables: Index
     transfer: Array
     adjoint_transfer: Array
     """The same of the transposed equations."""
     _current: Array
-    _current_gain: csr_matrix | Array
+    _current_gain: csr_matrix
     _solve: Solve
 
     def standing(self, inputs: Array) -> Array:
@@ -76,7 +75,7 @@ def _factored(matrix: csr_matrix) -> SuperLU:
 
 
 def eliminate(
-    system: System, kept: Index, interior: Index, factors: Factors | Fronts, *, reciprocal: bool
+    system: System, factors: Factors | Fronts, *, reciprocal: bool
 ) -> tuple[Array, Array, Array, Elimination | None]:
     """Eliminate the interior of a system.
 
@@ -86,34 +85,25 @@ def eliminate(
     Raises:
         CircuitError: the interior floats.
     """
-    gain = _dense(system.current_gain(kept))
-    if not len(interior):
-        return system.dense(), system.current, gain, None
-    matrix = system.sparse()
-    inside, outside = matrix[interior], matrix[kept]
+    if (inner := system.interior) is None:
+        return system.kept, system.current, system.gain, None
     try:
-        solve = _solver(inside[:, interior], factors)
+        solve = _solver(inner.matrix, factors)
     except (RuntimeError, np.linalg.LinAlgError) as error:
         raise CircuitError("a part of the circuit floats: every cell that leads to it is open (0 S)") from error
-    back = outside[:, interior]
-    transfer = solve(inside[:, kept].toarray()).T
+    transfer = solve(inner.into.toarray()).T
     adjoint = transfer
     if not reciprocal:
-        across = back.T.toarray()
+        across = inner.back.T.toarray()
         adjoint = (solve(across, trans="T") if factors is Factors.GENERAL else solve(across)).T
-    reduced = outside[:, kept].toarray() - back @ transfer.T
-    current, gained = system.current[interior], system.current_gain(interior)
+    reduced = system.kept - inner.back @ transfer.T
     return (
         (reduced + reduced.T) / 2 if reciprocal else reduced,
-        system.current[kept] - adjoint @ current,
-        gain - gained @ adjoint.T,
-        Elimination(interior, transfer, adjoint, current, gained, solve),
+        system.current - adjoint @ inner.current,
+        system.gain - inner.gain @ adjoint.T,
+        Elimination(transfer, adjoint, inner.current, inner.gain, solve),
     )
 
 
 def _solver(matrix: csr_matrix, factors: Factors | Fronts) -> Solve:
     return factors.factored(matrix).solve if isinstance(factors, Fronts) else factors.solver(matrix)
-
-
-def _dense(matrix: csr_matrix | Array) -> Array:
-    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()

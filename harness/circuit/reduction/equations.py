@@ -1,6 +1,11 @@
-"""The equations of a circuit's free variables, element by element."""
+"""The equations of a circuit's free variables: each coefficient a weighted sum of trainable conductances.
 
-from typing import Any
+`Terms` walks through the elements of a topology once. `Equations` sorts what it found by the unknowns that stay and
+those that are eliminated, so that the coefficients for given conductances are one product with a sparse matrix.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
@@ -8,171 +13,265 @@ from scipy.sparse import coo_matrix, csr_matrix
 from harness.circuit.scaling import Scaling
 from harness.measurement import Array, Index
 
+_Part = tuple[Index, Index, Index, Array]
+"""Rows, columns, cells and weights of the terms of some coefficients."""
 
-class System:
+
+class Terms:
     """Kirchhoff's current law over the free variables and each transformer's constraint, while elements are added.
 
-    The matrix is the diagonal less `_links` both ways, plus `_directed` (row, column, value): what buffers, gyrators,
-    transformers and amplifiers of unequal gains do one way, or with another sign or size.
+    A term is a weight times a trainable cell's conductance (S); the cell numbered `cells` stands for 1, so that its
+    terms are constants.
     """
 
-    def __init__(self, scaling: Scaling, channels: int, transformers: int = 0) -> None:
+    def __init__(self, scaling: Scaling, cells: int, transformers: int = 0) -> None:
         self._scaling = scaling
-        self._shifted = bool(scaling.constant[scaling.free].any())
+        self.one = cells
         self.size = scaling.variables + transformers
-        self.diagonal = np.zeros(self.size)
-        self.current = np.zeros(self.size)
-        self._channels = channels
-        self._gains: list[tuple[Index, Array | csr_matrix]] = []
-        nothing = np.zeros(0, np.intp)
-        self._links = [(nothing, nothing, np.zeros(0))]
-        self._directed = [(nothing, nothing, np.zeros(0))]
+        self.matrix: list[_Part] = []
+        """S: rows and columns are variables."""
+        self.own: list[_Part] = []
+        """S: conductances that lead to a variable, whatever is at their other end; columns are 0."""
+        self.current: list[_Part] = []
+        """A: rows are variables, columns are 0."""
+        self.gain: list[_Part] = []
+        """A/V: rows are channels, columns variables."""
 
-    def add_crossbar(self, words: Index, bits: Index, cells: Array) -> None:
-        """A crossbar: cells (S, ``[word, bit]``) between word and bit nodes."""
-        free = self._scaling.free
-        w, b = free[words], free[bits]
-        if not w.any() and b.all():  # no copy of the largest array
-            self._add_held(words, bits, cells)
-            return
-        if not w.all():
-            self._add_held(words[~w], bits[b], cells[np.ix_(~w, b)])
-        if not b.all():
-            self._add_held(bits[~b], words[w], cells[np.ix_(w, ~b)].T)
-        between = cells[np.ix_(w, b)]
-        rows, columns = self._scaling.variable[words[w]], self._scaling.variable[bits[b]]
-        self.diagonal += self._summed(rows, between.sum(axis=1)) + self._summed(columns, between.sum(axis=0))
-        self._link(np.repeat(words[w], len(columns)), np.tile(bits[b], len(rows)), between.ravel())
-
-    def add_edges(self, first: Index, second: Index, conductance: Array) -> None:
-        """Single conductances (S, ``[edges]``)."""
+    def add_edges(self, first: Index, second: Index, cells: Index, weights: Array) -> None:
+        """Conductances between nodes, ``[edges]``: a weight times a cell each."""
         scaling, free = self._scaling, self._scaling.free
         between = free[first] & free[second]
-        rows, columns = scaling.variable[first[between]], scaling.variable[second[between]]
-        self.diagonal += self._summed(rows, conductance[between]) + self._summed(columns, conductance[between])
-        self._link(first[between], second[between], conductance[between])
-        for nodes, held in ((first, second), (second, first)):
-            chosen = np.flatnonzero(free[nodes] & ~free[held])
-            self.diagonal += self._summed(scaling.variable[nodes[chosen]], conductance[chosen])
-            self._add_own(nodes[chosen], conductance[chosen])
-            self._add_transfer(nodes[chosen], held[chosen], -conductance[chosen])
+        self._add_between(first[between], second[between], cells[between], weights[between])
+        for nodes, others in ((first, second), (second, first)):
+            chosen = np.flatnonzero(free[nodes] & ~free[others])
+            near, far, cell, weight = nodes[chosen], others[chosen], cells[chosen], weights[chosen]
+            self._add_own(scaling.variable[near], cell, weight)
+            self._add_current(near, cell, -weight * scaling.constant[near])
+            self._add_transfer(near, far, cell, -weight)
 
     def add_transconductance(self, nets: Index, conductance: float) -> None:
         """A current of `conductance` (S) × the voltage between the last two nodes, from the first to the second."""
         a, b, c, d = nets
         signs = np.array([1.0, -1.0, -1.0, 1.0])
-        self._add_transfer(np.array([a, a, b, b]), np.array([c, d, c, d]), conductance * signs)
+        self._add_transfer(np.array([a, a, b, b]), np.array([c, d, c, d]), self._ones(4), conductance * signs)
 
     def add_transformer(self, number: int, pins: Index, ratio: float) -> None:
         """A transformer: its current (in A per S) is one more unknown, its ratio one more equation."""
         scaling, own = self._scaling, self._scaling.variables + number
         weights = np.array([1.0, -1.0, -ratio, ratio])
-        free = scaling.free[pins]
-        rows = scaling.variable[pins[free]]
-        self._directed.append((rows, np.full(len(rows), own), weights[free] / scaling.scale[pins[free]]))
-        moving = scaling.unknown[pins]
-        columns, weighted = scaling.variable[pins[moving]], weights[moving] * scaling.scale[pins[moving]]
-        self._directed.append((np.full(len(columns), own), columns, weighted))
-        for node, weight in zip(pins.tolist(), weights.tolist(), strict=True):
-            self.current[own] -= weight * scaling.constant[node]
-            if scaling.channel[node] >= 0:
-                gained = np.array([-weight * scaling.gain[node]])
-                self._add_gains(np.array([own]), scaling.channel[[node]], gained)
+        free, moving = scaling.free[pins], scaling.unknown[pins]
+        rows, columns = scaling.variable[pins[free]], scaling.variable[pins[moving]]
+        self._add_entries(
+            rows, np.full_like(rows, own), self._ones(len(rows)), weights[free] / scaling.scale[pins[free]]
+        )
+        weighted = weights[moving] * scaling.scale[pins[moving]]
+        self._add_entries(np.full_like(columns, own), columns, self._ones(len(columns)), weighted)
+        everywhere = np.full(4, own)
+        self._append(self.current, everywhere, np.zeros(4, np.intp), self._ones(4), -weights * scaling.constant[pins])
+        self._add_gains(everywhere, pins, self._ones(4), -weights)
 
-    def add_current(self, node: int, amperes: float) -> None:
-        """A current (A) into a node."""
-        if self._scaling.free[node]:
-            self.current[self._scaling.variable[node]] += amperes / self._scaling.scale[node]
+    def add_currents(self, nodes: Index, amperes: Array) -> None:
+        """Currents (A) into nodes."""
+        free = self._scaling.free[nodes]
+        self._add_current(nodes[free], self._ones(int(free.sum())), amperes[free])
 
-    def _link(self, first: Index, second: Index, conductance: Array) -> None:
-        """Add the entries of single conductances (S) between free nodes beside the diagonal, and their currents."""
+    def _ones(self, count: int) -> Index:
+        return np.full(count, self.one)
+
+    def _add_between(self, first: Index, second: Index, cells: Index, weights: Array) -> None:
+        """Conductances between free nodes."""
         scaling = self._scaling
         rows, columns = scaling.variable[first], scaling.variable[second]
-        if scaling.uneven:
-            ratio = scaling.scale[second] / scaling.scale[first]
-            self._directed += [(rows, columns, -conductance * ratio), (columns, rows, -conductance / ratio)]
-        else:
-            self._links.append((rows, columns, conductance))
-        if self._shifted:
-            flowing = conductance * (scaling.constant[first] - scaling.constant[second])
-            self.current -= self._summed(rows, flowing / scaling.scale[first])
-            self.current += self._summed(columns, flowing / scaling.scale[second])
+        self._add_own(rows, cells, weights)
+        self._add_own(columns, cells, weights)
+        ratio = scaling.scale[second] / scaling.scale[first] if scaling.uneven else np.ones(len(first))
+        self._add_entries(rows, columns, cells, -weights * ratio)
+        self._add_entries(columns, rows, cells, -weights / ratio)
+        driven = weights * (scaling.constant[first] - scaling.constant[second])
+        self._add_current(first, cells, -driven)
+        self._add_current(second, cells, driven)
 
-    def _add_own(self, nodes: Index, conductance: Array) -> None:
-        """Currents that the constant voltages of free nodes drive out of them through conductances (S, ``[nodes]``)."""
-        if self._shifted:
-            flowing = conductance * self._scaling.constant[nodes] / self._scaling.scale[nodes]
-            self.current -= self._summed(self._scaling.variable[nodes], flowing)
-
-    def _add_transfer(self, nodes: Index, others: Index, conductance: Array) -> None:
-        """Currents conductance · v(other) (S) out of free nodes, ``[transfers]``; other rows are nobody's equation."""
+    def _add_transfer(self, nodes: Index, others: Index, cells: Index, weights: Array) -> None:
+        """Currents weight · v(other) out of free nodes, ``[transfers]``; other rows are nobody's equation."""
         scaling, counted = self._scaling, self._scaling.free[nodes]
-        nodes, others, conductance = nodes[counted], others[counted], conductance[counted]
-        at, drawn = scaling.variable[nodes], conductance / scaling.scale[nodes]
+        nodes, others, cells, weights = nodes[counted], others[counted], cells[counted], weights[counted]
+        at, drawn = scaling.variable[nodes], weights / scaling.scale[nodes]
         moving = scaling.unknown[others]
-        entries = at[moving], scaling.variable[others[moving]], drawn[moving] * scaling.scale[others[moving]]
-        self._directed.append(entries)
-        self.current -= self._summed(at, scaling.constant[others] * drawn)
-        follows = np.flatnonzero(~moving & (scaling.channel[others] >= 0))
-        gained = -scaling.gain[others[follows]] * drawn[follows]
-        self._add_gains(at[follows], scaling.channel[others[follows]], gained)
+        columns, scaled = scaling.variable[others[moving]], drawn[moving] * scaling.scale[others[moving]]
+        self._add_entries(at[moving], columns, cells[moving], scaled)
+        self._add_current(nodes, cells, -weights * scaling.constant[others])
+        self._add_gains(at[~moving], others[~moving], cells[~moving], -drawn[~moving])
 
-    def _add_held(self, held: Index, nodes: Index, cells: Array) -> None:
-        """Cells (S, ``[held, node]``) from held or copied nodes to free ones: own conductances and currents."""
-        scaling, at = self._scaling, self._scaling.variable[nodes]
-        total = cells.sum(axis=0)
-        self.diagonal += self._summed(at, total)
-        self._add_own(nodes, total)
-        steady = np.flatnonzero(scaling.constant[held])
-        self.current += self._summed(at, scaling.constant[held[steady]] @ cells[steady] / scaling.scale[nodes])
-        if (copied := scaling.copied[held]).any():
-            rows, columns = np.tile(at, copied.sum()), np.repeat(scaling.variable[held[copied]], len(at))
-            ratios = scaling.scale[held[copied]][:, None] / scaling.scale[nodes]
-            self._directed.append((rows, columns, (-cells[copied] * ratios).ravel()))
-            held, cells = held[~copied], cells[~copied]
-        gained = np.asarray(scaling.channel_gains(held, self._channels) @ cells, float) / scaling.scale[nodes]
-        self._gains.append((at, gained))
+    def _add_own(self, variables: Index, cells: Index, weights: Array) -> None:
+        self._add_entries(variables, variables, cells, weights)
+        self._append(self.own, variables, np.zeros_like(variables), cells, weights)
 
-    def _add_gains(self, variables: Index, channels: Index, gains: Array) -> None:
-        """Currents (A/V) into variables from a channel each."""
-        if len(variables):
-            entries = gains, (channels, np.arange(len(variables)))
-            self._gains.append((variables, csr_matrix(entries, shape=(self._channels, len(variables)))))
+    def _add_entries(self, rows: Index, columns: Index, cells: Index, weights: Array) -> None:
+        self._append(self.matrix, rows, columns, cells, weights)
 
-    def current_gain(self, variables: Index) -> csr_matrix | Array:
-        """Current (A/V) that every channel drives into some variables, ``[channels, variables]``."""
-        place = np.full(self.size, -1)
-        place[variables] = np.arange(len(variables))
-        total: Any = csr_matrix((self._channels, len(variables)))
-        for at, gains in self._gains:
-            chosen = np.flatnonzero(place[at] >= 0)
-            if len(chosen):
-                entries = np.ones(len(chosen)), (chosen, place[at[chosen]])
-                total = total + gains @ csr_matrix(entries, shape=(len(at), len(variables)))
-        return total if isinstance(total, csr_matrix) else np.asarray(total, float)
+    def _add_current(self, nodes: Index, cells: Index, amperes: Array) -> None:
+        """Currents (A, or A/S of a cell) into free nodes."""
+        rows = self._scaling.variable[nodes]
+        self._append(self.current, rows, np.zeros_like(rows), cells, amperes / self._scaling.scale[nodes])
 
-    def _summed(self, variables: Index, values: Array) -> Array:
-        return np.bincount(variables, values, self.size).astype(float)
+    def _add_gains(self, variables: Index, nodes: Index, cells: Index, weights: Array) -> None:
+        """Currents weight · v(node) into variables, where an input channel holds the node."""
+        channel = self._scaling.channel[nodes]
+        follows = channel >= 0
+        gained = weights[follows] * self._scaling.gain[nodes[follows]]
+        self._append(self.gain, channel[follows], variables[follows], cells[follows], gained)
 
-    def dense(self) -> Array:
-        """The matrix (S), ``[n, n]``; links of a node to itself cancel."""
-        rows, columns, values = (np.concatenate(part) for part in zip(*self._links, strict=True))
-        half = np.bincount(rows * self.size + columns, values, self.size**2).reshape(self.size, self.size)
-        matrix = np.diag(self.diagonal) - half - half.T
-        if len(self._directed) > 1:
-            rows, columns, values = (np.concatenate(part) for part in zip(*self._directed, strict=True))
-            flat = matrix.ravel()
-            np.add.at(flat, rows * self.size + columns, values)
-            matrix = flat.reshape(matrix.shape)
-        return matrix
+    @staticmethod
+    def _append(parts: list[_Part], rows: Index, columns: Index, cells: Index, weights: Array) -> None:
+        some = np.flatnonzero(weights)
+        parts.append((rows[some], columns[some], cells[some], weights[some]))
 
-    def sparse(self) -> csr_matrix:
-        """Return the same matrix as a sparse one, for networks with many nodes."""
-        shape = (self.size, self.size)
-        parts = (zip(*links, strict=True) for links in (self._links, self._directed))
-        half, directed = (
-            coo_matrix((values, (rows, columns)), shape=shape).tocsr()
-            for rows, columns, values in ([np.concatenate(part) for part in part] for part in parts)
-        )
-        diagonal = csr_matrix((self.diagonal, (np.arange(self.size), np.arange(self.size))), shape=shape)
-        return (diagonal - half - half.T + directed).tocsr()
+
+@dataclass(frozen=True, eq=False)
+class Interior:
+    """The equations of the unknowns that are eliminated, "inner" ones, beside those that are kept."""
+
+    matrix: csr_matrix
+    """S, ``[inner, inner]``."""
+    into: csr_matrix
+    """S, ``[inner, kept]``."""
+    back: csr_matrix
+    """S, ``[kept, inner]``."""
+    current: Array
+    """A into inner unknowns, ``[inner]``."""
+    gain: csr_matrix
+    """A/V, ``[channels, inner]``."""
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """The equations for one set of conductances."""
+
+    own: Array
+    """Conductance that leads to each variable, S, ``[variables]``."""
+    kept: Array
+    """S, ``[kept, kept]``."""
+    current: Array
+    """A into kept unknowns, ``[kept]``."""
+    gain: Array
+    """A/V, ``[channels, kept]``."""
+    interior: Interior | None
+    """None where nothing is eliminated."""
+
+
+class Equations:
+    """The equations of one topology; `system` evaluates them for given conductances."""
+
+    def __init__(self, terms: Terms, kept: Index, inner: Index, channels: int) -> None:
+        """Sort terms by the unknowns that are kept and those that are eliminated."""
+        stack, number, is_kept = _Stack(terms.one + 1), np.zeros(terms.size, np.intp), np.zeros(terms.size, bool)
+        number[kept], number[inner], is_kept[kept] = np.arange(len(kept)), np.arange(len(inner)), True
+        size = {True: len(kept), False: len(inner)}
+
+        def found(parts: Sequence[_Part], row_kept: bool | None, column_kept: bool | None) -> _Part:
+            """Return the terms between unknowns of two kinds, renumbered; None for what is no unknown."""
+            rows, columns, cells, weights = _joined(parts)
+            chosen = np.ones(len(rows), bool)
+            if row_kept is not None:
+                chosen &= is_kept[rows] == row_kept
+            if column_kept is not None:
+                chosen &= is_kept[columns] == column_kept
+            rows, columns = rows[chosen], columns[chosen]
+            rows = rows if row_kept is None else number[rows]
+            return rows, columns if column_kept is None else number[columns], cells[chosen], weights[chosen]
+
+        def block(row_kept: bool, column_kept: bool) -> _Pattern:
+            return stack.sparse(found(terms.matrix, row_kept, column_kept), size[row_kept], size[column_kept])
+
+        self._own = stack.dense(_joined(terms.own), terms.size, 1)
+        self._kept = stack.dense(found(terms.matrix, True, True), len(kept), len(kept))
+        self._current = stack.dense(found(terms.current, True, None), len(kept), 1)
+        self._gain = stack.dense(found(terms.gain, None, True), channels, len(kept))
+        self._shapes = (len(kept), len(kept)), (channels, len(kept))
+        self._interior: _InteriorPlan | None = None
+        if len(inner):
+            self._interior = _InteriorPlan(
+                block(False, False),
+                block(False, True),
+                block(True, False),
+                stack.dense(found(terms.current, False, None), len(inner), 1),
+                stack.sparse(found(terms.gain, None, False), channels, len(inner)),
+            )
+        self._operator = stack.operator()
+
+    def system(self, conductances: Sequence[Array]) -> System:
+        """Return the equations for conductances (S, one array per trainable array)."""
+        values = self._operator @ np.concatenate([*(cells.ravel() for cells in conductances), _ONE])
+        interior = None if self._interior is None else self._interior.filled(values)
+        kept, gained = values[self._kept].reshape(self._shapes[0]), values[self._gain].reshape(self._shapes[1])
+        return System(values[self._own], kept, values[self._current], gained, interior)
+
+
+_ONE = np.ones(1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pattern:
+    """Entries of a sparse matrix, and where their values stand."""
+
+    rows: slice
+    indices: Index
+    pointers: Index
+    shape: tuple[int, int]
+
+    def filled(self, values: Array) -> csr_matrix:
+        """Return the matrix with its entries from the values of all coefficients."""
+        return csr_matrix((values[self.rows], self.indices, self.pointers), shape=self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class _InteriorPlan:
+    """Where the parts of an `Interior` stand."""
+
+    matrix: _Pattern
+    into: _Pattern
+    back: _Pattern
+    current: slice
+    gain: _Pattern
+
+    def filled(self, values: Array) -> Interior:
+        """Return the interior with its coefficients from the values of all."""
+        matrix, into, back, gain = (part.filled(values) for part in (self.matrix, self.into, self.back, self.gain))
+        return Interior(matrix, into, back, values[self.current], gain)
+
+
+class _Stack:
+    """Coefficients of all kinds, one below the other, as rows of one matrix over the cells."""
+
+    def __init__(self, cells: int) -> None:
+        self._cells, self._height = cells, 0
+        self._parts: list[tuple[Index, Index, Array]] = []
+
+    def dense(self, part: _Part, rows: int, columns: int) -> slice:
+        """Add a matrix of coefficients, row by row; returns where they stand."""
+        at_rows, at_columns, cells, weights = part
+        return self._add(at_rows * columns + at_columns, cells, weights, rows * columns)
+
+    def sparse(self, part: _Part, rows: int, columns: int) -> _Pattern:
+        """Add the coefficients of a sparse matrix."""
+        at_rows, at_columns, cells, weights = part
+        keys, number = np.unique(at_rows * max(columns, 1) + at_columns, return_inverse=True)
+        taken, indices = np.divmod(keys, max(columns, 1))
+        pointers = np.searchsorted(taken, np.arange(rows + 1))
+        return _Pattern(self._add(number, cells, weights, len(keys)), indices, pointers, (rows, columns))
+
+    def _add(self, at: Index, cells: Index, weights: Array, height: int) -> slice:
+        self._parts.append((at + self._height, cells, weights))
+        first, self._height = self._height, self._height + height
+        return slice(first, self._height)
+
+    def operator(self) -> csr_matrix:
+        """Return the matrix, ``[coefficients, cells]``."""
+        at, cells, weights = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        return coo_matrix((weights, (at, cells)), shape=(self._height, self._cells)).tocsr()
+
+
+def _joined(parts: Sequence[_Part]) -> _Part:
+    nothing = np.zeros(0, np.intp)
+    rows, columns, cells = (np.concatenate([nothing, *(part[k] for part in parts)]) for k in range(3))
+    return rows, columns, cells, np.concatenate([np.zeros(0), *(part[3] for part in parts)])

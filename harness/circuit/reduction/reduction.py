@@ -21,7 +21,7 @@ from harness.circuit.circuit import Circuit, refuse_nonlinear
 from harness.circuit.elements import Transformer
 from harness.circuit.primitives import Current, Device, Vccs
 from harness.circuit.reduction.elimination import Elimination, Factors, eliminate
-from harness.circuit.reduction.equations import System
+from harness.circuit.reduction.equations import Equations, Interior, System, Terms
 from harness.circuit.reduction.linear import output_resistance
 from harness.circuit.reduction.multifrontal import Fronts, fronts_of
 from harness.circuit.reduction.partition import eliminated
@@ -132,22 +132,19 @@ class Reduction:
         refuse_nonlinear(circuit)
         self.circuit = circuit
         self._scaling = scaling_of(circuit)
-        self._array_ends = [circuit.ends(array) for array in circuit.arrays]
-        self._ends, self._fixed = circuit.fixed[:2], circuit.fixed[2]
-        self._transconductances = [(circuit.at(part.nets), part.siemens) for part in circuit.parts(Vccs)]
         transformers = [e for e in circuit.elements if isinstance(e, Transformer)]
-        self._transformers = [(circuit.at(e.pins), e.ratio) for e in transformers]
-        self._sources = [(circuit.at(part.nets), part.amperes) for part in circuit.parts(Current)]
         self._names = [*_variable_names(circuit, self._scaling), *(e.name for e in transformers)]
-        self._kept, self._interior = self._partition()
+        self._reciprocal = self._scaling.reciprocal and not circuit.parts(Vccs)
+        self._kept, interior = self._partition(transformers)
         self._plan_terminals()
+        self._equations = Equations(self._terms(transformers), self._kept, interior, circuit.channels)
         rng = np.random.default_rng(0)  # no two cells alike: what buffers of opposite gain do must not cancel
-        closed_system = self._system([c.g_max * rng.uniform(0.5, 1, c.shape) for c in circuit.arrays])
-        self._reciprocal = self._scaling.reciprocal and not self._transconductances
-        self._factors = self._factoring(closed_system)
-        closed, *_ = self._eliminated(closed_system)
+        closed = self._equations.system([c.g_max * rng.uniform(0.5, 1, c.shape) for c in circuit.arrays])
+        self._factors = self._factoring(closed.interior, interior)
+        conductance, *_ = eliminate(closed, self._factors, reciprocal=self._reciprocal)
         barred = (self._plus, self._minus, *(devices.pins.ravel() for devices in self._others))
-        self._alone = unjoined(closed, self._junctions, barred)
+        self._alone = unjoined(conductance, self._junctions, barred)
+        self._nodes = _Nodes(self._scaling, self._kept, interior)
         self._last: tuple[Sequence[Array], ReducedCircuit] | None = None
 
     def reduce(self, conductances: Sequence[Array]) -> ReducedCircuit:
@@ -164,9 +161,9 @@ class Reduction:
         return reduced
 
     def _reduced(self, conductances: Sequence[Array]) -> ReducedCircuit:
-        system = self._system(conductances)
+        system = self._equations.system(conductances)
         self._refuse_floating(system)
-        conductance, current, current_gain, elimination = self._eliminated(system)
+        conductance, current, current_gain, elimination = eliminate(system, self._factors, reciprocal=self._reciprocal)
         alone = self._alone[np.diagonal(conductance)[self._alone] >= 0]  # a loop of stages can make one negative
         return ReducedCircuit(
             names=tuple(self._names[k] for k in self._kept),
@@ -176,54 +173,52 @@ class Reduction:
             rail=self._rail,
             rail_gain=self._rail_gain,
             output_scale=self._output_scale,
-            _way_back=_WayBack(self._scaling, self._kept, elimination),
+            _way_back=_WayBack(self._nodes, elimination),
             _circuit=self.circuit,
         )
 
-    def _factoring(self, system: System) -> Factors | Fronts:
+    def _factoring(self, system: Interior | None, interior: Index) -> Factors | Fronts:
         """Choose how to factor the interior; lines are looked for among resistors, the cells' neighbours."""
-        rows = system.sparse()[self._interior]
-        inner, position = rows[:, self._interior], np.full(system.size, -1)
-        position[self._interior] = np.arange(len(self._interior))
+        if system is None:
+            return Factors.GENERAL
+        inner, position = system.matrix, np.full(self._scaling.variables + 1, -1)
+        position[interior] = np.arange(len(interior))
         if not (inner - inner.T).nnz:
-            ends = np.column_stack([self._scaling.variable[end] for end in self._ends])
+            first, second, _ = self.circuit.fixed
+            ends = np.column_stack([self._scaling.variable[end] for end in (first, second)])
             segments = np.where(ends >= 0, position[ends], -1)  # −1: sources hold that end
-            touched = rows[:, self._kept].getnnz(axis=1) > 0
+            touched = system.into.getnnz(axis=1) > 0
             if fronts := fronts_of(inner, segments[(segments >= 0).all(axis=1)], touched):
                 return fronts
         return Factors.of(inner, reciprocal=self._reciprocal)
 
-    def _eliminated(self, system: "System") -> "tuple[Array, Array, Array, Elimination | None]":
-        return eliminate(system, self._kept, self._interior, self._factors, reciprocal=self._reciprocal)
+    def _terms(self, transformers: Sequence[Transformer]) -> Terms:
+        circuit, counts = self.circuit, [array.conductances.size for array in self.circuit.arrays]
+        terms = Terms(self._scaling, sum(counts), len(transformers))
+        for array, begin, count in zip(circuit.arrays, np.cumsum([0, *counts]).tolist(), counts, strict=False):
+            first, second = (nodes.ravel() for nodes in np.broadcast_arrays(*circuit.ends(array)))
+            terms.add_edges(first, second, np.arange(begin, begin + count), np.ones(count))
+        first, second, fixed = circuit.fixed
+        terms.add_edges(first, second, np.full(len(first), terms.one), fixed)
+        for part in circuit.parts(Vccs):
+            terms.add_transconductance(circuit.at(part.nets), part.siemens)
+        for number, transformer in enumerate(transformers):
+            terms.add_transformer(number, circuit.at(transformer.pins), transformer.ratio)
+        for current in circuit.parts(Current):
+            terms.add_currents(circuit.at(current.nets), np.array([-current.amperes, current.amperes]))
+        return terms
 
-    def _system(self, conductances: Sequence[Array]) -> "System":
-        system = System(self._scaling, self.circuit.channels, len(self._transformers))
-        for (first, second), cells in zip(self._array_ends, conductances, strict=True):
-            if cells.ndim == 2:
-                system.add_crossbar(first[:, 0], second[0], cells)
-            else:
-                system.add_edges(first, second, cells)
-        system.add_edges(*self._ends, self._fixed)
-        for nets, conductance in self._transconductances:
-            system.add_transconductance(nets, conductance)
-        for k, (pins, ratio) in enumerate(self._transformers):
-            system.add_transformer(k, pins, ratio)
-        for (source, sink), amperes in self._sources:
-            system.add_current(source, -amperes)
-            system.add_current(sink, amperes)
-        return system
-
-    def _partition(self) -> tuple[Index, Index]:
+    def _partition(self, transformers: Sequence[Transformer]) -> tuple[Index, Index]:
         """Variables that stay, and those that a Schur complement removes (`harness.circuit.reduction.partition`)."""
         variable = self._scaling.variable
         held = [node for device in self.circuit.parts(Device) for node in device.nets]
         held += [n for o in self.circuit.outputs for n in (o.plus, o.minus)]
         held_at = self.circuit.at(held)
-        stays = np.zeros(self._scaling.variables + len(self._transformers), bool)
+        stays = np.zeros(self._scaling.variables + len(transformers), bool)
         stays[variable[held_at][self._scaling.free[held_at]]] = True
         stays[self._scaling.variables :] = True
-        ported = [pins for pins, _ in (*self._transconductances, *self._transformers)]
-        touched = variable[np.concatenate([np.zeros(0, np.intp), *ported])]
+        ported = [part.nets for part in self.circuit.parts(Vccs)] + [transformer.pins for transformer in transformers]
+        touched = variable[self.circuit.at([node for nets in ported for node in nets])]
         stays[touched[touched >= 0]] = True
         edges = np.unique(np.sort(self._variable_edges(), axis=1), axis=0)
         gone = eliminated(edges, stays)
@@ -232,9 +227,10 @@ class Reduction:
     def _variable_edges(self) -> Index:
         """Pairs of variables that some conductance joins, ``[edges, 2]``."""
         variable = self._scaling.variable
-        pairs = [np.column_stack([variable[self._ends[0]], variable[self._ends[1]]])]
-        for ends in self._array_ends:
-            pairs.append(np.stack(np.broadcast_arrays(*(variable[nodes] for nodes in ends)), axis=-1).reshape(-1, 2))
+        pairs = [np.column_stack([variable[nodes] for nodes in self.circuit.fixed[:2]])]
+        for array in self.circuit.arrays:
+            ends = np.broadcast_arrays(*(variable[nodes] for nodes in self.circuit.ends(array)))
+            pairs.append(np.stack(ends, axis=-1).reshape(-1, 2))
         edges = np.concatenate(pairs)
         return edges[(edges >= 0).all(axis=1) & (edges[:, 0] != edges[:, 1])]
 
@@ -292,7 +288,9 @@ class Reduction:
         return next(iter(frames), (1.0, 0.0))
 
     def _refuse_floating(self, system: "System") -> None:
-        open_nodes = np.flatnonzero(system.diagonal[: self._scaling.variables] <= 0)
+        open_nodes = np.flatnonzero(system.own[: self._scaling.variables] <= 0)
+        if not len(open_nodes):
+            return
         ends = [nodes for found in self.circuit.device_branches for nodes in (found.first, found.second)]
         with_device = set(self._scaling.variable[np.concatenate([np.zeros(0, np.intp), *ends])].tolist())
         for variable in open_nodes:
@@ -310,50 +308,71 @@ def _junctions_apart(kinds: Sequence[Devices]) -> tuple[Junctions, tuple[Devices
     return Junctions(pins[:, 0], pins[:, 1], saturation, emission), tuple(kinds[bool(cards) :])
 
 
+class _Nodes:
+    """Where the unknowns and the sources of a topology stand among its nodes."""
+
+    def __init__(self, scaling: Scaling, kept: Index, inner: Index) -> None:
+        self.kept, self.inner = kept, inner
+        self.variables = len(kept) + len(inner)
+        self.constant = scaling.constant[:-1]
+        self.follows = np.flatnonzero(scaling.channel[:-1] >= 0)
+        self.channel, self.gain = scaling.channel[self.follows], scaling.gain[self.follows]
+        self.moving = _Moving.of(scaling, np.flatnonzero(scaling.unknown[:-1]))
+        self.free = _Moving.of(scaling, np.flatnonzero(scaling.free[:-1]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Moving:
+    """Nodes whose voltage is a multiple of a variable."""
+
+    nodes: Index
+    variable: Index
+    scale: Array
+
+    @classmethod
+    def of(cls, scaling: Scaling, nodes: Index) -> "_Moving":
+        return cls(nodes, scaling.variable[nodes], scaling.scale[nodes])
+
+
 class _WayBack:
     """The way back from solved unknowns to every node voltage."""
 
-    def __init__(self, scaling: Scaling, kept: Index, elimination: Elimination | None) -> None:
-        self._scaling = scaling
-        self._kept = kept
-        self._elimination = elimination
-        self._variables = len(kept) + (len(elimination.variables) if elimination else 0)
+    def __init__(self, nodes: _Nodes, elimination: Elimination | None) -> None:
+        self._nodes, self._elimination = nodes, elimination
 
     def standing(self, inputs: Array) -> Array:
         """Return the voltage of every node while all unknowns that are left are at 0 V, V, ``[batch, nodes]``."""
-        scaling, follows = self._scaling, np.flatnonzero(self._scaling.channel[:-1] >= 0)
-        voltages = np.empty((len(scaling.constant) - 1, len(inputs)))
-        voltages[:] = scaling.constant[:-1, None]
-        voltages[follows] += scaling.gain[follows, None] * inputs.T[scaling.channel[follows]]
+        nodes = self._nodes
+        voltages = np.empty((len(inputs), len(nodes.constant)))
+        voltages[:] = nodes.constant
+        voltages[:, nodes.follows] += nodes.gain * inputs[:, nodes.channel]
         if part := self._elimination:
-            variables = np.zeros((self._variables, len(inputs)))
-            variables[part.variables] = part.standing(inputs).T
-            moving = np.flatnonzero(scaling.unknown[:-1])
-            voltages[moving] += scaling.scale[moving, None] * variables[scaling.variable[moving]]
-        return voltages.T
+            variables = np.zeros((len(inputs), nodes.variables))
+            variables[:, nodes.inner] = part.standing(inputs)
+            voltages[:, nodes.moving.nodes] += nodes.moving.scale * variables[:, nodes.moving.variable]
+        return voltages
 
     def responses(self, solved: Array) -> Array:
         """Return the voltage by which every node moves while all sources stand still, V, ``[batch, nodes]``."""
-        moving, part = np.flatnonzero(self._scaling.unknown[:-1]), self._elimination
-        variables = self._completed(solved, part.transfer if part else None)
-        moved = np.zeros((len(self._scaling.constant) - 1, len(solved)))
-        moved[moving] = self._scaling.scale[moving, None] * variables[self._scaling.variable[moving]]
-        return moved.T
+        variables = self._completed(solved, part.transfer if (part := self._elimination) else None)
+        moving, moved = self._nodes.moving, np.zeros((len(solved), len(self._nodes.constant)))
+        moved[:, moving.nodes] = moving.scale * variables[:, moving.variable]
+        return moved
 
     def adjoints(self, solved: Array) -> Array:
         """Return the voltages of the adjoint network, V, ``[batch, nodes]``: 0 where sources or buffers hold a node."""
-        free, part = np.flatnonzero(self._scaling.free[:-1]), self._elimination
-        variables = self._completed(solved, part.adjoint_transfer if part else None)
-        found = np.zeros((len(self._scaling.constant) - 1, len(solved)))
-        found[free] = variables[self._scaling.variable[free]] / self._scaling.scale[free, None]
-        return found.T
+        variables = self._completed(solved, part.adjoint_transfer if (part := self._elimination) else None)
+        free, found = self._nodes.free, np.zeros((len(solved), len(self._nodes.constant)))
+        found[:, free.nodes] = variables[:, free.variable] / free.scale
+        return found
 
     def _completed(self, solved: Array, transfer: Array | None) -> Array:
-        """Return the voltages of all variables while all sources stand still, V, ``[variables, batch]``."""
-        variables = np.empty((self._variables, len(solved)))
-        variables[self._kept] = solved.T
-        if self._elimination and transfer is not None:
-            variables[self._elimination.variables] = transfer.T @ -solved.T
+        """Return the voltages of all variables while all sources stand still, V, ``[batch, variables]``."""
+        if transfer is None:  # nothing is eliminated: variables are numbered as the unknowns are
+            return solved
+        variables = np.empty((len(solved), self._nodes.variables))
+        variables[:, self._nodes.kept] = solved
+        variables[:, self._nodes.inner] = -(solved @ transfer)
         return variables
 
 
