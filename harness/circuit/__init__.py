@@ -26,7 +26,7 @@ from harness.circuit.networks.layered import (
 )
 from harness.circuit.part import GROUND
 from harness.circuit.reduction.reduction import ReducedCircuit, Reduction
-from harness.circuit.reduction.settling import Junctions, Network, Phase, SettlingJob
+from harness.circuit.reduction.settling import Junctions, Network, Phase, SettlingJob, Topology
 
 __all__ = [
     "GROUND",
@@ -50,6 +50,7 @@ __all__ = [
     "Reduction",
     "Resistor",
     "SettlingJob",
+    "Topology",
     "TrainableArray",
     "Transconductor",
     "Transformer",

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from harness.chip.ngspice import worker
 from harness.chip.ngspice.worker import settle_in_ngspice
 from harness.chip.nodal import newton
-from harness.circuit import Junctions, Network, Phase, Reduction, SettlingJob
+from harness.circuit import Junctions, Network, Phase, Reduction, SettlingJob, Topology
 from harness.circuit.networks.layered import CellRange
 from harness.circuit.reduction.settling import unjoined
 from harness.devices import DiodeModel
@@ -25,12 +25,18 @@ def network(conductance: Array, ends: list[tuple[int, int, float, float]], pairs
     anode, cathode, saturation, emission = zip(*ends, strict=True)
     diodes = Junctions(np.array(anode), np.array(cathode), np.array(saturation), np.array(emission))
     plus, minus = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
-    return Network(conductance, diodes, plus, minus, unjoined(conductance, diodes, (plus, minus)))
+    size = len(conductance)
+    ends_at = (diodes.anode, diodes.cathode, plus, minus)
+    rails = max(0, *(int(terminals.max(initial=0)) + 1 - size for terminals in ends_at))
+    alone = unjoined(conductance, diodes, (plus, minus))
+    return Network(conductance, Topology(size, rails, diodes, plus, minus, alone))
 
 
 def undriven(network: Network, current: Array, rails: Array) -> SettlingJob:
     """One free phase."""
-    return SettlingJob(network, (Phase("free", current, rails, np.zeros((len(current), len(network.plus))), 0.0),))
+    return SettlingJob(
+        network, (Phase("free", current, rails, np.zeros((len(current), len(network.topology.plus))), 0.0),)
+    )
 
 
 def left_over(settling: SettlingJob, solved: Array) -> float:
@@ -38,15 +44,16 @@ def left_over(settling: SettlingJob, solved: Array) -> float:
     net, worst = settling.network, 0.0
     for k, phase in enumerate(settling.phases):
         terminals = np.column_stack([solved[:, k], phase.rails])
-        over = terminals[:, net.diodes.anode] - terminals[:, net.diodes.cathode]
-        through, _ = current_and_slope(over, net.diodes.saturation, net.diodes.emission * THERMAL_VOLTAGE)
+        diodes = net.topology.diodes
+        over = terminals[:, diodes.anode] - terminals[:, diodes.cathode]
+        through, _ = current_and_slope(over, diodes.saturation, diodes.emission * THERMAL_VOLTAGE)
         into = np.zeros_like(terminals)
         into[:, : net.size] = phase.currents - solved[:, k] @ net.conductance
-        for d, (anode, cathode) in enumerate(zip(net.diodes.anode, net.diodes.cathode, strict=True)):
+        for d, (anode, cathode) in enumerate(zip(net.topology.diodes.anode, net.topology.diodes.cathode, strict=True)):
             into[:, anode] -= through[:, d]
             into[:, cathode] += through[:, d]
-        pulled = phase.pushed - phase.spring * (terminals[:, net.plus] - terminals[:, net.minus])
-        for o, (plus, minus) in enumerate(zip(net.plus, net.minus, strict=True)):
+        pulled = phase.pushed - phase.spring * (terminals[:, net.topology.plus] - terminals[:, net.topology.minus])
+        for o, (plus, minus) in enumerate(zip(net.topology.plus, net.topology.minus, strict=True)):
             into[:, plus] += pulled[:, o]
             into[:, minus] -= pulled[:, o]
         size = max(np.abs(through).max(), np.abs(phase.currents).max())

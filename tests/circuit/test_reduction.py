@@ -49,7 +49,7 @@ def test_the_layered_network_keeps_one_unknown_per_hidden_node_and_output() -> N
     reduced = Reduction(circuit := kendall([50], channels=30, outputs=5)).reduce(circuit.conductances)
     assert reduced.size == 50 + 10
     assert reduced.output_scale == 4.0
-    assert len(reduced.network.diodes.anode) == 100
+    assert len(reduced.network.topology.diodes.anode) == 100
     np.testing.assert_array_equal(np.sort(reduced.rail), [-0.2, 0.3])
 
 
@@ -181,7 +181,7 @@ def _one_each() -> np.ndarray:
 def test_the_conductance_at_the_outputs_is_where_a_negative_spring_makes_the_network_unstable() -> None:
     """All diodes blocking: one eigenvalue of the nudged conductance matrix changes its sign there."""
     reduced = Reduction(circuit := kendall([4, 3])).reduce(circuit.conductances)
-    drop = np.eye(reduced.size)[reduced.network.plus] - np.eye(reduced.size)[reduced.network.minus]
+    drop = np.eye(reduced.size)[reduced.network.topology.plus] - np.eye(reduced.size)[reduced.network.topology.minus]
     limit = reduced.output_conductance()
     for share, stable in ((0.999, True), (1.001, False)):
         nudged = reduced.network.conductance - share * limit * drop.T @ drop

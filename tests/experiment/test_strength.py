@@ -47,12 +47,12 @@ def hessian(network: Network, beta: float, terminals: Array | None = None) -> Ar
 
     Diodes have the slopes of the terminals' voltages (V, ``[n + rails]``); without them, they block.
     """
-    count = 1 + max(int(end.max()) for end in (network.diodes.anode, network.diodes.cathode))
+    count = 1 + max(int(end.max()) for end in (network.topology.diodes.anode, network.topology.diodes.cathode))
     ends = np.eye(max(count, network.size))[:, : network.size]
-    outputs = ends[network.plus] - ends[network.minus]
+    outputs = ends[network.topology.plus] - ends[network.topology.minus]
     matrix = network.conductance + beta * outputs.T @ outputs
     if terminals is not None:
-        diodes, scale = network.diodes, network.diodes.emission * THERMAL_VOLTAGE
+        diodes, scale = network.topology.diodes, network.topology.diodes.emission * THERMAL_VOLTAGE
         over = ends[diodes.anode] - ends[diodes.cathode]
         _, slopes = current_and_slope(terminals[diodes.anode] - terminals[diodes.cathode], diodes.saturation, scale)
         matrix = matrix + over.T @ (slopes[:, None] * over)

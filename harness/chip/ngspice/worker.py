@@ -127,7 +127,7 @@ def _estimate(settling: SettlingJob) -> Array | None:
     Newton's method fails.
     """
     network = settling.network
-    linear = not len(network.diodes.emission) or settling.phases[0].slopes is not None
+    linear = not len(network.topology.diodes.emission) or settling.phases[0].slopes is not None
     if network.size < _LEAST_SIZE or linear:
         return None
     try:
@@ -141,7 +141,7 @@ def _estimate(settling: SettlingJob) -> Array | None:
 
 def _share_conducting(settling: SettlingJob, solved: Array) -> float:
     """Share of the samples in which some junction conducts more than everything else at one of its nodes."""
-    network, diodes = settling.network, settling.network.diodes
+    network, diodes = settling.network, settling.network.topology.diodes
     terminals = np.concatenate([solved, settling.phases[0].rails], axis=1)
     over = terminals[:, diodes.anode] - terminals[:, diodes.cathode]
     _, slope = diodes.law.current_and_slope(over)

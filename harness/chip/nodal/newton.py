@@ -8,14 +8,15 @@ currents depend but mildly; its matrix is assembled by one product for the whole
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.circuit import Network, Phase, SettlingJob
+from harness.circuit import Network, Phase, SettlingJob, Topology
 from harness.circuit.primitives import Law
-from harness.circuit.reduction.linear import clamped_solution, held_drops, incidence, settle_linear, sprung
+from harness.circuit.reduction.linear import clamped_solution, held_drops, settle_linear
 from harness.devices.diode import GMIN, JunctionLaw, current_and_slope
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array, Index
@@ -38,23 +39,24 @@ def settle(settling: SettlingJob, tolerance: float) -> Array:
         ConvergenceError: a sample did not settle; names sample and phase.
         ChipError: the equations are singular in floating point.
     """
-    network = settling.network
-    solved = np.empty((len(settling), len(settling.phases), network.size))
-    solvers: list[_Solver] = []
-    nonlinear = [k for k, phase in enumerate(settling.phases) if phase.slopes is None]
-    for k, phase in enumerate(settling.phases):
-        if k in nonlinear:
-            solvers.append(_Solver(network, phase, solvers[-1] if solvers else None))
-        else:
+    network, phases = settling.network, settling.phases
+    solved = np.empty((len(settling), len(phases), network.size))
+    nonlinear = [k for k, phase in enumerate(phases) if phase.slopes is None]
+    for k, phase in enumerate(phases):
+        if k not in nonlinear:
             with _named(phase):
                 solved[:, k] = settle_linear(network, phase)
-    dense = max(1, network.size - len(network.alone))
-    block = max(1, _BLOCK // dense**2)
+    if not nonlinear:
+        return solved
+    plan, solvers = _plan(network.topology), list[_Solver]()
+    for k in nonlinear:
+        solvers.append(_Solver(plan, network, phases[k], solvers[-1] if solvers else None))
+    block = max(1, _BLOCK // max(1, len(plan.dense)) ** 2)
     for first in range(0, len(settling), block):
         samples = np.arange(first, min(first + block, len(settling)))
         start = np.zeros((len(samples), network.size))
         for k, solver in zip(nonlinear, solvers, strict=True):
-            with _named(settling.phases[k]):
+            with _named(phases[k]):
                 start = solver.settle(samples, start, tolerance, cold=k == nonlinear[0])
             solved[samples, k] = start
     return solved
@@ -77,23 +79,40 @@ class _Unsettled(Exception):  # noqa: N818 - becomes a ConvergenceError where th
         self.sample = sample
 
 
+class _Plan:
+    """All of a solver that depends on the topology alone."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.dense, self.alone = topology.dense, topology.alone
+        self.rest, self.into = np.ix_(self.dense, self.dense), np.ix_(self.alone, self.dense)
+        self.out = np.ix_(self.dense, self.alone)
+        self.drop = np.ascontiguousarray(topology.drops[0][:, self.dense])
+        """Incidence of the outputs, ``[outputs, dense]``."""
+        self.springs = self.drop.T @ self.drop
+        self.slots = _Slots(topology)
+        self.bridges = _Bridges(topology)
+
+
+@lru_cache(maxsize=8)
+def _plan(topology: Topology) -> _Plan:
+    return _Plan(topology)
+
+
 class _Solver:
     """One network in one phase: `alone` unknowns in `_Cells`, the `dense` rest in Newton's matrix."""
 
-    def __init__(self, network: Network, phase: Phase, before: "_Solver | None" = None) -> None:
+    def __init__(self, plan: _Plan, network: Network, phase: Phase, before: "_Solver | None" = None) -> None:
         """Prepare one phase; phases with the same inputs share what a nudge does not touch."""
-        matrix, current = sprung(network, phase)
-        self._phase, self._alone = phase, network.alone
-        self._dense = np.setdiff1d(np.arange(network.size), network.alone)
-        self._rest = matrix[np.ix_(self._dense, self._dense)]
-        self._current = current[:, self._dense]
+        self._phase, self._alone, self._dense, self._bridges = phase, plan.alone, plan.dense, plan.bridges
+        shares = before is not None and before._serves(phase)
+        self._fixed: _Fixed = before._fixed if before and shares else _Fixed(plan, network, phase)
+        held = held_drops(network.topology, phase)
+        self._rest = self._fixed.rest + phase.spring * plan.springs if phase.spring else self._fixed.rest
+        self._current = self._fixed.current + (phase.pushed - phase.spring * held) @ plan.drop
         self._clamps: tuple[Array, Array] | None = None
         """Incidence ``[outputs, dense]`` and voltages (V, ``[batch, outputs]``) of clamped outputs."""
         if phase.clamped is not None:
-            wanted = phase.clamped - held_drops(network, phase, network.plus, network.minus)
-            self._clamps = incidence(network.size, network.plus, network.minus)[:, self._dense], wanted
-        shares = before is not None and before._serves(phase)
-        self._fixed: _Fixed = before._fixed if before and shares else _Fixed(network, phase, matrix, current)
+            self._clamps = plan.drop, phase.clamped - held
 
     def _serves(self, phase: Phase) -> bool:
         """Return whether `phase` differs in its nudge only, which never reaches the alone unknowns."""
@@ -101,31 +120,37 @@ class _Solver:
 
     def settle(self, samples: Index, start: Array, tolerance: float, *, cold: bool) -> Array:
         """Unknowns (V, ``[samples, n]``) from a start of the same shape; a cold one is no prediction."""
-        into, out, cells, bridges = self._fixed.into, self._fixed.out, self._fixed.cells, self._fixed.bridges
+        into, out, cells, bridges = self._fixed.into, self._fixed.out, self._fixed.cells, self._bridges
         solved = np.empty_like(start)
-        at, dense, alone = np.arange(len(samples)), start[:, self._dense], start[:, self._alone]
-        junctions = bridges.voltages(dense, samples)
+        at, rows, dense, alone = np.arange(len(samples)), samples, start[:, self._dense], start[:, self._alone]
+        held, current = self._fixed.held[rows], self._current[rows]
+        junctions = dense @ bridges.follows.T + held
         predicted = np.full(len(samples), not cold)
         for _ in range(MAX_ITERATIONS):
-            rows = samples[at]
             alone, excess, slope = cells.solve(dense @ into.T, alone, predicted, rows)
-            amperes, siemens = bridges.tangents(dense, junctions, rows)
-            residual = self._current[rows] - dense @ self._rest.T - amperes - (alone + excess / slope) @ out
+            amperes, siemens = bridges.tangents(dense @ bridges.follows.T + held, junctions)
+            residual = current - dense @ self._rest.T - amperes - (alone + excess / slope) @ out
             clamps = self._clamps and (self._clamps[0], self._clamps[1][rows] - dense @ self._clamps[0].T)
             step = bridges.solve(self._schur(slope), siemens, residual, clamps)
             moved = (excess - step @ into.T) / slope
             dense, alone = dense + step, alone + moved
-            reached = bridges.voltages(dense, rows)
+            reached = dense @ bridges.follows.T + held
             limited = bridges.limited(reached, junctions)
-            size = np.maximum(np.abs(step).max(axis=1, initial=0.0), np.abs(moved).max(axis=1, initial=0.0))
-            done = (size <= tolerance) & (limited == reached).all(axis=1)
-            solved[np.ix_(at[done], self._dense)] = dense[done]
-            solved[np.ix_(at[done], self._alone)] = alone[done]
-            left = ~done
-            if not left.any():
+            farthest = np.abs(moved).max(axis=1, initial=0.0)
+            done = np.maximum(np.abs(step).max(axis=1, initial=0.0), farthest) <= tolerance
+            if limited is not reached:
+                done &= (limited == reached).all(axis=1)
+            predicted = farthest <= cells.trusted
+            junctions = limited
+            if not done.any():
+                continue
+            ended = at[done][:, None]
+            solved[ended, self._dense], solved[ended, self._alone] = dense[done], alone[done]
+            if done.all():
                 return solved
-            at, dense, alone, junctions = at[left], dense[left], alone[left], limited[left]
-            predicted = np.abs(moved[left]).max(axis=1, initial=0.0) <= cells.trusted
+            left = ~done
+            at, rows, dense, alone, junctions = at[left], rows[left], dense[left], alone[left], limited[left]
+            held, current, predicted = held[left], current[left], predicted[left]
         raise _Unsettled(int(samples[at[0]]))
 
     def _schur(self, slope: Array) -> Array:
@@ -138,49 +163,64 @@ class _Solver:
 class _Fixed:
     """Parts that a nudge of dense unknowns does not change: diodes, and all that belongs to the alone unknowns."""
 
-    def __init__(self, network: Network, phase: Phase, matrix: Array, current: Array) -> None:
-        alone, dense = network.alone, np.setdiff1d(np.arange(network.size), network.alone)
-        self.into = np.ascontiguousarray(matrix[np.ix_(alone, dense)])
+    def __init__(self, plan: _Plan, network: Network, phase: Phase) -> None:
+        matrix = network.conductance
+        self.rest, self.current = matrix[plan.rest], phase.currents[:, plan.dense]
+        self.into = matrix[plan.into]
         """Coupling from dense unknowns to alone ones, S, ``[alone, dense]``."""
-        self.out = np.ascontiguousarray(matrix[np.ix_(dense, alone)].T)
+        self.out = np.ascontiguousarray(matrix[plan.out].T)
         """Coupling from alone unknowns to dense ones, in the same shape; both are equal in reciprocal circuits."""
-        self.cells = _Cells(network, phase, np.diagonal(matrix)[alone], current[:, alone])
-        self.bridges = _Bridges(network, phase, dense)
+        own = matrix[plan.alone, plan.alone]
+        self.cells = _Cells(plan.slots, phase.rails, own, phase.currents[:, plan.alone])
+        self.held = phase.rails @ plan.bridges.rails.T
+        """V that rails add to what each branch follows, ``[batch, branches]``."""
         self.products: Array | None = None
         """Products of every pair in a row of `out` and `into`, ``[alone, dense · dense]``; None if too large."""
-        if self.into.size * len(dense) <= _BLOCK // 4:
-            self.products = (self.out[:, :, None] * self.into[:, None, :]).reshape(len(alone), len(dense) ** 2)
+        if self.into.size * len(plan.dense) <= _BLOCK // 4:
+            pairs = self.out[:, :, None] * self.into[:, None, :]
+            self.products = pairs.reshape(len(plan.alone), len(plan.dense) ** 2)
+
+
+class _Slots:
+    """The diodes of each alone unknown: rows are slots, as many as the most that one has; the rest carry no current."""
+
+    def __init__(self, topology: Topology) -> None:
+        diodes, alone = topology.diodes, topology.alone
+        position = np.full(topology.size + topology.rails, -1)
+        position[alone] = np.arange(len(alone))
+        out, into = (np.flatnonzero(position[ends] >= 0) for ends in (diodes.anode, diodes.cathode))
+        chosen = np.concatenate([out, into])
+        self.node = np.concatenate([position[diodes.anode[out]], position[diodes.cathode[into]]])
+        self.rail = np.concatenate([diodes.cathode[out], diodes.anode[into]]) - topology.size
+        self.slot = _rank_among_equals(self.node)
+        self.shape = (int(self.slot.max(initial=-1)) + 1, len(alone))
+        self.sign, self.saturation, self.scale = np.zeros(self.shape), np.zeros(self.shape), np.ones(self.shape)
+        self.sign[self.slot, self.node] = np.repeat([1.0, -1.0], [len(out), len(into)])
+        self.saturation[self.slot, self.node] = diodes.law.saturation[chosen]
+        self.scale[self.slot, self.node] = diodes.law.scale[chosen]
+        self.present = self.sign != 0
+        self.ratio = np.where(self.present, self.scale / np.where(self.present, self.saturation, 1.0), np.inf)
+        """N V_T over I_s, Ω."""
+        finest = np.where(self.present, self.scale, np.inf)
+        self.finest = finest.min(axis=0, initial=np.inf)
+        self.trusted = _TRUSTED * float(self.finest.min(initial=np.inf))
 
 
 class _Cells:
     """Unknowns that each obey an equation of their own: own · u + diode currents = current − pull.
 
-    Every such unknown has diodes to rails only, as many as `slots`; where it has fewer, the rest carry no current.
+    Every such unknown has diodes to rails only.
     """
 
-    def __init__(self, network: Network, phase: Phase, own: Array, current: Array) -> None:
-        diodes, position = network.diodes, np.full(network.size + phase.rails.shape[1], -1)
-        position[network.alone] = np.arange(len(network.alone))
-        out, into = (np.flatnonzero(position[ends] >= 0) for ends in (diodes.anode, diodes.cathode))
-        chosen = np.concatenate([out, into])
-        node = np.concatenate([position[diodes.anode[out]], position[diodes.cathode[into]]])
-        rail = np.concatenate([diodes.cathode[out], diodes.anode[into]]) - network.size
-        slot = _rank_among_equals(node)
-        shape = (int(slot.max(initial=-1)) + 1, len(own))
-        self._sign, self._saturation, self._scale = np.zeros(shape), np.zeros(shape), np.ones(shape)
-        self._sign[slot, node] = np.repeat([1.0, -1.0], [len(out), len(into)])
-        self._saturation[slot, node] = diodes.law.saturation[chosen]
-        self._scale[slot, node] = diodes.law.scale[chosen]
-        rails = phase.rails[:1] if len(phase.rails) and (phase.rails == phase.rails[0]).all() else phase.rails
-        self._held = np.zeros((len(rails), *shape))
-        self._held[:, slot, node] = rails[:, rail]
+    def __init__(self, slots: _Slots, rails: Array, own: Array, current: Array) -> None:
+        rails = rails[:1] if len(rails) and (rails == rails[0]).all() else rails
+        self._held = np.zeros((len(rails), *slots.shape))
+        self._held[:, slots.slot, slots.node] = rails[:, slots.rail]
         self._own, self._current = own, current
-        self._present = self._sign != 0
-        ratio = (own + GMIN) * self._scale / np.where(self._present, self._saturation, 1.0)
-        self._logarithm = np.where(self._present, np.log(ratio), np.inf)
-        finest = np.where(self._present, self._scale, np.inf)
-        self._finest = finest.min(axis=0, initial=np.inf)
-        self.trusted = _TRUSTED * float(self._finest.min(initial=np.inf))
+        self._sign, self._saturation, self._scale = slots.sign, slots.saturation, slots.scale
+        self._present, self._finest = slots.present, slots.finest
+        self._logarithm = np.log((own + GMIN) * slots.ratio)
+        self.trusted = slots.trusted
         """V: a step this small predicts where an unknown goes."""
 
     def solve(self, pull: Array, guess: Array, predicted: Logical, samples: Index) -> tuple[Array, Array, Array]:
@@ -247,49 +287,49 @@ class _Bridges:
     All but diodes to rails, whose other ends are alone, are here.
     """
 
-    def __init__(self, network: Network, phase: Phase, dense: Index) -> None:
-        diodes = network.diodes
+    def __init__(self, topology: Topology) -> None:
+        diodes, dense = topology.diodes, topology.dense
         own = np.isin(diodes.anode, dense) | np.isin(diodes.cathode, dense)
-        others = [devices.branches for devices in network.others]
-        chosen = np.concatenate([own, np.ones(len(network.branches[0]) - len(own), bool)])
-        first, second, above, below = (ends[chosen] for ends in network.branches)
-        at = np.eye(network.size + phase.rails.shape[1])[
-            :, dense
-        ]  # row by row in memory: sums are rounded in that order
-        self._flows, self._follows = at[first] - at[second], at[above] - at[below]
-        self._held = held_drops(network, phase, above, below)
+        others = [devices.branches for devices in topology.others]
+        chosen = np.concatenate([own, np.ones(len(topology.branches[0]) - len(own), bool)])
+        first, second, above, below = (ends[chosen] for ends in topology.branches)
+        at = np.eye(topology.size + topology.rails)
+        follows = at[above] - at[below]
+        self._flows, self.follows = (at[first] - at[second])[:, dense], follows[:, dense]
+        """Weights of dense unknowns in the voltage that the current of each branch follows, ``[branches, dense]``."""
+        self.rails = follows[:, topology.size :]
+        """Those of the rails, ``[branches, rails]``."""
         count = int(own.sum())
         laws: list[Law] = [JunctionLaw(diodes.law.saturation[own], diodes.law.scale[own]), *(b.law for b in others)]
         begins = np.cumsum([0, count, *(len(b.first) for b in others)]).tolist()
         self._laws = [(slice(*rows), law) for rows, law in zip(pairwise(begins), laws, strict=True)]
-        self._joining = np.flatnonzero(np.abs(self._flows[:count]).sum(axis=1) == 2)
-        self._diodes = slice(count)
+        self._diodes, self._touched = slice(count), np.abs(self._flows[:count])
+        self._diagonal = np.arange(len(dense))
+        joining = np.flatnonzero(self._touched.sum(axis=1) == 2)
+        self._joining = [(*np.flatnonzero(self._flows[k]).tolist(), k) for k in joining.tolist()]
         self._crossed = list(self._entries(count))
 
     def _entries(self, begin: int) -> Iterator[tuple[int, int, int, float]]:
         """Row, column, branch and weight of what slopes of branches from `begin` on add to the matrix."""
         for k in range(begin, len(self._flows)):
             for row in np.flatnonzero(self._flows[k]).tolist():
-                for column in np.flatnonzero(self._follows[k]).tolist():
-                    yield row, column, k, float(self._flows[k, row] * self._follows[k, column])
+                for column in np.flatnonzero(self.follows[k]).tolist():
+                    yield row, column, k, float(self._flows[k, row] * self.follows[k, column])
 
-    def voltages(self, dense: Array, samples: Index) -> Array:
-        """Return the voltage that the current of each branch follows, V, ``[samples, branches]``."""
-        return dense @ self._follows.T + self._held[samples]
-
-    def tangents(self, dense: Array, junctions: Array, samples: Index) -> tuple[Array, Array]:
-        """Return currents out of the dense unknowns (A) and slopes (S) along tangents at `junctions` (V).
+    def tangents(self, volts: Array, junctions: Array) -> tuple[Array, Array]:
+        """Return currents out of the dense unknowns (A) at `volts`, and slopes (S), along tangents at `junctions` (V).
 
         Shapes are ``[samples, dense]`` and ``[samples, branches]``.
         """
         current, slope = np.empty_like(junctions), np.empty_like(junctions)
         for rows, law in self._laws:
             current[:, rows], slope[:, rows] = law.current_and_slope(junctions[:, rows])
-        through = current + slope * (self.voltages(dense, samples) - junctions)
-        return through @ self._flows, slope
+        return (current + slope * (volts - junctions)) @ self._flows, slope
 
     def limited(self, new: Array, old: Array) -> Array:
         """Return the voltages (V) of the next tangents, on the way from old to new ones; see `Law`."""
+        if len(self._laws) == 1:
+            return self._laws[0][1].limited(new, old)
         return np.concatenate([law.limited(new[:, rows], old[:, rows]) for rows, law in self._laws], axis=1)
 
     def solve(self, matrix: Array, siemens: Array, residual: Array, clamps: tuple[Array, Array] | None = None) -> Array:
@@ -297,10 +337,8 @@ class _Bridges:
 
         Clamps are an incidence ``[outputs, dense]`` and what is left to move there (V, ``[samples, outputs]``).
         """
-        diagonal = np.arange(matrix.shape[1])
-        matrix[:, diagonal, diagonal] += siemens[:, self._diodes] @ np.abs(self._flows[self._diodes])
-        for k in self._joining:
-            a, b = np.flatnonzero(self._flows[k])
+        matrix[:, self._diagonal, self._diagonal] += siemens[:, self._diodes] @ self._touched
+        for a, b, k in self._joining:
             matrix[:, a, b] -= siemens[:, k]
             matrix[:, b, a] -= siemens[:, k]
         for row, column, branch, weight in self._crossed:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness.circuit.reduction.settling import Network, Phase
+from harness.circuit.reduction.settling import Network, Phase, Topology
 from harness.measurement import Array, Index
 
 _BLOCK = 2**23  # numbers in the matrices of one block of samples
@@ -19,7 +19,8 @@ def settle_linear(network: Network, phase: Phase) -> Array:
     matrix, currents = sprung(network, phase)
     if phase.slopes is None or not phase.slopes.shape[1]:
         return _solved(matrix, currents.T, network, phase).T
-    flows, follows = (incidence(network.size, *network.branches[ends]) for ends in (slice(2), slice(2, 4)))
+    branches = network.topology.branches
+    flows, follows = (incidence(network.size, *branches[ends]) for ends in (slice(2), slice(2, 4)))
     found = np.empty_like(currents)
     block = max(1, _BLOCK // max(1, network.size**2))
     for first in range(0, len(currents), block):
@@ -34,8 +35,8 @@ def _solved(matrix: Array, currents: Array, network: Network, phase: Phase) -> A
     """Solve one matrix with a column per sample, or a stack of both; clamped outputs keep their voltage."""
     if phase.clamped is None:
         return np.asarray(np.linalg.solve(matrix, currents))
-    held = incidence(network.size, network.plus, network.minus)
-    wanted = phase.clamped - held_drops(network, phase, network.plus, network.minus)
+    held, _ = network.topology.drops
+    wanted = phase.clamped - held_drops(network.topology, phase)
     wanted = wanted.T if currents.ndim == 2 else wanted[:, :, None]
     return clamped_solution(matrix, currents, held, wanted)
 
@@ -62,8 +63,8 @@ def clamped_solution(matrix: Array, currents: Array, held: Array, wanted: Array,
 
 def sprung(network: Network, phase: Phase) -> tuple[Array, Array]:
     """Conductance matrix (S, ``[n, n]``) and currents (A, ``[batch, n]``) with the phase's springs and pushes."""
-    drop = incidence(network.size, network.plus, network.minus)
-    pushed = phase.pushed - phase.spring * held_drops(network, phase, network.plus, network.minus)
+    drop, _ = network.topology.drops
+    pushed = phase.pushed - phase.spring * held_drops(network.topology, phase)
     return network.conductance + phase.spring * drop.T @ drop, phase.currents + pushed @ drop
 
 
@@ -72,11 +73,11 @@ def output_resistance(network: Network, ground: float) -> Array:
 
     The alone unknowns, which no output touches, are eliminated first: the rest is small.
     """
-    dense, alone = np.setdiff1d(np.arange(network.size), network.alone), network.alone
-    matrix = network.conductance
+    topology, matrix = network.topology, network.conductance
+    dense, alone = topology.dense, topology.alone
     into = matrix[np.ix_(alone, dense)] / (matrix[alone, alone] + ground)[:, None]
     left = matrix[np.ix_(dense, dense)] + ground * np.eye(len(dense)) - matrix[np.ix_(dense, alone)] @ into
-    drop = incidence(network.size, network.plus, network.minus)[:, dense]
+    drop = topology.drops[0][:, dense]
     return np.asarray(drop @ np.linalg.solve(left, drop.T))
 
 
@@ -89,7 +90,6 @@ def incidence(size: int, first: Index, second: Index) -> Array:
     return found
 
 
-def held_drops(network: Network, phase: Phase, first: Index, second: Index) -> Array:
-    """The part of v(first) − v(second) that rails hold (V, ``[batch, pairs]``)."""
-    terminals = np.concatenate([np.zeros((len(phase.rails), network.size)), phase.rails], axis=1)
-    return terminals[:, first] - terminals[:, second]
+def held_drops(topology: Topology, phase: Phase) -> Array:
+    """The part of the voltage over each output that rails hold (V, ``[batch, outputs]``)."""
+    return phase.rails @ topology.drops[1].T

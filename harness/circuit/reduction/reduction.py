@@ -13,7 +13,7 @@ set of conductances.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from harness.circuit.reduction.equations import Equations, Interior, System, Ter
 from harness.circuit.reduction.linear import output_resistance
 from harness.circuit.reduction.multifrontal import Fronts, fronts_of
 from harness.circuit.reduction.partition import eliminated
-from harness.circuit.reduction.settling import Devices, Junctions, Network, Phase, SettlingJob, unjoined
+from harness.circuit.reduction.settling import Devices, Junctions, Network, Phase, SettlingJob, Topology, unjoined
 from harness.circuit.scaling import Scaling, scaling_of
 from harness.devices import DiodeModel
 from harness.devices.diode import GMIN
@@ -107,7 +107,7 @@ class ReducedCircuit:
 
     def _nudge(self, drive: Drive) -> tuple[Array, float, Array | None]:
         """Pushed current (A, reduced, ``[batch, outputs]``), spring (S) and clamped voltage (V, reduced)."""
-        nothing = np.zeros((len(drive.inputs), len(self.network.plus)))
+        nothing = np.zeros((len(drive.inputs), len(self.network.topology.plus)))
         match drive.nudge:
             case Spring(conductance=beta, targets=targets):
                 return beta * targets / self.output_scale, beta, None
@@ -143,7 +143,9 @@ class Reduction:
         self._factors = self._factoring(closed.interior, interior)
         conductance, *_ = eliminate(closed, self._factors, reciprocal=self._reciprocal)
         barred = (self._plus, self._minus, *(devices.pins.ravel() for devices in self._others))
-        self._alone = unjoined(conductance, self._junctions, barred)
+        alone = unjoined(conductance, self._junctions, barred)
+        ends = len(self._kept), len(self._rail), self._junctions, self._plus, self._minus
+        self._topology = Topology(*ends, alone, self._others)
         self._nodes = _Nodes(self._scaling, self._kept, interior)
         self._last: tuple[Sequence[Array], ReducedCircuit] | None = None
 
@@ -163,13 +165,15 @@ class Reduction:
     def _reduced(self, conductances: Sequence[Array]) -> ReducedCircuit:
         system = self._equations.system(conductances)
         self._refuse_floating(system)
-        conductance, current, current_gain, elimination = eliminate(system, self._factors, reciprocal=self._reciprocal)
-        alone = self._alone[np.diagonal(conductance)[self._alone] >= 0]  # a loop of stages can make one negative
+        conductance, current, gain, elimination = eliminate(system, self._factors, reciprocal=self._reciprocal)
+        topology, alone = self._topology, self._topology.alone
+        if (below := conductance[alone, alone] < 0).any():  # a loop of stages can make one negative
+            topology = replace(topology, alone=alone[~below])
         return ReducedCircuit(
             names=tuple(self._names[k] for k in self._kept),
-            network=Network(conductance, self._junctions, self._plus, self._minus, alone, self._others),
+            network=Network(conductance, topology),
             current=current,
-            current_gain=current_gain,
+            current_gain=gain,
             rail=self._rail,
             rail_gain=self._rail_gain,
             output_scale=self._output_scale,

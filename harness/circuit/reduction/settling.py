@@ -52,16 +52,16 @@ class Devices:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
-    """Conductance · u + diode currents = currents into the nodes, for n unknown voltages u.
+class Topology:
+    """All of a reduced network but its conductances.
 
-    Voltages are in V of the scaled variable (physical volts are scale · u), currents in A of the same scale.
-    Terminals of diodes and outputs index the unknowns ``0…n−1`` and then the rails ``n…``.
+    Terminals of diodes and outputs index the unknowns ``0…n−1`` and then the rails ``n…``. What solvers derive from a
+    topology they keep beside it: every step of training has the same one.
     """
 
-    conductance: Array
-    """S, ``[n, n]``, with everything that leads to a held node on the diagonal; symmetric in reciprocal circuits. A
-    transformer's row and column hold its equation."""
+    size: int
+    """Number of unknowns n."""
+    rails: int
     diodes: Junctions
     plus: Index
     """Terminal of each output's plus node, ``[outputs]``."""
@@ -74,6 +74,11 @@ class Network:
     """Devices that are no diodes; nothing at their terminals is alone."""
 
     @cached_property
+    def dense(self) -> Index:
+        """Unknowns that are not alone."""
+        return np.setdiff1d(np.arange(self.size), self.alone)
+
+    @cached_property
     def branches(self) -> tuple[Index, Index, Index, Index]:
         """Terminals where currents of devices begin and end, and whose voltage they follow: diodes, then others."""
         ends, found = (self.diodes.anode, self.diodes.cathode), [devices.branches for devices in self.others]
@@ -81,16 +86,41 @@ class Network:
         first, second, above, below = map(np.concatenate, zip(*places, strict=True))
         return first, second, above, below
 
+    @cached_property
+    def drops(self) -> tuple[Array, Array]:
+        """Weights of unknowns, ``[outputs, n]``, and rails, ``[outputs, rails]``, in the voltage over each output."""
+        found = np.zeros((len(self.plus), self.size + self.rails))
+        for ends, sign in ((self.plus, 1.0), (self.minus, -1.0)):
+            np.add.at(found, (np.arange(len(ends)), ends), sign)
+        return found[:, : self.size], found[:, self.size :]
+
+    @cached_property
+    def adjoint(self) -> "Topology":
+        """The topology of the network whose equations are the transposed ones, for small-signal phases."""
+        return replace(self, others=tuple(replace(devices, adjoint=True) for devices in self.others))
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Conductance · u + diode currents = currents into the nodes, for n unknown voltages u.
+
+    Voltages are in V of the scaled variable (physical volts are scale · u), currents in A of the same scale.
+    """
+
+    conductance: Array
+    """S, ``[n, n]``, with everything that leads to a held node on the diagonal; symmetric in reciprocal circuits. A
+    transformer's row and column hold its equation."""
+    topology: Topology
+
     @property
     def adjoint(self) -> "Network":
         """The network whose equations are the transposed ones, for small-signal phases."""
-        others = tuple(replace(devices, adjoint=True) for devices in self.others)
-        return replace(self, conductance=self.conductance.T, others=others)
+        return Network(self.conductance.T, self.topology.adjoint)
 
     @property
     def size(self) -> int:
         """Number of unknowns n."""
-        return len(self.conductance)
+        return self.topology.size
 
 
 @dataclass(frozen=True, eq=False)

@@ -127,7 +127,7 @@ def _devices(network: Network, phases: Sequence[Phase], terminals: Sequence[str]
     if not slopes:
         return device_lines(network, terminals)
     lines = []
-    for k, (slope, *ends) in enumerate(zip(table(slopes), *network.branches, strict=True)):
+    for k, (slope, *ends) in enumerate(zip(table(slopes), *network.topology.branches, strict=True)):
         first, second, above, below = (terminals[end] for end in ends)
         lines.append(f"bd{k} {first} {second} i=({slope})*{_across(above, below)}")
     return lines
@@ -135,11 +135,11 @@ def _devices(network: Network, phases: Sequence[Phase], terminals: Sequence[str]
 
 def device_lines(network: Network, terminals: Sequence[str]) -> list[str]:
     """Models and devices, between terminals given by name."""
-    diodes = network.diodes
+    diodes = network.topology.diodes
     values = zip(diodes.saturation.tolist(), diodes.emission.tolist(), strict=True)
     cards: list[_Card] = [("d", {"is": current, "n": emission}) for current, emission in values]
     lines = _lines_of(DiodeModel, np.column_stack([diodes.anode, diodes.cathode]), cards, terminals)
-    for devices in network.others:
+    for devices in network.topology.others:
         cards = [model.card(unit) for model, unit in zip(devices.models, devices.units, strict=True)]
         lines += _lines_of(type(devices.models[0]), devices.pins, cards, terminals)
     return lines
@@ -223,7 +223,7 @@ def _holds(network: Network, estimate: Array, table: _Tables) -> tuple[list[str]
     half = math.sqrt(_HOLD * float(np.diagonal(network.conductance).max()))
     phases = estimate.shape[1]
     lines = [f"bhold hold 0 v={table.clock([0.0] * phases, half)}"]
-    ends = np.unique(np.concatenate([network.diodes.anode, network.diodes.cathode]))
+    ends = np.unique(np.concatenate([network.topology.diodes.anode, network.topology.diodes.cathode]))
     ends = ends[ends < network.size]
     first = estimate[:, 0, ends]
     targets = _filled(table.by_sample, _fine(half * first))
@@ -254,7 +254,7 @@ def _nudges(
     """
     clamped = [phase.clamped for phase in phases if phase.clamped is not None]
     if clamped:
-        pins = zip(network.plus, network.minus, table(clamped), strict=True)
+        pins = zip(network.topology.plus, network.topology.minus, table(clamped), strict=True)
         return [f"by{k} {terminals[plus]} {terminals[minus]} v={volts}" for k, (plus, minus, volts) in enumerate(pins)]
     betas = [phase.spring for phase in phases]
     largest = max(map(abs, betas))
@@ -268,13 +268,14 @@ def _nudges(
         lines.append(f"bnudge nudge 0 v={table.clock([beta / largest for beta in betas], 0.0)}")
         pull = f"-{spice_number(largest)}*v(nudge)*"
         across = [
-            _across(terminals[plus], terminals[minus]) for plus, minus in zip(network.plus, network.minus, strict=True)
+            _across(terminals[plus], terminals[minus])
+            for plus, minus in zip(network.topology.plus, network.topology.minus, strict=True)
         ]
         if estimate is not None:
             expected = table.by_point(drops, drops[0])
             across = [f"({drop}-{known})" for drop, known in zip(across, expected, strict=True)]
         pulls = [pull + drop for drop in across]
-    for k, (plus, minus) in enumerate(zip(network.plus, network.minus, strict=True)):
+    for k, (plus, minus) in enumerate(zip(network.topology.plus, network.topology.minus, strict=True)):
         lines.append(f"by{k} {terminals[minus]} {terminals[plus]} i={pushed[k]}{pulls[k]}")
     return lines
 
@@ -291,7 +292,7 @@ def _drops(network: Network, phases: Sequence[Phase], estimate: Array | None) ->
     if estimate is None:
         return [np.zeros_like(phase.pushed) for phase in phases]
     terminals = [np.concatenate([estimate[:, k], phase.rails], axis=1) for k, phase in enumerate(phases)]
-    return [volts[:, network.plus] - volts[:, network.minus] for volts in terminals]
+    return [volts[:, network.topology.plus] - volts[:, network.topology.minus] for volts in terminals]
 
 
 def _saves(size: int) -> list[str]:

@@ -20,7 +20,10 @@ def resident_lines(settling: SettlingJob, tolerances: Tolerances) -> list[str]:
     network = settling.network
     rails = [f"rail{k}" for k in range(settling.phases[0].rails.shape[1])]
     terminals = [*map(node_name, range(network.size)), *rails]
-    ends = [(terminals[plus], terminals[minus]) for plus, minus in zip(network.plus, network.minus, strict=True)]
+    ends = [
+        (terminals[plus], terminals[minus])
+        for plus, minus in zip(network.topology.plus, network.topology.minus, strict=True)
+    ]
     return [
         "* reduced network: sources to be altered",
         options(tolerances),
@@ -43,7 +46,7 @@ def alterations(settling: SettlingJob) -> Iterator[list[str]]:
             wanted = {f"i{k} dc": value for k, value in enumerate(phase.currents[sample].tolist())}
             wanted |= {f"vrail{k} dc": value for k, value in enumerate(phase.rails[sample].tolist())}
             wanted |= {f"iy{k} dc": value for k, value in enumerate(phase.pushed[sample].tolist())}
-            wanted |= {f"ry{k}": spring for k in range(len(settling.network.plus))}
+            wanted |= {f"ry{k}": spring for k in range(len(settling.network.topology.plus))}
             yield [f"alter {name}={spice_number(value)}" for name, value in wanted.items() if before.get(name) != value]
             before |= wanted
 
