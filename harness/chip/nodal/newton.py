@@ -6,7 +6,7 @@ within a fraction of N V_T in closed form. What is left for Newton's method are 
 currents depend but mildly; its matrix is assembled by one product for the whole batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
@@ -30,7 +30,7 @@ _TRUSTED = 0.1  # of N V_T: a step this small predicts the eliminated unknowns
 
 
 def settle(settling: SettlingJob, tolerance: float) -> Array:
-    """The unknowns in every phase, V, ``[batch, phases, n]``; each phase starts from the one before it.
+    """The unknowns in every phase, V, ``[batch, phases, n]``; phases start from the ones before them.
 
     `tolerance` (V) bounds the last Newton step. Convergence is quadratic there, so the error that is left is of the
     order of its square over N V_T.
@@ -41,42 +41,63 @@ def settle(settling: SettlingJob, tolerance: float) -> Array:
     """
     network, phases = settling.network, settling.phases
     solved = np.empty((len(settling), len(phases), network.size))
-    nonlinear = [k for k, phase in enumerate(phases) if phase.slopes is None]
     for k, phase in enumerate(phases):
-        if k not in nonlinear:
-            with _named(phase):
+        if phase.slopes is not None:
+            with _named([phase]):
                 solved[:, k] = settle_linear(network, phase)
-    if not nonlinear:
+    stacks = _stacks(phases)
+    if not stacks:
         return solved
     plan, solvers = _plan(network.topology), list[_Solver]()
-    for k in nonlinear:
-        solvers.append(_Solver(plan, network, phases[k], solvers[-1] if solvers else None))
-    block = max(1, _BLOCK // max(1, len(plan.dense)) ** 2)
+    for stack in stacks:
+        solvers.append(_Solver(plan, network, [phases[k] for k in stack], solvers[-1] if solvers else None))
+    block = max(1, _BLOCK // max(1, len(plan.dense)) ** 2 // max(map(len, stacks)))
     for first in range(0, len(settling), block):
         samples = np.arange(first, min(first + block, len(settling)))
         start = np.zeros((len(samples), network.size))
-        for k, solver in zip(nonlinear, solvers, strict=True):
-            with _named(phases[k]):
-                start = solver.settle(samples, start, tolerance, cold=k == nonlinear[0])
-            solved[samples, k] = start
+        for stack, solver in zip(stacks, solvers, strict=True):
+            with _named([phases[k] for k in stack]):
+                found = solver.settle(samples, start, tolerance, cold=stack is stacks[0])
+            solved[samples[:, None], stack] = found.transpose(1, 0, 2)
+            start = found[-1]
     return solved
 
 
+def _stacks(phases: Sequence[Phase]) -> list[list[int]]:
+    """Return the numbers of phases with devices: the first one, and then those that can start from it together."""
+    stacks: list[list[int]] = []
+    for k, phase in enumerate(phases):
+        if phase.slopes is not None:
+            continue
+        last = phases[stacks[-1][-1]] if len(stacks) > 1 else None
+        if last is not None and last.clamped is None is phase.clamped and _same_inputs(last, phase):
+            stacks[-1].append(k)
+        else:
+            stacks.append([k])
+    return stacks
+
+
+def _same_inputs(one: Phase, other: Phase) -> bool:
+    """Return whether phases differ in their nudge only, which never reaches the alone unknowns."""
+    return one.currents is other.currents and one.rails is other.rails
+
+
 @contextmanager
-def _named(phase: Phase) -> Iterator[None]:
+def _named(phases: Sequence[Phase]) -> Iterator[None]:
     try:
         yield
     except np.linalg.LinAlgError as error:
-        raise ChipError(f"{phase.name} phase: the equations are singular in floating point") from error
+        names = " or ".join(phase.name for phase in phases)
+        raise ChipError(f"{names} phase: the equations are singular in floating point") from error
     except _Unsettled as stop:
         message = f"Newton's method did not settle within {MAX_ITERATIONS} iterations"
-        raise ConvergenceError(message, sample=stop.sample, phase=phase.name) from stop
+        raise ConvergenceError(message, sample=stop.sample, phase=phases[stop.phase].name) from stop
 
 
 class _Unsettled(Exception):  # noqa: N818 - becomes a ConvergenceError where the phase is known
-    def __init__(self, sample: int) -> None:
-        super().__init__(sample)
-        self.sample = sample
+    def __init__(self, sample: int, phase: int) -> None:
+        super().__init__(sample, phase)
+        self.sample, self.phase = sample, phase
 
 
 class _Plan:
@@ -99,39 +120,45 @@ def _plan(topology: Topology) -> _Plan:
 
 
 class _Solver:
-    """One network in one phase: `alone` unknowns in `_Cells`, the `dense` rest in Newton's matrix."""
+    """One network in a stack of phases: `alone` unknowns in `_Cells`, the `dense` rest in Newton's matrix."""
 
-    def __init__(self, plan: _Plan, network: Network, phase: Phase, before: "_Solver | None" = None) -> None:
-        """Prepare one phase; phases with the same inputs share what a nudge does not touch."""
-        self._phase, self._alone, self._dense, self._bridges = phase, plan.alone, plan.dense, plan.bridges
-        shares = before is not None and before._serves(phase)
-        self._fixed: _Fixed = before._fixed if before and shares else _Fixed(plan, network, phase)
-        held = held_drops(network.topology, phase)
-        self._rest = self._fixed.rest + phase.spring * plan.springs if phase.spring else self._fixed.rest
-        self._current = self._fixed.current + (phase.pushed - phase.spring * held) @ plan.drop
+    def __init__(self, plan: _Plan, network: Network, phases: Sequence[Phase], before: "_Solver | None" = None) -> None:
+        """Prepare phases of the same inputs; those of one more stack share with it what a nudge does not touch."""
+        self._phases, self._plan = phases, plan
+        shares = before is not None and _same_inputs(before._phases[0], phases[0])
+        self._fixed: _Fixed = before._fixed if before and shares else _Fixed(plan, network, phases[0])
+        held = held_drops(network.topology, phases[0])
+        self._springs = np.array([phase.spring for phase in phases])
+        """β of each phase, S."""
+        pushes = [self._fixed.current + (phase.pushed - phase.spring * held) @ plan.drop for phase in phases]
+        self._current = np.stack(pushes)
+        """A into dense unknowns, ``[phases, batch, dense]``."""
         self._clamps: tuple[Array, Array] | None = None
         """Incidence ``[outputs, dense]`` and voltages (V, ``[batch, outputs]``) of clamped outputs."""
-        if phase.clamped is not None:
-            self._clamps = plan.drop, phase.clamped - held
-
-    def _serves(self, phase: Phase) -> bool:
-        """Return whether `phase` differs in its nudge only, which never reaches the alone unknowns."""
-        return phase.currents is self._phase.currents and phase.rails is self._phase.rails
+        if phases[0].clamped is not None:
+            self._clamps = plan.drop, phases[0].clamped - held
 
     def settle(self, samples: Index, start: Array, tolerance: float, *, cold: bool) -> Array:
-        """Unknowns (V, ``[samples, n]``) from a start of the same shape; a cold one is no prediction."""
-        into, out, cells, bridges = self._fixed.into, self._fixed.out, self._fixed.cells, self._bridges
-        solved = np.empty_like(start)
-        at, rows, dense, alone = np.arange(len(samples)), samples, start[:, self._dense], start[:, self._alone]
-        held, current = self._fixed.held[rows], self._current[rows]
+        """Unknowns (V, ``[phases, samples, n]``) from a start (V, ``[samples, n]``); a cold one is no prediction."""
+        plan, fixed, count = self._plan, self._fixed, len(self._phases)
+        into, out, cells, bridges = fixed.into, fixed.out, fixed.cells, plan.bridges
+        solved = np.empty((count * len(samples), start.shape[1]))
+        at, rows = np.arange(len(solved)), np.tile(samples, count)
+        dense, alone = np.tile(start[:, plan.dense], (count, 1)), np.tile(start[:, plan.alone], (count, 1))
+        held, current = fixed.held[rows], self._current[:, samples].reshape(len(at), -1)
+        spring = np.repeat(self._springs, len(samples))[:, None] if self._springs.any() else None
         junctions = dense @ bridges.follows.T + held
-        predicted = np.full(len(samples), not cold)
+        predicted = np.full(len(at), not cold)
         for _ in range(MAX_ITERATIONS):
             alone, excess, slope = cells.solve(dense @ into.T, alone, predicted, rows)
             amperes, siemens = bridges.tangents(dense @ bridges.follows.T + held, junctions)
-            residual = current - dense @ self._rest.T - amperes - (alone + excess / slope) @ out
+            residual = current - dense @ fixed.rest.T - amperes - (alone + excess / slope) @ out
+            matrix = self._schur(slope)
+            if spring is not None:
+                residual -= spring * (dense @ plan.springs)
+                matrix += spring[:, :, None] * plan.springs
             clamps = self._clamps and (self._clamps[0], self._clamps[1][rows] - dense @ self._clamps[0].T)
-            step = bridges.solve(self._schur(slope), siemens, residual, clamps)
+            step = bridges.solve(matrix, siemens, residual, clamps)
             moved = (excess - step @ into.T) / slope
             dense, alone = dense + step, alone + moved
             reached = dense @ bridges.follows.T + held
@@ -140,24 +167,25 @@ class _Solver:
             done = np.maximum(np.abs(step).max(axis=1, initial=0.0), farthest) <= tolerance
             if limited is not reached:
                 done &= (limited == reached).all(axis=1)
-            predicted = farthest <= cells.trusted
-            junctions = limited
+            junctions, predicted = limited, farthest <= cells.trusted
             if not done.any():
                 continue
             ended = at[done][:, None]
-            solved[ended, self._dense], solved[ended, self._alone] = dense[done], alone[done]
+            solved[ended, plan.dense], solved[ended, plan.alone] = dense[done], alone[done]
             if done.all():
-                return solved
+                return solved.reshape(count, len(samples), -1)
             left = ~done
             at, rows, dense, alone, junctions = at[left], rows[left], dense[left], alone[left], limited[left]
             held, current, predicted = held[left], current[left], predicted[left]
-        raise _Unsettled(int(samples[at[0]]))
+            spring = None if spring is None else spring[left]
+        phase, sample = divmod(int(at[0]), len(samples))
+        raise _Unsettled(int(samples[sample]), phase)
 
     def _schur(self, slope: Array) -> Array:
         """Conductances (S, ``[samples, dense, dense]``) with the alone unknowns eliminated at their slopes (S)."""
         if self._fixed.products is not None:
-            return self._rest - ((1 / slope) @ self._fixed.products).reshape(len(slope), *self._rest.shape)
-        return self._rest - (self._fixed.out.T / slope[:, None, :]) @ self._fixed.into
+            return self._fixed.rest - ((1 / slope) @ self._fixed.products).reshape(len(slope), *self._fixed.rest.shape)
+        return self._fixed.rest - (self._fixed.out.T / slope[:, None, :]) @ self._fixed.into
 
 
 class _Fixed:
