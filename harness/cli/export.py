@@ -27,7 +27,11 @@ class _Tile(click.ParamType[tuple[int, int]]):
             return value
         words, by, bits = str(value).partition("x")
         if not (by and words.isdecimal() and bits.isdecimal() and int(words) and int(bits)):
-            self.fail(f"{value!r} is no tile; write its most word lines and bit lines, such as 128x128", param, ctx)
+            self.fail(
+                f"{value!r} is no tile; write how many word lines and bit lines it has at most, such as 128x128",
+                param,
+                ctx,
+            )
         return int(words), int(bits)
 
 
@@ -42,7 +46,11 @@ class _Tile(click.ParamType[tuple[int, int]]):
     help=f"Held-out rows for the testbenches, such as 0,1,2 or 0-9 [default: the first {ROWS}].",
 )
 @click.option(
-    "--tile", type=_Tile(), default="128x128", show_default=True, help="Most word lines and bit lines of a subcircuit."
+    "--tile",
+    type=_Tile(),
+    default="128x128",
+    show_default=True,
+    help="Largest number of word lines and of bit lines in a subcircuit.",
 )
 @click.option(
     "--cells",

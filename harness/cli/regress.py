@@ -29,7 +29,7 @@ from harness.wording import counted, did_you_mean
 @click.argument("files", metavar="SUITE.toml…", nargs=-1, required=True, type=PATH)
 @click.option("--case", "chosen", multiple=True, metavar="GLOB", help="Only cases of such a name; may be repeated.")
 @click.option("--update", is_flag=True, help="Make what is found the new goldens.")
-@click.option("--reason", metavar="TEXT", help="Why they are new; asked for on a terminal.")
+@click.option("--reason", metavar="TEXT", help="Why the goldens are new; without it, a terminal asks.")
 @click.option("--junit", "xml", type=FILE, metavar="FILE.xml", help="Also write the report as JUnit XML.")
 @click.option(
     "--workers",

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 @click.option("--to", "file", type=FILE, help="HTML file to write [default: NAME-report.html].")
 @click.option("--supply", metavar="VOLT", callback=in_unit("V"), help="Nodes should stay within ± this, such as 5V.")
 @click.option(
-    "--line-limit", "line_limit", metavar="AMPERE", callback=in_unit("A"), help="What a line may carry, such as 1mA."
+    "--line-limit",
+    "line_limit",
+    metavar="AMPERE",
+    callback=in_unit("A"),
+    help="Largest current that a line may carry, such as 1mA.",
 )
 @click.option("--transient", "timed", is_flag=True, help="Simulate step responses in ngspice too; may take minutes.")
 @node_option

@@ -34,7 +34,7 @@ node_option = click.option(
     callback=in_unit("F"),
     default="100fF",
     show_default=True,
-    help="Of every node that no source or amplifier holds, to ground, in step responses.",
+    help="Capacitance to ground of every node that no source or amplifier holds, in step responses.",
 )
 line_option = click.option(
     "--line-capacitance",
@@ -43,7 +43,7 @@ line_option = click.option(
     callback=in_unit("F"),
     default="1fF",
     show_default=True,
-    help="What every cell, open or closed, adds to its word line and to its bit line, in step responses.",
+    help="Capacitance that every cell, open or closed, adds to its word line and to its bit line, in step responses.",
 )
 
 
@@ -56,14 +56,18 @@ line_option = click.option(
     "--bandwidth",
     metavar="HZ",
     callback=in_unit("Hz"),
-    help="Of every amplifier and buffer, one pole [default: ideal].",
+    help="Bandwidth of every amplifier and buffer, with one pole [default: ideal].",
 )
-@click.option("--adc-bits", type=click.IntRange(1, 24), help="Of what reads the nodes [default: [imperfect]'s, or 8].")
+@click.option(
+    "--adc-bits",
+    type=click.IntRange(1, 24),
+    help="Bits of the converter that reads the nodes [default: those of [imperfect], or 8].",
+)
 @click.option(
     "--adc-range",
     metavar="VOLT",
     callback=in_unit("V"),
-    help="It spans ± this [default: [imperfect]'s, or the largest output's size].",
+    help="The converter reads from −VOLT to +VOLT [default: as in [imperfect], or the largest output's size].",
 )
 @click.option("--to", "file", type=FILE, help="PNG file for the responses.")
 @experiment_options(seed=True)
@@ -151,7 +155,7 @@ def settling_of(
 def _rows(experiment: Experiment, samples: Sequence[int]) -> Batch:
     count = len(experiment.data.test)
     if wrong := [number for number in samples if not 0 <= number < count]:
-        raise ExperimentError(f"sample {wrong[0]}: the held-out rows are 0…{count - 1}")
+        raise ExperimentError(f"sample {wrong[0]}: there is no such row; the held-out rows are 0…{count - 1}")
     rows = experiment.data.test.batch(slice(None))
     chosen = np.array(samples, dtype=np.intp)
     return Batch(rows.inputs[chosen], rows.targets[chosen])

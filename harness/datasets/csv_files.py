@@ -129,7 +129,7 @@ def _others(text: TextTable, known: set[str], file: Path) -> tuple[tuple[int, ..
         if not _UNNAMED.fullmatch(name):
             inputs.append(at)
         elif at == 0:
-            notes.append("the first column has no heading: row names, no input")
+            notes.append("the first column has no heading: it is taken for names of rows, not for an input")
         elif all(not cells[at].strip() for _, cells in text.rows()):
             notes.append(f"column {at + 1} has neither heading nor cells: no input")
         elif name and _counts_rows(text, at):
@@ -151,7 +151,8 @@ def _counts_rows(text: TextTable, at: int) -> bool:
 def _unknown(source: CsvFile, name: str, text: TextTable) -> str:
     """Return what is wrong and how to cure it for a column that is not there."""
     if len(text.columns) == 1:
-        cure = f"remove lines above it, or say separator = … ({', '.join(SEPARATORS.values())} are found by themselves)"
+        found = f"{', '.join(SEPARATORS.values())} are found by themselves"
+        cure = f"remove lines above it, or set data.separator = … ({found})"
         if source.separator:
             cure = f"it has no {source.separator!r} to be cut at; leave separator out"
         return f"its heading {text.columns[0][:60]!r} is one column; {cure}"

@@ -34,8 +34,8 @@ def labels_of(texts: Sequence[str], lines: Index, where: str, spelling: str | No
         texts: the label of each row, not empty.
         lines: the line of the file that each row begins in.
         where: file and column, for messages.
-        spelling: ``"as written"`` keeps labels apart that differ by blanks, case or characters alike only; ``"folded"``
-            makes them one class, named as most of its rows write it; None refuses them.
+        spelling: ``"as written"`` keeps labels apart that differ only in blanks, case or characters that look alike;
+            ``"folded"`` makes them one class, named as most of its rows write it; None refuses them.
 
     Raises:
         DataError: labels differ by spelling only, there is one class only, there are too many, or labels are values.
@@ -88,7 +88,7 @@ def codes_of(
         if len(strange) > 1:
             told += f", and it knows none of {counted(len(strange) - 1, 'more label', 'more labels')} either"
         elif _folded(first) in folded:
-            told += f"; say labels = 'folded' where it is {known[folded[_folded(first)]]!r}"
+            told += f"; set data.labels = 'folded' where it is {known[folded[_folded(first)]]!r}"
         raise DataError(f"{at}: {told}")
     return np.array([codes[text] for text in texts], np.intp)
 
@@ -124,8 +124,8 @@ def _refuse_spellings(texts: Sequence[str], lines: Index, where: str, spellings:
         if len(group) > 1:
             ways = " and ".join(f"{text!r} (line {lines[texts.index(text)]})" for text in group[:4])
             raise DataError(
-                f"{where}: the labels {ways} differ by blanks, case or characters alike only; say labels = 'folded' "
-                f"where they are one class, or labels = 'as written' where they are not"
+                f"{where}: the labels {ways} differ only in blanks, case or characters that look alike; set "
+                f"data.labels = 'folded' where they are one class, or data.labels = 'as written' where they are not"
             )
 
 
@@ -135,7 +135,7 @@ def _refuse_values(counts: Counter[str], where: str) -> None:
         column = where.rpartition("column ")[2]
         raise DataError(
             f"{where} holds {len(counts)} different numbers in {rows} rows, which are values and not classes; "
-            f"say values = [{column}] instead of label"
+            f"set data.values = [{column}] instead of data.label"
         )
 
 

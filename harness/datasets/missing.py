@@ -89,8 +89,8 @@ def _named(every: Mapping[str, Marks], lines: Index) -> str:
 def _cure(rows: int) -> str:
     these = f"these {rows:,} rows" if rows > 1 else "this row"
     return (
-        f"say missing = 'drop' to leave {these} out, or missing = 'mean' to fill inputs with the mean of the training "
-        f"rows (rows without a label or value are left out then too)"
+        f"set data.missing = 'drop' to leave {these} out, or data.missing = 'mean' to fill inputs with the mean of the "
+        f"training rows (rows without a label or value are left out then too)"
     )
 
 

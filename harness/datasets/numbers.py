@@ -101,9 +101,12 @@ def _number(index: int, cell: str, decimal: str) -> float:
 def _kind(cell: str, decimal: str) -> str:
     """Return the kind of a cell that is no number, and what to do about it."""
     if decimal == "." and _MAYBE_THOUSANDS.fullmatch(cell) and cell.count(",") == 1:
-        return "may have a decimal comma or a thousands separator; say decimal = ',', or leave the separator out"
+        return "may have a decimal comma or a thousands separator; set data.decimal = ',', or leave the separator out"
     if decimal == "." and _WITH_COMMA.fullmatch(cell):
-        return "has a decimal comma where others have points; write all with one mark, and say decimal = ',' for commas"
+        return (
+            "has a decimal comma where others have points; write all with one mark, and "
+            "set data.decimal = ',' for commas"
+        )
     if decimal == "," and _WITH_POINT.fullmatch(cell):
         return "has a decimal point where decimal = ','; write all with one mark"
     small = cell[:_LOOKED_AT].casefold()

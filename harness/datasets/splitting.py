@@ -150,7 +150,11 @@ def _alone(table: Table, counts: Index) -> str:
     if table.origin is not None:
         where = f" (line {table.origin.lines[int(np.flatnonzero(table.labels == first)[0])]})"
     more = f", and so have {len(alone) - 1} more of {len(counts)} classes" if len(alone) > 1 else ""
-    hint = "; if labels are numbers to be learned, say values = […] instead of label" if numeric(table.classes) else ""
+    hint = (
+        "; if labels are numbers to be learned, set data.values = […] instead of data.label"
+        if numeric(table.classes)
+        else ""
+    )
     return f"class {table.classes[first]!r} has one row only{where}{more}{hint}"
 
 
@@ -221,7 +225,7 @@ def _values(table: Table, scaling: Scaling) -> str:
     if (scaling.per_volt == 1).all() and not scaling.offset.any():
         return f"values wanted at the outputs in V: {listed(table.classes)}"
     told = [
-        f"{name} (0 V for {offset:.4g}, {per_volt:.4g} a volt)"
+        f"{name} (0 V is {offset:.4g}, and each volt {per_volt:.4g} more)"
         for name, offset, per_volt in zip(table.classes, scaling.offset, scaling.per_volt, strict=True)
     ]
-    return f"values, scaled into the outputs' reach: {listed(told)}"
+    return f"values, scaled to voltages that the outputs can reach: {listed(told)}"

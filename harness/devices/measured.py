@@ -116,7 +116,9 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     unit, columns = _headings(path, table.columns)
     for column in COLUMNS:
         if column not in columns:
-            raise DataError(f"{path}: no column {column}; a file has the columns {', '.join(COLUMNS)}")
+            raise DataError(
+                f"{path}: no column {column}; a file of measured pulses has the columns {', '.join(COLUMNS)}"
+            )
     rows = []
     for line, cells in table.rows():
         row = dict(zip(columns, map(str.strip, cells), strict=True))

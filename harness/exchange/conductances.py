@@ -215,7 +215,10 @@ def _npz_cells(file: Path, known: dict[str, TrainableArray]) -> Iterator[tuple[s
     content = read_arrays(file, DataError)
     for key in content:
         if not key.endswith((".siemens", ".rows", ".columns")):
-            raise DataError(f"{file}: {key!r} is none of NAME.siemens, NAME.rows and NAME.columns of an array NAME")
+            raise DataError(
+                f"{file}: the array {key!r} is called neither NAME.siemens nor NAME.rows nor NAME.columns; "
+                f"'harness conductances export' writes such a file"
+            )
     for name in dict.fromkeys(key.rpartition(".")[0] for key in content):
         if name not in known:
             raise DataError(_unknown(str(file), (name, "", ""), known))

@@ -153,5 +153,5 @@ def _rows(subject: Experiment, wanted: tuple[int, ...] | None) -> tuple[int, ...
         return tuple(range(min(ROWS, count)))
     for row in wanted:
         if not 0 <= row < count:
-            raise ExperimentError(f"sample {row}: the held-out rows are 0…{count - 1}")
+            raise ExperimentError(f"sample {row}: there is no such row; the held-out rows are 0…{count - 1}")
     return wanted

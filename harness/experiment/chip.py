@@ -119,7 +119,10 @@ class ChipSettings(Section):
     @model_validator(mode="after")
     def _keys_of_a_board(self) -> Self:
         if self.kind == "bench" and self.profile is None:
-            raise MismatchError("profile", "kind = 'bench' needs the profile of a board, such as 'virtual'")
+            raise MismatchError(
+                "profile",
+                "kind = 'bench' needs the profile of a board, such as profile = 'virtual' (--profile virtual)",
+            )
         for key in ("profile", "resource"):
             if self.kind != "bench" and getattr(self, key) is not None:
                 raise MismatchError(key, f"belongs to kind = 'bench', not {self.kind!r}")

@@ -57,8 +57,8 @@ class DataSettings(Section):
     """Leave out rows with a missing cell, or fill inputs with the mean of the training rows (a row without a label or
     value is left out all the same); without it they are refused."""
     labels: Literal["as written", "folded"] | None = None
-    """Says if labels that differ by blanks, case or characters alike only are different classes, or one; without it
-    they are refused. As written, blanks around a label belong to it."""
+    """Says if labels that differ only in blanks, case or characters that look alike are different classes, or one;
+    without it they are refused. As written, blanks around a label belong to it."""
     separator: str | None = None
     """The character between cells, or ``"tab"`` or ``"blank"``; without it, the one of comma, semicolon, tab, bar and
     blanks that fits alone."""

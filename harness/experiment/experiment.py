@@ -320,7 +320,7 @@ class Experiment:
         """
         rows = self.data.test
         if not 0 <= sample < len(rows):
-            raise ExperimentError(f"sample {sample}: the held-out rows are 0…{len(rows) - 1}")
+            raise ExperimentError(f"sample {sample}: there is no such row; the held-out rows are 0…{len(rows) - 1}")
         about = f"sample {sample} of the held-out rows of {self.settings.data.set}"
         if not self.data.valued:
             about += f", class {self.data.classes[int(rows.targets[sample].argmax())]}"

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -165,6 +165,8 @@ def read_settings(
     Raises:
         ExperimentError: syntax, keys or values are wrong; names line, key, value, bound and the nearest right key.
     """
+    if overrides and isinstance(overrides, str | Mapping):
+        raise ExperimentError(f"overrides: {overrides!r} must be a list of texts, such as ['training.epochs=3']")
     content = parse_toml(text, ExperimentError, source)
     changes: dict[Names, str] = {}
     for override in (*(f"--set {override}" for override in overrides), *swept):

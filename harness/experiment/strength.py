@@ -102,7 +102,8 @@ class Springs:
         own = self._own(conductances)
         if self._beta >= own:
             raise ExperimentError(
-                f"rule.beta: {self._compared(own)}; springs of −β leave the network no one stable state: {_cures(own)}"
+                f"rule.beta: {self._compared(own)}; at 1 times or more, springs of −β leave the network without a "
+                f"unique stable state; {_cures(own)}"
             )
 
     def warning(self, conductances: Conductances) -> str | None:
@@ -111,8 +112,8 @@ class Springs:
         if self._beta < CLOSE * own:
             return None
         return (
-            f"rule.beta: {self._compared(own)}; springs of −β give wrong gradients there, and from 1 on the network "
-            f"has no one stable state: {_cures(own)}"
+            f"rule.beta: {self._compared(own)}; springs of −β give wrong gradients there, and at 1 times or more they "
+            f"leave the network without a unique stable state; {_cures(own)}"
         )
 
     def onward(self, run: Run, bound: float) -> str | None:
@@ -135,10 +136,10 @@ class Springs:
         return self._known[1]
 
     def _compared(self, own: float) -> str:
-        share = f"{self._beta / own:.2f} of the network's own conductance at the outputs, {show(own, 'S')}"
-        return f"{show(self._beta, 'S')} is {share}"
+        times = f"{self._beta / own:,.2f} times the conductance that the outputs see of the network, {show(own, 'S')}"
+        return f"{show(self._beta, 'S')} is {times}"
 
 
 def _cures(own: float) -> str:
     usual = show(SHARE * own, "S")
-    return f'write rule.beta = "auto" (a tenth, {usual}), a smaller β, or rule.nudging = "current"'
+    return f'write rule.beta = "auto" (a tenth of it, {usual}), a smaller β, or rule.nudging = "current"'

@@ -143,7 +143,10 @@ def test_list_names_experiments_and_data_sets() -> None:
         (["train", "iris", "--set", "nonsense"], "write key=value"),
         (["train", "--resume", "run", "--seed", "1"], "--resume goes on as the run was recorded"),
         (["train", "iris", "--chip", "board"], "'board' must be 'ngspice', 'nodal' or 'bench'"),
-        (["export", "iris", "--to", "f", "--samples", "0,45"], "sample 45: the held-out rows are 0…44"),
+        (
+            ["export", "iris", "--to", "f", "--samples", "0,45"],
+            "sample 45: there is no such row; the held-out rows are 0…44",
+        ),
         (["nothing"], "No such command"),
         (["bench", "mnist", "--seconds", "6"], "measure speed by harness benchmark mnist --seconds 6\n"),
         (["bench", "--seconds", "6", "xor"], "measure speed by harness benchmark --seconds 6 xor\n"),

@@ -269,7 +269,10 @@ def test_an_import_says_how_well_it_fits_and_show_draws_the_same(measured: Path,
     ("text", "message"),
     [
         ("", "bad.csv: it is empty; a table begins with a line of headings"),
-        ("pulse,up\n", "no column conductance; a file has the columns pulse, conductance, direction"),
+        (
+            "pulse,up\n",
+            "no column conductance; a file of measured pulses has the columns pulse, conductance, direction",
+        ),
         ("pulse,conductance,direction\n1,1e-6\n", "line 2: 2 cells where the heading in line 1 has 3, cut at commas"),
         ("pulse,conductance,direction\n", "0 rows of data are fewer than 2"),
         ("pulse,conductance,direction\n1,1e-6,up\n,2e-6,up\n", "row 3, column pulse: no value"),

@@ -331,7 +331,7 @@ def test_a_wrong_name_gets_the_nearest_right_one(words: list[str], message: str)
     ("rows", "message"),
     [
         ("2-0", "'2-0' runs backwards; write 0-2"),
-        ("0-9", "sample 4: the held-out rows are 0…3"),
+        ("0-9", "sample 4: there is no such row; the held-out rows are 0…3"),
         ("0-99999999", "names 100,000,000 rows; at most 100,000"),
         ("0-1,1", "names a row twice"),
         ("0,,1", "'' is no list of rows; write their numbers, such as 0,1,2 or 0-9"),

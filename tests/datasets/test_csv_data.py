@@ -77,7 +77,11 @@ def test_inputs_are_chosen_in_their_order_or_others_are_ignored(tmp_path: Path) 
         (PLAIN, {"ignore": ("width", "height")}, ": it has no column of numbers besides 'kind'; its 3 columns are"),
         ("kind\nx\ny\n", {}, ": it has no column of numbers besides 'kind'; its 1 column is kind"),
         ("5.1,3.5,setosa\n4.9,3.0,setosa\n", {}, ": its first line holds numbers (5.1, 3.5, setosa); write a line of"),
-        ("a/b/kind\n1/2/x\n", {}, ": its heading 'a/b/kind' is one column; remove lines above it, or say separator ="),
+        (
+            "a/b/kind\n1/2/x\n",
+            {},
+            ": its heading 'a/b/kind' is one column; remove lines above it, or set data.separator =",
+        ),
         (
             "a,,kind\n1,2,x\n",
             {},
@@ -96,9 +100,15 @@ def test_columns_that_are_not_there_are_refused(
 @pytest.mark.parametrize(
     ("text", "note"),
     [
-        (",a,kind\n0,1,x\n1,2,y\n", "the first column has no heading: row names, no input"),
-        (",a,kind\nr17,1,x\nr3,2,y\n", "the first column has no heading: row names, no input"),
-        ("Unnamed: 0,a,kind\n7,1,x\n3,2,y\n", "the first column has no heading: row names, no input"),
+        (",a,kind\n0,1,x\n1,2,y\n", "the first column has no heading: it is taken for names of rows, not for an input"),
+        (
+            ",a,kind\nr17,1,x\nr3,2,y\n",
+            "the first column has no heading: it is taken for names of rows, not for an input",
+        ),
+        (
+            "Unnamed: 0,a,kind\n7,1,x\n3,2,y\n",
+            "the first column has no heading: it is taken for names of rows, not for an input",
+        ),
         ("a,Unnamed: 0,kind\n1,0,x\n2,1,y\n", "column 'Unnamed: 0' has the row numbers that pandas wrote: no input"),
         ("a,kind,\n1,x,\n2,y,\n", "column 3 has neither heading nor cells: no input"),
     ],
@@ -147,7 +157,9 @@ def test_nothing_is_guessed_from_a_part_of_a_large_file(tmp_path: Path) -> None:
 def test_labels_that_differ_by_their_spelling_only_are_asked_about(tmp_path: Path, one: str, other: str) -> None:
     text = f"a,kind\n1,{one}\n2,{one}\n3,{other}\n4,bad\n"
     message = refused(tmp_path, text)
-    assert f": column 'kind': the labels {one!r} (line 2) and {other!r} (line 4) differ by blanks, case or" in message
+    assert (
+        f": column 'kind': the labels {one!r} (line 2) and {other!r} (line 4) differ only in blanks, case or" in message
+    )
     assert table(tmp_path, text, labels="folded").classes == tuple(sorted(["bad", one]))
     assert table(tmp_path, text, labels="as written").classes == tuple(sorted(["bad", one, other]))
 
@@ -197,7 +209,7 @@ def test_a_class_with_one_row_is_refused_with_its_line(tmp_path: Path) -> None:
         ("1_000", "'1_000' has underscores; leave them out"),
         ('"1,234,567.5"', "'1,234,567.5' has thousands separators; leave them out"),
         ('"1,234.5"', "'1,234.5' has thousands separators; leave them out"),
-        ('"1,234"', "'1,234' may have a decimal comma or a thousands separator; say decimal = ','"),
+        ('"1,234"', "'1,234' may have a decimal comma or a thousands separator; set data.decimal = ','"),
         ('"1,5"', "'1,5' has a decimal comma where others have points"),
         ("1 234", "'1 234' has thousands separators; leave them out"),
         ("1'234.5", '"1\'234.5" has thousands separators; leave them out'),
@@ -287,7 +299,9 @@ def test_the_decimal_mark_is_found_where_it_is_certain(tmp_path: Path, text: str
 
 def test_a_decimal_mark_in_doubt_is_asked_about(tmp_path: Path) -> None:
     text = "a;kind\n1,234;x\n5,678;y\n"
-    assert "'1,234' may have a decimal comma or a thousands separator; say decimal = ','" in refused(tmp_path, text)
+    assert "'1,234' may have a decimal comma or a thousands separator; set data.decimal = ','" in refused(
+        tmp_path, text
+    )
     np.testing.assert_array_equal(table(tmp_path, text, decimal=",").features, [[1.234], [5.678]])
 
 
@@ -303,9 +317,9 @@ GAPS = 'a,b,kind\n1,2,x\n,4,"y\ny"\n5,NA,x\n7,8,\n9,10,"y\ny"\n?,,x\n'
 
 def test_every_missing_cell_is_named_with_the_line_of_the_file(tmp_path: Path) -> None:
     assert refused(tmp_path, GAPS) == (
-        ": 5 cells are missing: column 'a', lines 3, 9; column 'b', lines 5, 9; column 'kind', line 6; say missing = "
-        "'drop' to leave these 4 rows out, or missing = 'mean' to fill inputs with the mean of the training rows (rows "
-        "without a label or value are left out then too)"
+        ": 5 cells are missing: column 'a', lines 3, 9; column 'b', lines 5, 9; column 'kind', line 6; set "
+        "data.missing = 'drop' to leave these 4 rows out, or data.missing = 'mean' to fill inputs with the mean of the "
+        "training rows (rows without a label or value are left out then too)"
     )
 
 
@@ -373,7 +387,7 @@ def test_other_values_are_scaled_into_the_outputs_reach_and_back(tmp_path: Path,
     np.testing.assert_allclose([found.train.targets.min(), found.train.targets.max()], [-1, 1], rtol=1e-9)
     back = found.scaling.values(found.train.targets)[:, 0]
     np.testing.assert_allclose(back, targets, rtol=1e-12, atol=1e-12 * max(map(abs, targets)))
-    assert "values, scaled into the outputs' reach: y (0 V for " in "\n".join(found.notes)
+    assert "values, scaled to voltages that the outputs can reach: y (0 V is " in "\n".join(found.notes)
 
 
 def test_values_are_scaled_to_the_targets_by_the_training_rows(tmp_path: Path) -> None:
@@ -389,7 +403,9 @@ def test_values_are_scaled_to_the_targets_by_the_training_rows(tmp_path: Path) -
 
 def test_missing_and_equal_values_are_refused(tmp_path: Path) -> None:
     message = refused(tmp_path, "x,y\n1,2\n3,\n", values=("y",))
-    assert message.startswith(": 1 cell is missing: column 'y', line 3; say missing = 'drop' to leave this row out")
+    assert message.startswith(
+        ": 1 cell is missing: column 'y', line 3; set data.missing = 'drop' to leave this row out"
+    )
     with pytest.raises(DataError, match=r"column 'y' is 7 in all training rows; there is nothing to learn from it"):
         values_of(tmp_path, [7.0, 7.0, 7.0])
 

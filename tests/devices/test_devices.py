@@ -239,7 +239,10 @@ def test_measured_curves_are_followed_level_by_level(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("pulse,conductance\n1,2\n", r"a\.csv: no column direction; a file has the columns pulse, conductance"),
+        (
+            "pulse,conductance\n1,2\n",
+            r"a\.csv: no column direction; a file of measured pulses has the columns pulse, conductance",
+        ),
         ("pulse,conductance,direction\n1,1e-6,up\n", r"1 row of data is fewer than 2"),
         ("pulse,conductance,direction\n1,1e-6,up\n2,,up\n", r"row 3, column conductance: no value"),
         ("pulse,conductance,direction\n1,1e-6,up\n2,x,up\n", r"row 3, column conductance: 'x' is no quantity"),

@@ -180,7 +180,7 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
         ({f"{NAME}.siemens": np.full(LAYERED.arrays[0].shape, np.nan)}, f"row {WORD}, column {BIT}: nan is no finite"),
         ({f"{NAME}.siemens": np.full(LAYERED.arrays[0].shape, "1")}, "siemens must be numbers"),
         ({f"{NAME}.siemens": np.array([None])}, "holds neither real numbers nor texts"),
-        ({"notes": np.ones(1)}, "'notes' is none of"),
+        ({"notes": np.ones(1)}, "'notes' is called neither NAME.siemens nor"),
         ({"xbar.siemens": np.ones(1)}, "there is no array 'xbar'"),
         ({f"{NAME}.rows": np.array([WORD] * len(LAYERED.arrays[0].words))}, "is there twice"),
     ],

@@ -393,7 +393,7 @@ def test_a_package_says_what_is_in_it(tmp_path: Path) -> None:
 def test_a_package_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     good = package(tile_of_two())
     write_package(tmp_path / "net", good)
-    with pytest.raises(CircuitError, match="net: it exists already; remove it or name another folder"):
+    with pytest.raises(CircuitError, match="net: something is there already; name another folder"):
         write_package(tmp_path / "net", good)
     with pytest.raises(CircuitError, match=r"there is no folder .*gone to put it in"):
         write_package(tmp_path / "gone" / "net", good)
@@ -406,7 +406,7 @@ def test_only_packages_are_read(tmp_path: Path) -> None:
     with pytest.raises(CircuitError, match="is no exported package"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text('{"dialect": "ngspice"}')
-    with pytest.raises(CircuitError, match="is of something else"):
+    with pytest.raises(CircuitError, match="is of something else; 'harness export' makes one"):
         read_manifest(tmp_path)
 
 
@@ -546,10 +546,10 @@ def test_the_command_writes_a_package_and_refuses_what_makes_none(tmp_path: Path
     assert (manifest["experiment"], manifest["tile"], manifest["samples"]) == ("xor", [4, 8], [1, 3])
     assert CliRunner().invoke(main, words).exit_code == 1
     for option, value, said in (
-        ("--tile", "4", "write its most word lines and bit lines, such as 128x128"),
+        ("--tile", "4", "write how many word lines and bit lines it has at most, such as 128x128"),
         ("--tile", "0x4", "is no tile"),
         ("--samples", "first", "write their numbers, such as 0,1,2"),
-        ("--samples", "4", "sample 4: the held-out rows are 0…3"),
+        ("--samples", "4", "sample 4: there is no such row; the held-out rows are 0…3"),
         ("--dialect", "pspice", "is not one of"),
     ):
         refused = CliRunner().invoke(main, ["export", "xor", "--to", str(tmp_path / "no"), option, value])

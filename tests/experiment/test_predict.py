@@ -168,7 +168,7 @@ HOSTILE = {
     "a,b,same,label\n99,0,7,x\n98,0,7,y\n98,0,7,z\n": "knows no class 'x'; its classes are blue, red, and it knows "
     "none of 2 more labels either",
     "a,b,same,label\n99,0,7,red\n98,0,7,Red \n": "line 3, column 'label': the network knows no class 'Red '; its "
-    "classes are blue, red; say labels = 'folded' where it is 'red'",
+    "classes are blue, red; set data.labels = 'folded' where it is 'red'",
     "a,b,same,label\n99,0,7,red\n98,5 mV,7,red\n": "line 3, column 'b': '5 mV' has something behind its number",
     "a,b,same,label\n99,0,7,red\n98,1e7,7,red\n": "line 3, column 'b': 1e+07 is ",
     "a,b,same,label\n99,0,7,red\n98,0,red\n": "line 3: 3 cells where the heading in line 1 has 4",
@@ -194,7 +194,7 @@ def test_places_that_hold_no_table_are_one_sentence(folder: Path) -> None:
 def test_missing_cells_are_refused_or_treated_as_told(folder: Path) -> None:
     (folder / "new.csv").write_text("a,b,pressure,y\n99,0,300,10\n,0,300,11\n98,0,,12\n97,0,301,7\n")
     told = complaint("values", "new.csv")
-    assert "2 cells are missing: column 'a', line 3; column 'pressure', line 4; say missing = 'drop'" in told
+    assert "2 cells are missing: column 'a', line 3; column 'pressure', line 4; set data.missing = 'drop'" in told
     assert evaluated("values", "new.csv", "--set", "data.missing=drop")["samples"] == 2
     assert evaluated("values", "new.csv", "--set", "data.missing=mean")["samples"] == 3
 

@@ -496,6 +496,12 @@ def test_a_file_of_ones_own_is_named_by_its_path(tmp_path: Path) -> None:
         Experiment.load(str(path))
 
 
+@pytest.mark.parametrize("overrides", ["rule.beta=1uS", {"rule.beta": "1uS"}])
+def test_overrides_that_are_no_list_are_told_apart_from_a_wrong_override(overrides: Any) -> None:
+    with pytest.raises(ExperimentError, match=r"^overrides: .*rule\.beta.* must be a list of texts, such as \["):
+        Experiment.load("iris", overrides)
+
+
 def test_changed_settings_are_checked_again() -> None:
     with pytest.raises(ExperimentError, match=r"^experiment: training\.epochs = 0: must be at least 1"):
         merged(read(), {"training.epochs": 0})

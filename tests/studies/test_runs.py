@@ -137,7 +137,10 @@ def test_conditions_add_up_and_sorting_puts_what_is_unknown_last(folder: Path) -
     [
         (["--where", "accuracy"], "--where accuracy: write a column or key, a sign and a value, such as accuracy>0.9"),
         (["--where", "acuracy>0.9"], "--where acuracy>0.9: no run has 'acuracy'; did you mean 'accuracy'?"),
-        (["--where", "rule.beta<1 V"], "--where rule.beta<1 V: rule.beta or '1 V' is no number; use = or !="),
+        (
+            ["--where", "rule.beta<1 V"],
+            "--where rule.beta<1 V: < compares numbers with numbers, and rule.beta or '1 V' is none; use = or !=",
+        ),
         (["--sort", "sead"], "--sort sead: no run has 'sead'; did you mean 'seed'?"),
         (["nowhere"], "nowhere is no folder of runs: it is not there; 'harness train' makes runs in runs"),
         (["runs/xor-seed2/result.json"], "runs/xor-seed2/result.json is no folder of runs: it is a file"),

@@ -53,7 +53,7 @@ def test_values_are_learned_and_told_in_their_own_unit(tmp_path: Path, monkeypat
         {"a": inputs[:, 0], "b": inputs[:, 1], "pressure": 300 + 40 * inputs[:, 0] - 25 * inputs[:, 1]}
     )
     reached, told = trained(tmp_path, table, 'values = ["pressure"]', monkeypatch)
-    assert "  values, scaled into the outputs' reach: pressure (0 V for " in told
+    assert "  values, scaled to voltages that the outputs can reach: pressure (0 V is " in told
     assert reached["score"] == "R²"
     assert reached["test_accuracy"] > 0.9
 

@@ -15,7 +15,11 @@ from harness.wording import counted
 @click.command()
 @click.argument("source", metavar="RUN|EXPERIMENT")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Of training, for each figure."
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    help="Seconds of training for each figure.",
 )
 @click.option("--scaling", is_flag=True, help="Time against the number of hidden nodes and layers, as a picture.")
 @click.option(

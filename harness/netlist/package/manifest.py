@@ -26,7 +26,7 @@ def read_manifest(folder: Path) -> JsonObject:
     except CircuitError as error:
         raise CircuitError(f"{place}: {error}") from error
     if manifest.get("package") != 1 or manifest.get("dialect") not in [*DIALECTS]:
-        raise CircuitError(f"{place}: its {MANIFEST} is of something else")
+        raise CircuitError(f"{place}: its {MANIFEST} is of something else; 'harness export' makes one")
     for key in ("experiment", "conductances", "cells"):
         if not isinstance(manifest.get(key), str):
             raise CircuitError(f"{place}: its {MANIFEST} must have a text at {key!r}")

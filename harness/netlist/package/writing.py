@@ -131,7 +131,7 @@ def check_free(folder: Path) -> None:
         CircuitError: something is at `folder` already, or the folder that it is to be in does not exist.
     """
     if folder.exists() or folder.is_symlink():
-        raise CircuitError(f"package {folder}: it exists already; remove it or name another folder")
+        raise CircuitError(f"package {folder}: something is there already; name another folder")
     if not folder.absolute().parent.is_dir():
         raise CircuitError(f"package {folder}: there is no folder {folder.parent} to put it in")
 

@@ -66,7 +66,8 @@ def _holds(value: Any, sign: str, wanted: str, key: str) -> bool:
     number = _number(wanted, key) if isinstance(value, int | float) and not isinstance(value, bool) else None
     if sign in _ORDERS:
         if number is None:
-            raise ExperimentError(f"--where {key}{sign}{wanted}: {key} or {wanted!r} is no number; use = or !=")
+            why = f"{sign} compares numbers with numbers, and {key} or {wanted!r} is none"
+            raise ExperimentError(f"--where {key}{sign}{wanted}: {why}; use = or !=")
         return _ORDERS[sign](value, number)
     same = value == number if number is not None else fnmatchcase(_text(value), wanted)
     return same == (sign == "=")
