@@ -1,5 +1,6 @@
 """Circuits, samples and chips that many tests share."""
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +16,7 @@ from harness.cli import terminal
 from harness.devices import DiodeModel
 from harness.measurement import Batch
 
+os.environ.pop("COLUMNS", None)  # that of the machine, or of pytest-xdist's: tests read tables as pipes get them
 terminal._SOON = 600.0  # tests read messages line by line, on machines so busy that a small network takes seconds
 
 DIODE = DiodeModel("dtest", 1e-6, 2.0)

@@ -71,7 +71,7 @@ def import_everything() -> None:
     import harness
 
     for module in pkgutil.walk_packages(harness.__path__, "harness."):
-        if not module.name.endswith(("__main__", ".remote", ".cluster", ".pool_worker")):
+        if not module.name.endswith(("__main__", ".remote", ".cluster", ".pool_worker", ".torch")):
             importlib.import_module(module.name)
     for name in ("harness.__main__", *_IMPORTED_LATE):
         importlib.import_module(name)

@@ -8,14 +8,13 @@ import subprocess
 import sys
 import time
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from harness import Experiment, Run
+from harness import Experiment, Run, __version__
 from harness.chip.metering import ENTRIES, Ledger
 from harness.errors import RunError
 from harness.experiment.runs.warm_start import warm_start
@@ -387,7 +386,7 @@ def test_parts_of_older_runs_are_known_by_their_former_words(tmp_path: Path) -> 
     then = {"curved" if key == "nonlinear" else key: value for key, value in now.items()}
     then["kind"] = "harness.learning.rules.analytical.AnalyticalGradient"
     assert now.keys() != then.keys()
-    made = {"versions": {"harness": version("harness")}, "parts": {"rule": then}, "own": ["rule"]}
+    made = {"versions": {"harness": __version__}, "parts": {"rule": then}, "own": ["rule"]}
     run = Run.create(tmp_path / "run", "", made)
     refuse_others(run, {"rule": now})
     with pytest.raises(RunError, match="nonlinear = False"):
