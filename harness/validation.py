@@ -237,8 +237,9 @@ def _unknown(found: _Place, root: type[BaseModel]) -> str:
     if key in (everywhere := list(_dotted(root))):
         return f"key {key!r} does not go with kind = {_kinds(found.section[0])[0]!r}"
     known = sorted({field for model in found.section for field in model.model_fields})
-    close = [other for other in everywhere if other.endswith(f".{name}")]
-    close = [near] if (near := nearest(name, known)) else list(dict.fromkeys(close))
+    close = list(dict.fromkeys(other for other in everywhere if other.endswith(f".{name}")))
+    if not close and (near := nearest(name, known)):
+        close = [near]
     if close:
         return f"unknown key {key!r}; did you mean {' or '.join(map(repr, close))}?"
     return f"unknown key {key!r}; known keys here: {', '.join(known)}"

@@ -107,6 +107,12 @@ def test_check_of_a_run_passes_and_names_its_figures(trained: Path) -> None:
         assert subject in names
 
 
+def test_a_table_is_no_experiment_and_the_cure_is_said(tmp_path: Path) -> None:
+    (tmp_path / "mine.CSV").write_text("a,b\n1,x\n")
+    said = harness("train", "mine.CSV", cwd=tmp_path, code=2).stderr
+    assert 'mine.CSV is a table; an experiment is a TOML file that names it, with data = { set = "csv", file =' in said
+
+
 def test_check_exits_with_1_when_a_figure_is_out_of_bounds(tmp_path: Path) -> None:
     """A nudge so strong that its gradient is none: the check must be able to fail."""
     report = harness("check", "iris", "--chip", "nodal", "--set", "rule.beta='1 S'", "--json", cwd=tmp_path, code=1)

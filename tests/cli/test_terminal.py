@@ -309,6 +309,7 @@ def test_what_is_printable_obeys_nothing_and_loses_nothing(text: str) -> None:
     [
         (["train", "irs"], "there is no experiment 'irs'; did you mean 'iris'?"),
         (["train", "iris.toml"], "there is no experiment 'iris.toml'; did you mean 'iris'?"),
+        (["train", "iris", "--set", "beta=1uS"], "unknown key 'beta'; did you mean 'rule.beta'?"),
         (["train", "iris", "--set", "data.set=iriss"], "did you mean 'iris'?"),
         (["train", "iris", "--set", "rule.kind=coupled"], "did you mean 'coupled-learning'?"),
         (["train", "iris", "--set", "network.kind=layred"], "did you mean 'layered'?"),

@@ -34,6 +34,9 @@ def check_place(name: str) -> None:
         raise ExperimentError(f"{name} is a run; go on with: {command('train', '--resume', name)}")
     if os.path.isdir(name):
         raise ExperimentError(f"{name} is a folder that holds no run (no manifest.json), and no experiment file")
+    if name.lower().endswith(".csv") and os.path.lexists(name):
+        wanted = f'data = {{ set = "csv", file = "{name}", label = … }}'
+        raise ExperimentError(f"{name} is a table; an experiment is a TOML file that names it, with {wanted}")
     if not os.path.lexists(name):
         own = "" if name.endswith(".toml") else " (a file of one's own ends in .toml)"
         meant = did_you_mean(name.removesuffix(".toml"), experiment_names(), or_list=True)
