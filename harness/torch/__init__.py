@@ -18,9 +18,8 @@ try:
 except ImportError as missing:
     from harness.processes.distribution import installing
 
-    raise ImportError(
-        f"harness.torch needs PyTorch ({missing}); install it: {installing('torch')}, or Debian's package python3-torch"
-    ) from missing
+    how = f"{installing('torch')}, or Debian's package python3-torch"
+    raise ImportError(f"harness.torch needs PyTorch ({missing}); install it: {how}", name="torch") from missing
 
 from harness.chip.base import Chip
 from harness.chip.metering import set_step_key
