@@ -116,7 +116,7 @@ def train(
         Path(events).mkdir(parents=True, exist_ok=True)  # what cannot be written shall end nothing that has begun
     replay, choose = None, partial(simulators_for, workers=workers, scheduler=scheduler)
     if cassette is not None:
-        recorded = [*cassette.resolve().parents][:3][-1].name
+        recorded = [*cassette.absolute().parents][:3][-1].name
         replay = replay_of(cassette, folder or fresh_path(RUNS, f"{recorded}-replay"))
         subject, run, simulators = replay.subject, replay.run, SimulatorChoice()
     elif resume is not None:

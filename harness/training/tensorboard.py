@@ -82,7 +82,7 @@ class EventLog:
         self._checksum, self._summary, self._proto = library()
         self._batches, self._arrays, self._warn = batches, arrays, warn
         self._score = score.replace("²", "2")
-        self._folder = (folder or run.path).resolve()
+        self._folder = (folder or run.path).absolute()
         self._folder.mkdir(parents=True, exist_ok=True)
         begun = any(self._folder.glob(_FILES))
         now = time.time_ns()

@@ -107,6 +107,15 @@ def test_check_of_a_run_passes_and_names_its_figures(trained: Path) -> None:
         assert subject in names
 
 
+def test_a_cassette_that_is_a_link_to_itself_ends_in_a_sentence(tmp_path: Path) -> None:
+    session = tmp_path / "run" / "bench" / "session-1"
+    session.mkdir(parents=True)
+    (session / "cassette.jsonl").symlink_to("cassette.jsonl")
+    ended = harness("train", "--replay", "run/bench/session-1/cassette.jsonl", "--run", "out", cwd=tmp_path, code=1)
+    assert ended.stderr.startswith("harness: ")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_table_is_no_experiment_and_the_cure_is_said(tmp_path: Path) -> None:
     (tmp_path / "mine.CSV").write_text("a,b\n1,x\n")
     said = harness("train", "mine.CSV", cwd=tmp_path, code=2).stderr
