@@ -13,13 +13,13 @@ two equations by g s₂/s₁ one way and by g s₁/s₂ the other, which is as e
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from math import isclose
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from harness.circuit.arrays import Crossbar, Edges
@@ -50,7 +50,6 @@ class Scaling:
     """True where a buffer holds the node at a multiple of an unknown: currents into it are the buffer's."""
     uneven: str
     """Says which amplifier closes a loop of which gain other than 1; empty where s is the same all over every part."""
-    _channel_gains: dict[bytes, csr_matrix] = field(default_factory=dict)
 
     @property
     def free(self) -> npt.NDArray[np.bool_]:
@@ -61,15 +60,6 @@ class Scaling:
     def unknown(self) -> npt.NDArray[np.bool_]:
         """True where the voltage is a multiple of an unknown."""
         return self.variable >= 0
-
-    def channel_gains(self, held: Index, channels: int) -> csr_matrix:
-        """Return the gains from every channel to some held nodes, V per V, ``[channels, held]``."""
-        key = held.tobytes()
-        if key not in self._channel_gains:
-            driven = np.flatnonzero(self.channel[held] >= 0)
-            entries = self.gain[held[driven]], (self.channel[held[driven]], driven)
-            self._channel_gains[key] = csr_matrix(entries, shape=(channels, len(held)))
-        return self._channel_gains[key]
 
     @property
     def reciprocal(self) -> bool:
