@@ -1,6 +1,7 @@
 """Data that pass between learning and a chip: a `Drive` is applied, a `Reading` is seen.
 
-Plain frozen data. Arrays have the batch as their first axis; voltages are in V, currents in A, conductances in S.
+Plain frozen data. Arrays have the batch as their first axis; voltages are in V, currents in A, conductances in S. Where
+chips of one topology are measured together, the chips are one more axis before all others.
 """
 
 from collections.abc import Callable, Set
@@ -37,7 +38,7 @@ class Spring:
     """
 
     conductance: float
-    """β in S."""
+    """β in S; a stack takes an array, ``[chips, 1, 1]``, where its chips differ in it."""
     targets: Array
     """y in V, ``[batch, outputs]``."""
 
@@ -194,4 +195,4 @@ class Batch:
     """V at the outputs, ``[batch, outputs]``."""
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return int(self.inputs.shape[-2])

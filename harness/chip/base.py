@@ -172,8 +172,8 @@ class Tally:
     """Counts the inner nodes of a reading when they are looked at, once."""
 
     def __init__(self, chip: Counting, reading: Reading) -> None:
-        batch, nodes = reading.all_nodes.shape
-        self._chip, self._count = chip, batch * (nodes - len(chip.circuit.held_nodes) - reading.outputs.shape[1])
+        *_, batch, nodes = reading.all_nodes.shape
+        self._chip, self._count = chip, batch * (nodes - len(chip.circuit.held_nodes) - reading.outputs.shape[-1])
 
     def __call__(self) -> None:
         """Count them."""
@@ -182,8 +182,8 @@ class Tally:
 
 
 def asked(circuit: Circuit, drives: Sequence[Drive]) -> Ledger:
-    """Return the ledger of measuring some drives: samples settled, voltages set, outputs read."""
-    batch, outputs = len(drives[0].inputs), len(circuit.outputs)
+    """Return the ledger of some drives: samples settled, voltages set, outputs read; of each chip in a stack."""
+    batch, outputs = drives[0].inputs.shape[-2], len(circuit.outputs)
     shown = len({id(drive.inputs) for drive in drives if drive.about is None})
     nudged = sum(drive.nudge is not None for drive in drives)
     return Ledger(
@@ -205,36 +205,44 @@ def check_changes(circuit: Circuit, wanted: Sequence[Array]) -> None:
             raise NotFiniteError(message, "learning rule", "cost")
 
 
-def check_drives(circuit: Circuit, capabilities: Capabilities, drives: Sequence[Drive]) -> None:
+def check_drives(
+    circuit: Circuit, capabilities: Capabilities, drives: Sequence[Drive], chips: tuple[int, ...] = ()
+) -> None:
     """Refuse drives that do not fit the circuit or each other, or that a chip cannot do.
+
+    Args:
+        circuit: of the chip, or of each chip in a stack.
+        capabilities: of the same.
+        drives: for one call.
+        chips: the axis of a stack's chips, which comes before the samples; none for a chip alone.
 
     Raises:
         ChipError: a shape is wrong, a value is not finite, or the chip cannot do it; names the phase.
     """
     if not drives:
         raise ChipError("measure: no drive was given")
-    batch = len(drives[0].inputs)
+    batch = drives[0].inputs.shape[-2] if drives[0].inputs.ndim > len(chips) + 1 else 0
     if capabilities.largest_batch is not None and batch > capabilities.largest_batch:
         raise ChipError(f"measure: {batch} samples at once, and the chip takes at most {capabilities.largest_batch}")
     for drive in drives:
-        _check_drive(circuit, capabilities, drive, batch)
+        _check_drive(circuit, capabilities, drive, (*chips, batch))
 
 
-def _check_drive(circuit: Circuit, capabilities: Capabilities, drive: Drive, batch: int) -> None:
-    phase, outputs = f"{drive.phase} phase", (batch, len(circuit.outputs))
+def _check_drive(circuit: Circuit, capabilities: Capabilities, drive: Drive, batch: tuple[int, ...]) -> None:
+    phase, outputs = f"{drive.phase} phase", (*batch, len(circuit.outputs))
     if drive.about is not None:
-        _check_array(f"{phase}: operating point", drive.about.all_nodes, (batch, len(circuit.nodes)))
+        _check_array(f"{phase}: operating point", drive.about.all_nodes, (*batch, len(circuit.nodes)))
     elif drive.adjoint:
         raise ChipError(f"{phase}: an adjoint drive needs an operating point; give 'about'")
     nudges = set[type[Nudge]]() if drive.nudge is None else {type(drive.nudge)}
     asked = Needs(nudges, small_signal=drive.about is not None, adjoint=drive.adjoint)
     if lacking := capabilities.lacking(asked):
         raise ChipError(f"{phase}: the chip has no {' and no '.join(lacking)}")
-    _check_array(f"{phase}: inputs", drive.inputs, (batch, circuit.channels))
+    _check_array(f"{phase}: inputs", drive.inputs, (*batch, circuit.channels))
     match drive.nudge:
         case Spring(beta, targets):
             _check_array(f"{phase}: targets", targets, outputs)
-            if not np.isfinite(beta):
+            if not np.isfinite(beta).all():
                 raise NotFiniteError(f"{phase}: β = {beta} S is not finite", "learning rule")
         case Injection(current):
             _check_array(f"{phase}: nudging currents", current, outputs)
@@ -255,7 +263,7 @@ def refuse_unstable(drives: Sequence[Drive], own: Callable[[], float]) -> None:
     Raises:
         SpringError: names the phase, β and the bound.
     """
-    pulled = [(d.nudge.conductance, d.phase) for d in drives if isinstance(d.nudge, Spring)]
+    pulled = [(float(np.min(d.nudge.conductance)), d.phase) for d in drives if isinstance(d.nudge, Spring)]
     beta, phase = min(pulled, default=(0.0, ""))
     if beta < 0 and -beta >= (bound := own()):
         raise SpringError(
@@ -266,12 +274,12 @@ def refuse_unstable(drives: Sequence[Drive], own: Callable[[], float]) -> None:
         )
 
 
-def _check_array(what: str, values: Array, shape: tuple[int, int]) -> None:
+def _check_array(what: str, values: Array, shape: tuple[int, ...]) -> None:
     if values.shape != shape:
         raise ChipError(f"{what} have shape {values.shape}, the circuit takes [samples, columns] = {shape}")
     if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        message = f"{what}: sample {row}, column {column} is {values[row, column]}, which is not finite"
+        *_, row, column = place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
+        message = f"{what}: sample {row}, column {column} is {values[place]}, which is not finite"
         raise NotFiniteError(message, "chip", "non-ideality", "learning rule", "cost")
 
 

@@ -15,7 +15,11 @@ from harness.measurement import Array
 
 
 class Cost(Protocol):
-    """The cost, which learning lowers. Arrays are ``[batch, outputs]`` in V."""
+    """The cost, which learning lowers.
+
+    Arrays are ``[batch, outputs]`` in V. The costs of this file take further axes before these: one for the chips of a
+    stack.
+    """
 
     def values(self, outputs: Array, targets: Array) -> Array:
         """C of each sample, V², ``[batch]``."""
@@ -37,7 +41,7 @@ class SquaredError(Cost):
     @override
     def values(self, outputs: Array, targets: Array) -> Array:
         difference = targets - outputs
-        return 0.5 * (difference * difference).sum(axis=1)
+        return 0.5 * (difference * difference).sum(axis=-1)
 
     @override
     def slopes(self, outputs: Array, targets: Array) -> Array:
@@ -68,12 +72,12 @@ class SoftmaxCrossEntropy(Cost):
 
     @override
     def values(self, outputs: Array, targets: Array) -> Array:
-        weighted = _distribution(targets) * log_softmax(outputs / self.temperature, axis=1)
-        return np.asarray(-(self.temperature**2) * weighted.sum(axis=1))
+        weighted = _distribution(targets) * log_softmax(outputs / self.temperature, axis=-1)
+        return np.asarray(-(self.temperature**2) * weighted.sum(axis=-1))
 
     @override
     def slopes(self, outputs: Array, targets: Array) -> Array:
-        return np.asarray(self.temperature * (softmax(outputs / self.temperature, axis=1) - _distribution(targets)))
+        return np.asarray(self.temperature * (softmax(outputs / self.temperature, axis=-1) - _distribution(targets)))
 
     @override
     def score(self, outputs: Array, targets: Array) -> float:
@@ -81,9 +85,9 @@ class SoftmaxCrossEntropy(Cost):
 
 
 def _distribution(targets: Array) -> Array:
-    above = targets - targets.min(axis=1, keepdims=True)
-    total = above.sum(axis=1, keepdims=True)
-    return np.where(total > 0, above / np.where(total > 0, total, 1.0), 1 / targets.shape[1])
+    above = targets - targets.min(axis=-1, keepdims=True)
+    total = above.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, above / np.where(total > 0, total, 1.0), 1 / targets.shape[-1])
 
 
 def accuracy(outputs: Array, targets: Array) -> float:

@@ -201,10 +201,29 @@ class Equations:
 
     def system(self, conductances: Sequence[Array]) -> System:
         """Return the equations for conductances (S, one array per trainable array)."""
-        values = self._operator @ np.concatenate([*(cells.ravel() for cells in conductances), _ONE])
+        return self._filled(self._operator @ np.concatenate([*(cells.ravel() for cells in conductances), _ONE]))
+
+    def systems(self, conductances: Sequence[Array]) -> System:
+        """Return the equations of a stack of chips, whose arrays, as those of the conductances, have the chips first.
+
+        Nothing must be eliminated (`eliminates`), for sparse matrices do not stack.
+        """
+        chips = len(conductances[0])
+        cells = np.concatenate([*(array.reshape(chips, -1) for array in conductances), np.ones((chips, 1))], axis=1)
+        return self._filled(np.ascontiguousarray((self._operator @ cells.T).T))
+
+    @property
+    def eliminates(self) -> bool:
+        """True where unknowns are eliminated."""
+        return self._interior is not None
+
+    def _filled(self, values: Array) -> System:
         interior = None if self._interior is None else self._interior.filled(values)
-        kept, gained = values[self._kept].reshape(self._shapes[0]), values[self._gain].reshape(self._shapes[1])
-        return System(values[self._own], kept, values[self._current], gained, interior)
+        kept, gain = (
+            values[..., rows].reshape(*values.shape[:-1], *shape)
+            for rows, shape in zip((self._kept, self._gain), self._shapes, strict=True)
+        )
+        return System(values[..., self._own], kept, values[..., self._current], gain, interior)
 
 
 _ONE = np.ones(1)

@@ -69,14 +69,14 @@ def sprung(network: Network, phase: Phase) -> tuple[Array, Array]:
 
 
 def output_resistance(network: Network, ground: float) -> Array:
-    """D G⁻¹ Dᵀ (Ω, ``[outputs, outputs]``) with D the outputs' incidence and `ground` (S) from every unknown to ground.
+    """D G⁻¹ Dᵀ (Ω, ``[..., outputs, outputs]``) with D the outputs' incidence and `ground` (S) from unknowns to ground.
 
     The alone unknowns, which no output touches, are eliminated first: the rest is small.
     """
     topology, matrix = network.topology, network.conductance
     dense, alone = topology.dense, topology.alone
-    into = matrix[np.ix_(alone, dense)] / (matrix[alone, alone] + ground)[:, None]
-    left = matrix[np.ix_(dense, dense)] + ground * np.eye(len(dense)) - matrix[np.ix_(dense, alone)] @ into
+    into = matrix[..., alone[:, None], dense] / (matrix[..., alone, alone] + ground)[..., None]
+    left = matrix[..., dense[:, None], dense] + ground * np.eye(len(dense)) - matrix[..., dense[:, None], alone] @ into
     drop = topology.drops[0][:, dense]
     return np.asarray(drop @ np.linalg.solve(left, drop.T))
 

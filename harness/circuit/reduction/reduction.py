@@ -35,7 +35,10 @@ from harness.measurement import Array, Clamp, Drive, Index, Injection, Reading, 
 
 @dataclass(frozen=True, eq=False)
 class ReducedCircuit:
-    """The equations that are left to solve, what drives them, and the way back to every voltage."""
+    """The equations that are left to solve, what drives them, and the way back to every voltage.
+
+    Of a stack of chips, arrays have the chips as their first axis.
+    """
 
     names: tuple[str, ...]
     """One circuit node for each unknown."""
@@ -61,16 +64,18 @@ class ReducedCircuit:
     def output_conductance(self) -> float:
         """The smallest conductance (S) that any combination of outputs sees with all diodes blocking.
 
-        One over the norm of D G⁻¹ Dᵀ, D the outputs' incidence; infinite where no output can move.
+        One over the norm of D G⁻¹ Dᵀ, D the outputs' incidence; infinite where no output can move. Of a stack, that of
+        the chip with the smallest.
         """
         ohms = output_resistance(self.network, GMIN)  # a node that only diodes hold is grounded, too
-        largest = float(np.linalg.norm(ohms, 2))
+        largest = float(np.linalg.norm(ohms, 2, axis=(-2, -1)).max())
         return 1 / largest if largest > 0 else np.inf
 
     def settling(self, drives: Sequence[Drive]) -> SettlingJob:
         """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays.
 
-        Adjoint drives, whose network is the transposed one, must be among themselves.
+        Adjoint drives, whose network is the transposed one, must be among themselves. Small-signal drives are for one
+        chip alone.
         """
         shared: dict[int, tuple[Array, Array]] = {}
         phases = []
@@ -82,7 +87,8 @@ class ReducedCircuit:
                 own = [found.slopes(about) for found in self._circuit.device_branches]
                 slopes = np.concatenate([about[:, :0], *own], axis=1)
             elif id(inputs) not in shared:
-                shared[id(inputs)] = self.current + inputs @ self.current_gain, self.rail + inputs @ self.rail_gain
+                currents = self.current[..., None, :] + inputs @ self.current_gain
+                shared[id(inputs)] = currents, self.rail + inputs @ self.rail_gain
             currents, rails = shared[id(inputs)] if drive.about is None else still
             phases.append(Phase(drive.phase, currents, rails, *self._nudge(drive), slopes))
         if drives[0].adjoint:
@@ -90,24 +96,24 @@ class ReducedCircuit:
         return SettlingJob(self.network, tuple(phases))
 
     def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        """Return the reading of every drive, from the solved unknowns (V, ``[batch, drives, n]``)."""
+        """Return the reading of every drive, from the solved unknowns (V, ``[..., batch, drives, n]``)."""
         standing: dict[int, Array] = {}
         found = []
         for k, drive in enumerate(drives):
             if drive.adjoint:
-                nodes = self._way_back.adjoints(solved[:, k])
+                nodes = self._way_back.adjoints(solved[..., k, :])
             elif drive.about is not None:
-                nodes = self._way_back.responses(solved[:, k])
+                nodes = self._way_back.responses(solved[..., k, :])
             else:
                 if id(drive.inputs) not in standing:
                     standing[id(drive.inputs)] = self._way_back.standing(drive.inputs)
-                nodes = standing[id(drive.inputs)] + self._way_back.responses(solved[:, k])
+                nodes = standing[id(drive.inputs)] + self._way_back.responses(solved[..., k, :])
             found.append(Reading(self._circuit.outputs_of(nodes), nodes))
         return tuple(found)
 
     def _nudge(self, drive: Drive) -> tuple[Array, float, Array | None]:
         """Pushed current (A, reduced, ``[batch, outputs]``), spring (S) and clamped voltage (V, reduced)."""
-        nothing = np.zeros((len(drive.inputs), len(self.network.topology.plus)))
+        nothing = np.zeros((*drive.inputs.shape[:-1], len(self.network.topology.plus)))
         match drive.nudge:
             case Spring(conductance=beta, targets=targets):
                 return beta * targets / self.output_scale, beta, None
@@ -162,13 +168,28 @@ class Reduction:
         self._last = (conductances, reduced) if fixed else None
         return reduced
 
+    @property
+    def stacks(self) -> bool:
+        """True where `reduce_stack` can be asked: nothing is eliminated."""
+        return not self._equations.eliminates
+
+    def reduce_stack(self, conductances: Sequence[Array]) -> ReducedCircuit:
+        """The reduced circuits of a stack of chips, whose conductances (S) have the chips as their first axis.
+
+        Raises:
+            CircuitError: in one of them, all cells that lead to a node are open, so that it floats; names the node.
+        """
+        return self._of(self._equations.systems(conductances))
+
     def _reduced(self, conductances: Sequence[Array]) -> ReducedCircuit:
-        system = self._equations.system(conductances)
+        return self._of(self._equations.system(conductances))
+
+    def _of(self, system: System) -> ReducedCircuit:
         self._refuse_floating(system)
         conductance, current, gain, elimination = eliminate(system, self._factors, reciprocal=self._reciprocal)
         topology, alone = self._topology, self._topology.alone
-        if (below := conductance[alone, alone] < 0).any():  # a loop of stages can make one negative
-            topology = replace(topology, alone=alone[~below])
+        if (below := conductance[..., alone, alone] < 0).any():  # a loop of stages can make one negative
+            topology = replace(topology, alone=alone[~below.reshape(-1, len(alone)).any(axis=0)])
         return ReducedCircuit(
             names=tuple(self._names[k] for k in self._kept),
             network=Network(conductance, topology),
@@ -292,7 +313,7 @@ class Reduction:
         return next(iter(frames), (1.0, 0.0))
 
     def _refuse_floating(self, system: "System") -> None:
-        open_nodes = np.flatnonzero(system.own[: self._scaling.variables] <= 0)
+        open_nodes = np.flatnonzero(system.own[..., : self._scaling.variables] <= 0) % max(1, self._scaling.variables)
         if not len(open_nodes):
             return
         ends = [nodes for found in self.circuit.device_branches for nodes in (found.first, found.second)]
@@ -339,7 +360,7 @@ class _Moving:
 
 
 class _WayBack:
-    """The way back from solved unknowns to every node voltage."""
+    """The way back from solved unknowns to every node voltage; the chips of a stack come before the batch."""
 
     def __init__(self, nodes: _Nodes, elimination: Elimination | None) -> None:
         self._nodes, self._elimination = nodes, elimination
@@ -347,9 +368,9 @@ class _WayBack:
     def standing(self, inputs: Array) -> Array:
         """Return the voltage of every node while all unknowns that are left are at 0 V, V, ``[batch, nodes]``."""
         nodes = self._nodes
-        voltages = np.empty((len(inputs), len(nodes.constant)))
+        voltages = np.empty((*inputs.shape[:-1], len(nodes.constant)))
         voltages[:] = nodes.constant
-        voltages[:, nodes.follows] += nodes.gain * inputs[:, nodes.channel]
+        voltages[..., nodes.follows] += nodes.gain * inputs[..., nodes.channel]
         if part := self._elimination:
             variables = np.zeros((len(inputs), nodes.variables))
             variables[:, nodes.inner] = part.standing(inputs)
@@ -359,15 +380,15 @@ class _WayBack:
     def responses(self, solved: Array) -> Array:
         """Return the voltage by which every node moves while all sources stand still, V, ``[batch, nodes]``."""
         variables = self._completed(solved, part.transfer if (part := self._elimination) else None)
-        moving, moved = self._nodes.moving, np.zeros((len(solved), len(self._nodes.constant)))
-        moved[:, moving.nodes] = moving.scale * variables[:, moving.variable]
+        moving, moved = self._nodes.moving, np.zeros((*solved.shape[:-1], len(self._nodes.constant)))
+        moved[..., moving.nodes] = moving.scale * variables[..., moving.variable]
         return moved
 
     def adjoints(self, solved: Array) -> Array:
         """Return the voltages of the adjoint network, V, ``[batch, nodes]``: 0 where sources or buffers hold a node."""
         variables = self._completed(solved, part.adjoint_transfer if (part := self._elimination) else None)
-        free, found = self._nodes.free, np.zeros((len(solved), len(self._nodes.constant)))
-        found[:, free.nodes] = variables[:, free.variable] / free.scale
+        free, found = self._nodes.free, np.zeros((*solved.shape[:-1], len(self._nodes.constant)))
+        found[..., free.nodes] = variables[..., free.variable] / free.scale
         return found
 
     def _completed(self, solved: Array, transfer: Array | None) -> Array:

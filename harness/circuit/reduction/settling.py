@@ -135,7 +135,7 @@ class Phase:
     pushed: Array
     """A into every output's plus node and out of its minus node, whatever its voltage, ``[batch, outputs]``."""
     spring: float
-    """S between the nodes of every output, besides."""
+    """S between the nodes of every output, besides; in a stack, an array ``[chips, 1, 1]`` where they differ in it."""
     clamped: Array | None = None
     """V that every output is held at, ``[batch, outputs]``; None lets them move."""
     slopes: Array | None = None

@@ -37,54 +37,62 @@ class Cells:
         """
         arrays = zip(self._ends, self._is_graph, strict=True)
         return tuple(
-            (_edge_products if is_graph else _crossbar_products)(adjoint, nodes, ends, -1.0)
+            _edge_products(adjoint, nodes, ends, -1.0) if is_graph else _crossbar_products(adjoint, nodes, ends, -1.0)
             for ends, is_graph in arrays
         )
 
-    def products(self, first: Array, second: Array, factor: float) -> Conductances:
+    def products(self, first: Array, second: Array, factor: float | Array) -> Conductances:
         """`factor` · ΠA² · Σ over the batch of Δp Δq for every cell (V²), from node voltages p and q.
 
         ΠA² runs over the amplifier stages between a cell and the outputs (Kendall et al. 2020, §3).
 
         Args:
-            first: p in V, ``[batch, nodes]``; the smaller one of the two where they differ much.
-            second: q in V, ``[batch, nodes]``.
-            factor: number that the sums are multiplied by, of any unit.
+            first: p in V, ``[batch, nodes]`` or, of a stack of chips, ``[chips, batch, nodes]``, as the products have
+                the chips first then; the smaller one of the two where they differ much.
+            second: q in V, likewise.
+            factor: number that the sums are multiplied by, of any unit; ``[chips, 1, 1]`` where chips differ in it.
         """
         arrays = zip(self._ends, self._is_graph, self._scales, strict=True)
         return tuple(
             scale * _edge_products(first, second, ends, factor)
             if is_graph
-            else _crossbar_products(first, second, ends, factor * scale)
+            else _crossbar_products(first, second, ends, factor, scale)
             for ends, is_graph, scale in arrays
         )
 
 
-def _edge_products(first: Array, second: Array, ends: tuple[Index, ...], factor: float) -> Array:
+def _edge_products(first: Array, second: Array, ends: tuple[Index, ...], factor: float | Array) -> Array:
     p, q = ((_voltages(nodes, ends[0]) - _voltages(nodes, ends[1])) for nodes in (first, second))
-    return np.asarray(factor * np.einsum("se,se->e", p, q))
+    weight = np.asarray(factor)
+    return np.asarray((weight[..., 0] if weight.ndim else weight) * np.einsum("...se,...se->...e", p, q))
 
 
-def _crossbar_products(first: Array, second: Array, ends: tuple[Index, ...], factor: float | Array) -> Array:
-    """Return the products of a crossbar without an array of samples and cells; `factor` is a number, or one a cell."""
+def _crossbar_products(
+    first: Array, second: Array, ends: tuple[Index, ...], factor: float | Array, scale: float | Array = 1.0
+) -> Array:
+    """Return `factor` · `scale` · the products of a crossbar, without an array of samples and cells.
+
+    `factor` is a number, or one a chip, and `scale` a number, or one a cell.
+    """
     words, bits = ends
-    scale = float(factor) if np.ndim(factor) == 0 else 1.0
-    p_word, p_bit = _voltages(first, words), scale * _voltages(first, bits)
+    uneven = np.ndim(scale) > 0
+    weight: float | Array = 1.0 if uneven else factor * scale
+    p_word, p_bit = _voltages(first, words), weight * _voltages(first, bits)
     q_word, q_bit = _voltages(second, words), _voltages(second, bits)
-    total = np.matmul(q_word.T, -p_bit)
-    total += (p_bit * q_bit).sum(axis=0)
+    total = np.matmul(q_word.swapaxes(-1, -2), -p_bit)
+    total += (p_bit * q_bit).sum(axis=-2)[..., None, :]
     if p_word.any():  # input pins do not move between phases
-        p_word = scale * p_word
-        total += (p_word * q_word).sum(axis=0)[:, None]
-        total -= p_word.T @ q_bit
-    return np.asarray(total if np.ndim(factor) == 0 else factor * total)
+        p_word = weight * p_word
+        total += (p_word * q_word).sum(axis=-2)[..., None]
+        total -= p_word.swapaxes(-1, -2) @ q_bit
+    return np.asarray(factor * scale * total if uneven else total)
 
 
 def _voltages(nodes: Array, lines: Index) -> Array:
-    """Return the voltage of each line, V, ``[batch, lines]``; the index behind the last node is ground's."""
-    if lines.max() < nodes.shape[1]:
+    """Return the voltage of each line, V, ``[..., batch, lines]``; the index behind the last node is ground's."""
+    if lines.max() < nodes.shape[-1]:
         first, count = int(lines[0]), len(lines)
         if np.array_equal(lines, np.arange(first, first + count)):
-            return nodes[:, first : first + count]  # a view: word lines are a network's most numerous nodes
-        return nodes[:, lines]
-    return np.column_stack([nodes, np.zeros(len(nodes))])[:, lines]
+            return nodes[..., first : first + count]  # a view: word lines are a network's most numerous nodes
+        return nodes[..., lines]
+    return np.concatenate([nodes, np.zeros((*nodes.shape[:-1], 1))], axis=-1)[..., lines]

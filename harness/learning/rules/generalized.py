@@ -12,10 +12,11 @@ it, held fixed. Strengths are (b, 0), (±b, 0) with a random sign per batch, or 
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import final
+from typing import Any, Protocol, Self, final
 
 import numpy as np
 from typing_extensions import override
@@ -50,7 +51,14 @@ class NudgedReadings:
     low: Reading
     """Under the strength b₂."""
     span: float
-    """b₁ − b₂."""
+    """b₁ − b₂; of a stack, an array, ``[chips, 1, 1]``, where its chips differ in it."""
+
+
+class Uniform(Protocol):
+    """Source of random numbers: a generator, or those of the chips of a stack."""
+
+    def random(self) -> Any:
+        """Return a number in 0…1, below 1; of a stack, one for each chip, ``[chips, 1, 1]``."""
 
 
 class Contrast(LearningRule[NudgedReadings]):
@@ -84,6 +92,14 @@ class Contrast(LearningRule[NudgedReadings]):
         self._variant = option(Variant, variant, "variant")
         self._cells = Cells(circuit)
 
+    def over(self, chips: Sequence["Contrast"]) -> Self:
+        """Return the rule for a stack of chips that each have a rule like this one, but for its strength."""
+        strengths, one = [rule._strength for rule in chips], copy(self)
+        if len(set(strengths)) > 1:
+            each: Any = np.array(strengths)[:, None, None]
+            one._strength = each
+        return one
+
     @abstractmethod
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:
         """Return the nudge; `free` (V) are the free outputs, NaN where the nudge does not wait for them."""
@@ -95,7 +111,7 @@ class Contrast(LearningRule[NudgedReadings]):
         return Needs({type(self.nudge(self._strength, nothing, nothing))}, nodes=True)
 
     @override
-    def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> NudgedReadings:
+    def measure(self, chip: Measurable, batch: Batch, rng: Uniform) -> NudgedReadings:
         """Settle the free phase and the nudged ones; `rng` draws the sign where the variant wants one.
 
         Raises:
@@ -108,7 +124,7 @@ class Contrast(LearningRule[NudgedReadings]):
                 raise
             raise error.with_cure(self.cure) from error
 
-    def _measured(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> NudgedReadings:
+    def _measured(self, chip: Measurable, batch: Batch, rng: Uniform) -> NudgedReadings:
         strengths, free_drive = self._strengths(rng), Drive(batch.inputs)
         if self.waits:
             (free,) = chip.measure([free_drive])
@@ -135,12 +151,13 @@ class Contrast(LearningRule[NudgedReadings]):
         pairs = zip(strengths, names, strict=True)
         return [Drive(batch.inputs, self.nudge(b, free, batch.targets), name) for b, name in pairs]
 
-    def _strengths(self, rng: np.random.Generator) -> tuple[float, ...]:
+    def _strengths(self, rng: Uniform) -> tuple[float, ...]:
         match self._variant:
             case Variant.ONE_SIDED:
                 return (self._strength,)
             case Variant.RANDOM_SIGN:
-                return (self._strength if rng.random() < 0.5 else -self._strength,)
+                sign = 2.0 * (rng.random() < 0.5) - 1.0
+                return (sign * self._strength,)
             case Variant.CENTERED:
                 return (self._strength, -self._strength)
 
