@@ -147,13 +147,14 @@ def is_reciprocal(circuit: Circuit) -> bool:
 
 
 def one_way(circuit: Circuit) -> str:
-    """The first element that does not let errors back as it lets signals through; empty if there is none."""
+    """Say which element does not let errors back as it lets signals through; an empty text if there is none."""
     scaling = scaling_of(circuit)
     if scaling.uneven:
-        return scaling.uneven.partition(":")[0]
+        return scaling.uneven
     copied = (stage.title for stage in circuit.stages if scaling.copied[circuit.grounded_index[stage.output]])
     free = {node for node, unknown in zip(circuit.nodes, scaling.unknown.tolist(), strict=False) if unknown}
-    return next(chain(copied, (e.title for e in circuit.elements if not e.reciprocal(free))), "")
+    culprit = next(chain(copied, (e.title for e in circuit.elements if not e.reciprocal(free))), "")
+    return culprit and f"{culprit} lets no errors back"
 
 
 def energy_scales(circuit: Circuit) -> tuple[Array, ...]:

@@ -11,6 +11,7 @@ from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Crossbar, Diode, Edges, InputSource, Output, Resistor, VoltageSource
 from harness.circuit.power import dissipated
+from harness.circuit.variation.lines import AmplifierErrors
 from harness.errors import ChipError, CircuitError, ExperimentError
 from harness.learning import (
     SGD,
@@ -35,7 +36,7 @@ from harness.learning.costs import Cost
 from harness.learning.updates.subsets import read_masks
 from harness.measurement import Access, Batch, Clamp, Conductances, Drive, Injection
 from harness.studies.check import finite_differences
-from tests.conftest import DIODE, MakeChip, kendall, random_batch, scellier
+from tests.conftest import DIODE, SOLVERS, MakeChip, kendall, random_batch, scellier
 
 COST = SquaredError()
 
@@ -98,6 +99,24 @@ def test_analytical_and_linearized_gradients_equal_finite_differences(circuit: C
     chip = NodalChip(circuit, tolerance=1e-11)
     assert_close(gradient_of(AnalyticalGradient(circuit, cost), chip, batch), expected, 1e-8)
     assert_close(gradient_of(HardwareLinearization(circuit, cost, gamma=1e-3), chip, batch), expected, 1e-8)
+
+
+@pytest.mark.parametrize("make_chip", SOLVERS[:2], indirect=True)
+def test_amplifiers_of_unequal_gains_are_sent_to_rules_that_take_them(make_chip: MakeChip) -> None:
+    ideal = inside(kendall([5, 4]))
+    circuit = AmplifierErrors(gain=0.1, offset=0.02).apply(ideal, np.random.default_rng(0))
+    with pytest.raises(
+        ExperimentError,
+        match=r"amplifier amp1_1: it closes a loop of gain [\d.]+, so that circuit layered has no energy to contrast; "
+        "take analytical-gradient or hardware-linearization$",
+    ):
+        EquilibriumPropagation(circuit, COST, beta=1e-3)
+    batch, chip = random_batch(circuit), make_chip(circuit)
+    expected, bound = truth(circuit, batch), 1e-8 if isinstance(chip, NodalChip) else 1e-3
+    for rule in (AnalyticalGradient(circuit, COST), HardwareLinearization(circuit, COST, gamma=1e-3)):
+        assert_close(gradient_of(rule, chip, batch), expected, bound)
+    for found, exact in zip(truth(ideal, batch), expected, strict=True):
+        assert np.linalg.norm(found - exact) > 0.01 * np.linalg.norm(exact)
 
 
 @pytest.mark.parametrize("diodes", [False, True])
@@ -231,7 +250,7 @@ def test_equilibrium_propagation_and_coupled_learning_are_members_of_the_general
         (
             CoupledLearning(circuit, COST, eta=0.2, variant=Variant.CENTERED),
             GeneralizedEquilibriumPropagation(
-                circuit, lambda b, free, y: Clamp(free + b * (y - free)), order=2, strength=0.2
+                circuit, lambda b, free, y: Clamp(free + b * (y - free)), order=1, strength=0.2
             ),
         ),
     ]
@@ -465,7 +484,7 @@ def test_masks_come_from_a_file_that_fits(tmp_path: Path) -> None:
         (lambda c: cells_of(c, ["w7"]), r"there is no array 'w7'; there are w1, w2"),
         (
             lambda c: GeneralizedEquilibriumPropagation(c, lambda b, f, y: Injection(y), order=0, strength=1.0),
-            "order 0 must be above 0",
+            "order 0 must be a whole number above 0",
         ),
     ],
 )

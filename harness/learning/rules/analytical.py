@@ -63,7 +63,7 @@ class AnalyticalGradient(LearningRule[KnownReadings]):
             diodes; without it they are read.
 
     Raises:
-        CircuitError: amplifiers close a loop, or the cycle form does not take the circuit.
+        CircuitError: the circuit cannot be reduced, or the cycle form does not take it.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class AnalyticalGradient(LearningRule[KnownReadings]):
         form: Form | str = Form.NODE,
         twin: Callable[[], Programmable] | None = None,
     ) -> None:
-        self._cost, self._reduction, self._cells = cost, Reduction(circuit), Cells(circuit)
+        self._cost, self._reduction, self._cells = cost, Reduction(circuit), Cells(circuit, energy=False)
         self._cycles = Cycles(circuit) if option(Form, form, "form") is Form.CYCLE else None
         self._nonlinear = bool(circuit.device_branches)
         self._twin = twin() if twin and self._nonlinear else None

@@ -10,16 +10,20 @@ from harness.measurement import Array, Conductances, Index
 class Cells:
     """The trainable cells of a circuit, by the nodes at their ends.
 
+    Args:
+        circuit: the topology.
+        energy: whether `products` or `adjoint_of` will be called, which count with the circuit's energy.
+
     Raises:
-        CircuitError: amplifiers close a loop, so that no energy exists.
+        CircuitError: an energy is wanted, and amplifiers of unequal gains leave none.
     """
 
-    def __init__(self, circuit: Circuit) -> None:
+    def __init__(self, circuit: Circuit, *, energy: bool = True) -> None:
         self.outputs = len(circuit.outputs)
         self._ends = [tuple(nodes.ravel() for nodes in circuit.ends(array)) for array in circuit.arrays]
         self._is_graph = [isinstance(array, Edges) for array in circuit.arrays]
-        self._scales = energy_scales(circuit)
-        self._node_scales = node_scales(circuit)
+        if energy:
+            self._scales, self._node_scales = energy_scales(circuit), node_scales(circuit)
 
     def adjoint_of(self, small: Array) -> Array:
         """Return the adjoint voltages (V, ``[batch, nodes]``) of a reciprocal circuit from its small-signal voltages.

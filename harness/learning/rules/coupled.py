@@ -38,7 +38,7 @@ class CoupledLearning(Contrast):
         CircuitError: amplifiers close a loop, so that no energy exists.
     """
 
-    order = 2
+    order = 1  # of the contrast, which leaves out that the clamp moves with the free outputs
 
     def __init__(
         self,

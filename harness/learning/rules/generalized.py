@@ -1,20 +1,26 @@
 """Generalized equilibrium propagation (Lin, Desai, Barrows, Caravelli 2026): free and nudged states contrasted.
 
 A training field F(b, θ, v) = E_θ(v) + n(b, v) adds a nudge n of strength b to the energy E of the network, with
-n(b, v_free) of order b^k. For any two strengths, and with the voltage Δv over a conductance g,
+n(b, v_F) of order b^k at the free state v_F. For any two strengths, and with the voltage Δv over a conductance g,
 
-    (∂E/∂g (b₁) − ∂E/∂g (b₂)) / (b₁ − b₂) = ½ (Δv²(b₁) − Δv²(b₂)) / (b₁ − b₂)
+    (∂F/∂g (b₁) − ∂F/∂g (b₂)) / (b₁^k − b₂^k) = ½ (Δv²(b₁) − Δv²(b₂)) / (b₁^k − b₂^k)
 
-is the update's direction. With k = 1 the nudge is the cost itself, n = bC, and this is equilibrium propagation: the
-gradient of C as b → 0. With k = 2 the outputs are pulled a share b of the way to their targets, which is coupled
-learning: another direction, that of ½ eᵀK e for output errors e and K, the network's conductance as its outputs see
-it, held fixed. Strengths are (b, 0), (±b, 0) with a random sign per batch, or (b, −b), whose error is of order b².
+is the update's direction where n does not depend on the conductances. As b → 0 it is the gradient of n(b, v_F) / b^k:
+the cost's for n = b^k C. With k = 1 this is equilibrium propagation. Strengths are (b, 0), (±b, 0) with a random sign
+per batch, or (b, −b), which only an odd k tells apart.
+
+A nudge that depends on the free outputs depends on all conductances, since v_F does. The derivative of F through them,
+
+    ∂n/∂v_F · ∂v_F/∂g = −Δv_F Δλ,
+
+takes one more phase: λ is what currents of ∂n/∂v_F into the outputs make of the circuit that is linearized about its
+free state. Coupled learning leaves it out. Its n is of order 2, and what is left of the contrast is of order 1.
 """
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol, Self, final
 
@@ -26,7 +32,25 @@ from harness.circuit.scaling import one_way
 from harness.errors import ConvergenceError, ExperimentError
 from harness.learning.rules.base import LearningRule, Measurable, option
 from harness.learning.rules.cells import Cells
-from harness.measurement import Array, Batch, Conductances, Drive, Needs, Nudge, Reading
+from harness.measurement import (
+    Array,
+    Batch,
+    Clamp,
+    Conductances,
+    Drive,
+    Injection,
+    Needs,
+    Nudge,
+    Reading,
+    Spring,
+)
+
+_RULE = "generalized equilibrium propagation"
+_DECADES = 290  # of b^k, and as many of its inverse
+_PARTS = (128, 64)  # of the strength, at which a nudge's growth is looked at
+_TOLERATED = 0.25  # of a nudge's power of b, which other terms may change at these parts
+_ROUNDING = 1e-13  # of the outputs' voltages, below which differences from them are noise
+_STEP = 1e-5  # V by which free outputs are moved to differentiate a spring's target
 
 
 class Variant(StrEnum):
@@ -51,7 +75,9 @@ class NudgedReadings:
     low: Reading
     """Under the strength b₂."""
     span: float
-    """b₁ − b₂; of a stack, an array, ``[chips, 1, 1]``, where its chips differ in it."""
+    """b₁^k − b₂^k; of a stack, an array, ``[chips, 1, 1]``, where its chips differ in it."""
+    through_free: Reading | None = None
+    """The small-signal phase for ∂n/∂v_F, the one under b₁ less the one under b₂; None where it does not count."""
 
 
 class Uniform(Protocol):
@@ -66,26 +92,26 @@ class Contrast(LearningRule[NudgedReadings]):
 
     Args:
         circuit: the topology (conductances in it are ignored).
-        strength: b, above 0; the variant sets its sign.
+        strength: b; the variant compares it with 0 or with −b.
         variant: which two strengths are compared.
-        normalized: whether the contrast is divided by their difference.
+        normalized: whether the contrast is divided by b₁^k − b₂^k.
 
     Raises:
-        ExperimentError: the strength is not above 0, or the circuit is not reciprocal.
-        CircuitError: amplifiers close a loop, so that no energy exists.
+        ExperimentError: the variant is unknown, or the circuit has no energy.
+        CircuitError: outputs lie behind unequal amplification.
     """
 
     order: int
-    """k."""
+    """k: the power of b with which the contrast grows."""
     cure: str
     """Advice for a nudged phase that does not settle."""
     waits: bool = True
     """True where the nudge depends on the free outputs, which must be read first."""
 
     def __init__(self, circuit: Circuit, strength: float, variant: Variant | str, *, normalized: bool = True) -> None:
-        if culprit := one_way(circuit):
+        if reason := one_way(circuit):
             raise ExperimentError(
-                f"{culprit} lets no errors back, so that circuit {circuit.name} has no energy to contrast; "
+                f"{reason}, so that circuit {circuit.name} has no energy to contrast; "
                 "take analytical-gradient or hardware-linearization"
             )
         self._strength, self._normalized = strength, normalized
@@ -133,7 +159,17 @@ class Contrast(LearningRule[NudgedReadings]):
             unknown = np.full_like(batch.targets, np.nan)
             free, *nudged = chip.measure([free_drive, *self._drives(batch, unknown, strengths)])
         high, low = (*nudged, free)[:2]
-        return NudgedReadings(batch, free, high, low, strengths[0] - (*strengths, 0.0)[1])
+        first, second = (*strengths, 0.0)[:2]
+        span = first**self.order - second**self.order
+        by_strength = {b: reading.outputs for b, reading in zip(strengths, nudged, strict=True)}
+        if (slopes := self._slopes_by_free(batch, free.outputs, by_strength)) is None:
+            return NudgedReadings(batch, free, high, low, span)
+        (small,) = chip.measure([Drive(batch.inputs, Injection(slopes), "small-signal", free)])
+        return NudgedReadings(batch, free, high, low, span, small)
+
+    def _slopes_by_free(self, batch: Batch, free: Array, nudged: dict[float, Array]) -> Array | None:  # noqa: ARG002
+        """∂n/∂v_F under b₁ less that under b₂, A, ``[batch, outputs]``, from outputs by strength; None if left out."""
+        return None
 
     @override
     def gradient(self, readings: NudgedReadings) -> Conductances:
@@ -143,8 +179,12 @@ class Contrast(LearningRule[NudgedReadings]):
         microvolts by which a nudge moves them.
         """
         high, low = readings.high.nodes, readings.low.nodes
-        span = readings.span if self._normalized else np.sign(readings.span)
-        return self._cells.products(high - low, high + low, 0.5 / (span * len(readings.batch)))
+        factor = 1 / ((readings.span if self._normalized else np.sign(readings.span)) * len(readings.batch))
+        contrast = self._cells.products(high - low, high + low, 0.5 * factor)
+        if readings.through_free is None:
+            return contrast
+        through = self._cells.products(readings.through_free.nodes, readings.free.nodes, -factor)
+        return tuple(here + there for here, there in zip(contrast, through, strict=True))
 
     def _drives(self, batch: Batch, free: Array, strengths: tuple[float, ...]) -> list[Drive]:
         names = ["nudged"] if len(strengths) == 1 else ["nudged +β", "nudged −β"]
@@ -169,12 +209,15 @@ class GeneralizedEquilibriumPropagation(Contrast):
     Args:
         circuit: the topology.
         nudge: from a strength b, free outputs and targets (V, ``[batch, outputs]``) to what pulls the outputs.
-        order: k, of n(b, v_free) in b.
-        strength: b.
+        order: k, the power of b with which the contrast grows for small b: that of the pull at the free outputs or,
+            with `through_free`, that of n(b, v_F).
+        strength: b, not 0; a negative one nudges the other way where one side is compared with the free phase.
         variant: which two strengths are compared.
+        through_free: whether the derivative of n through the free outputs counts; for springs, whose n is known.
 
     Raises:
-        ExperimentError: the strength or the order is not above 0.
+        ExperimentError: order or strength make no sense, the variant does not suit an even order, or the circuit has
+            no energy. While measuring: the nudge does not grow as b^k, or is no spring where `through_free` wants one.
     """
 
     def __init__(
@@ -185,15 +228,109 @@ class GeneralizedEquilibriumPropagation(Contrast):
         order: int,
         strength: float,
         variant: Variant | str = Variant.CENTERED,
+        through_free: bool = False,
     ) -> None:
-        if not strength > 0 or order < 1:
-            raise ExperimentError(
-                f"generalized equilibrium propagation: strength {strength:g} and order {order} must be above 0"
-            )
         super().__init__(circuit, strength, variant)
-        self.order, self._nudge = order, nudge
+        _check_numbers(order, strength, self._variant)
+        self.order, self._nudge, self._through_free = int(order), nudge, through_free
+        self._small = tuple(strength / part for part in _PARTS)
         self.cure = f"the nudge's strength is {strength:g}; lower it"
 
     @override
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:
-        return self._nudge(strength, free, targets)
+        given = self._nudge(strength, free, targets)
+        if not isinstance(given, Nudge):
+            raise ExperimentError(f"{_RULE}: the nudge is a {type(given).__name__}, not Spring, Injection or Clamp")
+        if (shape := np.shape(_values(given))) != free.shape:
+            raise ExperimentError(f"{_RULE}: the nudge has values of shape {shape}, and the outputs {free.shape}")
+        return given
+
+    @property
+    @override
+    def needs(self) -> Needs:
+        own = super().needs
+        return replace(own, nudges=own.nudges | {Injection}, small_signal=True) if self._through_free else own
+
+    @override
+    def _drives(self, batch: Batch, free: Array, strengths: tuple[float, ...]) -> list[Drive]:
+        self._check_order(free, batch.targets)
+        return super()._drives(batch, free, strengths)
+
+    @override
+    def _slopes_by_free(self, batch: Batch, free: Array, nudged: dict[float, Array]) -> Array | None:
+        """Differentiate the springs' targets by the free outputs: ∂n/∂v_F is the spring's current times that."""
+        if not self._through_free:
+            return None
+        total = np.zeros_like(free)
+        for (b, outputs), sign in zip(nudged.items(), (1, -1), strict=False):
+            amperes = sign * _pull(self._spring(b, free, batch.targets), outputs)
+            for k, step in enumerate(_STEP * np.eye(free.shape[1])):
+                high, low = (self._spring(b, free + side, batch.targets).targets for side in (step, -step))
+                total[:, k] += (amperes * (high - low)).sum(axis=1) / (2 * _STEP)
+        return total
+
+    def _spring(self, strength: float, free: Array, targets: Array) -> Spring:
+        nudge = self.nudge(strength, free, targets)
+        if not isinstance(nudge, Spring):
+            raise ExperimentError(
+                f"{_RULE}: through_free takes springs, whose energy is known, and this nudge is of kind "
+                f"{type(nudge).__name__}; pull by a Spring (a stiff one instead of a Clamp), or leave through_free out"
+            )
+        return nudge
+
+    def _check_order(self, free: Array, targets: Array) -> None:
+        """Refuse a nudge whose pull at the free outputs, or whose n(b, v_F) with `through_free`, grows otherwise."""
+        springs = self._through_free
+        nudges = [(self._spring if springs else self.nudge)(b, free, targets) for b in self._small]
+        small, large = (float(np.abs(_pull(nudge, free, content=springs)).sum()) for nudge in nudges)
+        if not np.isfinite(small + large):
+            raise ExperimentError(f"{_RULE}: the nudge is not finite at strength {self._small[0]:g}; mend its function")
+        if _rounded(nudges[0], free):
+            return
+        what, grown = "energy" if springs else "pull", np.log2(large / small)
+        if abs(grown - self.order) > _TOLERATED:
+            raise ExperimentError(
+                f"{_RULE}: the {what} of this nudge grows as b^{grown:.2g} for small b, and order {self.order} divides "
+                f"by b^{self.order}; give the order with which it grows"
+            )
+
+
+def _check_numbers(order: int, strength: float, variant: Variant) -> None:
+    if not order >= 1 or order % 1:
+        raise ExperimentError(f"{_RULE}: order {order} must be a whole number above 0")
+    if not np.isfinite(strength) or not strength or abs(order * np.log10(abs(strength))) > _DECADES:
+        raise ExperimentError(
+            f"{_RULE}: strength {strength:g} to the power of its order {order} must be a number between "
+            f"1e-{_DECADES} and 1e{_DECADES}, of either sign; take another strength"
+        )
+    if variant is Variant.CENTERED and order % 2 == 0:
+        raise ExperimentError(
+            f"{_RULE}: b^{order} is the same for b and −b, so that a centered contrast of order {order} would be "
+            "divided by 0; take variant 'one-sided' or 'random-sign', or an odd order"
+        )
+
+
+def _values(nudge: Nudge) -> Array:
+    match nudge:
+        case Spring():
+            return nudge.targets
+        case Injection():
+            return nudge.current
+        case Clamp():
+            return nudge.volts
+
+
+def _pull(nudge: Nudge, outputs: Array, *, content: bool = False) -> Array:
+    """The current that moves the outputs (A), the way that a clamp moves them (V), or a spring's n (W, `content`)."""
+    if isinstance(nudge, Injection):
+        return nudge.current
+    off = _values(nudge) - outputs
+    siemens = nudge.conductance if isinstance(nudge, Spring) else 1.0
+    return np.asarray(siemens * (0.5 * off**2 if content else off))
+
+
+def _rounded(nudge: Nudge, free: Array) -> bool:
+    """Whether outputs are where they are pulled to, or so near that rounding decides how the pull grows."""
+    if isinstance(nudge, Injection):
+        return not nudge.current.any()
+    return bool(np.abs(_values(nudge) - free).sum() <= _ROUNDING * np.abs(free).sum())

@@ -10,7 +10,8 @@ and the outputs, which make an amplified layer reciprocal in its own variables. 
 
 A cascade is not reciprocal, but its stages are: each is read in turn, from the last to the first, with the current that
 a stage draws from a buffer, times the buffer's gain, as the error of the stage before it. Settled at once, that is the
-adjoint network (Director & Rohrer 1969), in which gyrators work backwards too; ∂C/∂g = −Δv Δλ / γ in it.
+adjoint network (Director & Rohrer 1969), in which gyrators work backwards too; ∂C/∂g = −Δv Δλ / γ in it. So is a
+layer read whose amplifiers have unequal gains, which leave it without an energy.
 """
 
 from dataclasses import dataclass
@@ -50,14 +51,14 @@ class HardwareLinearization(LearningRule[LinearizedReadings]):
 
     Raises:
         ExperimentError: γ is not above 0.
-        CircuitError: amplifiers close a loop, so that no energy exists.
     """
 
     def __init__(self, circuit: Circuit, cost: Cost, *, gamma: float) -> None:
         if not gamma > 0:
             raise ExperimentError(f"hardware linearization: γ = {gamma:g} S must be above 0")
-        self._circuit, self._cost, self._gamma, self._cells = circuit, cost, gamma, Cells(circuit)
+        self._circuit, self._cost, self._gamma = circuit, cost, gamma
         self._adjoint = not is_reciprocal(circuit)
+        self._cells = Cells(circuit, energy=not self._adjoint)
 
     @property
     @override
