@@ -48,8 +48,17 @@ def test_coupled_learning_follows_the_power_and_not_the_squared_error() -> None:
     off = shown("coupled-learning", r"η = [\d.]+: ([\d.]+)%").ravel()
     np.testing.assert_allclose(off[:-1] / off[1:], 10, rtol=0.02)
     assert shown("coupled-learning", r"centered: ([\d.]+)").item() < 1e-6
+    assert shown("coupled-learning", r"η = 1: ([\d.]+) from the slope with K varying").item() < 1e-6
     assert 0.9 < shown("coupled-learning", r"error: ([\d.]+)").item() < 0.999
     assert shown("coupled-learning", r"([\d.]+) from the slope of Huber").item() < 1e-6
+
+
+def test_nudges_of_order_k_have_errors_of_order_k_or_twice_that() -> None:
+    one_sided = shown("generalized", r"k = (\d), one-sided: .* slope ([\d.]+)")
+    centered = shown("generalized", r"k = (\d), centered: .* slope ([\d.]+)")
+    np.testing.assert_allclose(one_sided[:, 1], one_sided[:, 0], rtol=0.05)
+    np.testing.assert_allclose(centered[:, 1], 2 * centered[:, 0], rtol=0.01)
+    assert shown("generalized", r": ([\d.]+) from the slope of (?:the field|what the clamp adds)").max() < 1e-6
 
 
 def test_every_form_of_the_analytical_gradient_is_that_of_finite_differences() -> None:

@@ -26,7 +26,7 @@ from harness.studies.audit import Curve, Doubt, GradientError, Subject, audit_gr
 from harness.studies.check import check_circuit, inside
 from harness.training.runs import Run
 
-_UNITS = {"β": "β (S)"}
+_UNITS = {"β": "β (S)", "b": "b (1 for the table's β)"}
 
 
 @click.command()
@@ -34,7 +34,9 @@ _UNITS = {"β": "β (S)"}
 @click.option(
     "--samples", type=click.IntRange(min=1), default=2, show_default=True, help="Held-out rows to audit with."
 )
-@click.option("--to", "file", type=FILE, help="PNG file for curves of the error against β, η and, in ngspice, reltol.")
+@click.option(
+    "--to", "file", type=FILE, help="PNG file for curves of error and cosine against β, η, b and, in ngspice, reltol."
+)
 @click.option("--adc-bits", type=click.IntRange(1, 32), help="Bits of a converter that would read the nodes.")
 @click.option("--adc-range", type=click.FloatRange(min=0, min_open=True), help="V that the converter spans.")
 @experiment_options(chip=True, board=True, seed=True)
@@ -120,11 +122,11 @@ def _print(found: Iterable[GradientError | Curve | Doubt]) -> None:
 def _picture(subject: Subject, curves: list[Curve], name: str) -> bytes:
     from harness.pictures.runs import draw_audit  # noqa: PLC0415 - matplotlib takes a second to import
 
-    panels: dict[str, dict[str, dict[float, float]]] = {}
+    panels: dict[str, dict[str, list[tuple[float, float, float]]]] = {}
     for curve in curves:
-        points = dict(zip(curve.values, curve.errors, strict=True))
+        points = list(zip(curve.values, curve.errors, curve.cosines, strict=True))
         panels.setdefault(_UNITS.get(curve.knob, curve.knob), {})[f"{curve.rule} ({curve.chip})"] = points
-    used = {"β (S)": subject.beta, "η": subject.eta, "reltol": subject.tolerances.reltol}
+    used = {"β (S)": subject.beta, "η": subject.eta, _UNITS["b"]: 1.0, "reltol": subject.tolerances.reltol}
     return draw_audit(panels, used, f"{name}: gradients against the truth")
 
 

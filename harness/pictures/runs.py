@@ -249,22 +249,34 @@ def draw_scaling(lines: Mapping[str, Mapping[int, float]], title: str) -> bytes:
 
 @own_style()
 def draw_audit(
-    panels: Mapping[str, Mapping[str, Mapping[float, float]]], used: Mapping[str, float], title: str
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float, float]]]], used: Mapping[str, float], title: str
 ) -> bytes:
-    """Draw relative errors of gradients on logarithmic axes, a panel for each setting that decides them.
+    """Draw errors and cosines of gradients on logarithmic axes, a column for each setting that decides them.
 
-    A panel, named by the setting with its unit, has a named line for each rule: error by value (NaN leaves a gap). The
-    setting `used` by the table of the audit is marked.
+    A column, named by the setting with its unit, has a named line for each rule: points of value, relative error and
+    cosine (NaN leaves a gap). The upper panel shows the error, the lower one by how much the cosine falls short of 1.
+    The setting `used` by the table of the audit is marked.
     """
-    figure = Figure(figsize=(5 * len(panels), 4.5), layout="constrained")
-    for axes, (setting, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for name, errors in lines.items():
-            axes.loglog(list(errors), list(errors.values()), "o-", markersize=4, label=name)
-        axes.axvline(used[setting], color="0.6", linestyle="--", linewidth=1, label="as in the table")
-        shown = [error for errors in lines.values() for error in errors.values() if error > 0]  # not NaN
-        low, high = min(shown, default=1.0) / 5, max(shown, default=1.0) * 5  # a decade at least
-        axes.set(xlabel=setting, ylabel="relative error of the worst array", ylim=(low, high))
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.axes[0].set_title(title)
+    figure = Figure(figsize=(5 * len(panels), 8), layout="constrained")
+    upper, lower = figure.subplots(2, len(panels), squeeze=False)
+    for above, below, (setting, lines) in zip(upper, lower, panels.items(), strict=True):
+        shown = {name: np.array(points).T for name, points in lines.items()}
+        _draw_lines(above, {name: (values, errors) for name, (values, errors, _) in shown.items()})
+        _draw_lines(below, {name: (values, 1 - cosines) for name, (values, _, cosines) in shown.items()})
+        for axes in (above, below):
+            axes.axvline(used[setting], color="0.6", linestyle="--", linewidth=1, label="as in the table")
+            axes.set(xlabel=setting)
+            axes.grid(alpha=0.3)
+        above.set(ylabel="relative error of the worst array")
+        below.set(ylabel="1 − cosine of the worst array")
+        above.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    figure.suptitle(title)
     return as_bytes(figure)
+
+
+def _draw_lines(axes: Axes, lines: Mapping[str, tuple[Array, Array]]) -> None:
+    """Draw lines by name on logarithmic axes of a decade at least."""
+    for name, (values, heights) in lines.items():
+        axes.loglog(values, np.where(heights > 0, heights, np.nan), "o-", markersize=4, label=name)
+    shown = [height for _, heights in lines.values() for height in heights if height > 0]  # not NaN
+    axes.set_ylim(min(shown, default=1.0) / 5, max(shown, default=1.0) * 5)

@@ -5,7 +5,7 @@ of fourth order on a sample of cells, which know nothing of adjoints and are wha
 Coupled learning takes another direction: it is shown at the one scale that fits best, and against its own limit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +18,13 @@ from harness.chip.nodal.chip import nodal_chip
 from harness.circuit.circuit import Circuit
 from harness.circuit.scaling import is_reciprocal
 from harness.errors import ChipError, CircuitError
-from harness.learning import CoupledLearning, EquilibriumPropagation, Nudging, Variant
+from harness.learning import (
+    CoupledLearning,
+    EquilibriumPropagation,
+    GeneralizedEquilibriumPropagation,
+    Nudging,
+    Variant,
+)
 from harness.learning.rules.base import LearningRule
 from harness.learning.rules.cells import Cells
 from harness.learning.rules.generalized import NudgedReadings
@@ -28,7 +34,14 @@ from harness.studies.check import finite_differences
 from harness.units import show
 
 _PRECISE = 1e-11  # V: Newton tolerance of the nodal chips
-_STRENGTHS = np.logspace(-4, 1, 9)  # of curves against β and η, in units of the subject's own
+_STRENGTHS = np.logspace(-4, 1, 9)  # of curves against β, η and b^k, in units of the subject's own
+_ORDERS = (
+    (1, Variant.ONE_SIDED),
+    (2, Variant.ONE_SIDED),
+    (3, Variant.ONE_SIDED),
+    (1, Variant.CENTERED),
+    (3, Variant.CENTERED),
+)
 _RELTOLS = (9.9e-4, 1e-4, 1e-5, 1e-6, 1e-7)  # the first is just below what `Tolerances` allows
 _STEP = 3e-4  # of an array's mean conductance, for finite differences
 _MOST_MOVED = 200  # cells or nodes that are moved one after the other, for each of which the chip settles twice
@@ -74,15 +87,16 @@ class GradientError:
 
 @dataclass(frozen=True)
 class Curve:
-    """Relative errors of a rule's worst array over one setting; NaN where the chip did not settle."""
+    """Relative errors and cosines of a rule's worst array over one setting; NaN where the chip did not settle."""
 
     rule: str
     chip: str
     against: str
     knob: str
-    """β (S), η or reltol."""
+    """β (S), η, b of a nudge βb^k C, or reltol."""
     values: tuple[float, ...]
     errors: tuple[float, ...]
+    cosines: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -138,7 +152,7 @@ def audit_gradients(
 ) -> Iterator[GradientError | Curve | Doubt]:
     """Audit every rule on every chip, row by row.
 
-    With `ngspice`, the chip that ngspice simulates is audited too. With `curves`, errors over β, η and, in
+    With `ngspice`, the chip that ngspice simulates is audited too. With `curves`, errors over β, η, b and, in
     ngspice, reltol follow where the circuit has an energy. `tell` is told what is being done.
 
     Raises:
@@ -166,6 +180,7 @@ def audit_gradients(
     if curves and reciprocal:
         tell("curves")
         yield from _strength_curves(subject, nodal.chip, adjoint, directions[0])
+        yield from _order_curves(subject, nodal.chip, adjoint)
         yield from (_tolerance_curve(subject, adjoint) for _ in chips[1:])
 
 
@@ -240,32 +255,56 @@ def _strength_curves(subject: Subject, chip: Chip, adjoint: Truth, limit: Truth)
     """Vary β of equilibrium propagation by current, which settles at any β, and η of coupled learning."""
     betas, etas = (tuple((unit * _STRENGTHS).tolist()) for unit in (subject.beta, subject.eta))
     for variant in (Variant.ONE_SIDED, Variant.CENTERED):
-        errors = tuple(_worst(_by_current(subject, beta, variant), chip, subject, adjoint) for beta in betas)
-        yield Curve(f"equilibrium-propagation {variant} current", "nodal", adjoint.name, "β", betas, errors)
+        worst = (_worst(_by_current(subject, beta, variant), chip, subject, adjoint) for beta in betas)
+        yield _curve(f"equilibrium-propagation {variant} current", "nodal", adjoint, "β", betas, worst)
         clamped = (CoupledLearning(subject.circuit, subject.cost, eta=eta, variant=variant) for eta in etas)
-        errors = tuple(_worst(rule, chip, subject, limit) for rule in clamped)
-        yield Curve(f"coupled-learning {variant}", "nodal", limit.name, "η", etas, errors)
+        worst = (_worst(rule, chip, subject, limit) for rule in clamped)
+        yield _curve(f"coupled-learning {variant}", "nodal", limit, "η", etas, worst)
+
+
+def _order_curves(subject: Subject, chip: Chip, adjoint: Truth) -> Iterator[Curve]:
+    """Vary b of currents −βb^k ∂C/∂v for every order k, whose contrast over b^k is β times the gradient."""
+    scaled = replace(adjoint, gradient=tuple(subject.beta * part for part in adjoint.gradient))
+    for order, variant in _ORDERS:
+        strengths = tuple((_STRENGTHS ** (1 / order)).tolist())
+
+        def nudge(b: float, free: Array, targets: Array, order: int = order) -> Injection:
+            return Injection(-subject.beta * b**order * subject.cost.slopes(free, targets))
+
+        rules = (
+            GeneralizedEquilibriumPropagation(subject.circuit, nudge, order=order, strength=b, variant=variant)
+            for b in strengths
+        )
+        worst = (_worst(rule, chip, subject, scaled) for rule in rules)
+        yield _curve(f"generalized order {order} {variant}", "nodal", adjoint, "b", strengths, worst)
+
+
+def _curve(
+    rule: str, chip: str, truth: Truth, knob: str, values: tuple[float, ...], worst: Iterable[tuple[float, float]]
+) -> Curve:
+    errors, cosines = zip(*worst, strict=True)
+    return Curve(rule, chip, truth.name, knob, values, errors, cosines)
 
 
 def _tolerance_curve(subject: Subject, adjoint: Truth) -> Curve:
     """Vary reltol in ngspice, with vntol and abstol following as far as they may."""
-    own, errors, variant = subject.tolerances, [], Variant.CENTERED
+    own, worst, variant = subject.tolerances, [], Variant.CENTERED
     for reltol in _RELTOLS:
         factor = reltol / own.reltol
         scaled = Tolerances(reltol, min(9.9e-4, factor * own.vntol), min(9.9e-7, factor * own.abstol))
         chip = _simulated(subject.circuit, scaled).chip
-        errors.append(_worst(_by_current(subject, subject.beta, variant), chip, subject, adjoint))
-    return Curve(
-        f"equilibrium-propagation {variant} current", "ngspice", adjoint.name, "reltol", _RELTOLS, tuple(errors)
-    )
+        worst.append(_worst(_by_current(subject, subject.beta, variant), chip, subject, adjoint))
+    return _curve(f"equilibrium-propagation {variant} current", "ngspice", adjoint, "reltol", _RELTOLS, worst)
 
 
-def _worst(rule: LearningRule, chip: Chip, subject: Subject, truth: Truth) -> float:
-    """Return the largest relative error of any array; NaN where the chip does not settle."""
+def _worst(rule: LearningRule, chip: Chip, subject: Subject, truth: Truth) -> tuple[float, float]:
+    """Return the largest relative error and the smallest cosine of any array; NaN where the chip does not settle."""
     with suppress(ChipError):
         rows = truth.compare("", "", subject.circuit, _gradient(rule, chip, subject))
-        return max((row.relative_error for row in rows if not np.isnan(row.relative_error)), default=np.nan)
-    return np.nan
+        shown = [(row.relative_error, row.cosine) for row in rows if not np.isnan(row.relative_error)]
+        errors, cosines = zip(*shown, strict=True) if shown else ((np.nan,), (np.nan,))
+        return max(errors), min(cosines)
+    return np.nan, np.nan
 
 
 def _doubts(subject: Subject, name: str, strength: str, named: NamedChip, readings: NudgedReadings) -> Iterator[Doubt]:

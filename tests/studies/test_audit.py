@@ -109,6 +109,8 @@ def test_centered_equilibrium_propagation_is_better_than_one_sided_at_the_same_b
         ("equilibrium-propagation centered current", "β", 2),
         ("coupled-learning one-sided", "η", 1),
         ("coupled-learning centered", "η", 2),
+        *((f"generalized order {k} one-sided", "b", k) for k in (1, 2, 3)),
+        *((f"generalized order {k} centered", "b", 2 * k) for k in (1, 3)),
     ],
 )
 def test_errors_fall_with_the_strength_as_the_variant_promises(
@@ -122,6 +124,10 @@ def test_errors_fall_with_the_strength_as_the_variant_promises(
     assert fair.sum() >= 3
     slope = np.polyfit(np.log(values[fair]), np.log(errors[fair]), 1)[0]
     assert slope == pytest.approx(order, abs=0.05)
+    off = 1 - np.array(found.cosines)[fair]
+    assert (
+        off < errors[fair] ** 2
+    ).all()  # the angle is at most as large as the error, and its cosine's 1 − angle² / 2
 
 
 @pytest.mark.parametrize("circuit", CIRCUITS)
@@ -263,10 +269,8 @@ def test_the_command_reports_as_one_object_and_as_a_picture(tmp_path: Path) -> N
         assert row["chip"] == "nodal"
         assert row["crossbar"] in {"w1", "w2"}
     assert "equilibrium-propagation centered current" in {row["rule"] for row in found["gradients"]}
-    assert [(row["knob"], len(row["values"]), len(row["errors"])) for row in found["curves"]] == 2 * [
-        ("β", 9, 9),
-        ("η", 9, 9),
-    ]
+    counts = [(row["knob"], {len(row[key]) for key in ("values", "errors", "cosines")}) for row in found["curves"]]
+    assert counts == 2 * [("β", {9}), ("η", {9})] + 5 * [("b", {9})]
 
 
 def test_the_command_prints_a_table_and_warns_of_a_nudge_that_drowns() -> None:
