@@ -91,6 +91,8 @@ def test_differences_converge_in_the_square_of_the_step_and_draws_in_their_root(
 def test_sharp_diodes_come_near_the_fixed_point_in_proportion() -> None:
     apart = shown("monotone", r"at most ([\d.]+) mV").ravel()
     np.testing.assert_allclose(apart[:-1] / apart[1:], 10, rtol=0.05)
+    smallest, largest, drop = shown("monotone", r"1 fA: from ([\d.]+) to ([\d.]+) V; drops to ([\d.]+) V").ravel()
+    assert smallest < largest == drop == 0.607  # as `tests.circuit.test_monotone` finds it by currents
 
 
 def test_elements_do_what_their_formulas_say() -> None:

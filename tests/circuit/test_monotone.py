@@ -27,6 +27,7 @@ from harness.circuit import (
     Resistor,
     Transformer,
     VoltageSource,
+    equilibrium_network,
 )
 from harness.circuit.monotone.monotone import (
     MonotoneNetwork,
@@ -39,6 +40,7 @@ from harness.circuit.monotone.monotone import (
 )
 from harness.circuit.monotone.realization import circuit_of
 from harness.circuit.monotone.splitting import forward_backward, peaceman_rachford
+from harness.circuit.networks.layered import CellRange
 from harness.devices import DiodeModel
 from harness.devices.diode import THERMAL_VOLTAGE
 from harness.devices.resolvents import AntiparallelPair, Junction, SquareLaw, ZenerShelf
@@ -681,6 +683,33 @@ def test_sharp_diodes_in_ngspice_settle_at_the_fixed_point(diodes: int) -> None:
     ideal = network.outputs(peaceman_rachford(network, u), u)
     (reading,) = NgspiceChip(chip).measure([Drive(u)])
     assert np.abs(reading.outputs - ideal).max() <= 1e-3 * np.abs(ideal).max()
+
+
+def test_silicon_diodes_settle_up_to_0_61_v_from_the_fixed_point_which_is_their_own_drop() -> None:
+    """Ten small networks, 1 fA and N = 1; drops are those of the currents that Kirchhoff's law leaves to the diodes."""
+    saturation, width, found = 1e-15, THERMAL_VOLTAGE, []
+    cells, u = CellRange(unit=10e-6, g_min=0.1e-6, g_max=100e-6), rng(1).uniform(-1, 1, (4, 2))
+    for seed in range(10):
+        made = equilibrium_network(
+            2, 5, 1, cells=cells, diode=DiodeModel("d1", saturation, 1.0), rng=rng(seed), input_gain=4
+        )
+        ideal = exact(network_of(made, variables=["voltage"] * 5), u)
+        (reading,) = NodalChip(made).measure([Drive(u)])
+        volts = reading.nodes[:, [made.node_index[f"h{k}"] for k in range(5)]]
+        into = np.zeros_like(reading.nodes)
+        for array, g in zip(made.arrays, made.conductances, strict=True):
+            a, b = (np.broadcast_to(ends, g.shape) for ends in made.ends(array))
+            amperes = g * (reading.nodes[:, a] - reading.nodes[:, b])
+            np.add.at(into, (slice(None), b), amperes)
+            np.add.at(into, (slice(None), a), -amperes)
+        through = -into[:, [made.node_index[f"h{k}"] for k in range(5)]]  # A that the diodes bring
+        most = np.unravel_index(through.argmax(), through.shape)
+        drop = width * np.log1p(through[most] / saturation)
+        assert volts[most] == pytest.approx(-drop, abs=1e-6)
+        found.append(np.abs(volts - ideal).max())
+        assert found[-1] == pytest.approx(drop, abs=1e-6)
+    assert max(found) == pytest.approx(0.607, abs=1e-3)
+    assert min(found) == pytest.approx(0.448, abs=1e-3)
 
 
 # Resolvents

@@ -151,9 +151,10 @@ def equilibrium_network(
 ) -> Circuit:
     """A resistor–diode equilibrium network (Chaffey 2025, arXiv 2509.13793): a ReLU monotone operator network.
 
-    Every hidden node has a diode from ground, which holds it at v ≥ 0, and a conductance to every other one; their
-    state is the fixed point of v = ReLU(W v + U x + b). Inputs are doubled as in `layered_network`; every output is a
-    pair of nodes that the second crossbar joins to the hidden ones.
+    Every hidden node has a diode from ground and a conductance to every other one. With ideal diodes, which hold nodes
+    at v ≥ 0, their state is the fixed point of v = ReLU(W v + U x + b). A real diode that carries the current i lets
+    its node sink to −N V_T ln(1 + i / I_s): 0.6 V below the fixed point for 1 fA, N = 1 and 15 µA. Inputs are doubled
+    as in `layered_network`; every output is a pair of nodes that the second crossbar joins to the hidden ones.
 
     Args and errors are those of `layered_network`; `bias` are the rails of both crossbars.
     """
