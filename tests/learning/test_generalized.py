@@ -294,6 +294,7 @@ def test_numbers_that_make_no_sense_are_refused(changes: dict, message: str) -> 
             {"nudge": lambda b, f, y: Injection(0.01 * np.sign(y - f))},
             r"the pull of this nudge grows as b\^0 for small",
         ),
+        ({"nudge": lambda b, f, y: Spring(float(b > 1e-3), y)}, r"grows as b\^inf for small b, and order 1 divides"),
         ({"nudge": lambda b, f, y: Injection(np.nan * y)}, "the nudge is not finite at strength 0.00078125; mend"),
         ({"nudge": lambda b, f, y: b * (y - f)}, "the nudge is a ndarray, not Spring, Injection or Clamp"),
         (

@@ -47,7 +47,7 @@ from harness.measurement import (
 
 _RULE = "generalized equilibrium propagation"
 _DECADES = 290  # of b^k, and as many of its inverse
-_PARTS = (128, 64)  # of the strength, at which a nudge's growth is looked at
+_PARTS = (128, 64)  # that the strength is divided by, for two at which a nudge's growth is looked at
 _TOLERATED = 0.25  # of a nudge's power of b, which other terms may change at these parts
 _ROUNDING = 1e-13  # of the outputs' voltages, below which differences from them are noise
 _STEP = 1e-5  # V by which free outputs are moved to differentiate a spring's target
@@ -161,14 +161,20 @@ class Contrast(LearningRule[NudgedReadings]):
         high, low = (*nudged, free)[:2]
         first, second = (*strengths, 0.0)[:2]
         span = first**self.order - second**self.order
-        by_strength = {b: reading.outputs for b, reading in zip(strengths, nudged, strict=True)}
-        if (slopes := self._slopes_by_free(batch, free.outputs, by_strength)) is None:
+        outputs = [reading.outputs for reading in nudged]
+        if (slopes := self._slopes_by_free(batch, free.outputs, strengths, outputs)) is None:
             return NudgedReadings(batch, free, high, low, span)
         (small,) = chip.measure([Drive(batch.inputs, Injection(slopes), "small-signal", free)])
         return NudgedReadings(batch, free, high, low, span, small)
 
-    def _slopes_by_free(self, batch: Batch, free: Array, nudged: dict[float, Array]) -> Array | None:  # noqa: ARG002
-        """∂n/∂v_F under b₁ less that under b₂, A, ``[batch, outputs]``, from outputs by strength; None if left out."""
+    def _slopes_by_free(
+        self,
+        batch: Batch,  # noqa: ARG002
+        free: Array,  # noqa: ARG002
+        strengths: Sequence[float],  # noqa: ARG002
+        outputs: Sequence[Array],  # noqa: ARG002
+    ) -> Array | None:
+        """∂n/∂v_F under b₁ less that under b₂, A, ``[batch, outputs]``, from nudged outputs; None where left out."""
         return None
 
     @override
@@ -233,7 +239,6 @@ class GeneralizedEquilibriumPropagation(Contrast):
         super().__init__(circuit, strength, variant)
         _check_numbers(order, strength, self._variant)
         self.order, self._nudge, self._through_free = int(order), nudge, through_free
-        self._small = tuple(strength / part for part in _PARTS)
         self.cure = f"the nudge's strength is {strength:g}; lower it"
 
     @override
@@ -241,8 +246,6 @@ class GeneralizedEquilibriumPropagation(Contrast):
         given = self._nudge(strength, free, targets)
         if not isinstance(given, Nudge):
             raise ExperimentError(f"{_RULE}: the nudge is a {type(given).__name__}, not Spring, Injection or Clamp")
-        if (shape := np.shape(_values(given))) != free.shape:
-            raise ExperimentError(f"{_RULE}: the nudge has values of shape {shape}, and the outputs {free.shape}")
         return given
 
     @property
@@ -257,16 +260,18 @@ class GeneralizedEquilibriumPropagation(Contrast):
         return super()._drives(batch, free, strengths)
 
     @override
-    def _slopes_by_free(self, batch: Batch, free: Array, nudged: dict[float, Array]) -> Array | None:
+    def _slopes_by_free(
+        self, batch: Batch, free: Array, strengths: Sequence[float], outputs: Sequence[Array]
+    ) -> Array | None:
         """Differentiate the springs' targets by the free outputs: ∂n/∂v_F is the spring's current times that."""
         if not self._through_free:
             return None
         total = np.zeros_like(free)
-        for (b, outputs), sign in zip(nudged.items(), (1, -1), strict=False):
-            amperes = sign * _pull(self._spring(b, free, batch.targets), outputs)
-            for k, step in enumerate(_STEP * np.eye(free.shape[1])):
+        for b, nudged, sign in zip(strengths, outputs, (1, -1), strict=False):
+            amperes = sign * _pull(self._spring(b, free, batch.targets), nudged)
+            for k, step in enumerate(_STEP * np.eye(free.shape[-1])):
                 high, low = (self._spring(b, free + side, batch.targets).targets for side in (step, -step))
-                total[:, k] += (amperes * (high - low)).sum(axis=1) / (2 * _STEP)
+                total[..., k] += (amperes * (high - low)).sum(axis=-1) / (2 * _STEP)
         return total
 
     def _spring(self, strength: float, free: Array, targets: Array) -> Spring:
@@ -281,13 +286,16 @@ class GeneralizedEquilibriumPropagation(Contrast):
     def _check_order(self, free: Array, targets: Array) -> None:
         """Refuse a nudge whose pull at the free outputs, or whose n(b, v_F) with `through_free`, grows otherwise."""
         springs = self._through_free
-        nudges = [(self._spring if springs else self.nudge)(b, free, targets) for b in self._small]
-        small, large = (float(np.abs(_pull(nudge, free, content=springs)).sum()) for nudge in nudges)
-        if not np.isfinite(small + large):
-            raise ExperimentError(f"{_RULE}: the nudge is not finite at strength {self._small[0]:g}; mend its function")
+        small = [self._strength / part for part in _PARTS]
+        nudges = [(self._spring if springs else self.nudge)(b, free, targets) for b in small]
+        if (shape := np.shape(_values(nudges[0]))) != free.shape:
+            raise ExperimentError(f"{_RULE}: the nudge has values of shape {shape}, and the outputs {free.shape}")
+        less, more = (float(np.abs(_pull(nudge, free, content=springs)).sum()) for nudge in nudges)
+        if not np.isfinite(less + more):
+            raise ExperimentError(f"{_RULE}: the nudge is not finite at strength {small[0]}; mend its function")
         if _rounded(nudges[0], free):
             return
-        what, grown = "energy" if springs else "pull", np.log2(large / small)
+        what, grown = "energy" if springs else "pull", np.log2(more / less) if less else np.inf
         if abs(grown - self.order) > _TOLERATED:
             raise ExperimentError(
                 f"{_RULE}: the {what} of this nudge grows as b^{grown:.2g} for small b, and order {self.order} divides "
@@ -330,7 +338,7 @@ def _pull(nudge: Nudge, outputs: Array, *, content: bool = False) -> Array:
 
 
 def _rounded(nudge: Nudge, free: Array) -> bool:
-    """Whether outputs are where they are pulled to, or so near that rounding decides how the pull grows."""
+    """Return whether outputs are where they are pulled to, or so near that rounding decides how the pull grows."""
     if isinstance(nudge, Injection):
         return not nudge.current.any()
     return bool(np.abs(_values(nudge) - free).sum() <= _ROUNDING * np.abs(free).sum())
