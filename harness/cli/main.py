@@ -16,6 +16,7 @@ import harness
 from harness.cli.output.help import Later, NarrowContext
 from harness.cli.terminal import ERR, accept_every_character, end_output, reason_of, usual_loudness
 from harness.errors import ExperimentError, HarnessError, UnitError
+from harness.experiment.runs.trust import only_boards_here
 from harness.processes.interrupts import ended_by_interrupt
 from harness.processes.memory import exhausted
 from harness.wording import printable
@@ -64,8 +65,6 @@ class _Group(click.Group):
 
     @override
     def invoke(self, ctx: click.Context) -> Any:
-        from harness.experiment.runs.bench import only_boards_here  # noqa: PLC0415 - takes a second to import
-
         with ended_by_interrupt(), _in_one_sentence(), only_boards_here(), usual_loudness():
             return super().invoke(ctx)
 

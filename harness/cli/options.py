@@ -17,7 +17,7 @@ from harness.datasets.images import VARIABLE
 from harness.errors import ExperimentError, UnitError
 from harness.experiment.chip import CHIPS, SimulatorChoice
 from harness.experiment.experiment import Experiment
-from harness.experiment.runs import bench
+from harness.experiment.runs.trust import accept_stale_calibrations, open_any_board
 from harness.experiment.settings import PLACES
 from harness.files.reading import JsonObject
 from harness.plugins import Kind, find
@@ -115,7 +115,7 @@ _chip_option = click.option(
 
 def _named(_: click.Context, __: click.Parameter, profile: str | None) -> str | None:
     if profile is not None:
-        bench.open_any_board()
+        open_any_board()
     return profile
 
 
@@ -130,7 +130,7 @@ stale_option = click.option(
     "--stale-calibration",
     is_flag=True,
     expose_value=False,
-    callback=lambda _, __, stale: bench.accept_stale_calibrations() if stale else None,
+    callback=lambda _, __, stale: accept_stale_calibrations() if stale else None,
     help="Take the calibration of a board's profile although it is too old, or of another board.",
 )
 _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the experiment's.")

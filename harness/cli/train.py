@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import TextColumn
@@ -43,17 +43,16 @@ from harness.cli.terminal import (
 from harness.errors import RunError
 from harness.experiment.chip import SimulatorChoice
 from harness.experiment.experiment import Experiment
-from harness.experiment.runs.replayed import Replay, replay_of
-from harness.experiment.runs.warm_start import warm_start
 from harness.files.reading import JsonObject
 from harness.processes.interrupts import stop_on_signal
-from harness.training import tensorboard
 from harness.training.controller import EpochDone, StepDone
 from harness.training.predictions import PARTS
 from harness.training.runs import Run, Start, fresh_path
-from harness.training.tensorboard import EventLog
 from harness.units import show
 from harness.wording import command, counted
+
+if TYPE_CHECKING:  # most trainings need no board
+    from harness.experiment.runs.replayed import Replay
 
 _Watch = Callable[[StepDone | EpochDone], None]
 _ALIKE = 4
@@ -112,10 +111,14 @@ def train(
     if cassette is not None and (experiment or overrides or resume or origin):
         raise click.UsageError("--replay repeats what was recorded; give nothing with it but --run")
     if events is not None:
+        from harness.training import tensorboard  # noqa: PLC0415 - for those who want it
+
         tensorboard.library()
         Path(events).mkdir(parents=True, exist_ok=True)  # what cannot be written shall end nothing that has begun
     replay, choose = None, partial(simulators_for, workers=workers, scheduler=scheduler)
     if cassette is not None:
+        from harness.experiment.runs.replayed import replay_of  # noqa: PLC0415 - see above
+
         recorded = [*cassette.absolute().parents][:3][-1].name
         replay = replay_of(cassette, folder or fresh_path(RUNS, f"{recorded}-replay"))
         subject, run, simulators = replay.subject, replay.run, SimulatorChoice()
@@ -237,6 +240,8 @@ def _curves(subject: Experiment, run: Run, events: str | None) -> Iterator[_Watc
     if events is None:
         yield lambda _: None
         return
+    from harness.training.tensorboard import EventLog  # noqa: PLC0415 - for those who want it
+
     batches, arrays = -(-len(subject.data.train) // subject.plan.batch), subject.circuit.arrays
     folder = Path(events) / run.path.resolve().name if events else run.path
     names = [array.name for array in arrays]
@@ -246,7 +251,7 @@ def _curves(subject: Experiment, run: Run, events: str | None) -> Iterator[_Watc
 
 
 def _trained(
-    subject: Experiment, run: Run, simulators: SimulatorChoice, replay: Replay | None, curves: _Watch
+    subject: Experiment, run: Run, simulators: SimulatorChoice, replay: "Replay | None", curves: _Watch
 ) -> JsonObject | None:
     """Train, with a bar; a replayed session ends where the recorded one did, and nothing of it may be left over."""
     with stop_on_signal() as stopped, _progress(subject) as told:
@@ -272,6 +277,8 @@ def _beginning(
     if origin is not None:
         if experiment is not None:
             raise click.UsageError("--from RUN goes on with the run's own experiment; change it with --set")
+        from harness.experiment.runs.warm_start import warm_start  # noqa: PLC0415 - for those who train on
+
         with building(str(origin)):
             return warm_start(Run(origin), overrides)
     if experiment is None:

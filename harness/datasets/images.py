@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from platformdirs import user_cache_path
 
-from harness.datasets.download import download
 from harness.datasets.idx import Bytes, IdxFile, read_idx
 from harness.datasets.tables import Table
 from harness.errors import DataError
@@ -106,6 +105,8 @@ def _absolute(folder: Path) -> Path:
 def _from_cache(source: ImageSet, folder: Path) -> list[Bytes]:
     missing = [file for file in source.files if _found(file, (folder,)) is None]
     if missing:
+        from harness.datasets.download import download  # noqa: PLC0415 - once on a machine, and rich's bars
+
         download(source.name, missing, source.mirrors, folder, partial(_check_download, source))
     try:
         return [_read(source, file, path) for file in source.files if (path := _found(file, (folder,)))]

@@ -109,8 +109,6 @@ def _scaling(
 
 
 def _parts(table: Table, held_out: float | None, seed: int) -> tuple[Index, Index]:
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - scikit-learn takes a second to import
-
     rows = np.arange(len(table.labels))
     if held_out is None and table.test_rows:
         return rows[: -table.test_rows], rows[-table.test_rows :]
@@ -118,6 +116,8 @@ def _parts(table: Table, held_out: float | None, seed: int) -> tuple[Index, Inde
     if share == 0:
         return rows, rows
     _check_sizes(table, share)
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - scikit-learn takes a second to import
+
     try:
         train, test = train_test_split(
             rows, test_size=share, random_state=seed, stratify=table.labels if table.stratify else None

@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from harness.devices.pulses import ExponentialStep
 from harness.errors import DataError, UnitError
@@ -80,6 +79,8 @@ def fit(path: Path, noise: float = 0.1) -> PulseFit:
     for name, up in (("up", True), ("down", False)):
         if max((c.pulses.size for c in curves if c.up is up), default=0) < _FEWEST:
             raise DataError(f"{path}: column direction: no run of {_FEWEST} rows {name}; measure both directions")
+    from scipy.optimize import least_squares  # noqa: PLC0415 - most runs fit nothing, and it takes a while to import
+
     levels = np.concatenate([curve.conductances for curve in curves])
     low, span = float(levels.min()), float(np.ptp(levels))
 

@@ -9,7 +9,6 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 from typing_extensions import override
 
 from harness.devices.switching import Memristor, after_pulse
@@ -343,6 +342,8 @@ def curvature_of_label(label: float) -> float:
         raise CircuitError(f"nonlinearity label {label:g} must lie in ±9")
     if label == 0:
         return 0.0
+    from scipy.optimize import brentq  # noqa: PLC0415 - for one law of one section; it takes a while to import
+
     return float(np.sign(label) * brentq(lambda nu: label_of_curvature(nu) - abs(label), 1e-12, _STEEPEST, xtol=1e-12))
 
 

@@ -13,7 +13,6 @@ resistance λ in front of it (Ω, broadcast with `volts`); it raises a `CircuitE
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import wrightomega
 
 from harness.devices.diode import THERMAL_VOLTAGE, DiodeModel
 from harness.devices.switching import check_positive
@@ -57,6 +56,8 @@ class Junction:
 
         A large ω would cancel with w; there the same root is s (ln ω − ln(λI_s / s)).
         """
+        from scipy.special import wrightomega  # noqa: PLC0415 - ngspice's users need none, and it takes a while
+
         leak = _checked(resistance) * self.saturation_current
         ratio = np.log(leak) - np.log(self.scale)
         omega = np.asarray(wrightomega(ratio + (volts + leak) / self.scale), float)

@@ -3,18 +3,15 @@
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
 from pydantic import Field, model_validator
 
 from harness.chip.base import SIMULATED, Chip, SimulationOptions
-from harness.chip.bench.journal import Session
 from harness.chip.imperfect.made import VariedChip
 from harness.chip.imperfect.pins import ImperfectChip
 from harness.chip.imperfect.programming import ProgrammedChip
 from harness.chip.ngspice.chip import FullBatchChip, NgspiceChip
-from harness.chip.ngspice.cluster import Cluster
-from harness.chip.ngspice.pool import WorkerPool
 from harness.chip.ngspice.session import open_session
 from harness.chip.ngspice.worker import OneSimulator, Simulators
 from harness.chip.nodal.chip import nodal_chip
@@ -23,12 +20,15 @@ from harness.circuit.circuit import nonlinear_arrays
 from harness.errors import CircuitError, ExperimentError
 from harness.experiment.imperfect import ImperfectSettings
 from harness.experiment.programming import ProgrammingSettings
-from harness.experiment.runs.bench import Bench
 from harness.experiment.variation import CHIP, VariationSettings
 from harness.measurement import Access, Capabilities
 from harness.netlist.tolerances import Tolerances
 from harness.plugins import Kind, Plugin, find, named, options_of
 from harness.validation import Amperes, MismatchError, Number, Seconds, Section, Volts, Whole
+
+if TYPE_CHECKING:  # most experiments have no board, and what drives one takes a while to import
+    from harness.chip.bench.journal import Session
+    from harness.experiment.runs.bench import Bench
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,14 @@ class SimulatorChoice:
             ChipError: the cluster cannot be used, or libngspice cannot be loaded.
         """
         if self.scheduler is not None:
+            from harness.chip.ngspice.cluster import Cluster  # noqa: PLC0415 - few have a cluster
+
             return Cluster(tolerances, self.scheduler)
-        return OneSimulator(tolerances) if self.workers == 1 else WorkerPool(tolerances, self.workers)
+        if self.workers == 1:
+            return OneSimulator(tolerances)
+        from harness.chip.ngspice.pool import WorkerPool  # noqa: PLC0415 - see above
+
+        return WorkerPool(tolerances, self.workers)
 
 
 HERE = SimulatorChoice()
@@ -74,7 +80,7 @@ class Request:
     """s that every phase takes; None where energy is not counted."""
     seed: int
     """Number that tells one made chip from another."""
-    session: Session | None = None
+    session: "Session | None" = None
     """Where a run keeps what happens on a board."""
 
 
@@ -134,9 +140,13 @@ class ChipSettings(Section):
         return {"chip.profile": self.profile} if self.profile and self.profile.suffix == ".toml" else {}
 
     @property
-    def bench(self) -> Bench | None:
+    def bench(self) -> "Bench | None":
         """The board on the bench; None for what is simulated."""
-        return None if self.profile is None else Bench(self.profile, self.resource)
+        if self.profile is None:
+            return None
+        from harness.experiment.runs.bench import Bench  # noqa: PLC0415 - see above
+
+        return Bench(self.profile, self.resource)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -217,7 +227,7 @@ class ChipDescription:
     seed: int
     """Number that tells one made chip from another."""
 
-    def build(self, circuit: Circuit, simulators: SimulatorChoice = HERE, session: Session | None = None) -> Chip:
+    def build(self, circuit: Circuit, simulators: SimulatorChoice = HERE, session: "Session | None" = None) -> Chip:
         """Make the chip, with a circuit's conductances; a board keeps those that it has.
 
         What is wrong with a board is in it already: sections about that describe its digital twin.

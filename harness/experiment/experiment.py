@@ -7,19 +7,14 @@ from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from warnings import warn as python_warning
 
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from harness.chip.base import Chip
-from harness.chip.bench.chip import BenchChip
-from harness.chip.bench.journal import Session
-from harness.chip.bench.line import Line
 from harness.circuit import Circuit
 from harness.datasets import Split
-from harness.datasets.frames import Rows
 from harness.errors import ExperimentError, HarnessError, RunError, SpringError
 from harness.experiment import programming
 from harness.experiment.chip import HERE, SimulatorChoice
@@ -54,6 +49,13 @@ from harness.training.runs import Run as RunDirectory
 from harness.training.runs import Start
 from harness.validation import said
 from harness.wording import html_table
+
+if TYPE_CHECKING:  # most trainings need neither data frames nor boards, which take a while to import
+    import pandas as pd
+
+    from harness.chip.bench.journal import Session
+    from harness.chip.bench.line import Line
+    from harness.datasets.frames import Rows
 
 _PARTS = ("data", "circuit", "cost", "rule", "update")
 """Parts that may be of one's own."""
@@ -112,7 +114,7 @@ class Experiment:
         overrides: Sequence[str] = (),
         *,
         same: Sequence[str] = manifest.TRAINED,
-        new_data: Rows | None = None,
+        new_data: "Rows | None" = None,
         **own: Any,
     ) -> "Experiment":
         """The experiment that a run was made with, on the data that it was made with or on new ones.
@@ -294,12 +296,12 @@ class Experiment:
         """ngspice's convergence bounds."""
         return self.settings.chip.tolerances
 
-    def new_chip(self, simulators: SimulatorChoice = HERE, session: Session | None = None) -> Chip:
+    def new_chip(self, simulators: SimulatorChoice = HERE, session: "Session | None" = None) -> Chip:
         """A chip with the initial conductances; see `harness.experiment.chip.ChipDescription.build`."""
         return self.fitted.chip_description.build(self.circuit, simulators, session)
 
     @contextmanager
-    def open_chip(self, simulators: SimulatorChoice = HERE, session: Session | None = None) -> Iterator[Chip]:
+    def open_chip(self, simulators: SimulatorChoice = HERE, session: "Session | None" = None) -> Iterator[Chip]:
         """`new_chip`, closed at the end; meanwhile BLAS keeps to one thread.
 
         How a product is cut into threads decides its last bits, and the matrices are too small to gain from it.
@@ -417,7 +419,7 @@ class Experiment:
         simulators: SimulatorChoice = HERE,
         pictures: bool = True,
         warn: Callable[[str], None] = python_warning,
-        line: Line | None = None,
+        line: "Line | None" = None,
     ) -> JsonObject | None:
         """Train in a run directory, from its last checkpoint if it has one.
 
@@ -443,7 +445,7 @@ class Experiment:
             self.open_chip(simulators, self._session(run, line)) as chip,
             blaming(self.settings.plugins),
         ):
-            if (bench := self.settings.chip.bench) is not None and isinstance(chip, BenchChip):
+            if (bench := self.settings.chip.bench) is not None:
                 bench.note(run, chip)
                 if run.position() is None:
                     chip.program(self.circuit.conductances)  # it has those of whoever used it last
@@ -461,7 +463,7 @@ class Experiment:
                 self._draw(run, chip, warn, stop)
         return run.result
 
-    def _session(self, run: RunDirectory, line: Line | None) -> Session | None:
+    def _session(self, run: RunDirectory, line: "Line | None") -> "Session | None":
         """Begin a session of a run with a board; None where there is no board."""
         bench = self.settings.chip.bench
         return None if bench is None else bench.begin(run, line)
@@ -542,7 +544,7 @@ class Experiment:
 class Run(RunDirectory):
     """A run directory, and what its trained network makes of other rows."""
 
-    def predict(self, rows: Rows, overrides: Sequence[str] = (), **own: Any) -> pd.DataFrame:
+    def predict(self, rows: "Rows", overrides: Sequence[str] = (), **own: Any) -> "pd.DataFrame":
         """Return a row for each row: the predicted class and its margin in V, or values in their own unit.
 
         ::
@@ -560,6 +562,8 @@ class Run(RunDirectory):
             DataError: a row is none that the network knows; names it.
             ChipError: the chip failed.
         """
+        import pandas as pd  # noqa: PLC0415 - see above
+
         subject = Experiment.of_run(self, overrides, new_data=rows, **own)
         if not isinstance(rows, str | Path):  # a file's notes are on how it was read
             for note in subject.data.notes:

@@ -1,13 +1,13 @@
 """Cost functions of the outputs, in V² per sample, with their gradients.
 
-A cost in V² has a slope in V, so that β in siemens turns it into a nudging current.
+A cost in V² has a slope in V, so that β in siemens turns it into a nudging current. scipy.special takes a while to
+import, and one cost alone needs it.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 from typing_extensions import override
 
 from harness.errors import ExperimentError
@@ -72,11 +72,15 @@ class SoftmaxCrossEntropy(Cost):
 
     @override
     def values(self, outputs: Array, targets: Array) -> Array:
+        from scipy.special import log_softmax  # noqa: PLC0415 - see above
+
         weighted = _distribution(targets) * log_softmax(outputs / self.temperature, axis=-1)
         return np.asarray(-(self.temperature**2) * weighted.sum(axis=-1))
 
     @override
     def slopes(self, outputs: Array, targets: Array) -> Array:
+        from scipy.special import softmax  # noqa: PLC0415 - see above
+
         return np.asarray(self.temperature * (softmax(outputs / self.temperature, axis=-1) - _distribution(targets)))
 
     @override

@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from harness.datasets import Samples, Scaling, Split
 from harness.files.reading import JsonObject
 from harness.learning.costs import Cost
 from harness.measurement import Array
 from harness.training.controller import Evaluation
+
+if TYPE_CHECKING:  # a run is trained without it, and it takes a quarter of a second to import
+    import pandas as pd
 
 PARTS = {"train": "training", "test": "held out", "new": "new data"}
 """Names of a data set's parts in results, and what people call them."""
@@ -33,12 +35,14 @@ class Predictions:
     """Scaling of volts to values; None where outputs stand for classes."""
 
     @cached_property
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """A row for each sample: its line in a file of one's own, the truth where it is known, and the prediction.
 
         The margin is the largest output less the next one, V. The outputs of classes follow, V; values are in their
         own unit.
         """
+        import pandas as pd  # noqa: PLC0415 - see above
+
         count = len(self.outputs)
         columns: dict[str, Any] = {}
         if self.rows.lines is None:
@@ -62,10 +66,12 @@ class Predictions:
         return columns
 
     @property
-    def confusion(self) -> pd.DataFrame | None:
+    def confusion(self) -> "pd.DataFrame | None":
         """Rows of each true class (index) that were taken for each class (columns); None without true classes."""
         if self.scaling is not None or not self.rows.answered:
             return None
+        import pandas as pd  # noqa: PLC0415 - see above
+
         size = len(self.classes)
         pairs = self.rows.targets.argmax(axis=1) * size + self.outputs.argmax(axis=1)
         counts = np.bincount(pairs, minlength=size * size).reshape(size, size)
@@ -104,6 +110,8 @@ def value_errors(data: Split, found: Mapping[str, Evaluation]) -> JsonObject:
 
 def predictions(data: Split, found: Mapping[str, Evaluation]) -> bytes:
     """Return a CSV file with a row for each sample: its part, and what `Predictions.table` says of it."""
+    import pandas as pd  # noqa: PLC0415 - see above
+
     frames = []
     for part, one in found.items():
         frame = Predictions(_rows(data, part, one), one.outputs, data.classes, data.scaling).table

@@ -23,10 +23,9 @@ from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 
 from harness.errors import RunError
 from harness.files.locking import alone_in
@@ -36,6 +35,9 @@ from harness.measurement import Conductances
 from harness.training.position import Position, arrays_of, npz, position_of
 from harness.training.tables import EpochRow, StepRow, as_csv, as_frame, read_rows, score_in
 from harness.wording import html_table
+
+if TYPE_CHECKING:  # a run is trained without it, and it takes a quarter of a second to import
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +185,7 @@ class Run:
         return steps, epochs
 
     @property
-    def steps(self) -> pd.DataFrame:
+    def steps(self) -> "pd.DataFrame":
         """A row for each batch up to the last checkpoint, under the headings of ``steps.csv``.
 
         Raises:
@@ -192,7 +194,7 @@ class Run:
         return as_frame(self.tables()[0], StepRow, self._score)
 
     @property
-    def epochs(self) -> pd.DataFrame:
+    def epochs(self) -> "pd.DataFrame":
         """A row for each epoch up to the last checkpoint, under the headings of ``epochs.csv``.
 
         Raises:

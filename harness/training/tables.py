@@ -2,16 +2,18 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.chip.metering import ENTRIES, HEADINGS, Ledger
 from harness.errors import RunError
 from harness.files.reading import TABLE_LIMIT, read_text
+
+if TYPE_CHECKING:  # a run is trained without it, and it takes a quarter of a second to import
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -75,25 +77,30 @@ def total(rows: Iterable[EpochRow]) -> Ledger | None:
 
 def as_csv(rows: Sequence[Row], kind: type[Row], score: str) -> bytes:
     """Return a table as a CSV file; see `as_frame`."""
-    return as_frame(rows, kind, score).to_csv(index=False).encode()
+    names, flat = _flat(rows, kind)
+    file = io.StringIO()
+    written = csv.writer(file, lineterminator="\n")
+    written.writerow([_heading(name, score) for name in names])
+    columns = _columns(kind)
+    written.writerows([_told(row.get(name), columns[name]) for name in names] for row in flat)
+    return file.getvalue().encode()
 
 
-def as_frame(rows: Sequence[Row], kind: type[Row], score: str) -> pd.DataFrame:
+def as_frame(rows: Sequence[Row], kind: type[Row], score: str) -> "pd.DataFrame":
     """Return a table; where the chip has counted nothing, it has no columns of the ledger.
 
     `score`, such as R², heads columns of accuracies.
     """
-    ledgers = [row.ledger if isinstance(row, EpochRow) else None for row in rows]
-    flat = [vars(row) | (vars(ledger) if ledger else {}) for row, ledger in zip(rows, ledgers, strict=True)]
-    names = [name for name in _columns(kind) if name not in ENTRIES or not rows or any(ledgers)]
+    import pandas as pd  # noqa: PLC0415 - see above
+
+    names, flat = _flat(rows, kind)
     frame = pd.DataFrame(flat, columns=names)
     for name, entry in ENTRIES.items():
         if name in frame and entry.type is int and frame[name].isna().any():
             frame[name] = frame[name].astype("Int64")
     if kind is EpochRow:
         frame = frame.astype({"ngspice_share": "float64"})  # None where no simulator runs
-    frame = frame.rename(columns=_HEADINGS | HEADINGS)
-    return frame.rename(columns=lambda heading: heading.replace("accuracy", score))
+    return frame.rename(columns=lambda name: _heading(name, score))
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
@@ -118,6 +125,24 @@ def score_in(path: Path) -> str:
         RunError: the file is missing or damaged.
     """
     return "R²" if "R²" in read_text(path, RunError, most=TABLE_LIMIT).partition("\n")[0] else "accuracy"
+
+
+def _flat(rows: Sequence[Row], kind: type[Row]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the names of the columns, and each row with the entries of its ledger beside its own."""
+    ledgers = [row.ledger if isinstance(row, EpochRow) else None for row in rows]
+    names = [name for name in _columns(kind) if name not in ENTRIES or not rows or any(ledgers)]
+    return names, [vars(row) | (vars(ledger) if ledger else {}) for row, ledger in zip(rows, ledgers, strict=True)]
+
+
+def _heading(name: str, score: str) -> str:
+    return (_HEADINGS | HEADINGS).get(name, name).replace("accuracy", score)
+
+
+def _told(value: float | None, column: "Field[Any]") -> str:
+    """Return a number with all of its bits; nothing for one that is missing, or not a number."""
+    if value is None or math.isnan(value):
+        return ""
+    return str(int(value)) if column.type is int else repr(float(value))
 
 
 def _columns(kind: type[Row]) -> "dict[str, Field[Any]]":

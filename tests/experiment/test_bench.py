@@ -20,8 +20,8 @@ from harness.chip.bench.virtual.instrument import Instrument
 from harness.cli.main import main
 from harness.errors import BoardError, ExperimentError, HarnessError, LimitError, RunError
 from harness.experiment.experiment import Experiment
-from harness.experiment.runs import bench
 from harness.experiment.runs.replayed import replay_of
+from harness.experiment.runs.trust import only_boards_here
 from harness.training.runs import Run
 from tests.chip.bench.lines import DirectLine
 from tests.chip.bench.served import serving
@@ -267,12 +267,12 @@ def test_a_file_alone_opens_no_board_elsewhere(tmp_path: Path) -> None:
     far = [*BENCH, "chip.resource=TCPIP0::192.0.2.7::5025::SOCKET"]
     subject = Experiment.load("iris", far)
     with (
-        bench.only_boards_here(),
+        only_boards_here(),
         pytest.raises(ExperimentError, match=r"192.0.2.7.* is not on this machine.*--profile virtual"),
     ):
         subject.new_chip()
     near = Experiment.load("iris", [*BENCH, "chip.resource=TCPIP0::127.0.0.1::1::SOCKET"])
-    with bench.only_boards_here(), pytest.raises(LineError, match="the board cannot be reached"):
+    with only_boards_here(), pytest.raises(LineError, match="the board cannot be reached"):
         near.new_chip()
     own = tmp_path / "own.toml"
     own.write_text(subject.settings.to_toml())
@@ -288,7 +288,7 @@ def test_a_changed_profile_is_refused_when_a_run_is_resumed_unless_named(tmp_pat
     profile.write_text(profile.read_text() + "\n# changed\n")
     chip = Experiment.of_run(run).settings.chip.bench
     assert chip is not None
-    with bench.only_boards_here(), pytest.raises(RunError, match=r"is not as it was when the run began.*--profile"):
+    with only_boards_here(), pytest.raises(RunError, match=r"is not as it was when the run began.*--profile"):
         chip.begin(run, None)
     chip.begin(run, None).journal.close({})
 
@@ -297,7 +297,7 @@ def test_another_board_is_refused_when_a_run_is_resumed_unless_named(tmp_path: P
     run = trained(tmp_path / "run", line=board(), after=3)
     other = DirectLine(Instrument(Experiment.load("iris", ["chip.kind=nodal"]).new_chip(), "another"))
     with (
-        bench.only_boards_here(),
+        only_boards_here(),
         pytest.raises(RunError, match=r"was trained on board '.*iris.*', and '.*another.*' answers"),
     ):
         Experiment.of_run(run).train(run, line=other, pictures=False)

@@ -2,14 +2,12 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
+from harness.chip.base import Chip
 from harness.chip.bench.chip import BenchChip
 from harness.chip.bench.journal import Session
 from harness.chip.bench.line import Line, LineError
@@ -17,6 +15,7 @@ from harness.chip.bench.opening import open_board
 from harness.chip.bench.profile import Profile, WriteMode, load_profile, packaged_profiles, profile_text
 from harness.circuit import Circuit
 from harness.errors import BoardError, ExperimentError, RunError
+from harness.experiment.runs.trust import accepts_stale_calibrations, opens_any_board
 from harness.files.reading import TABLE_LIMIT, read_bytes
 from harness.files.writing import write_atomic
 from harness.measurement import Access
@@ -28,36 +27,6 @@ LIBRARIES = {"scpi": ("pyvisa", "pyvisa-py"), "openmena": ("pyserial",), "arc2":
 _LOCAL = re.compile(r"TCPIP\d*::([^:]+|\[[^\]]+\])::\d+::SOCKET", re.IGNORECASE)
 PROFILE, _CELLS, _CALIBRATION = "profile.toml", "cells.csv", "calibration.toml"
 """Files of a session, beside its cassette."""
-_any_board: ContextVar[bool] = ContextVar("any_board", default=True)
-"""True where whoever asks for a board means it: Python code, and a command that names the profile."""
-_stale: ContextVar[bool] = ContextVar("stale_calibrations", default=False)
-"""True where a calibration may be too old, or of another board."""
-
-
-@contextmanager
-def only_boards_here() -> Iterator[None]:
-    """Let files alone open no board but one on this machine; `open_any_board` lifts that."""
-    tokens = _any_board.set(False), _stale.set(False)
-    try:
-        yield
-    finally:
-        _any_board.reset(tokens[0])
-        _stale.reset(tokens[1])
-
-
-def open_any_board() -> None:
-    """Say that the user has named the profile of the board in this call."""
-    _any_board.set(True)
-
-
-def accept_stale_calibrations() -> None:
-    """Say that the user wants calibrations that are too old, or of another board, in this call."""
-    _stale.set(True)
-
-
-def accepts_stale_calibrations() -> bool:
-    """Return whether the user wants them."""
-    return _stale.get()
 
 
 @dataclass(frozen=True)
@@ -169,7 +138,7 @@ class Bench:
 
     def _refuse_elsewhere(self, profile: Profile) -> None:
         address = self.resource or profile.identity.resource
-        if address is not None and not (_any_board.get() or _is_local(address)):
+        if address is not None and not (opens_any_board() or _is_local(address)):
             raise ExperimentError(
                 f"the board at {address} is not on this machine, and no file alone opens one; name its profile in the "
                 f"command, if you mean it: --profile {self.profile}"
@@ -188,17 +157,18 @@ class Bench:
         kept = profile.model_copy(update={"channels": channels, "calibration": calibration})
         write_atomic(folder / PROFILE, kept.to_toml().encode())
 
-    def note(self, run: Run, chip: BenchChip) -> None:
-        """Record the board that a run is trained on, or refuse another one than before.
+    def note(self, run: Run, chip: Chip) -> None:
+        """Record the board, opened by `open`, that a run is trained on, or refuse another one than before.
 
         Raises:
             RunError: another board answers, and the command does not name the profile.
         """
+        assert isinstance(chip, BenchChip)  # noqa: S101 - see `open`
         manifest = run.manifest
         about = manifest.get("chip")
         before = about if isinstance(about, dict) else {}
         then = before.get("identity")
-        if then not in (None, chip.identity) and not _any_board.get():
+        if then not in (None, chip.identity) and not opens_any_board():
             raise RunError(
                 f"run {run.path} was trained on board {then!r}, and {chip.identity!r} answers; if you mean it, say so: "
                 f"{command('train', '--resume', run.path, '--profile', self.profile)}"
@@ -233,7 +203,7 @@ def check_profile(run: Run, bench: Bench) -> None:
     """
     chip = run.manifest.get("chip")
     then = chip.get("profile_sha256") if isinstance(chip, dict) else None
-    if not _any_board.get() and then is not None and then != bench.sha256:
+    if not opens_any_board() and then is not None and then != bench.sha256:
         raise RunError(
             f"run {run.path}: profile {bench.profile} is not as it was when the run began; put it back, or say that "
             f"you mean it: {command('train', '--resume', run.path, '--profile', bench.profile)}"

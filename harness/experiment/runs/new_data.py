@@ -3,21 +3,24 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.datasets import Encoding, Split, new_rows
-from harness.datasets.frames import Rows, given_rows
 from harness.errors import DataError, ExperimentError, RunError
 from harness.experiment.runs import manifest
 from harness.experiment.settings import Settings
 from harness.training.parts import own_parts
 from harness.training.runs import MANIFEST, Run
 
+if TYPE_CHECKING:  # pandas takes a quarter of a second to import
+    from harness.datasets.frames import Rows
+
 _HOW = ("label", "labels", "missing", "separator", "decimal", "encoding")
 """Keys of ``[data]`` that say how a file is written and no more; another file may need others."""
 
 
 def settings_and_rows(
-    run: Run, rows: Rows, overrides: Sequence[str], fitted: Callable[[], Encoding | None]
+    run: Run, rows: "Rows", overrides: Sequence[str], fitted: Callable[[], Encoding | None]
 ) -> tuple[Settings, Split]:
     """The settings of a run with changes, and all rows of a file, an array or a data frame as new data.
 
@@ -47,6 +50,8 @@ def settings_and_rows(
     if isinstance(rows, str | Path):
         found = new_rows(replace(source, file=Path(rows)), encoding)
     else:
+        from harness.datasets.frames import given_rows  # noqa: PLC0415 - see above
+
         found = given_rows(rows, source, encoding)
     data = wanted.data.model_copy(update={key: getattr(made, key) for key in _HOW})
     return wanted.model_copy(update={"data": data}), found

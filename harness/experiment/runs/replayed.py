@@ -10,7 +10,8 @@ from harness.chip.bench.journal import FILE as JOURNAL
 from harness.chip.bench.journal import START, before_session
 from harness.errors import RunError
 from harness.experiment.experiment import Experiment
-from harness.experiment.runs.bench import PROFILE, open_any_board
+from harness.experiment.runs.bench import PROFILE
+from harness.experiment.runs.trust import open_any_board
 from harness.files.reading import read_arrays
 from harness.files.writing import write_atomic
 from harness.training.position import position_of

@@ -8,7 +8,7 @@ from harness.chip.bench.chip import BenchChip
 from harness.chip.bench.opening import open_board
 from harness.chip.bench.profile import Profile
 from harness.experiment.experiment import Experiment
-from harness.experiment.runs.bench import accepts_stale_calibrations
+from harness.experiment.runs.trust import accepts_stale_calibrations
 from harness.processes.interrupts import cleaned_up
 
 
