@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -18,6 +19,8 @@ from harness.measurement import Batch
 
 os.environ.pop("COLUMNS", None)  # that of the machine, or of pytest-xdist's: tests read tables as pipes get them
 terminal._SOON = 600.0  # tests read messages line by line, on machines so busy that a small network takes seconds
+hypothesis.settings.register_profile("harness", deadline=None)  # the first example imports what it needs
+hypothesis.settings.load_profile("harness")
 
 DIODE = DiodeModel("dtest", 1e-6, 2.0)
 CELLS = CellRange(1.0, 1e-3, 10.0)
