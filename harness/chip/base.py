@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Protocol, TypedDict
 
 import numpy as np
@@ -132,7 +131,7 @@ class SimulatedChip(ABC):
         before = self.conductances
         check_changes(self.circuit, wanted)
         pairs = zip(self.circuit.arrays, before, wanted, strict=True)
-        self.conductances = tuple(_frozen(np.clip(g + change, c.g_min, c.g_max)) for c, g, change in pairs)
+        self.conductances = tuple(_within(g + change, c.g_min, c.g_max) for c, g, change in pairs)
         written = tuple(new - old for new, old in zip(self.conductances, before, strict=True))
         self.ledger += Ledger(conductances_written=sum(int(np.count_nonzero(change)) for change in written))
         return written
@@ -144,7 +143,7 @@ class SimulatedChip(ABC):
         self.ledger += self._asked(drives, readings)
         if self.capabilities.access is Access.OUTPUTS:
             return tuple(Reading(reading.outputs) for reading in readings)
-        return tuple(replace(reading, tally=Tally(self, reading)) for reading in readings)
+        return tuple(Reading(reading.outputs, reading.volts, Tally(self, reading)) for reading in readings)
 
     def close(self) -> None:
         """See `Chip.close`; most simulated chips hold nothing."""
@@ -224,33 +223,42 @@ def check_drives(
     batch = drives[0].inputs.shape[-2] if drives[0].inputs.ndim > len(chips) + 1 else 0
     if capabilities.largest_batch is not None and batch > capabilities.largest_batch:
         raise ChipError(f"measure: {batch} samples at once, and the chip takes at most {capabilities.largest_batch}")
+    sound: set[_Sound] = set()
     for drive in drives:
-        _check_drive(circuit, capabilities, drive, (*chips, batch))
+        _check_drive(circuit, capabilities, drive, (*chips, batch), sound)
 
 
-def _check_drive(circuit: Circuit, capabilities: Capabilities, drive: Drive, batch: tuple[int, ...]) -> None:
+_Sound = tuple[int, tuple[int, ...]]
+"""Identity of an array that was looked at, and the shape that it has: phases share theirs."""
+
+
+def _check_drive(
+    circuit: Circuit, capabilities: Capabilities, drive: Drive, batch: tuple[int, ...], sound: set[_Sound]
+) -> None:
     phase, outputs = f"{drive.phase} phase", (*batch, len(circuit.outputs))
     if drive.about is not None:
-        _check_array(f"{phase}: operating point", drive.about.all_nodes, (*batch, len(circuit.nodes)))
+        _check_array(f"{phase}: operating point", drive.about.all_nodes, (*batch, len(circuit.nodes)), sound)
     elif drive.adjoint:
         raise ChipError(f"{phase}: an adjoint drive needs an operating point; give 'about'")
     nudges = set[type[Nudge]]() if drive.nudge is None else {type(drive.nudge)}
     asked = Needs(nudges, small_signal=drive.about is not None, adjoint=drive.adjoint)
     if lacking := capabilities.lacking(asked):
         raise ChipError(f"{phase}: the chip has no {' and no '.join(lacking)}")
-    _check_array(f"{phase}: inputs", drive.inputs, (*batch, circuit.channels))
+    _check_array(f"{phase}: inputs", drive.inputs, (*batch, circuit.channels), sound)
     match drive.nudge:
         case Spring(beta, targets):
-            _check_array(f"{phase}: targets", targets, outputs)
+            _check_array(f"{phase}: targets", targets, outputs, sound)
             if not np.isfinite(beta).all():
                 raise NotFiniteError(f"{phase}: β = {beta} S is not finite", "learning rule")
         case Injection(current):
-            _check_array(f"{phase}: nudging currents", current, outputs)
+            _check_array(f"{phase}: nudging currents", current, outputs, sound)
         case Clamp(volts):
-            _check_array(f"{phase}: clamped voltages", volts, outputs)
+            _check_array(f"{phase}: clamped voltages", volts, outputs, sound)
 
 
-def refuse_unstable(drives: Sequence[Drive], own: Callable[[], float]) -> None:
+def refuse_unstable(
+    drives: Sequence[Drive], own: Callable[[], float], withstands: Callable[[float], bool] = lambda _: False
+) -> None:
     """Refuse springs of −β that leave a circuit no one stable state, for which any answer would be wrong.
 
     While β is below the conductance that outputs see of the circuit with all diodes blocking, the energy is convex.
@@ -259,13 +267,14 @@ def refuse_unstable(drives: Sequence[Drive], own: Callable[[], float]) -> None:
     Args:
         drives: with nudges of any kind.
         own: the smallest conductance (S) that any combination of outputs sees; asked for if there is such a spring.
+        withstands: whether springs of −β (S) are surely below it; a quicker answer than `own`.
 
     Raises:
         SpringError: names the phase, β and the bound.
     """
     pulled = [(float(np.min(d.nudge.conductance)), d.phase) for d in drives if isinstance(d.nudge, Spring)]
     beta, phase = min(pulled, default=(0.0, ""))
-    if beta < 0 and -beta >= (bound := own()):
+    if beta < 0 and not withstands(-beta) and -beta >= (bound := own()):
         raise SpringError(
             f"{phase} phase: springs of β = {show(beta, 'S')} outdo the network's own conductance at the outputs, "
             f"{show(bound, 'S')} with all diodes blocking, and leave it no one stable state; lower β (rule.beta) below "
@@ -274,16 +283,27 @@ def refuse_unstable(drives: Sequence[Drive], own: Callable[[], float]) -> None:
         )
 
 
-def _check_array(what: str, values: Array, shape: tuple[int, ...]) -> None:
+def _check_array(what: str, values: Array, shape: tuple[int, ...], sound: set[_Sound]) -> None:
+    if (id(values), shape) in sound:
+        return
     if values.shape != shape:
         raise ChipError(f"{what} have shape {values.shape}, the circuit takes [samples, columns] = {shape}")
     if not np.isfinite(values).all():
         *_, row, column = place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
         message = f"{what}: sample {row}, column {column} is {values[place]}, which is not finite"
         raise NotFiniteError(message, "chip", "non-ideality", "learning rule", "cost")
+    sound.add((id(values), shape))
 
 
 def _frozen(values: Array) -> Array:
     copy = np.array(values, float)
     copy.setflags(write=False)
     return copy
+
+
+def _within(values: Array, low: float, high: float) -> Array:
+    """Bring an array, which nobody else has, within bounds, and freeze it."""
+    np.maximum(values, low, out=values)
+    np.minimum(values, high, out=values)
+    values.setflags(write=False)
+    return values

@@ -5,6 +5,7 @@ A chip has these or has them not; the functions of this file take any chip.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from operator import add, sub
 from typing import Protocol
 
 import numpy as np
@@ -38,10 +39,10 @@ class Ledger:
     """ngspice's sweeps without a solution by KLU, which Sparse 1.3 did again (`harness.chip.ngspice.session`)."""
 
     def __add__(self, other: "Ledger") -> "Ledger":
-        return Ledger(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
+        return Ledger(*map(add, vars(self).values(), vars(other).values()))
 
     def __sub__(self, other: "Ledger") -> "Ledger":
-        return Ledger(*(mine - theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
+        return Ledger(*map(sub, vars(self).values(), vars(other).values()))
 
 
 ENTRIES = {entry.name: entry for entry in fields(Ledger)}

@@ -93,11 +93,16 @@ class Circuit:
         """Positions of the plus and of the minus nodes of all outputs, ``[outputs]``."""
         return self.at([o.plus for o in self.outputs]), self.at([o.minus for o in self.outputs])
 
+    @cached_property
+    def _grounded_outputs(self) -> bool:
+        return max(int(ends.max()) for ends in self.output_ends) == len(self.nodes)
+
     def outputs_of(self, nodes: Array) -> Array:
         """Return the outputs' voltages (V, ``[..., outputs]``) for those of all nodes (V, ``[..., nodes]``)."""
-        count = nodes.shape[-1]
-        plus, minus = (np.where(at < count, nodes[..., at % count], 0.0) for at in self.output_ends)
-        return np.asarray(plus - minus)
+        plus, minus = self.output_ends
+        if self._grounded_outputs:
+            nodes = self.with_ground(nodes)
+        return np.asarray(nodes.take(plus, axis=-1) - nodes.take(minus, axis=-1))
 
     def with_ground(self, nodes: Array) -> Array:
         """Return the voltages of all nodes and, last, ground's 0 V, ``[..., nodes + 1]``: in the order of `at`."""

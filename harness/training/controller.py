@@ -175,13 +175,15 @@ def steps_of_epoch(
     """Learn what is left of a position's epoch, batch by batch; the chip holds the position's conductances already."""
     position, epoch = start, start.epoch
     batches = -(-len(rows) // plan.batch)
+    scaled, factor = update, 1.0
     order = np.random.default_rng([plan.seed, _ORDER, epoch]).permutation(len(rows))
     for step in range(position.step, batches):
         began, simulated, asked = time.perf_counter(), simulator_seconds_of(chip), ledger_of(chip)
         batch = rows.batch(order[step * plan.batch : (step + 1) * plan.batch])
         rng = np.random.default_rng([plan.seed, _STEP, epoch, step])
         set_step_key(chip, [epoch, step])
-        scaled = update.scaled(plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs))
+        if factor != (wanted := plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs)):
+            scaled, factor = update.scaled(wanted), wanted
         state, record = train_step(chip, rule, scaled, cost, position.update, batch, rng)
         position = Position(
             chip.conductances,
@@ -285,14 +287,14 @@ def _since(chip: Chip, before: Ledger | None) -> Ledger:
 
 
 def _step_row(position: Position, record: StepRecord) -> StepRow:
-    sizes = [np.abs(change) for change in record.written]
+    sizes = np.abs(np.concatenate([change.ravel() for change in record.written]))
     return StepRow(
         epoch=position.epoch + 1,
         step=position.step,
         loss=record.loss,
         accuracy=record.accuracy,
-        largest_change=float(max(size.max() for size in sizes)),
-        mean_change=float(sum(size.sum() for size in sizes) / sum(size.size for size in sizes)),
+        largest_change=float(sizes.max()),
+        mean_change=float(sizes.sum()) / sizes.size,
     )
 
 

@@ -186,3 +186,4 @@ def test_the_conductance_at_the_outputs_is_where_a_negative_spring_makes_the_net
     for share, stable in ((0.999, True), (1.001, False)):
         nudged = reduced.network.conductance - share * limit * drop.T @ drop
         assert (np.linalg.eigvalsh(nudged)[0] > 0) == stable
+        assert reduced.withstands(share * limit) == stable

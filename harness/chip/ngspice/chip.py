@@ -80,7 +80,7 @@ class NgspiceChip(SimulatedChip):
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Settle neighbouring drives of one kind in one sweep; its deck has diodes or their slopes, clamps or none."""
         reduced = self._reduction.reduce(self.conductances)
-        refuse_unstable(drives, reduced.output_conductance)
+        refuse_unstable(drives, reduced.output_conductance, reduced.withstands)
         kinds = groupby(drives, lambda drive: (drive.about is None, drive.adjoint, isinstance(drive.nudge, Clamp)))
         return tuple(reading for _, group in kinds for reading in self._sweep(reduced, list(group)))
 

@@ -34,7 +34,7 @@ class NodalChip(SimulatedChip):
     @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         reduced = self._reduction.reduce(self.conductances)
-        refuse_unstable(drives, reduced.output_conductance)
+        refuse_unstable(drives, reduced.output_conductance, reduced.withstands)
         readings: list[Reading] = []
         for _, group in groupby(drives, lambda drive: drive.adjoint):  # whose network is the transposed one
             alike = list(group)

@@ -71,6 +71,18 @@ class ReducedCircuit:
         largest = float(np.linalg.norm(ohms, 2, axis=(-2, -1)).max())
         return 1 / largest if largest > 0 else np.inf
 
+    def withstands(self, beta: float) -> bool:
+        """Return whether springs of −β (S) surely leave one stable state with all diodes blocking.
+
+        False where that takes more than a Cholesky factorization to tell; `output_conductance` always tells.
+        """
+        matrix = self.network.conductance
+        try:
+            np.linalg.cholesky(matrix - beta * self.network.topology.springs)
+        except np.linalg.LinAlgError:
+            return False
+        return np.array_equal(matrix, matrix.swapaxes(-1, -2))
+
     def settling(self, drives: Sequence[Drive]) -> SettlingJob:
         """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays.
 
@@ -96,20 +108,19 @@ class ReducedCircuit:
         return SettlingJob(self.network, tuple(phases))
 
     def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        """Return the reading of every drive, from the solved unknowns (V, ``[..., batch, drives, n]``)."""
+        """Return the reading of every drive, from the solved unknowns (V, ``[..., batch, drives, n]``).
+
+        Adjoint drives must be among themselves.
+        """
         standing: dict[int, Array] = {}
-        found = []
+        phases = np.moveaxis(solved, -2, 0)
+        nodes = (self._way_back.adjoints if drives[0].adjoint else self._way_back.responses)(phases)
         for k, drive in enumerate(drives):
-            if drive.adjoint:
-                nodes = self._way_back.adjoints(solved[..., k, :])
-            elif drive.about is not None:
-                nodes = self._way_back.responses(solved[..., k, :])
-            else:
+            if drive.about is None:
                 if id(drive.inputs) not in standing:
                     standing[id(drive.inputs)] = self._way_back.standing(drive.inputs)
-                nodes = standing[id(drive.inputs)] + self._way_back.responses(solved[..., k, :])
-            found.append(Reading(self._circuit.outputs_of(nodes), nodes))
-        return tuple(found)
+                nodes[k] += standing[id(drive.inputs)]
+        return tuple(map(Reading, self._circuit.outputs_of(nodes), nodes))
 
     def _nudge(self, drive: Drive) -> tuple[Array, float, Array | None]:
         """Pushed current (A, reduced, ``[batch, outputs]``), spring (S) and clamped voltage (V, reduced)."""
@@ -142,6 +153,7 @@ class Reduction:
         self._names = [*_variable_names(circuit, self._scaling), *(e.name for e in transformers)]
         self._reciprocal = self._scaling.reciprocal and not circuit.parts(Vccs)
         self._kept, interior = self._partition(transformers)
+        self._kept_names = tuple(self._names[k] for k in self._kept)
         self._plan_terminals()
         self._equations = Equations(self._terms(transformers), self._kept, interior, circuit.channels)
         rng = np.random.default_rng(0)  # no two cells alike: what buffers of opposite gain do must not cancel
@@ -191,7 +203,7 @@ class Reduction:
         if (below := conductance[..., alone, alone] < 0).any():  # a loop of stages can make one negative
             topology = replace(topology, alone=alone[~below.reshape(-1, len(alone)).any(axis=0)])
         return ReducedCircuit(
-            names=tuple(self._names[k] for k in self._kept),
+            names=self._kept_names,
             network=Network(conductance, topology),
             current=current,
             current_gain=gain,
@@ -378,26 +390,26 @@ class _WayBack:
         return voltages
 
     def responses(self, solved: Array) -> Array:
-        """Return the voltage by which every node moves while all sources stand still, V, ``[batch, nodes]``."""
+        """Return the voltage by which every node moves while all sources stand still, V, ``[..., nodes]``."""
         variables = self._completed(solved, part.transfer if (part := self._elimination) else None)
         moving, moved = self._nodes.moving, np.zeros((*solved.shape[:-1], len(self._nodes.constant)))
-        moved[..., moving.nodes] = moving.scale * variables[..., moving.variable]
+        moved[..., moving.nodes] = moving.scale * variables.take(moving.variable, axis=-1)
         return moved
 
     def adjoints(self, solved: Array) -> Array:
-        """Return the voltages of the adjoint network, V, ``[batch, nodes]``: 0 where sources or buffers hold a node."""
+        """Return the voltages of the adjoint network, V, ``[..., nodes]``: 0 where sources or buffers hold a node."""
         variables = self._completed(solved, part.adjoint_transfer if (part := self._elimination) else None)
         free, found = self._nodes.free, np.zeros((*solved.shape[:-1], len(self._nodes.constant)))
-        found[..., free.nodes] = variables[..., free.variable] / free.scale
+        found[..., free.nodes] = variables.take(free.variable, axis=-1) / free.scale
         return found
 
     def _completed(self, solved: Array, transfer: Array | None) -> Array:
-        """Return the voltages of all variables while all sources stand still, V, ``[batch, variables]``."""
+        """Return the voltages of all variables while all sources stand still, V, ``[..., variables]``."""
         if transfer is None:  # nothing is eliminated: variables are numbered as the unknowns are
             return solved
-        variables = np.empty((len(solved), self._nodes.variables))
-        variables[:, self._nodes.kept] = solved
-        variables[:, self._nodes.inner] = -(solved @ transfer)
+        variables = np.empty((*solved.shape[:-1], self._nodes.variables))
+        variables[..., self._nodes.kept] = solved
+        variables[..., self._nodes.inner] = -(solved @ transfer)
         return variables
 
 

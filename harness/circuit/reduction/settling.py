@@ -95,6 +95,11 @@ class Topology:
         return found[:, : self.size], found[:, self.size :]
 
     @cached_property
+    def springs(self) -> Array:
+        """What a spring of 1 S at every output adds to the equations, S, ``[n, n]``."""
+        return np.asarray(self.drops[0].T @ self.drops[0])
+
+    @cached_property
     def adjoint(self) -> "Topology":
         """The topology of the network whose equations are the transposed ones, for small-signal phases."""
         return replace(self, others=tuple(replace(devices, adjoint=True) for devices in self.others))

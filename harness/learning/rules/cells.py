@@ -6,6 +6,9 @@ from harness.circuit import Circuit, Edges
 from harness.circuit.scaling import energy_scales, node_scales
 from harness.measurement import Array, Conductances, Index
 
+_Lines = slice | Index
+"""Positions of lines among the nodes of a circuit."""
+
 
 class Cells:
     """The trainable cells of a circuit, by the nodes at their ends.
@@ -20,7 +23,7 @@ class Cells:
 
     def __init__(self, circuit: Circuit, *, energy: bool = True) -> None:
         self.outputs = len(circuit.outputs)
-        self._ends = [tuple(nodes.ravel() for nodes in circuit.ends(array)) for array in circuit.arrays]
+        self._ends = [tuple(_lines(circuit, nodes) for nodes in circuit.ends(array)) for array in circuit.arrays]
         self._is_graph = [isinstance(array, Edges) for array in circuit.arrays]
         if energy:
             self._scales, self._node_scales = energy_scales(circuit), node_scales(circuit)
@@ -65,14 +68,14 @@ class Cells:
         )
 
 
-def _edge_products(first: Array, second: Array, ends: tuple[Index, ...], factor: float | Array) -> Array:
+def _edge_products(first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array) -> Array:
     p, q = ((_voltages(nodes, ends[0]) - _voltages(nodes, ends[1])) for nodes in (first, second))
     weight = np.asarray(factor)
     return np.asarray((weight[..., 0] if weight.ndim else weight) * np.einsum("...se,...se->...e", p, q))
 
 
 def _crossbar_products(
-    first: Array, second: Array, ends: tuple[Index, ...], factor: float | Array, scale: float | Array = 1.0
+    first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array = 1.0
 ) -> Array:
     """Return `factor` · `scale` · the products of a crossbar, without an array of samples and cells.
 
@@ -92,11 +95,19 @@ def _crossbar_products(
     return np.asarray(factor * scale * total if uneven else total)
 
 
-def _voltages(nodes: Array, lines: Index) -> Array:
-    """Return the voltage of each line, V, ``[..., batch, lines]``; the index behind the last node is ground's."""
-    if lines.max() < nodes.shape[-1]:
-        first, count = int(lines[0]), len(lines)
-        if np.array_equal(lines, np.arange(first, first + count)):
-            return nodes[..., first : first + count]  # a view: word lines are a network's most numerous nodes
+def _lines(circuit: Circuit, nodes: Index) -> _Lines:
+    """Positions of some lines among the nodes; the index behind the last node is ground's."""
+    lines = nodes.ravel()
+    first, count = int(lines[0]), len(lines)
+    if lines.max() < len(circuit.nodes) and np.array_equal(lines, np.arange(first, first + count)):
+        return slice(first, first + count)  # of which a view is taken: word lines are a network's most numerous nodes
+    return lines
+
+
+def _voltages(nodes: Array, lines: _Lines) -> Array:
+    """Return the voltage of each line, V, ``[..., batch, lines]``."""
+    if isinstance(lines, slice):
         return nodes[..., lines]
-    return np.concatenate([nodes, np.zeros((*nodes.shape[:-1], 1))], axis=-1)[..., lines]
+    if lines.max() < nodes.shape[-1]:
+        return nodes.take(lines, axis=-1)
+    return np.concatenate([nodes, np.zeros((*nodes.shape[:-1], 1))], axis=-1).take(lines, axis=-1)
