@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit import CellRange, Circuit
+from harness.circuit.variation.lines import AmplifierErrors
 from harness.cli.main import main
 from harness.errors import ChipError
 from harness.learning import (
@@ -203,6 +204,15 @@ def test_rules_have_labels_that_stay_and_the_cycle_form_appears_where_it_takes_t
     assert {name for name, _ in applicable_rules(subject(RECTIFIED))} == common | {"analytical-gradient cycle"}
     large = inside(kendall([20], channels=6))
     assert {name for name, _ in applicable_rules(subject(large))} == common - {"finite-differences"}
+
+
+def test_amplifiers_of_unequal_gains_are_audited_by_the_rules_that_take_them() -> None:
+    circuit = AmplifierErrors(gain=0.1).apply(inside(kendall([4])), np.random.default_rng(0))
+    found = list(audit_gradients(subject(circuit), ngspice=False))
+    assert worst(found, "adjoint", "finite differences") < 1e-9
+    assert worst(found, "hardware-linearization") < 1e-12
+    assert worst(found, "node-perturbation") < 1e-3
+    assert not [row for row in found if not isinstance(row, GradientError) or "propagation" in row.rule]
 
 
 def test_a_network_with_open_cells_is_audited_as_it_is() -> None:

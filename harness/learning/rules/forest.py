@@ -48,6 +48,8 @@ class Branch:
     """Flat numbers of the cells, array by array, ``[cells]``."""
     others: Index
     """Unknowns at the cells' other ends, ``[cells]``."""
+    ratios: Array
+    """Scale of the node over that of the other end, ``[cells]``: 1 but behind amplifiers of unequal gains."""
     drops: Array
     """V from the node to the other ends over the scale of the node, ``[batch, cells]``."""
     shares: Array
@@ -74,7 +76,7 @@ class Forest:
         found = np.zeros((len(slopes), self._unknowns[-1] + 1))
         bounds = np.cumsum([len(branch.cells) for branch in self.branches])[:-1]
         for branch, seen in zip(self.branches, np.split(slopes, bounds, axis=1), strict=True):
-            each = found[:, branch.others] - quotient(seen, branch.drops)
+            each = branch.ratios * found[:, branch.others] - quotient(seen, branch.drops)
             found[:, branch.unknown] = (branch.shares * each).sum(axis=1)
         return np.asarray((found[:, self._unknowns] / self._scale)[:, :-1])
 
@@ -83,7 +85,8 @@ class Forester:
     """Grows forests of a circuit's cells, one for each batch.
 
     Raises:
-        CircuitError: no cell touches a node whose voltage is free.
+        CircuitError: no cell touches a node whose voltage is free, or gains are unequal and cells do not lead from
+            everywhere to a held node.
     """
 
     def __init__(self, circuit: Circuit) -> None:
@@ -106,6 +109,11 @@ class Forester:
         part = connected_components(self._graph(np.ones(len(codes))), directed=False)[1]
         _, first = np.unique(part, return_index=True)
         self._roots = np.where(np.arange(len(first)) == part[self._held], self._held, first)
+        if scaling.uneven and (self._roots[part[unknowns]] != self._held).any():
+            raise CircuitError(
+                f"{scaling.uneven}, so that circuit {circuit.name} shows what a current into a node does only where "
+                "cells lead to a held node; give amplifiers of a layer one gain, or add a cell to a rail"
+            )
         order = np.argsort(unknowns, axis=None, kind="stable")
         self._around = np.split(order, np.searchsorted(unknowns.ravel()[order], np.arange(1, self._held + 1)))
         """The ends of cells that touch each unknown, numbered through ``[2, cells]``."""
@@ -150,13 +158,13 @@ class Forester:
         others = self._unknowns[far]
         known = distance[others] < distance[unknown]
         cells, near, far, others = cells[known], near[known], far[known], others[known]
-        drops = (volts[:, near] - volts[:, far]) / self._scale[near]
-        squares = 1 / np.maximum((reach[cells] * drops) ** 2, least) + errors[:, others]
+        drops, ratios = (volts[:, near] - volts[:, far]) / self._scale[near], self._scale[near] / self._scale[far]
+        squares = 1 / np.maximum((reach[cells] * drops) ** 2, least) + ratios**2 * errors[:, others]
         chosen = _chosen(squares)
         precision = 1 / squares[:, chosen]
         errors[:, unknown] = 1 / precision.sum(axis=1)
         shares = precision * errors[:, unknown, None]
-        return Branch(unknown, cells[chosen], others[chosen], drops[:, chosen], shares)
+        return Branch(unknown, cells[chosen], others[chosen], ratios[chosen], drops[:, chosen], shares)
 
 
 def _chosen(squares: Array) -> Index:

@@ -56,7 +56,7 @@ class NodePerturbation(LearningRule[NodeReadings]):
 
     Raises:
         ExperimentError: the step or the number of draws is not above 0.
-        CircuitError: amplifiers close a loop, or no cell touches a free node.
+        CircuitError: no cell touches a free node, or unequal gains meet a part that no cell joins to a held node.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class NodePerturbation(LearningRule[NodeReadings]):
         self._perturbation = Perturbation(circuit, cost, step, rule)
         if draws is not None:
             refuse_no_draws(rule, draws)
-        self._draws, self._cells, self._forester = draws, Cells(circuit), Forester(circuit)
+        self._draws, self._cells, self._forester = draws, Cells(circuit, energy=False), Forester(circuit)
         self._twin = twin() if twin else None
 
     @property
