@@ -96,7 +96,7 @@ class Topology:
 
     @cached_property
     def springs(self) -> Array:
-        """What a spring of 1 S at every output adds to the equations, S, ``[n, n]``."""
+        """The entries that a spring of 1 S at every output adds to the equations, S, ``[n, n]``."""
         return np.asarray(self.drops[0].T @ self.drops[0])
 
     @cached_property
