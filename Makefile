@@ -3,7 +3,8 @@
 # make setup   what both need: libngspice, a virtual environment, the package; done once
 # make fresh   make train and make test in new systems of Debian 12, Debian 13 and Ubuntu 24.04, as root (SYSTEMS=debian-13 for one)
 # make campaigns   kills, damaged files and start-up files, for hours (ARGS="--help" for parts of it)
-# make lint    style and types;  make benchmark  speed;  make netlists  rebuild the reference netlists
+# make lint    style and types;  make bench  speed of the shipped experiments (harness benchmark), in under 3 minutes
+# make netlists   rebuild the reference netlists
 # make docs    build the site of docs/ into build/site;  make pictures  make the pictures of docs/ and README anew
 #              (ARGS=board for some), by the commands in tests/page_pictures.py
 
@@ -14,7 +15,7 @@ SYSTEMS ?=
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: setup train test fresh campaigns lint benchmark netlists docs pictures clean
+.PHONY: setup train test fresh campaigns lint bench netlists docs pictures clean
 
 setup: $(STAMP)
 
@@ -39,8 +40,8 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmark: $(STAMP)
-	@$(BIN)/harness benchmark $(EXPERIMENT) $(ARGS)
+bench: $(STAMP)
+	@$(BIN)/harness benchmark $(ARGS)
 
 netlists: $(STAMP)
 	@$(BIN)/python netlists/rebuild.py

@@ -1,4 +1,4 @@
-"""`harness benchmark`: what it times does the same work, and its figures fit together."""
+"""`harness benchmark --ways` and `--scaling`: what is timed does the same work, and the figures fit together."""
 
 import json
 from pathlib import Path
@@ -15,8 +15,9 @@ from harness.errors import SimulatorError
 from harness.measurement import Drive, Injection, Spring
 from harness.netlist.decks import resident
 from harness.netlist.tolerances import Tolerances
-from harness.studies import benchmark
-from harness.studies.benchmark import ScalingPoint
+from harness.studies.benchmark import ways
+from harness.studies.benchmark.subjects import practised
+from harness.studies.benchmark.ways import ScalingPoint
 from tests.conftest import kendall, random_batch, scellier
 
 
@@ -48,7 +49,7 @@ def test_an_alteration_that_is_not_understood_is_an_error_and_no_old_result_is_s
 
 @pytest.mark.ngspice
 def test_the_command_prints_one_object_with_every_figure() -> None:
-    result = CliRunner().invoke(main, ["benchmark", "iris", "--seconds", "0.2", "--workers", "1", "--json"])
+    result = CliRunner().invoke(main, ["benchmark", "iris", "--ways", "--seconds", "0.2", "--workers", "1", "--json"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert {
@@ -67,15 +68,15 @@ def test_the_command_prints_one_object_with_every_figure() -> None:
     assert found["peak_worker_mb"] > 20
     ratio = found["nodal_samples_per_second"] / found["one_core_samples_per_second"]
     assert found["nodal_ratio"] == pytest.approx(ratio)
-    table = CliRunner().invoke(main, ["benchmark", "xor", "--seconds", "0.1", "--workers", "1"])
+    table = CliRunner().invoke(main, ["benchmark", "xor", "--ways", "--seconds", "0.1", "--workers", "1"])
     assert "full netlist, one op per phase" in table.stdout
     assert "peak memory of a worker" in table.stdout
 
 
 @pytest.mark.ngspice
 def test_scaling_draws_a_picture_and_prints_exponents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "SIZES", ((1, 4), (1, 8), (2, 4), (2, 8)))
-    monkeypatch.setattr(benchmark, "FITTED_FROM", 4)
+    monkeypatch.setattr(ways, "SIZES", ((1, 4), (1, 8), (2, 4), (2, 8)))
+    monkeypatch.setattr(ways, "FITTED_FROM", 4)
     file = tmp_path / "scaling.png"
     words = ["benchmark", "iris", "--scaling", "--seconds", "0.1", "--to", str(file), "--json"]
     result = CliRunner().invoke(main, words)
@@ -89,21 +90,21 @@ def test_scaling_draws_a_picture_and_prints_exponents(tmp_path: Path, monkeypatc
 def test_an_exponent_is_the_slope_in_a_double_logarithmic_picture() -> None:
     points = [ScalingPoint(1, n, 3e-5 * n**1.25) for n in (50, 100, 200, 400)] + [ScalingPoint(2, 100, 1.0)]
     points[0] = ScalingPoint(1, 50, 1.0)  # below the range of the fit
-    assert benchmark.exponent(points, layers=1) == pytest.approx(1.25)
-    assert np.isnan(benchmark.exponent(points, layers=2))
+    assert ways.exponent(points, layers=1) == pytest.approx(1.25)
+    assert np.isnan(ways.exponent(points, layers=2))
 
 
 def test_practice_makes_junctions_conduct_and_repeats_to_the_bit() -> None:
     from harness.experiment.experiment import Experiment
 
     experiment = Experiment.load("iris")
-    first, second = benchmark.practised(experiment), benchmark.practised(experiment)
+    first, second = practised(experiment), practised(experiment)
     for a, b, fresh in zip(first, second, experiment.circuit.conductances, strict=True):
         assert a.tobytes() == b.tobytes()
         assert np.abs(a - fresh).max() > 0
 
 
-def test_benchmark_is_for_ngspice() -> None:
-    result = CliRunner().invoke(main, ["benchmark", "xor", "--set", "chip.kind=nodal", "--seconds", "0.1"])
+def test_other_ways_are_those_of_ngspice() -> None:
+    result = CliRunner().invoke(main, ["benchmark", "xor", "--ways", "--set", "chip.kind=nodal", "--seconds", "0.1"])
     assert result.exit_code == 2
     assert "its chip is not ngspice" in result.stderr

@@ -1,4 +1,4 @@
-"""`harness benchmark`: the speed of an experiment's training on this machine, and of other ways to simulate it.
+"""The speed of an experiment's training beside other ways to simulate the same, and beside other sizes.
 
 Every figure is measured in one call, so that the ratios are of one machine in one state.
 """
@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from harness.chip.base import Chip
-from harness.chip.metering import simulator_seconds_of
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.ngspice.session import open_session
 from harness.chip.nodal.chip import NodalChip
@@ -22,14 +22,12 @@ from harness.experiment.experiment import Experiment
 from harness.experiment.network import GraphSettings
 from harness.measurement import Batch, Clamp, Conductances, Drive, Reading
 from harness.netlist.decks import resident
-from harness.training.controller import train_step
+from harness.studies.benchmark.subjects import Step, practised, steps
 
 SIZES = (*((1, hidden) for hidden in (50, 100, 200, 400, 800)), *((n, h) for n in (2, 3) for h in (50, 100, 150)))
 """(hidden layers, nodes of each) that `scaling` measures for a picture."""
 FITTED_FROM = 100
 """Hidden nodes from which an exponent is fitted; below, what does not depend on their number shows."""
-_PRACTICE = 60  # steps
-_PATIENCE = 10.0  # s for practice, at most: deep networks are slow
 _WARM_UP = 2  # steps
 _RESIDENT_SAMPLES = 32
 
@@ -45,7 +43,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The figures of `harness benchmark`; ratios are of times per sample, everything on one core."""
+    """The figures of `harness benchmark --ways`; ratios are of times per sample, everything on one core."""
 
     samples_per_second: float
     """In ngspice, with all workers, training."""
@@ -80,26 +78,6 @@ class ScalingPoint:
     seconds_per_sample: float
 
 
-def practised(experiment: Experiment) -> Conductances:
-    """Return conductances (S) after a short training on the nodal chip.
-
-    Fresh ones flatter every simulator: hardly a diode conducts. A few dozen batches on, iterations are those of the
-    rest of the training.
-    """
-    with experiment.replace({"chip.kind": "nodal"}).open_chip() as chip:
-        _run(_training(experiment, chip), _PRACTICE, _PATIENCE)
-        return chip.conductances
-
-
-def _run(steps: Iterator[float], most: int, seconds: float) -> None:
-    """Take at most `most` steps, at least one, and no more once `seconds` have passed."""
-    spent = 0.0
-    for _, took in zip(range(most), steps, strict=False):
-        spent += took
-        if spent > seconds:
-            break
-
-
 def compare(
     experiment: Experiment,
     conductances: Conductances,
@@ -115,17 +93,16 @@ def compare(
     """
     tell("training in ngspice")
     with _programmed(experiment, conductances, simulators) as chip:
-        many = training_speed(experiment, chip, seconds)
+        many = training_speed(experiment, chip, conductances, seconds)
         shown = evaluation_speed(experiment, chip, seconds)
         peak, workers = chip.work.peak_mb, chip.workers
     tell("training in ngspice, one core")
     with _programmed(experiment, conductances, SimulatorChoice()) as chip:
-        one = training_speed(experiment, chip, seconds)
+        one = training_speed(experiment, chip, conductances, seconds)
         work = chip.work
     tell("training on the nodal chip")
     with experiment.replace({"chip.kind": "nodal"}).open_chip() as preview:
-        preview.program(conductances)
-        nodal = training_speed(experiment, preview, seconds)
+        nodal = training_speed(experiment, preview, conductances, seconds)
     tell("one resident circuit, alter and op")
     altered = resident_speed(experiment, conductances)
     tell("full netlists, one operating point per phase")
@@ -148,25 +125,16 @@ def compare(
     )
 
 
-def training_speed(experiment: Experiment, chip: Chip, seconds: float) -> Speed:
-    """Time training steps from the chip's conductances on, for at least `seconds`; the median step counts."""
-    steps = _training(experiment, chip)
-    _run(steps, _WARM_UP, seconds)
-    simulated, spent = simulator_seconds_of(chip) or 0.0, [next(steps)]
-    while sum(spent) < seconds:
-        spent.append(next(steps))
-    share = ((simulator_seconds_of(chip) or 0.0) - simulated) / sum(spent)
-    return Speed(min(experiment.plan.batch, len(experiment.data.train)) / float(np.median(spent)), share)
-
-
-def _training(experiment: Experiment, chip: Chip) -> Iterator[float]:
-    """Learn a batch at each step, and give the seconds that it took."""
-    rule, update, rng = experiment.rule, experiment.update, _rng(experiment)
-    state = update.init(chip.conductances)
-    for batch in _batches(experiment):
-        began = time.perf_counter()
-        state, _ = train_step(chip, rule, update, experiment.cost, state, batch, rng)
-        yield time.perf_counter() - began
+def training_speed(experiment: Experiment, chip: Chip, conductances: Conductances, seconds: float) -> Speed:
+    """Time training steps from some conductances (S) on, for at least `seconds`; the median step counts."""
+    spent, counted = 0.0, list[Step]()
+    for step in islice(steps(experiment, chip, conductances), _WARM_UP, None):
+        counted.append(step)
+        spent += step.seconds
+        if spent >= seconds:
+            break
+    each = float(np.median([step.seconds / step.samples for step in counted]))
+    return Speed(1 / each, sum(step.simulator_seconds for step in counted) / spent)
 
 
 def evaluation_speed(experiment: Experiment, chip: Chip, seconds: float) -> float:
@@ -220,8 +188,9 @@ def scaling(
         if bias:
             changes["network.bias"] = _spread(bias, layers)
         sized = experiment.replace(changes)
-        with _programmed(sized, practised(sized), SimulatorChoice()) as chip:
-            yield ScalingPoint(layers, hidden, 1 / training_speed(sized, chip, seconds).samples_per_second)
+        fit = practised(sized)
+        with _programmed(sized, fit, SimulatorChoice()) as chip:
+            yield ScalingPoint(layers, hidden, 1 / training_speed(sized, chip, fit, seconds).samples_per_second)
 
 
 def exponent(points: Sequence[ScalingPoint], layers: int) -> float:
