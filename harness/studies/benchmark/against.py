@@ -16,7 +16,7 @@ class Compared:
     """Training samples per second."""
     now: float
     ratio: Ratio
-    """Of the times on a processor; above 1 where it is faster now."""
+    """Ratio of the times on a processor; above 1 where it is faster now."""
     verdict: Verdict
 
 
@@ -25,7 +25,7 @@ class Comparison:
     """Two calls beside each other."""
 
     machine: Ratio
-    """Of the fixed work: how fast the machine was, whatever the version."""
+    """Ratio for the fixed work: how fast the machine was, whatever the version."""
     figures: tuple[Compared, ...]
     notes: tuple[str, ...]
     """Sentences on what differs between the calls, and on figures that only one of them has."""
