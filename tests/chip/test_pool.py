@@ -252,6 +252,24 @@ def test_memory_of_workers_is_theirs_alone(pool: WorkerPool) -> None:
     assert 20 < min(peaks) <= max(peaks) < 1e-6 * held.nbytes < peak_megabytes()
 
 
+def test_memory_of_workers_stays_flat_over_steps_whose_text_changes() -> None:
+    circuit = kendall([5], channels=4, outputs=3)
+    batch, rng = random_batch(circuit, 8), np.random.default_rng(0)
+    chip = NgspiceChip(circuit, simulators=WorkerPool(Tolerances(), 2), chunk=4)
+
+    def peak_after(steps: int) -> float:
+        for _ in range(steps):
+            chip.program([rng.uniform(0.01, 1.0, array.shape) for array in circuit.arrays])
+            chip.measure([Drive(batch.inputs), Drive(batch.inputs, Injection(0.02 * batch.targets), "nudged")])
+        return chip.work.peak_mb
+
+    try:
+        first = peak_after(50)
+        assert peak_after(500) - first < 5
+    finally:
+        chip.close()
+
+
 SCRIPT = """
 import numpy as np
 from harness.chip.ngspice.chip import NgspiceChip

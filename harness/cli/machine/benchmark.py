@@ -117,17 +117,16 @@ def _speeds(
     with working("practising") as tell:
         subjects, left_out = _named(sources, overrides, tell) if sources else _shipped(overrides, tell)
         record = measure(subjects, seconds, workers or max(2, usable_cores()), left_out, tell)
-    if file is not None:
-        write_atomic(file, written(record))
     comparison = compare(record, then) if then else None
     if as_json:
         compared = {"against": asdict(comparison)} if comparison else {}
         print_json({**record.model_dump(mode="json"), **compared})
-        return
-    print_record(record)
-    if comparison:
-        print_comparison(comparison, str(against))
+    else:
+        print_record(record)
+        if comparison:
+            print_comparison(comparison, str(against))
     if file is not None:
+        write_atomic(file, written(record))
         note(f"wrote {file}")
 
 
@@ -136,12 +135,12 @@ def _named(
 ) -> tuple[list[Subject], dict[str, str]]:
     """Return the experiments and runs that were asked for; none is left out."""
     subjects = []
-    for source in dict.fromkeys(sources):
-        tell(f"practising {source}")
-        experiment, run = subject_of(source, overrides)
-        subjects.append(
-            Subject(source, experiment, experiment.trained(run).conductances if run else practised(experiment))
-        )
+    for name in dict.fromkeys(sources):
+        tell(f"practising {name}")
+        source, changes = SHIPPED.get(name, (name, ()))
+        experiment, run = subject_of(source, [*changes, *overrides])
+        conductances = experiment.trained(run).conductances if run else practised(experiment)
+        subjects.append(Subject(name, experiment, conductances))
     return subjects, {}
 
 

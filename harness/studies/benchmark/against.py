@@ -44,7 +44,10 @@ def compare(now: Record, then: Record) -> Comparison:
             notes.append(f"{_title(figure)}: the experiment was another one then; the figures do not compare")
         else:
             figures.append(_compared(figure, before, machine))
-    notes += [f"{_title(figure)}: this call has no such figure" for figure in earlier.values()]
+    if earlier:
+        names = dict.fromkeys(name for name, _ in earlier)
+        chips = {name: ", ".join(chip for other, chip in earlier if other == name) for name in names}
+        notes.append(f"not measured now: {', '.join(f'{name} ({listed})' for name, listed in chips.items())}")
     if now.busy or then.busy:
         notes.append("other programs were at work in one of the calls; repeat it before you believe a small difference")
     return Comparison(machine, tuple(figures), tuple(notes))

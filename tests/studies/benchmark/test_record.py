@@ -177,6 +177,23 @@ def test_a_pipe_or_a_huge_file_is_not_read(tmp_path: Path) -> None:
         read(tmp_path / "huge")
 
 
+@given(at=st.floats(0, 1), cut=st.integers(0, 40), put=st.binary(max_size=20))
+def test_a_damaged_file_is_refused_or_read_whole(
+    tmp_path_factory: pytest.TempPathFactory, at: float, cut: int, put: bytes
+) -> None:
+    whole = json.dumps(made()).encode()
+    begin = int(at * len(whole))
+    file = tmp_path_factory.getbasetemp() / "damaged.json"
+    file.write_bytes(whole[:begin] + put + whole[begin + cut :])
+    told = ""
+    try:
+        found = read(file)
+        told = "compared" if against.compare(found, found).machine.ratio == 1.0 else told
+    except RunError as error:
+        told = str(error)
+    assert told == "compared" or (told.startswith(f"{file}") and "\n" not in told)
+
+
 positive = st.floats(1e-6, 1e4)
 rounds = st.lists(positive, min_size=1, max_size=12).map(tuple)
 texts = st.text(st.characters(exclude_categories=["C"]), max_size=20)
@@ -210,7 +227,7 @@ def test_what_differs_is_said_and_other_experiments_are_not_compared() -> None:
     assert against.compare(more, then).notes == (
         "numpy: 2 then, nothing now",
         "iris in the ngspice chip: the earlier call has no such figure",
-        "iris in the nodal chip: this call has no such figure",
+        "not measured now: iris (nodal)",
     )
 
 
