@@ -85,6 +85,12 @@ def simulator_seconds_of(chip: object) -> float | None:
     return found
 
 
+def sharing_of(chip: object) -> str | None:
+    """Return in a line how many processes share a chip's work, and why; None where that was not measured."""
+    found: str | None = getattr(chip, "sharing", None)
+    return found
+
+
 def record_of(chip: object) -> JsonObject | None:
     """Return what a chip on a bench has recorded of its board; None for what is simulated."""
     tell: Callable[[], JsonObject] | None = getattr(chip, "record", None)

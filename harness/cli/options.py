@@ -21,7 +21,7 @@ from harness.experiment.runs.trust import accept_stale_calibrations, open_any_bo
 from harness.experiment.settings import PLACES
 from harness.files.reading import JsonObject
 from harness.plugins import Kind, find
-from harness.processes.memory import refuse_workers
+from harness.processes.memory import refuse_workers, workers_that_fit
 from harness.training.parts import own_parts
 from harness.training.predictions import PARTS
 from harness.training.runs import MANIFEST, Run
@@ -138,7 +138,8 @@ _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, in
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes that run ngspice; results do not depend on it [default: one per core that may be used].",
+    help="Processes that run ngspice; results do not depend on it [default: one, or one per core that may be used if "
+    "that is measured to be faster].",
 )
 scheduler_option = click.option(
     "--scheduler", metavar="ADDRESS", help="Run ngspice on the workers of this Dask cluster, such as tcp://host:8786."
@@ -313,13 +314,17 @@ def about(source: str, subject: Experiment, run: Run | None) -> JsonObject:
 
 
 def simulators_for(subject: Experiment, workers: int | None, scheduler: str | None) -> SimulatorChoice:
-    """Return what --workers and --scheduler ask for; a cluster that cannot be used is an error already here."""
+    """Return what --workers and --scheduler ask for; a cluster that cannot be used is an error already here.
+
+    Without --workers, it is measured whether processes for all cores are faster than one.
+    """
     if scheduler is not None and workers is not None:
         raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
     if scheduler is not None and not subject.settings.chip.in_ngspice:
         raise click.UsageError(f"--scheduler is for ngspice; the {subject.settings.chip.kind} chip has no workers")
     refuse_workers(workers or 1)
-    choice = SimulatorChoice(workers or usable_cores(), scheduler)
+    most = workers or workers_that_fit(usable_cores())
+    choice = SimulatorChoice(most, scheduler, measured=workers is None)
     choice.check()
     _log_chip(subject, choice)
     return choice
@@ -332,7 +337,8 @@ def _log_chip(subject: Experiment, choice: SimulatorChoice) -> None:
         _LOG.info("chip %s, in this process", chip.kind)
         return
     processes = counted(choice.workers, "process", "processes")
-    where = f"on the cluster at {choice.scheduler}" if choice.scheduler else f"in {processes}"
+    most = "at most " if choice.measured and choice.workers > 1 else ""
+    where = f"on the cluster at {choice.scheduler}" if choice.scheduler else f"in {most}{processes}"
     _LOG.info("chip %s, %s, %d samples at a time", chip.kind, where, chip.chunk)
 
 

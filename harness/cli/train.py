@@ -307,7 +307,8 @@ def _described(subject: Experiment, simulators: SimulatorChoice) -> str:
     rows = len(subject.data.train)
     chip: str = settings.chip.kind
     if settings.chip.in_ngspice:
-        chip += f" on {simulators.scheduler}" if simulators.scheduler else f" × {simulators.workers}"
+        processes = "" if simulators.measured else f" × {simulators.workers}"
+        chip += f" on {simulators.scheduler}" if simulators.scheduler else processes
     samples, epochs = counted(rows, "training sample"), counted(settings.training.epochs, "epoch")
     return f"{cells} cells, {samples}, {epochs}, {chip}"
 
@@ -354,6 +355,8 @@ def _print_result(run: Run, result: JsonObject) -> None:
     _print_value_errors(result)
     speed = f"{result['train_samples_per_second']:.0f} samples/s"
     OUT.print(f"{counted(result['epochs'], 'epoch')} in {result['seconds']:.1f} s, {speed}")
+    if "sharing" in result:
+        OUT.print(result["sharing"])
     if "bench" in result:
         _print_board(result["bench"])
     OUT.print(f"run directory: {run.path} (training.png, conductances.png, epochs.csv, conductances.npz)")

@@ -1,6 +1,7 @@
 """``[chip]``: what the network is simulated with; and the chip with all that is wrong with it."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
@@ -12,6 +13,7 @@ from harness.chip.imperfect.made import VariedChip
 from harness.chip.imperfect.pins import ImperfectChip
 from harness.chip.imperfect.programming import ProgrammedChip
 from harness.chip.ngspice.chip import FullBatchChip, NgspiceChip
+from harness.chip.ngspice.choosing import MeasuredSimulators
 from harness.chip.ngspice.session import open_session
 from harness.chip.ngspice.worker import OneSimulator, Simulators
 from harness.chip.nodal.chip import nodal_chip
@@ -26,8 +28,9 @@ from harness.netlist.tolerances import Tolerances
 from harness.plugins import Kind, Plugin, find, named, options_of
 from harness.validation import Amperes, MismatchError, Number, Seconds, Section, Volts, Whole
 
-if TYPE_CHECKING:  # most experiments have no board, and what drives one takes a while to import
+if TYPE_CHECKING:  # most experiments have neither board nor workers, which take a while to import
     from harness.chip.bench.journal import Session
+    from harness.chip.ngspice.pool import WorkerPool
     from harness.experiment.runs.bench import Bench
 
 
@@ -39,6 +42,8 @@ class SimulatorChoice:
     """Processes on this machine; 1 is this process itself."""
     scheduler: str | None = None
     """Address of a Dask cluster, whose workers are used instead."""
+    measured: bool = False
+    """True where `workers` are the most: they are used if they are measured to be faster than this process alone."""
 
     def check(self) -> None:
         """Reach the cluster once, so that nothing is begun which it could not do.
@@ -59,9 +64,12 @@ class SimulatorChoice:
             from harness.chip.ngspice.cluster import Cluster  # noqa: PLC0415 - few have a cluster
 
             return Cluster(tolerances, self.scheduler)
-        if self.workers == 1:
-            return OneSimulator(tolerances)
-        from harness.chip.ngspice.pool import WorkerPool  # noqa: PLC0415 - see above
+        if self.measured:
+            return MeasuredSimulators(OneSimulator(tolerances), self.workers, partial(self._new_pool, tolerances))
+        return OneSimulator(tolerances) if self.workers == 1 else self._new_pool(tolerances)
+
+    def _new_pool(self, tolerances: Tolerances) -> "WorkerPool":
+        from harness.chip.ngspice.pool import WorkerPool  # noqa: PLC0415 - small trainings need none
 
         return WorkerPool(tolerances, self.workers)
 

@@ -35,6 +35,11 @@ def refuse_workers(count: int) -> None:
     refuse("--workers", [Part(f"{count:,} processes with an ngspice each", _SIMULATOR * count, "start fewer")])
 
 
+def workers_that_fit(most: int) -> int:
+    """Return how many ngspices this machine can hold: at least 1, and at most so many."""
+    return max(1, int(min(most, available()[0] // _SIMULATOR)))
+
+
 def refuse(who: str, parts: list[Part]) -> None:
     """Refuse what takes more than is free; the largest part is named, with its cure.
 

@@ -3,7 +3,7 @@
 import time
 
 from harness.chip.base import Chip
-from harness.chip.metering import ledger_of, record_of
+from harness.chip.metering import ledger_of, record_of, sharing_of
 from harness.datasets import Split
 from harness.files.reading import JsonObject
 from harness.learning.costs import Cost
@@ -41,6 +41,8 @@ def finish(run: Run, chip: Chip, cost: Cost, data: Split, about: JsonObject) -> 
     if data.valued:
         found["test"] = evaluate(chip, cost, data.test)
     reached = {**about, **_reached(run, data, found["train"], time.perf_counter() - began), **value_errors(data, found)}
+    if (sharing := sharing_of(chip)) is not None:
+        reached["sharing"] = sharing
     if (bench := record_of(chip)) is not None:
         reached["bench"] = bench
     run.finish([array.name for array in chip.circuit.arrays], chip.conductances, reached)

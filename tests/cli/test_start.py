@@ -33,6 +33,7 @@ SLOW = {
 }
 """Libraries that take their time, none of which a small training in ngspice needs before its end."""
 OWN = {
+    "harness.chip.ngspice.pool",
     "harness.chip.bench.chip",
     "harness.chip.ngspice.cluster",
     "harness.exchange",

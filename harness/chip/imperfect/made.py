@@ -13,7 +13,7 @@ import numpy as np
 from typing_extensions import override
 
 from harness.chip.base import Chip, SimulatedChip
-from harness.chip.metering import Ledger, ledger_of, set_step_key, simulator_seconds_of
+from harness.chip.metering import Ledger, ledger_of, set_step_key, sharing_of, simulator_seconds_of
 from harness.circuit import Circuit
 from harness.circuit.variation.variation import Variation, effective, faults_of, faulty, vary
 from harness.errors import ChipError
@@ -60,6 +60,11 @@ class VariedChip(SimulatedChip):
     @override
     def simulator_seconds(self) -> float | None:
         return simulator_seconds_of(self._chip)
+
+    @property
+    def sharing(self) -> str | None:
+        """See `harness.chip.metering.sharing_of`."""
+        return sharing_of(self._chip)
 
     def set_step_key(self, numbers: Sequence[int]) -> None:
         """Tell the chip inside, in which something may be random."""

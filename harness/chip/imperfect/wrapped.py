@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from harness.chip.base import Chip
-from harness.chip.metering import Ledger, Metered, ledger_of, set_step_key, simulator_seconds_of
+from harness.chip.metering import Ledger, Metered, ledger_of, set_step_key, sharing_of, simulator_seconds_of
 from harness.circuit import Circuit
 from harness.measurement import Array, Capabilities, Conductances, Drive, Reading
 
@@ -45,6 +45,11 @@ class WrappedChip(Chip, Metered):
     @override
     def simulator_seconds(self) -> float | None:
         return simulator_seconds_of(self._chip)
+
+    @property
+    def sharing(self) -> str | None:
+        """See `harness.chip.metering.sharing_of`."""
+        return sharing_of(self._chip)
 
     @override
     def set_step_key(self, numbers: Sequence[int]) -> None:

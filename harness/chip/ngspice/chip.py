@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
 from harness.chip.metering import Ledger
+from harness.chip.ngspice.choosing import MeasuredSimulators
 from harness.chip.ngspice.session import BatchDeck, Session, Unsettled, open_session
 from harness.chip.ngspice.worker import OneSimulator, Settled, Simulators
 from harness.circuit import Circuit, ReducedCircuit, Reduction
@@ -66,6 +67,11 @@ class NgspiceChip(SimulatedChip):
     def workers(self) -> int:
         """Number of simulators that settle at the same time."""
         return self._simulators.workers
+
+    @property
+    def sharing(self) -> str | None:
+        """See `harness.chip.metering.sharing_of`."""
+        return str(self._simulators.sharing) if isinstance(self._simulators, MeasuredSimulators) else None
 
     @property
     @override

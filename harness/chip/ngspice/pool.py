@@ -51,6 +51,25 @@ class WorkerPool(Simulators):
             raise
         return all_settled(call.answers)
 
+    def start(self, count: int) -> None:
+        """Begin to start so many workers, without waiting for them; nothing may be settled before they are `started`.
+
+        Raises:
+            OSError: the machine starts no more processes.
+        """
+        for _ in range(count):
+            self._processes.give(None, prepare)
+
+    def started(self) -> bool:
+        """Return whether all of them are ready; it does not wait for them.
+
+        Raises:
+            NgspiceMissing: libngspice cannot be loaded in a worker.
+            SimulatorError: one worker after another ended before it was ready.
+        """
+        self._processes.ended(0)
+        return not self._processes.busy
+
     def close(self) -> None:
         """End every worker; the next `settle` starts new ones."""
         self._processes.close()

@@ -165,7 +165,7 @@ def _ways(source: str, seconds: float, workers: int | None, overrides: Sequence[
         found = ways.compare(
             subject,
             subject.trained(run).conductances if run else practised(subject),
-            simulators=simulators_for(subject, workers, None),
+            simulators=simulators_for(subject, workers or usable_cores(), None),
             seconds=seconds,
             tell=tell,
         )
