@@ -12,8 +12,7 @@ def print_record(record: Record) -> None:
     """Print how fast each experiment trains, and where the time of a step goes."""
     chips = list(dict.fromkeys(figure.chip for figure in record.figures))
     several = {one.name: one for one in record.shared}
-    counts = sorted({one.processes for one in record.shared})
-    more = [title for count in counts for title in (f"ngspice, {count} processes", "memory of one")]
+    more = [f"ngspice, {one.processes} processes" for one in record.shared[:1]] + ["memory of one"] * bool(several)
     rows = []
     for name in _names(record.figures):
         found = {figure.chip: figure for figure in record.figures if figure.name == name}

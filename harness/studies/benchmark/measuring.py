@@ -39,11 +39,13 @@ class _Trial:
     timed: list[tuple[float, Stopwatch]] = field(default_factory=list)
 
     def visit(self, seconds: float) -> None:
-        """Do one round: blocks until the seconds have passed."""
+        """Do one round: blocks until the seconds have passed, after a step that does not count."""
+        self.subject.step(self.chip)
         self.rounds.append(_blocks(partial(self.subject.block, self.chip), seconds))
 
     def visit_timed(self, seconds: float) -> None:
-        """Do blocks with every part of them timed, each by a stopwatch of its own."""
+        """Do one round with every part of the blocks timed, each block by a stopwatch of its own."""
+        self.subject.step(self.chip)
         _blocks(self._timed_block, seconds)
 
     def _timed_block(self) -> Block:

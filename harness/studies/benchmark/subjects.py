@@ -84,6 +84,10 @@ class Subject:
             raise ExperimentError(f"{self.name}: its chip is a board on the bench; only simulated chips are measured")
         return tuple(dict.fromkeys((kind, NODAL)))
 
+    def step(self, chip: Chip) -> None:
+        """Train one step: where one simulator serves several experiments in turn, this one's circuit is loaded then."""
+        next(steps(self.experiment, chip, self.conductances))
+
     def block(self, chip: Chip, inside: Around = nullcontext) -> Block:
         """Train from the start, always the same steps: as few as have `_LEAST_SAMPLES` samples."""
         with timed_block() as result:
