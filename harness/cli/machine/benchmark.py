@@ -15,7 +15,6 @@ from harness.cli.options import (
     simulators_for,
     subject_of,
     usable_cores,
-    workers_option,
 )
 from harness.cli.terminal import OUT, drawn, exit_unless_drawn, note, print_json, table, working
 from harness.errors import DataError
@@ -57,7 +56,11 @@ def _finite(_: click.Context, __: click.Parameter, seconds: float) -> float:
     metavar="FILE",
     help="Write the figures as JSON; with --scaling, the picture [default: scaling.png].",
 )
-@workers_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes of ngspice in the figure with several; 1 for no such figure [default: one per core, at least 2].",
+)
 @experiment_options()
 def benchmark(
     sources: tuple[str, ...],
