@@ -14,6 +14,7 @@ two equations by g s₂/s₁ one way and by g s₁/s₂ the other, which is as e
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from math import isclose
 
@@ -72,8 +73,9 @@ class Scaling:
         return int(self.variable.max(initial=-1)) + 1
 
 
+@lru_cache(maxsize=4)
 def scaling_of(circuit: Circuit) -> Scaling:
-    """The change of variable for a circuit.
+    """The change of variable for a circuit; that of the last few is kept, for much asks for it.
 
     Raises:
         CircuitError: stages close a loop without anything between them; names one. Or there are too many in a row.

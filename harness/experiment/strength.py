@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.chip.nodal.chip import nodal_chip
-from harness.circuit import Circuit, Reduction
+from harness.circuit import Circuit
+from harness.circuit.reduction.reduction import reduction_of
 from harness.errors import ExperimentError
 from harness.learning import Nudging
 from harness.measurement import Batch, Conductances, Drive, Injection
@@ -67,7 +68,7 @@ def bearable(circuit: Circuit, rows: Batch, unit: float, usual: Nudging, wanted:
 
 def own_conductance(circuit: Circuit) -> float:
     """Return the conductance (S) that outputs see with all diodes blocking: see `ReducedCircuit.output_conductance`."""
-    return Reduction(circuit).reduce(circuit.conductances).output_conductance()
+    return reduction_of(circuit).reduce(circuit.conductances).output_conductance()
 
 
 def conductance_at_rest(circuit: Circuit, rows: Batch) -> float:
@@ -90,7 +91,7 @@ class Springs:
         self.negative = both_signs and strength.nudging is Nudging.SPRING
         """True where springs of −β are asked for; all circuits bear currents and springs of +β."""
         self._beta = strength.beta
-        self._reduction = Reduction(circuit) if self.negative else None
+        self._reduction = reduction_of(circuit) if self.negative else None
         self._known: tuple[Conductances, float] | None = None
 
     def refuse(self, conductances: Conductances) -> None:

@@ -14,6 +14,7 @@ set of conductances.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -64,15 +65,20 @@ class ReducedCircuit:
     def output_conductance(self) -> float:
         """The smallest conductance (S) that any combination of outputs sees with all diodes blocking.
 
-        One over the norm of D G⁻¹ Dᵀ, D the outputs' incidence; infinite where no output can move. Of a stack, that of
-        the chip with the smallest.
+        One over the norm of D G⁻¹ Dᵀ, D the outputs' incidence; infinite where no output can move.
         """
-        ohms = output_resistance(self.network, GMIN)  # a node that only diodes hold is grounded, too
-        largest = float(np.linalg.norm(ohms, 2, axis=(-2, -1)).max())
-        return 1 / largest if largest > 0 else np.inf
+        return float(self.output_conductances())
 
-    def withstands(self, beta: float) -> bool:
-        """Return whether springs of −β (S) surely leave one stable state with all diodes blocking.
+    def output_conductances(self) -> Array:
+        """The `output_conductance` of each chip in a stack, S, ``[chips]``; of one chip, a number."""
+        ohms = output_resistance(self.network, GMIN)  # a node that only diodes hold is grounded, too
+        largest = np.asarray(np.linalg.norm(ohms, 2, axis=(-2, -1)))
+        return np.divide(1, largest, out=np.full_like(largest, np.inf), where=largest > 0)
+
+    def withstands(self, beta: float | Array) -> bool:
+        """Return whether springs of −β surely leave one stable state with all diodes blocking.
+
+        β is in S; of a stack, an array ``[chips, 1, 1]``, and the answer is on all chips.
 
         False where that takes more than a Cholesky factorization to tell; `output_conductance` always tells.
         """
@@ -333,6 +339,16 @@ class Reduction:
         for variable in open_nodes:
             if variable not in with_device:
                 raise CircuitError(f"node {self._names[variable]} floats: every cell that leads to it is open (0 S)")
+
+
+@lru_cache(maxsize=4)
+def reduction_of(circuit: Circuit) -> Reduction:
+    """The reduction of a circuit; the plans of the last few are kept, for chips of one circuit share theirs.
+
+    Raises:
+        CircuitError: see `Reduction`.
+    """
+    return Reduction(circuit)
 
 
 def _junctions_apart(kinds: Sequence[Devices]) -> tuple[Junctions, tuple[Devices, ...]]:

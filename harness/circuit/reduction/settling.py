@@ -172,6 +172,18 @@ class SettlingJob:
         """The settling of some samples."""
         return replace(self, phases=tuple(phase.rows(chosen) for phase in self.phases))
 
+    def of_network(self, number: int) -> "SettlingJob":
+        """The settling of one chip in a stack; phases that share an array there share it here."""
+        shared = {id(array): array[number] for phase in self.phases for array in (phase.currents, phase.rails)}
+        phases = []
+        for phase in self.phases:
+            spring = float(np.ravel(phase.spring)[number if np.size(phase.spring) > 1 else 0])
+            clamped = None if phase.clamped is None else phase.clamped[number]
+            currents, rails = shared[id(phase.currents)], shared[id(phase.rails)]
+            phases.append(Phase(phase.name, currents, rails, phase.pushed[number], spring, clamped))
+        network = Network(self.network.conductance[number], self.network.topology)
+        return SettlingJob(network, tuple(phases))
+
 
 def unjoined(conductance: Array, diodes: Junctions, barred_ends: Sequence[Index]) -> Index:
     """A large set of unknowns with nothing between them, few neighbours first.
