@@ -74,6 +74,11 @@ _TITLES = {"test_accuracy": "test accuracy", "deployed_accuracy": "deployed", "t
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Do points on the workers of this Dask cluster, such as tcp://host:8786."
 )
+@click.option(
+    "--together",
+    is_flag=True,
+    help="Do points of one topology together in this process, as far as the nodal chip can; says what goes one by one.",
+)
 @experiment_options(chip=True)
 def sweep(
     source: str | None,
@@ -81,6 +86,7 @@ def sweep(
     resume: Path | None,
     workers: int | None,
     scheduler: str | None,
+    together: bool,
     as_json: bool,
     **asked: Any,
 ) -> None:
@@ -97,6 +103,8 @@ def sweep(
     """
     if scheduler is not None and workers is not None:
         raise click.UsageError("give --workers (on this machine) or --scheduler (a cluster's own), not both")
+    if together and scheduler is not None:
+        raise click.UsageError("--together does points in this process, and --scheduler on a cluster; give one of them")
     if scheduler is not None:
         check_cluster(scheduler)
     refuse_workers(workers or 1)
@@ -104,12 +112,12 @@ def sweep(
         opened = _create(source, folder, **asked)
     elif source or folder or any(value not in (None, False, (), []) for value in asked.values()):
         raise click.UsageError(
-            "--resume goes on as the sweep was recorded; give only --workers, --scheduler and --json with it"
+            "--resume goes on as the sweep was recorded; give only --workers, --scheduler, --together, --json with it"
         )
     else:
         opened = sweeps.Sweep(resume)
     workers = workers or usable_cores()
-    where = f"on {scheduler}" if scheduler else f"{workers} at a time"
+    where = f"on {scheduler}" if scheduler else "together" if together else f"{workers} at a time"
     note(f"sweeping {opened.name} in {opened.path} ({counted(len(opened.points), 'point')}, {where})")
     jobs = [*opened.trainings(), *opened.deployments()]
     complete = sum(job.complete(opened.path) for job in jobs)
@@ -118,7 +126,8 @@ def sweep(
         def watch(ended: sweeps.Ended) -> None:
             tell(_line(ended, opened))
 
-        outcome = sweeps.run(opened, workers=workers, scheduler=scheduler, watch=watch, stop=stopped, warn=warn)
+        how: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "together": together}
+        outcome = sweeps.run(opened, **how, watch=watch, stop=stopped, warn=warn, say=note)
     if as_json:
         values = outcome.table.astype(object)
         points = values.where(values.notna(), None).to_dict("records")

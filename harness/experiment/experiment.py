@@ -167,10 +167,17 @@ class Experiment:
         vars(subject).update(own)
         return subject
 
-    def holding(self, data: Split) -> "Experiment":
-        """The experiment with the rows of its file, which are in memory already; a run compares them with the file."""
+    def holding(self, data: Split, circuit: Circuit | None = None, netlist: str | None = None) -> "Experiment":
+        """The experiment with the rows of its file, which are in memory already; a run compares them with the file.
+
+        Its network, and the text of its `drawn_netlist`, may be there already, too.
+        """
         subject = Experiment(self.settings)
         vars(subject)["data"] = subject._made("data", data)
+        if circuit is not None:
+            vars(subject)["circuit"] = subject._made("circuit", circuit)
+        if netlist is not None:
+            vars(subject)["drawn_netlist"] = netlist
         return subject
 
     def replace(self, changes: JsonObject) -> "Experiment":
@@ -330,9 +337,14 @@ class Experiment:
             circuit, rows.batch(slice(sample, sample + 1)).inputs[0], self.tolerances, [*comments, about]
         )
 
+    @cached_property
+    def drawn_netlist(self) -> str:
+        """The full netlist of the network with its initial conductances."""
+        return self.netlist(self.circuit)
+
     def manifest(self) -> JsonObject:
         """Return what a run needs to be repeated and what is compared with it (`harness.experiment.runs.manifest`)."""
-        made = manifest.manifest_of(self.recorded, self.data, self.netlist(self.circuit), self._described)
+        made = manifest.manifest_of(self.recorded, self.data, self.drawn_netlist, self._described)
         return made | ({"own": self.own} if self.own else {})
 
     @property
@@ -367,7 +379,7 @@ class Experiment:
     def _check_netlist(self, run: RunDirectory) -> None:
         name = self.settings.name
         usual = Experiment.load(name).settings if name in experiment_names() else None
-        manifest.check_netlist(run, self.settings, lambda: self.netlist(self.circuit), usual)
+        manifest.check_netlist(run, self.settings, lambda: self.drawn_netlist, usual)
 
     def create_run(
         self,
@@ -375,10 +387,12 @@ class Experiment:
         start: Start | None = None,
         *,
         files: Mapping[str, bytes] = MappingProxyType({}),
+        chip: Chip | None = None,
     ) -> "Run":
         """A new run directory for this experiment, which begins at `start` or else at its own conductances.
 
-        Further `files` lie in it, by name; settings that name one of them name it by a path from there.
+        Further `files` lie in it, by name; settings that name one of them name it by a path from there. The rule is
+        compared with a `chip` of this experiment that is open already, or else one is made for that.
 
         Raises:
             RunError: something is at `path` already.
@@ -386,7 +400,7 @@ class Experiment:
                 asks for.
         """
         self.springs.refuse(self.circuit.conductances if start is None else start.conductances)
-        self.refuse_chip()
+        self.refuse_chip(chip)
         path = Path(path)
         text = self.recorded.to_toml(path)
         if start is None:
@@ -394,15 +408,19 @@ class Experiment:
         position = Position(start.conductances, self.update.init(start.conductances))
         return Run.create(path, text, {**self.manifest(), **start.origin}, position, files=files)
 
-    def refuse_chip(self) -> None:
+    def refuse_chip(self, opened: Chip | None = None) -> None:
         """Refuse a chip that cannot be made, or cannot do what the rule asks for; no board is opened.
+
+        One that is `opened` already is taken as it is.
 
         Raises:
             ExperimentError: says what the chip lacks, and which rules it can serve.
         """
         chip, plugins = self.settings.chip, self.settings.plugins
         names = (chip.kind, self.settings.rule.kind)
-        if chip.bench is not None:
+        if opened is not None:
+            controller.refuse_beyond(opened, self.rule, self.plan, names)
+        elif chip.bench is not None:
             chip.bench.check()
             controller.refuse_unable(chip.capabilities, self.rule, self.plan, names)
         elif plugins or not self.settings.variation.build().absent or chip.access is not Access.NODES:

@@ -51,6 +51,12 @@ class SquaredError(Cost):
     def score(self, outputs: Array, targets: Array) -> float:
         return accuracy(outputs, targets) if self.classes else explained(outputs, targets)
 
+    def scores(self, outputs: Array, targets: Array) -> Array:
+        """Return the score of each chip in a stack, ``[chips]``."""
+        if self.classes:
+            return accuracies(outputs, targets)
+        return np.array([explained(*each) for each in zip(outputs, targets, strict=True)])
+
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy(Cost):
@@ -87,6 +93,10 @@ class SoftmaxCrossEntropy(Cost):
     def score(self, outputs: Array, targets: Array) -> float:
         return accuracy(outputs, targets)
 
+    def scores(self, outputs: Array, targets: Array) -> Array:
+        """Return the score of each chip in a stack, ``[chips]``."""
+        return accuracies(outputs, targets)
+
 
 def _distribution(targets: Array) -> Array:
     above = targets - targets.min(axis=-1, keepdims=True)
@@ -96,7 +106,12 @@ def _distribution(targets: Array) -> Array:
 
 def accuracy(outputs: Array, targets: Array) -> float:
     """The share of samples whose largest output is the one with the largest target."""
-    return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())
+    return float(accuracies(outputs, targets))
+
+
+def accuracies(outputs: Array, targets: Array) -> Array:
+    """The accuracy of each chip in a stack, ``[chips]``; of one chip, a number."""
+    return np.asarray((outputs.argmax(axis=-1) == targets.argmax(axis=-1)).mean(axis=-1))
 
 
 _LEAST = -1e6

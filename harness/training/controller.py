@@ -14,7 +14,7 @@ from harness.files.reading import JsonObject
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, R, refuse_unfit
 from harness.learning.updates.updates import Schedule, UpdateRule, UpdateState
-from harness.measurement import Array, Batch, Capabilities, Conductances, Drive
+from harness.measurement import Array, Batch, Capabilities, Conductances, Drive, Index
 from harness.training import parts
 from harness.training.position import Position
 from harness.training.runs import Run
@@ -164,7 +164,7 @@ def training(
         test = evaluate(chip, cost, data.test)
         spent, again = time.perf_counter() - began, _since(chip, asked).sparse_sweeps
         position = replace(position, ledger=position.ledger + Ledger(sparse_sweeps=again))
-        row = _epoch_row(position, len(data.train), test, spent, chip)
+        row = epoch_row(position, len(data.train), test, spent, chip)
         position = position.next_epoch
         yield EpochDone(position, row)
 
@@ -176,11 +176,11 @@ def steps_of_epoch(
     position, epoch = start, start.epoch
     batches = -(-len(rows) // plan.batch)
     scaled, factor = update, 1.0
-    order = np.random.default_rng([plan.seed, _ORDER, epoch]).permutation(len(rows))
+    order = order_of(plan, epoch, len(rows))
     for step in range(position.step, batches):
         began, simulated, asked = time.perf_counter(), simulator_seconds_of(chip), ledger_of(chip)
         batch = rows.batch(order[step * plan.batch : (step + 1) * plan.batch])
-        rng = np.random.default_rng([plan.seed, _STEP, epoch, step])
+        rng = stream_of(plan, epoch, step)
         set_step_key(chip, [epoch, step])
         if factor != (wanted := plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs)):
             scaled, factor = update.scaled(wanted), wanted
@@ -197,6 +197,16 @@ def steps_of_epoch(
             position.ledger + _since(chip, asked),
         )
         yield StepDone(position, _step_row(position, record))
+
+
+def order_of(plan: Plan, epoch: int, rows: int) -> Index:
+    """Return the order in which an epoch shows so many rows."""
+    return np.random.default_rng([plan.seed, _ORDER, epoch]).permutation(rows)
+
+
+def stream_of(plan: Plan, epoch: int, step: int) -> np.random.Generator:
+    """Return the random numbers of a step."""
+    return np.random.default_rng([plan.seed, _STEP, epoch, step])
 
 
 def train(
@@ -298,7 +308,8 @@ def _step_row(position: Position, record: StepRecord) -> StepRow:
     )
 
 
-def _epoch_row(position: Position, samples: int, test: Evaluation, evaluating: float, chip: Chip) -> EpochRow:
+def epoch_row(position: Position, samples: int, test: Evaluation, evaluating: float, chip: Chip) -> EpochRow:
+    """Return the row of an epoch whose steps are done, and which was evaluated in so many seconds."""
     simulated, counted = simulator_seconds_of(chip) is not None, ledger_of(chip) is not None
     return EpochRow(
         epoch=position.epoch + 1,

@@ -14,8 +14,9 @@ from typing_extensions import override
 from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
 from harness.chip.nodal import newton
 from harness.chip.nodal.unreduced import TOLERANCE, UnreducedNodalChip
-from harness.circuit import Circuit, Reduction
+from harness.circuit import Circuit
 from harness.circuit.circuit import nonlinear_arrays
+from harness.circuit.reduction.reduction import reduction_of
 from harness.measurement import Drive, Reading
 
 
@@ -28,17 +29,16 @@ class NodalChip(SimulatedChip):
 
     def __init__(self, circuit: Circuit, *, tolerance: float = TOLERANCE, **options: Unpack[SimulationOptions]) -> None:
         super().__init__(circuit, replace(SIMULATED, tolerance=tolerance), **options)
-        self._reduction = Reduction(circuit)
-        self._tolerance = tolerance
+        self.reduction, self.tolerance = reduction_of(circuit), tolerance
 
     @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        reduced = self._reduction.reduce(self.conductances)
+        reduced = self.reduction.reduce(self.conductances)
         refuse_unstable(drives, reduced.output_conductance, reduced.withstands)
         readings: list[Reading] = []
         for _, group in groupby(drives, lambda drive: drive.adjoint):  # whose network is the transposed one
             alike = list(group)
-            readings += reduced.readings(newton.settle(reduced.settling(alike), self._tolerance), alike)
+            readings += reduced.readings(newton.settle(reduced.settling(alike), self.tolerance), alike)
         return tuple(readings)
 
 

@@ -16,8 +16,8 @@ of the origin on its own chip.
 """
 
 import json
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -39,6 +39,7 @@ from harness.studies.sweep.deployment import Deployment
 from harness.studies.sweep.jobs import DEPLOYED, Job, deployed, in_processes
 from harness.studies.sweep.points import Draws, Point
 from harness.studies.sweep.recorded import read_recorded
+from harness.studies.sweep.together import in_stacks
 from harness.training.runs import Run
 from harness.validation import first_finding
 from harness.wording import html_table
@@ -46,6 +47,8 @@ from harness.wording import html_table
 TRAINED = ("test_accuracy", "train_accuracy", "test_loss", "seconds", *ENTRIES)
 """Columns that come from training at a point."""
 SWEEP = "sweep.json"
+_BETWEEN_TABLES = 1.0
+"""s between two tables at least, but for the last: points may end by the dozen."""
 _SHOWN = 20
 """Points that a notebook shows."""
 _COUNTED = {name for name, entry in ENTRIES.items() if entry.type is int}
@@ -270,16 +273,19 @@ def run(
     *,
     workers: int = 1,
     scheduler: str | None = None,
+    together: bool = False,
     watch: Callable[[Ended], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
     warn: Callable[[str], None] = python_warning,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Do every job that is not complete, from its checkpoint if it has one.
 
     At most `workers` processes work at the same time, each with a libngspice of its own, or the workers of the Dask
-    cluster at `scheduler`; no result depends on them. `watch` sees each job that has ended; `stop` is asked several
-    times a second, and jobs end with a checkpoint after their current batch when it says True. `warn` is told when the
-    picture could not be drawn.
+    cluster at `scheduler`; no result depends on them. With `together`, this process does what goes together
+    (`harness.studies.sweep.together`), and `say` is told what that is. `watch` sees each job that has ended; `stop` is
+    asked several times a second, and jobs end with a checkpoint after their current batch when it says True. `warn` is
+    told when the picture could not be drawn.
 
     Raises:
         RunError: another process works there.
@@ -288,7 +294,7 @@ def run(
     with alone_in(sweep.path, f"sweep {sweep.path}"):
         errors: dict[str, str] = {}
         rows = {point.name: row for point in sweep.points if (row := sweep.row(point, errors)) is not None}
-        table = sweep.save(rows)
+        table, saved = sweep.save(rows), time.monotonic()
         for jobs in (sweep.trainings(), sweep.deployments()):
             ready = []
             for job, point in jobs.items():
@@ -298,16 +304,24 @@ def run(
                 elif not job.complete(sweep.path) and not stop():
                     ready.append(job)
             table = sweep.save(rows)
-            with closing(_executed(ready, sweep.path, workers, scheduler, stop)) as ended:
-                for job, error in ended:
+            if together:
+                executed = in_stacks(ready, sweep.path, workers, stop, say)
+            else:
+                executed = _executed(ready, sweep.path, workers, scheduler, stop)
+            try:
+                for job, error in executed:
                     if error is None and not job.complete(sweep.path):
                         continue  # stopped
                     errors |= {} if error is None else {job.folder: error}
                     point = jobs[job]
                     if not job.folder.startswith("origins/"):
                         rows[point.name] = sweep.row(point, errors) or {}
-                        table = sweep.save(rows)
+                        if time.monotonic() - saved > _BETWEEN_TABLES:
+                            table, saved = sweep.save(rows), time.monotonic()
                     watch(Ended(point, job.folder, error, _accuracies(sweep.path / job.folder)))
+            finally:
+                executed.close()
+                table = sweep.save(rows)
         _draw(sweep, table, warn)
     every = [*sweep.trainings(), *sweep.deployments()]
     missing = sum(job.folder not in errors and not job.complete(sweep.path) for job in every)

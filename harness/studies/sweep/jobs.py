@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.chip.base import Chip
 from harness.errors import HarnessError, RunError
 from harness.experiment.experiment import Experiment
 from harness.experiment.runs.manifest import check_settings
@@ -40,6 +41,11 @@ class Job:
     tunes: bool = False
     """True to train deployed conductances in place."""
 
+    @property
+    def trains(self) -> bool:
+        """True where something is trained, and not only evaluated."""
+        return self.origin is None or self.tunes
+
     def complete(self, directory: Path) -> bool:
         """Return True where nothing is left to do in a sweep's directory.
 
@@ -50,7 +56,7 @@ class Job:
         if not folder.exists() or (self.origin is not None and not (folder / DEPLOYED).exists()):
             return False
         check_settings(Run(folder), self.settings, before=True)
-        return (self.origin is not None and not self.tunes) or Run(folder).result is not None
+        return not self.trains or Run(folder).result is not None
 
     def start(self, directory: Path) -> Conductances | None:
         """Return the conductances to deploy, S; None for a training.
@@ -73,17 +79,29 @@ def perform(job: Job, folder: Path, start: Conductances | None, stop: Callable[[
     """
     subject = Experiment(job.settings)
     try:
-        inside = None if start is None else _inside(subject, start)
-        run = _opened(subject, folder, inside, job.origin)
-        if inside is not None and not (folder / DEPLOYED).exists():
-            _deploy(subject, run, inside)
-        if start is None or job.tunes:
+        run = open_run(job, folder, start, subject)
+        if job.trains:
             subject.train(run, stop=stop, pictures=False)
     except HarnessError as error:
         return str(error)
     except MemoryError as error:
         return exhausted(error)
     return None
+
+
+def open_run(job: Job, folder: Path, start: Conductances | None, subject: Experiment) -> Run:
+    """Return the run of a job, made if it is not there, and evaluated if conductances are deployed there.
+
+    Raises:
+        HarnessError: the run is another one, or the chip failed.
+    """
+    inside = None if start is None else _inside(subject, start)
+    if inside is None or (folder / DEPLOYED).exists():
+        return _opened(subject, folder, inside, job.origin)
+    with subject.open_chip() as chip:
+        run = _opened(subject, folder, inside, job.origin, chip)
+        _deploy(subject, run, inside, chip)
+    return run
 
 
 def deployed(folder: Path) -> JsonObject:
@@ -99,10 +117,13 @@ def deployed(folder: Path) -> JsonObject:
     return found
 
 
-def _opened(subject: Experiment, folder: Path, start: Conductances | None, origin: str | None) -> Run:
+def _opened(
+    subject: Experiment, folder: Path, start: Conductances | None, origin: str | None, chip: Chip | None = None
+) -> Run:
     """Return the run of a job, which begins with the conductances that are deployed."""
     if not folder.exists():
-        return subject.create_run(folder, None if start is None else Start(start, {"origin": {"run": origin}}))
+        beginning = None if start is None else Start(start, {"origin": {"run": origin}})
+        return subject.create_run(folder, beginning, chip=chip)
     run = Run(folder)
     subject.check(run)
     return run
@@ -113,10 +134,9 @@ def _inside(subject: Experiment, start: Conductances) -> Conductances:
     return tuple(np.clip(g, array.g_min, array.g_max) for g, array in zip(start, subject.circuit.arrays, strict=True))
 
 
-def _deploy(subject: Experiment, run: Run, conductances: Conductances) -> None:
-    with subject.open_chip() as chip:
-        chip.program(conductances)
-        found = evaluate(chip, subject.cost, subject.data.test)
+def _deploy(subject: Experiment, run: Run, conductances: Conductances, chip: Chip) -> None:
+    chip.program(conductances)
+    found = evaluate(chip, subject.cost, subject.data.test)
     reached = {"deployed_accuracy": found.accuracy, "deployed_loss": found.loss, "samples": len(found.outputs)}
     write_atomic(run.path / DEPLOYED, (json.dumps(reached, indent=2) + "\n").encode())
 

@@ -1,0 +1,27 @@
+"""Experiments of one sweep that share what their settings describe in the same words: rows, network, netlist."""
+
+from harness.experiment.experiment import Experiment
+from harness.experiment.settings import Settings
+
+
+class Family:
+    """Experiments, the first one for each choice of rows and of a network."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Experiment] = {}
+        self._networks: dict[str, Experiment] = {}
+
+    def of(self, settings: Settings) -> Experiment:
+        """The experiment of some settings, with the parts of earlier ones that have the same.
+
+        Raises:
+            HarnessError: a part cannot be made.
+        """
+        rows = f"{settings.split_seed} {settings.data.model_dump_json()}"
+        known = self._rows.setdefault(rows, Experiment(settings))
+        told = [settings.network, settings.chip, *([settings.programming] if settings.programming else [])]
+        network = " ".join(
+            [rows, settings.name, str(settings.network_seed), *(part.model_dump_json() for part in told)]
+        )
+        first = self._networks.setdefault(network, Experiment(settings).holding(known.data))
+        return Experiment(settings).holding(known.data, first.circuit, first.drawn_netlist)
