@@ -111,9 +111,9 @@ def test_no_room_is_crowded() -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES)
-def test_only_the_session_knows_pyspice(path: Path) -> None:
+def test_only_the_binding_knows_pyspice(path: Path) -> None:
     uses = any(module.split(".")[0] == "PySpice" for module in imported_modules(path))
-    assert uses == (path == HARNESS / "chip" / "ngspice" / "session.py")
+    assert uses == (path == HARNESS / "chip" / "ngspice" / "binding.py")
 
 
 @pytest.mark.parametrize("path", SOURCES)

@@ -29,7 +29,7 @@ def network(conductance: Array, ends: list[tuple[int, int, float, float]], pairs
     ends_at = (diodes.anode, diodes.cathode, plus, minus)
     rails = max(0, *(int(terminals.max(initial=0)) + 1 - size for terminals in ends_at))
     alone = unjoined(conductance, diodes, (plus, minus))
-    return Network(conductance, Topology(size, rails, diodes, plus, minus, alone))
+    return Network(conductance, Topology(size, rails, diodes, plus, minus, alone, conductance != 0))
 
 
 def undriven(network: Network, current: Array, rails: Array) -> SettlingJob:

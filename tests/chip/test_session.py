@@ -4,7 +4,9 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,12 @@ import pytest
 from harness.chip.ngspice.chip import NgspiceChip
 from harness.chip.ngspice.library import find_library
 from harness.chip.ngspice.session import BatchDeck, Unsettled, open_session
+from harness.circuit import Reduction, SettlingJob
 from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
-from harness.measurement import Drive
+from harness.measurement import Array, Drive, Spring
 from harness.netlist.decks import batch as batch_deck
+from harness.netlist.decks.loaded import LoadedCircuit, Table
+from harness.netlist.tolerances import Tolerances
 from tests.conftest import kendall, random_batch
 
 pytestmark = [pytest.mark.ngspice, pytest.mark.release]
@@ -74,14 +79,14 @@ def test_a_sample_that_does_not_settle_is_named_with_its_phase_and_deck(monkeypa
     """A kilo-ampere that turns against whatever voltage it makes, switched on in the nudged phase of sample 1."""
     circuit = kendall([3])
     batch = random_batch(circuit)
-    genuine = batch_deck.batch_lines
+    genuine = batch_deck.batch_sweep
 
-    def sabotaged(*args: object, **options: object) -> list[str]:
-        lines = genuine(*args, **options)  # type: ignore[arg-type]
-        trap = "btrap n0 0 i=(v(idx)>2500) ? ((v(n0)>0.1) ? 1e3 : -1e3) : 0"
-        return [*lines[:-1], trap, ".end"]
+    def sabotaged(settling: SettlingJob, tolerances: Tolerances, **options: Any) -> tuple[LoadedCircuit, Array, Table]:
+        circuit, gains, table = genuine(settling, tolerances, **options)
+        trap = "btrap n0 0 i=(v(point)>2.5) ? ((v(n0)>0.1) ? 1e3 : -1e3) : 0"
+        return replace(circuit, lines=(*circuit.lines[:-1], trap, ".end")), gains, table
 
-    monkeypatch.setattr(batch_deck, "batch_lines", sabotaged)
+    monkeypatch.setattr(batch_deck, "batch_sweep", sabotaged)
     drives = [Drive(batch.inputs), Drive(batch.inputs, phase="nudged")]
     with pytest.raises(ConvergenceError, match=r"sample 1, nudged phase: ngspice found no operating point") as caught:
         NgspiceChip(circuit).measure(drives)
@@ -90,6 +95,59 @@ def test_a_sample_that_does_not_settle_is_named_with_its_phase_and_deck(monkeypa
     assert re.search(r"deck saved as \S+\.cir", str(caught.value))
     assert "btrap" in caught.value.deck.read_text()  # type: ignore[union-attr]
     caught.value.deck.unlink()  # type: ignore[union-attr]
+
+
+def job_of(seed: int) -> SettlingJob:
+    circuit = kendall([4], seed)
+    batch = random_batch(circuit, 3, seed)
+    drives = [Drive(batch.inputs), Drive(batch.inputs, Spring(0.05, batch.targets), "nudged")]
+    return Reduction(circuit).reduce(circuit.conductances).settling(drives)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_each_point_of_a_loaded_circuit_is_what_its_netlist_gives_alone(held: bool) -> None:
+    """Alone, no value comes from a table, no conductance was altered, and no point was before it."""
+    job, session = job_of(0), open_session()
+    estimate = np.random.default_rng(0).normal(size=(3, 2, job.network.size)) if held else None
+    circuit, gains, table = batch_deck.batch_sweep(job, Tolerances(), estimate=estimate)
+    swept = session.sweep(circuit, gains, table).volts
+    for point in range(len(table.then)):
+        lines = [line for line in circuit.alone(gains, table.then[point]) if line != ".op"]
+        assert not any("external" in line for line in lines)
+        (alone,) = session.operate(lines, [f"v({node})" for node in circuit.nodes], [[]])
+        np.testing.assert_allclose(swept[point], alone, rtol=1e-5, atol=1e-8)
+
+
+def test_nothing_that_was_loaded_or_swept_before_shows_in_a_sweep() -> None:
+    sweeps = [batch_deck.batch_sweep(job_of(seed), Tolerances()) for seed in (0, 1)]
+    session = open_session()
+    once = [session.sweep(*sweep).volts.tobytes() for sweep in sweeps]  # one circuit, whose gains are altered
+    assert once[0] != once[1]
+    assert sweeps[0][0] is sweeps[1][0]
+    session.run_batch(deck("r1 a p 1", "r2 a 0 1"))  # and one that is loaded again
+    assert [session.sweep(*sweep).volts.tobytes() for sweep in reversed(sweeps)] == once[::-1]
+    code = f"""
+from tests.chip.test_session import *
+print(open_session().sweep(*batch_deck.batch_sweep(job_of(1), Tolerances())).volts.tobytes() == {once[1]!r})
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+def test_the_first_iteration_of_a_point_sees_values_of_its_own() -> None:
+    """A cube is linearized where the last iteration left it: what a source gives first decides how the next begins."""
+    lines = ("* cube", ".options reltol=1e-6", "vpoint point 0 0", "i0 0 n0 external", "gg0 n0 0 n0 0 1")
+    cube = LoadedCircuit((*lines, "bc n0 0 i=v(n0)*v(n0)*v(n0)", ".save v(n0)", ".end"), ("gg0",), ("n0",))
+    currents = np.array([[10.0], [2.0], [10.0]])
+    settled = np.array([2.0, 1.0, 2.0])  # roots of v + v³ = i
+    plain = open_session().sweep(cube, np.ones(1), Table(currents, currents))
+    first = currents.copy()
+    for k in (1, 2):  # what moves the tangent at the last root to the next one
+        slope = 1 + 3 * settled[k - 1] ** 2
+        first[k] = currents[k - 1] + slope * (settled[k] - settled[k - 1])
+    helped = open_session().sweep(cube, np.ones(1), Table(first, currents))
+    np.testing.assert_allclose(plain.volts[:, 0], settled, rtol=1e-6)
+    np.testing.assert_allclose(helped.volts[:, 0], settled, rtol=1e-6)
+    assert helped.iterations <= plain.iterations - 4
 
 
 def test_memory_stays_flat_over_2000_batches_of_changing_netlists() -> None:

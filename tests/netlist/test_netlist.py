@@ -15,7 +15,7 @@ from harness.chip.nodal.chip import NodalChip
 from harness.circuit import Circuit, Crossbar, InputSource, Output, Reduction
 from harness.errors import UnitError
 from harness.measurement import Drive, Injection, Spring
-from harness.netlist.decks.batch import batch_lines, conductance_lines
+from harness.netlist.decks.batch import batch_sweep, conductance_lines
 from harness.netlist.decks.full import circuit_lines, export_text, operating_point_lines
 from harness.netlist.tolerances import Tolerances
 from tests.conftest import kendall, random_batch, scellier
@@ -52,26 +52,53 @@ def test_golden_sweep_of_two_samples_free_and_nudged() -> None:
     circuit = circuit.with_conductances([np.array([[0.5], [0.25]]), np.array([[0.25, 0.5]])])
     drives = [Drive(inputs), Drive(inputs, Spring(0.125, targets), "nudged")]
     reduced = Reduction(circuit).reduce(circuit.conductances)
-    assert batch_lines(reduced.settling(drives), Tolerances()) == [
+    sweep, gains, table = batch_sweep(reduced.settling(drives), Tolerances())
+    assert sweep.lines == (
         "* reduced network: one point per sample and phase",
         ".options reltol=1e-06 vntol=1e-09 abstol=1e-12 gmin=1e-12 temp=27.0 tnom=27.0",
         ".model dm0 d(is=1e-06 n=2.0)",
         "d0 n0 rail0 dm0",
         "d1 rail1 n0 dm0",
-        "vidx idx 0 0",
-        "bphase phase 0 v=pwl(v(idx),0,0.0,1000,1000.0,2000,0.0,3000,1000.0)",
-        "bsmp smp 0 v=(v(idx)-v(phase))/2",
+        "vpoint point 0 0",
         "vrail0 rail0 0 1.0",
         "vrail1 rail1 0 -1.0",
-        "rg0 n0 0 1.3333333333333333",
-        "r0_1 n0 n1 4.0",
-        "r0_2 n0 n2 2.0",
-        "b0 0 n0 i=pwl(v(smp),0,0.125,1000,-0.25)",
-        "bnudge nudge 0 v=pwl(v(idx),0,0.0,1000,1.0,2000,0.0,3000,1.0)",
-        "by0 n2 n1 i=pwl(v(idx),0,0.0,1000,0.0625,2000,0.0,3000,-0.125)-0.125*v(nudge)*(v(n1)-v(n2))",
+        "gg0 n0 0 n0 0 1",
+        "gg1 n1 0 n1 0 1",
+        "gg2 n2 0 n2 0 1",
+        "g0_1 n0 n1 n0 n1 1",
+        "g0_2 n0 n2 n0 n2 1",
+        "i0 0 n0 external",
+        "i1 0 n1 external",
+        "i2 0 n2 external",
+        "v3 nudge 0 external",
+        "by0 n1 n2 i=0.125*v(nudge)*(v(n1)-v(n2))",
         ".save v(n0) v(n1) v(n2)",
         ".end",
+    )
+    assert dict(zip(sweep.gains, gains, strict=True)) == {
+        "gg0": 0.75,
+        "gg1": 0.0,
+        "gg2": 0.0,
+        "g0_1": 0.25,
+        "g0_2": 0.5,
+    }
+    assert table.first is table.then  # without an estimate, nothing is held
+    assert table.then.tolist() == [
+        [0.125, 0.0, 0.0, 0.0],
+        [0.125, 0.0625, -0.0625, 1.0],
+        [-0.25, 0.0, 0.0, 0.0],
+        [-0.25, -0.125, 0.125, 1.0],
     ]
+    assert sweep.alone(gains, table.then[1])[-8:] == (
+        "i0 0 n0 0.125",
+        "i1 0 n1 0.0625",
+        "i2 0 n2 -0.0625",
+        "v3 nudge 0 1.0",
+        "by0 n1 n2 i=0.125*v(nudge)*(v(n1)-v(n2))",
+        ".save v(n0) v(n1) v(n2)",
+        ".op",
+        ".end",
+    )
 
 
 def test_an_open_cell_is_left_out() -> None:
@@ -155,14 +182,9 @@ def test_many_conductances_are_written_column_by_column_and_mean_the_same() -> N
     matrix = np.diag(half.sum(axis=1) + half.sum(axis=0) + 0.5) - half - half.T
     found = np.zeros((size, size))
     for line in conductance_lines(matrix):
-        name, *nodes, value = line.split()
-        if name[0] == "r":
-            (k, ground) = nodes
-            assert ground == "0"
-            found[int(k[1:]), int(k[1:])] += 1 / float(value)
-        else:
-            row, _, column, _ = nodes
-            found[int(row[1:]), int(column[1:])] += float(value)
+        name, row, _, column, _, value = line.split()
+        assert name.startswith("g")
+        found[int(row[1:]), int(column[1:])] += float(value)
     np.testing.assert_allclose(found, matrix, rtol=1e-15)
     names = [line.split()[0] for line in conductance_lines(matrix)]
     assert len(set(names)) == size * size

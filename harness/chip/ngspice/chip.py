@@ -18,7 +18,7 @@ from harness.circuit.branches import Branches
 from harness.circuit.linearized import linearized
 from harness.errors import ConvergenceError
 from harness.measurement import Array, Capabilities, Clamp, Drive, Reading
-from harness.netlist.decks import batch, full, full_batch
+from harness.netlist.decks import full, full_batch
 from harness.netlist.tolerances import Tolerances
 
 CHUNK = 32
@@ -216,7 +216,7 @@ class FullBatchChip(FullNetlistChip):
         """Return the voltage of every node, V, ``[points, nodes]``."""
         lines = full_batch.full_batch_lines(circuit, drives, chunk, self._tolerances)
         points = len(drives) * (chunk.stop - chunk.start)
-        deck = BatchDeck(tuple(lines), full.SWEPT, points, self._vectors, batch.STEP)
+        deck = BatchDeck(tuple(lines), full.SWEPT, points, self._vectors, full_batch.STEP)
         try:
             return self._swept(deck)
         except Unsettled as stop:

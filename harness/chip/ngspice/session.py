@@ -1,17 +1,16 @@
-"""The one ngspice of this process, behind PySpice's binding; the only module that imports PySpice.
+"""The one ngspice of this process, behind PySpice's binding (`harness.chip.ngspice.binding`).
 
 libngspice keeps its state in globals, so a process has one session however often it is asked for, and does one thing
 at a time in it, whichever thread asks (`harness.chip.ngspice.isolation`). Every run loads a deck, sweeps one source,
 reads the vectors, checks them, and leaves nothing behind: with the plots destroyed and the circuit removed, memory
-stays flat over any number of decks.
+stays flat over any number of decks. One circuit may stay: the last one of `Session.sweep`, of which every number is set
+anew before each sweep.
 """
 
-import locale
 import logging
 import re
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial, wraps
@@ -20,11 +19,14 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from harness.chip.ngspice.isolation import SimulatorThread, without_startup_files
+from harness.chip.ngspice.binding import load_binding
+from harness.chip.ngspice.feed import Feed
+from harness.chip.ngspice.isolation import SimulatorThread
 from harness.chip.ngspice.library import find_library
 from harness.chip.ngspice.messages import Verdict, telling, worst
-from harness.errors import ChipError, ConvergenceError, NgspiceMissing, SimulatorError
+from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
 from harness.measurement import Array
+from harness.netlist.decks.loaded import SOURCE, LoadedCircuit, Table
 from harness.units import spice_number
 
 _COMMANDS_BETWEEN_FLUSHES = 1_000
@@ -105,9 +107,13 @@ class Session:
 
     def __init__(self) -> None:
         self.library = find_library()
-        self._binding, self._ffi = _load_binding(self.library)
+        self._feed = Feed()
+        self._binding, self._ffi = load_binding(self.library, self._feed)
         self._api: Any = self._binding._ngspice_shared
         self._commands = 0
+        self._loaded: tuple[LoadedCircuit, str] | None = None
+        self._set: Array | None = None
+        self._counted = 0
         self.analysis_seconds = 0.0
         """Time spent inside ngspice's analyses so far, s."""
         self.sparse_runs = 0
@@ -155,6 +161,99 @@ class Session:
         return replace(result, again=self.sparse_runs > before)
 
     @_in_thread
+    def sweep(self, circuit: LoadedCircuit, gains: Array, table: Table) -> BatchResult:
+        """Settle every point of a table in a circuit with the given gains (S), and leave the circuit loaded.
+
+        What was loaded and done before, and in which process, never shows in the result: all gains are set, and ngspice
+        orders and factors the matrix of each sweep anew.
+
+        Raises:
+            Unsettled: no operating point was found; says at which point of the table.
+            SimulatorError: ngspice refused the circuit, or its answer is incomplete or not finite.
+        """
+        if self.linear_solver == SPARSE:
+            return self._swept(circuit, "", gains, table)
+        try:
+            return self._swept(circuit, _OPTIONS[KLU], gains, table)
+        except (Unsettled, _UnsolvedError) as first:
+            if first.deck is not None:
+                first.deck.unlink(missing_ok=True)
+        found = self._swept(circuit, _OPTIONS[SPARSE], gains, table)
+        self._note_sparse()
+        return replace(found, again=True)
+
+    def _swept(self, circuit: LoadedCircuit, option: str, gains: Array, table: Table) -> BatchResult:
+        try:
+            self._binding.clear_output()
+            self._prepare(circuit, option, gains)
+            return self._swept_over(circuit, gains, table)
+        except BaseException:
+            self._unload()
+            raise
+        finally:
+            self._feed.end()
+            self._command("destroy all")
+
+    def _prepare(self, circuit: LoadedCircuit, option: str, gains: Array) -> None:
+        """Have a circuit loaded, and its gains set."""
+        if self._loaded is None or self._loaded[1] != option or self._loaded[0].lines != circuit.lines:
+            self._unload()
+            self._load(_with(option, circuit.lines) if option else circuit.lines)
+            self._loaded, self._counted = (circuit, option), 0
+        if self._set is None or not np.array_equal(self._set, gains):
+            self._set = None  # until all of them are
+            values = gains.tolist()
+            for command, cut in circuit.alterations:
+                self._command(command % tuple(values[cut]))
+            self._set = gains
+
+    def _swept_over(self, circuit: LoadedCircuit, gains: Array, table: Table) -> BatchResult:
+        points, nodes = len(table.then), len(circuit.nodes)
+        kept = self._feed.begin(table, nodes + 1)  # the swept voltage is one more
+        self._binding.vectors = None
+        seconds = self._timed(f"dc {SOURCE} 0 {points - 1} 1")
+        said, told = tuple(self._binding._stderr), self._feed.told
+        verdict = worst(said)
+        if verdict is not Verdict.NOTE or told != points:
+            reached = min(told, points - 1)
+            deck = _save(circuit.alone(gains, table.then[reached]))
+            if verdict is Verdict.REFUSED:
+                raise SimulatorError("ngspice refused a deck", log=telling(said), deck=deck)
+            if told < points and verdict is Verdict.UNSETTLED:
+                raise Unsettled(reached, telling(said), deck)
+            if verdict is Verdict.UNSETTLED:  # some point was reached, but not as an operating point
+                raise _UnsolvedError("ngspice reached a point by other means", log=telling(said), deck=deck)
+            raise SimulatorError(f"ngspice returned {told} of {points} points", log=said, deck=deck)
+        volts = kept[:, self._order(circuit.nodes)]
+        if not np.isfinite(volts).all():
+            point, node = np.argwhere(~np.isfinite(volts))[0]
+            deck = _save(circuit.alone(gains, table.then[point]))
+            raise SimulatorError(f"ngspice returned a voltage of {circuit.nodes[node]} that is not finite", deck=deck)
+        before, self._counted = self._counted, self._total_iterations()
+        return BatchResult(volts, seconds, self._counted - before)
+
+    def _order(self, names: Sequence[str]) -> list[int]:
+        """Places of nodes among the vectors that ngspice has announced for this sweep."""
+        announced = {name: place for place, name in enumerate(self._binding.vectors or ())}
+        lacking = [name for name in names if name not in announced]
+        if lacking or len(announced) != len(names) + 1:
+            raise SimulatorError(f"ngspice announced other vectors than it was asked for (no {', '.join(lacking)})")
+        return [announced[name] for name in names]
+
+    def _unload(self) -> None:
+        if self._loaded is not None:
+            self._loaded = self._set = None
+            self._command("remcirc")
+
+    def _timed(self, analysis: str) -> float:
+        """Do an analysis, and return the seconds that it took."""
+        started = time.perf_counter()
+        self._command(analysis)
+        seconds = time.perf_counter() - started
+        self.analysis_seconds += seconds
+        return seconds
+
+    @_in_thread
     def operate(self, lines: Sequence[str], vectors: Sequence[str], alterations: Iterable[Sequence[str]]) -> Array:
         """Load a deck once and find an operating point after each of the alterations; V, ``[points, vectors]``.
 
@@ -188,12 +287,16 @@ class Session:
             if first.deck is not None:
                 first.deck.unlink(missing_ok=True)
         found = self._alone(_with(_OPTIONS[SPARSE], lines), analyse)
+        self._note_sparse()
+        return found
+
+    def _note_sparse(self) -> None:
         if not self.sparse_runs:
             _LOG.warning("KLU found no solution of a deck; Sparse 1.3 did it again, as it will do others")
         self.sparse_runs += 1
-        return found
 
     def _alone(self, lines: Sequence[str], analyse: Callable[[Sequence[str]], R]) -> R:
+        self._unload()
         try:
             self._binding.clear_output()
             self._load(lines)
@@ -217,9 +320,7 @@ class Session:
         return np.array(points)
 
     def _transient(self, vectors: Sequence[str], step: float, stop: float, lines: Sequence[str]) -> tuple[Array, Array]:
-        started = time.perf_counter()
-        self._command(f"tran {spice_number(step)} {spice_number(stop)} 0 {spice_number(step)}")
-        self.analysis_seconds += time.perf_counter() - started
+        self._timed(f"tran {spice_number(step)} {spice_number(stop)} 0 {spice_number(step)}")
         self._refuse_failures("in a transient analysis", lines)
         values = self._vectors(["time", *vectors], self._length("time"), "tran", lines)
         if values.shape[1] < 2 or not abs(values[0, -1] - stop) <= 1e-6 * stop:
@@ -235,10 +336,7 @@ class Session:
             raise kind(f"ngspice failed {where}", log=telling(said), deck=_save(lines))
 
     def _run(self, deck: BatchDeck, lines: Sequence[str]) -> BatchResult:
-        started = time.perf_counter()
-        self._command(f"dc {deck.source} 0 {deck.step * (deck.points - 1)} {deck.step}")
-        seconds = time.perf_counter() - started
-        self.analysis_seconds += seconds
+        seconds = self._timed(f"dc {deck.source} 0 {deck.step * (deck.points - 1)} {deck.step}")
         said = tuple(self._binding._stderr)
         verdict = worst(said)
         if verdict is Verdict.REFUSED:
@@ -322,28 +420,6 @@ def open_session() -> Session:
 @cache
 def _session() -> Session:
     return Session()
-
-
-def _load_binding(library: str) -> tuple[Any, Any]:
-    """Return PySpice's binding and its FFI, kept quiet: `harness.chip.ngspice.messages` judges its lines instead."""
-    numeric = locale.setlocale(locale.LC_NUMERIC)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PySpice 1.5 predates Python 3.12's warnings about escapes
-        logging.getLogger("PySpice").setLevel(logging.CRITICAL + 1)
-        from PySpice.Spice.NgSpice import Shared  # noqa: PLC0415 - chips other than ngspice do without it
-
-        if any(Shared.ffi.list_types()):  # PySpice declares them when it opens ngspice, and cannot do so again
-            raise ChipError(
-                "ngspice is already open in this process, by a PySpice session of its own that may have read start-up "
-                "files and holds circuits; open harness's chip before PySpice's session, or use worker processes "
-                "(SimulatorChoice(workers=2) in Python)"
-            )
-        logging.getLogger(Shared.__name__).setLevel(logging.CRITICAL + 1)
-        Shared.NgSpiceShared.LIBRARY_PATH = library.replace("{", "{{").replace("}", "}}")  # it is formatted
-        with without_startup_files():
-            binding = Shared.NgSpiceShared.new_instance()
-    locale.setlocale(locale.LC_NUMERIC, numeric)  # PySpice sets it for the whole process
-    return binding, Shared.ffi
 
 
 def _with(option: str, lines: Sequence[str]) -> list[str]:

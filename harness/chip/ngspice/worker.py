@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from typing_extensions import override
 
-from harness.chip.ngspice.session import BatchDeck, Unsettled, open_session
+from harness.chip.ngspice.session import Unsettled, open_session
 from harness.chip.nodal import newton
 from harness.circuit import SettlingJob
 from harness.errors import ChipError
@@ -93,12 +93,11 @@ def settle_in_ngspice(settling: SettlingJob, tolerances: Tolerances, number: int
     """
     session = open_session()
     estimate = _estimate(settling)
-    lines = batch.batch_lines(settling, tolerances, estimate=estimate)
+    circuit, gains, table = batch.batch_sweep(settling, tolerances, estimate=estimate)
     held = int(estimate is not None)
     samples, size, points = len(settling), settling.network.size, len(settling.phases) + held
-    vectors = tuple(f"v({batch.node_name(k)})" for k in range(size))
     try:
-        found = session.measured_batch(BatchDeck(tuple(lines), batch.SOURCE, samples * points, vectors, batch.STEP))
+        found = session.sweep(circuit, gains, table)
     except Unsettled as stop:
         sample, point = divmod(stop.point, points)
         raise stop.at(sample, settling.phases[max(0, point - held)].name, number) from stop

@@ -169,7 +169,7 @@ class Reduction:
         barred = (self._plus, self._minus, *(devices.pins.ravel() for devices in self._others))
         alone = unjoined(conductance, self._junctions, barred)
         ends = len(self._kept), len(self._rail), self._junctions, self._plus, self._minus
-        self._topology = Topology(*ends, alone, self._others)
+        self._topology = Topology(*ends, alone, conductance != 0, self._others)
         self._nodes = _Nodes(self._scaling, self._kept, interior)
         self._last: tuple[Sequence[Array], ReducedCircuit] | None = None
 

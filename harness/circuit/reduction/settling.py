@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.circuit.primitives import DeviceBranches, Model
 from harness.devices.diode import THERMAL_VOLTAGE, JunctionLaw
 from harness.measurement import Array, Index
+
+Logical = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +73,18 @@ class Topology:
     alone: Index
     """Unknowns that neither a conductance nor a diode nor an output pair can join to each other; a layered network
     has every second layer here."""
+    joined: Logical
+    """Pairs of unknowns that conductances can join, ``[n, n]``."""
     others: tuple[Devices, ...] = ()
     """Devices that are no diodes; nothing at their terminals is alone."""
+
+    @cached_property
+    def signature(self) -> bytes:
+        """The same for topologies that are the same, in whatever process."""
+        diodes = self.diodes
+        parts = (diodes.anode, diodes.cathode, diodes.saturation, diodes.emission, self.plus, self.minus, self.joined)
+        others = [(kind.pins.tolist(), kind.models, kind.units, kind.adjoint) for kind in self.others]
+        return b"|".join([repr((self.size, self.rails, others)).encode(), *(part.tobytes() for part in parts)])
 
     @cached_property
     def dense(self) -> Index:
@@ -102,7 +115,8 @@ class Topology:
     @cached_property
     def adjoint(self) -> "Topology":
         """The topology of the network whose equations are the transposed ones, for small-signal phases."""
-        return replace(self, others=tuple(replace(devices, adjoint=True) for devices in self.others))
+        others = tuple(replace(devices, adjoint=True) for devices in self.others)
+        return replace(self, joined=self.joined.T, others=others)
 
 
 @dataclass(frozen=True, eq=False)

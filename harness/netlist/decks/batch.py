@@ -1,51 +1,73 @@
-"""A batch with all its phases as one flat ``.dc`` sweep of a reduced network.
+"""A batch with all its phases as one flat ``.dc`` sweep of a reduced network that stays loaded.
 
-The swept source ``vidx`` counts points: point D·s + d is sample s in phase d, so that a nudged phase starts from its
-own free phase. Tables are ``pwl`` functions whose right-hand slope at a knot is what ngspice linearizes with:
-stepping up by one point, the first Newton iteration already sees the new sample's exact currents. That must survive
-the phases of one sample sharing one table: v(smp) = (v(idx) − v(phase)) / D is linear in two tables of that kind.
+Point D·s + d is sample s in phase d, so that a nudged phase starts from its own free phase. The netlist holds no number
+that changes from step to step: ngspice fetches currents, rails and nudges of each point from a table, and conductances
+are transconductances whose gains are set before a sweep (`harness.netlist.decks.loaded`).
 
 A junction that conducted for the last sample and blocks for the next lets go by N V_T per iteration only. Where an
 estimate of the voltages is at hand, a point of its own (d = 0) therefore holds every junction's nodes by a conductance
 that is switched off again for the phases themselves: their equations do not contain it, and a wrong estimate costs
-iterations only. Three habits of ngspice make it worth most when the nodes are held at x − (y − x), for estimates x and
-y of the first two phases, and the held voltage goes on to x and y with the phases:
+iterations only. For estimates x and y of the first two phases, three habits of ngspice make it worth most:
 
-* the switch is linearized where the last point left it, so the first phase's first iteration is still held, at x;
-* a junction begins each point where the last two points lead to in a straight line: the second phase begins at y;
-* switched on again where the last phase has left the node, the conductance carries nothing.
+* a junction begins each point where the last two points lead to in a straight line. Held at x − (y − x), the second
+  phase begins at y;
+* a source that multiplies two voltages is linearized where the last iteration left them. In the first iteration of the
+  free phase the hold is therefore still on; the current that this iteration sees besides moves the node on to x. In the
+  same way, a spring whose strength changes is made up for by a current, and pulls what it will from the start;
+* the hold is not yet on in the first iteration of a held point, which sees the currents of the point before, so that
+  nothing moves.
 """
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.circuit import Network, Phase, SettlingJob
+from harness.circuit import Network, Phase, SettlingJob, Topology
 from harness.circuit.primitives import Model
 from harness.devices import DiodeModel
 from harness.measurement import Array, Index
+from harness.netlist.decks.loaded import SOURCE, LoadedCircuit, Table
 from harness.netlist.dialects.spice import named
 from harness.netlist.tolerances import Tolerances, options
 from harness.units import spice_number
 
-Integers = npt.NDArray[np.int64]
 _Card = tuple[str, Mapping[str, float]]
 """SPICE's type of model, and its parameters."""
-SOURCE = "vidx"
-STEP = 1000
-"""V of the swept source from point to point. Large, so that slopes of tables against it are small beside the clock's
-own equations: ngspice then finds its pivots at once."""
 _NEGLIGIBLE = 1e-15  # of a node's own conductance: rounding of the reduction, not a connection
 _HOLD = 1e8  # of the largest conductance of a node
 _CACHED = 40_000  # matrix elements of some 50 bytes that a core's cache holds
-_FINE = 1e-7  # unit of the tables that hold: an estimate needs no more
+_SLOPE = 1e-6
+"""S per volt of the sources that give the slopes of small-signal phases."""
 
 
-def batch_lines(settling: SettlingJob, tolerances: Tolerances, *, estimate: Array | None = None) -> list[str]:
-    """The deck's lines; unknown k of the network is called ``n<k>``.
+@dataclass(frozen=True)
+class _Form:
+    """All that a netlist depends on; equal forms have the same netlist."""
+
+    signature: bytes
+    """Signature of the topology, which itself is not compared."""
+    topology: Topology = field(compare=False)
+    joined: bytes
+    """Pairs of unknowns that a conductance joins, ``[n, n]``."""
+    symmetric: bool
+    rails: tuple[float | None, ...]
+    """V of each rail; None where it changes."""
+    spring: float
+    """S, largest strength of the springs; 0 where there are none."""
+    clamped: bool
+    small_signal: bool
+    hold: float
+    """Half of the strength of the holds, in the sense of `_circuit`; 0 where nothing is held."""
+    tolerances: Tolerances
+
+
+def batch_sweep(
+    settling: SettlingJob, tolerances: Tolerances, *, estimate: Array | None = None
+) -> tuple[LoadedCircuit, Array, Table]:
+    """Return the circuit, its gains (S) and the table of a batch; unknown k of the network is called ``n<k>``.
 
     Args:
         settling: network, samples and phases, all of which are clamped or none, and all small-signal or none.
@@ -53,20 +75,21 @@ def batch_lines(settling: SettlingJob, tolerances: Tolerances, *, estimate: Arra
         estimate: of the unknowns, V, ``[batch, phases, n]``; every sample then begins with a held point.
     """
     network, phases = settling.network, settling.phases
-    table = _Tables(len(settling), len(phases), held=estimate is not None)
-    terminals, rails = _rails(network, phases, table)
-    return [
-        "* reduced network: one point per sample and phase",
-        options(tolerances),
-        *_devices(network, phases, terminals, table),
-        *_clock(table),
-        *rails,
-        *conductance_lines(network.conductance),
-        *_sources(network, phases, table, estimate),
-        *_nudges(network, phases, terminals, table, estimate),
-        *_saves(network.size),
-        ".end",
-    ]
+    joined, symmetric = _joined(network)
+    form = _Form(
+        network.topology.signature,
+        network.topology,
+        joined.tobytes(),
+        symmetric,
+        _constant_rails(phases),
+        max(abs(phase.spring) for phase in phases),
+        phases[0].clamped is not None,
+        phases[0].slopes is not None,
+        0.0 if estimate is None else _half(network),
+        tolerances,
+    )
+    circuit = _circuit(form)
+    return circuit, _gains(network.conductance, joined, symmetric=symmetric), _table(form, phases, estimate)
 
 
 def node_name(k: int) -> str:
@@ -74,72 +97,231 @@ def node_name(k: int) -> str:
     return f"n{k}"
 
 
-class _Tables:
-    """Writes values per sample, or per sample and phase, as functions of the sweep's position."""
+@lru_cache(maxsize=8)
+def _circuit(form: _Form) -> LoadedCircuit:
+    """Write the netlist.
 
-    def __init__(self, samples: int, phases: int, *, held: bool) -> None:
-        self.samples, self.held = samples, held
-        self.points = phases + held
-        """Points per sample."""
-        self.by_sample = _template(samples, "smp" if self.points > 1 else "idx")
-        self._by_point = _template(samples * self.points, "idx")
-
-    def __call__(self, per_phase: Sequence[Array]) -> list[str]:
-        """One expression for each column of values ``[samples, columns]``, given for each phase."""
-        first = per_phase[0]
-        if all(values is first or np.array_equal(values, first) for values in per_phase):
-            return _filled(self.by_sample, first)
-        return self.by_point(per_phase, first)
-
-    def by_point(self, per_phase: Sequence[Array], when_held: Array) -> list[str]:
-        """Return the same expressions, with a knot at every point even where phases share their values."""
-        points = [when_held, *per_phase] if self.held else per_phase
-        return _filled(self._by_point, np.stack(points, axis=1).reshape(-1, when_held.shape[1]))
-
-    def clock(self, per_phase: Sequence[float], when_held: float) -> str:
-        """An expression for one value per phase."""
-        everywhere = np.ones((self.samples, 1))
-        return self.by_point([value * everywhere for value in per_phase], when_held * everywhere)[0]
-
-
-def _template(knots: int, axis: str) -> str:
-    return f"pwl(v({axis}),{','.join(f'{STEP * knot},%r' for knot in range(knots))})"
-
-
-def _filled(template: str, values: Array | Integers) -> list[str]:
-    """The template with each column's values; their number where they are all the same."""
-    constant = (values == values[0]).all(axis=0).tolist()
-    columns = (values.T + 0).tolist()  # a negative zero is a zero; all are finite: drives were checked on their way in
-    pairs = zip(columns, constant, strict=True)
-    return [repr(column[0]) if same else template % tuple(column) for column, same in pairs]
+    Half of the strength of a hold lies in its switch v(hold) and half in its factor: else ngspice finds no good pivots
+    and orders the matrix slowly. The factor v(nudge) of springs is β over its largest value for the same reason.
+    """
+    topology = form.topology
+    joined = np.frombuffer(form.joined, bool).reshape(topology.size, topology.size)
+    names, gains = _conductances(joined, symmetric=form.symmetric)
+    columns = _Columns(form)
+    terminals = [*map(node_name, range(topology.size))]
+    rails = []
+    for k, volts in enumerate(form.rails):
+        terminals.append("0" if volts == 0 else f"rail{k}")
+        if volts is None:
+            rails.append(f"v{columns.rails[k]} rail{k} 0 external")
+        elif volts:
+            rails.append(f"vrail{k} rail{k} 0 {spice_number(volts)}")
+    lines = [
+        "* reduced network: one point per sample and phase",
+        options(form.tolerances),
+        *(_slopes(topology, terminals, columns) if form.small_signal else device_lines(topology, terminals)),
+        f"{SOURCE} point 0 0",
+        *rails,
+        *(f"{line} 1" for line in gains),
+        *(f"i{k} 0 {node_name(k)} external" for k in range(topology.size)),
+        *_holds(form, columns),
+        *_nudges(form, terminals, columns),
+        *_saves(topology.size),
+        ".end",
+    ]
+    return LoadedCircuit(tuple(lines), names, tuple(map(node_name, range(topology.size))))
 
 
-def _clock(table: _Tables) -> list[str]:
-    if table.points == 1:
-        return [f"{SOURCE} idx 0 0"]
-    phase = table.clock([float(STEP * d) for d in range(table.held, table.points)], 0.0)
-    return [f"{SOURCE} idx 0 0", f"bphase phase 0 v={phase}", f"bsmp smp 0 v=(v(idx)-v(phase))/{table.points}"]
+class _Columns:
+    """Columns of the table: currents of the unknowns first, then those of other sources, by their kind."""
+
+    def __init__(self, form: _Form) -> None:
+        topology, self.count = form.topology, form.topology.size
+        self.rails = {k: self._next() for k, volts in enumerate(form.rails) if volts is None}
+        self.nudge = self._next() if form.spring else -1
+        self.hold = self._next() if form.hold else -1
+        self.clamps = [self._next() for _ in topology.plus] if form.clamped else []
+        self.slopes = [self._next() for _ in topology.branches[0]] if form.small_signal else []
+
+    def _next(self) -> int:
+        self.count += 1
+        return self.count - 1
 
 
-def _devices(network: Network, phases: Sequence[Phase], terminals: Sequence[str], table: _Tables) -> list[str]:
-    """The devices or, in small-signal phases, what each of their branches conducts in each sample."""
-    slopes = [phase.slopes for phase in phases if phase.slopes is not None]
-    if not slopes:
-        return device_lines(network, terminals)
-    lines = []
-    for k, (slope, *ends) in enumerate(zip(table(slopes), *network.topology.branches, strict=True)):
-        first, second, above, below = (terminals[end] for end in ends)
-        lines.append(f"bd{k} {first} {second} i=({slope})*{_across(above, below)}")
+def _joined(network: Network) -> tuple[npt.NDArray[np.bool_], bool]:
+    """Return which unknowns a conductance joins, ``[n, n]``, and whether that is the same in both directions."""
+    matrix = network.conductance
+    floor = _NEGLIGIBLE * np.abs(np.diagonal(matrix))
+    joined = network.topology.joined | (np.abs(matrix) > np.maximum(floor[:, None], floor))
+    np.fill_diagonal(joined, False)
+    return joined, np.array_equal(matrix, matrix.T) and int(np.count_nonzero(joined)) <= _CACHED
+
+
+def _conductances(joined: npt.NDArray[np.bool_], *, symmetric: bool) -> tuple[tuple[str, ...], list[str]]:
+    """Return names of the transconductances for a matrix, and their lines without the gain.
+
+    A symmetric matrix has a conductance to ground and between unknowns. Any other has an entry each, column by column,
+    and so has a matrix that does not fit into a core's cache: Sparse 1.3 walks down columns in linked lists, whose
+    elements lie in memory in the order in which they appeared. That halves the factoring of 2 × 256 nodes.
+    """
+    own = [(f"gg{k}", f"n{k} 0 n{k} 0") for k in range(len(joined))]
+    if symmetric:
+        rows, columns = np.nonzero(np.triu(joined))
+        pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+        others = [(f"g{a}_{b}", f"n{a} n{b} n{a} n{b}") for a, b in pairs]
+    else:
+        columns, rows = np.nonzero(joined.T)
+        pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+        others = [(f"g{a}_{b}", f"n{a} 0 n{b} 0") for a, b in pairs]
+    lines = [f"{name} {nodes}" for name, nodes in own + others]
+    return tuple(name for name, _ in own + others), lines
+
+
+def _gains(matrix: Array, joined: npt.NDArray[np.bool_], *, symmetric: bool) -> Array:
+    """Return the gains (S) of `_conductances`."""
+    if not symmetric:
+        columns, rows = np.nonzero(joined.T)
+        return np.concatenate([np.diagonal(matrix), matrix[rows, columns]])
+    to_ground = matrix.sum(axis=1)
+    to_ground[np.abs(to_ground) <= _NEGLIGIBLE * np.abs(np.diagonal(matrix))] = 0.0
+    return np.concatenate([to_ground, -matrix[np.triu(joined)]])
+
+
+def conductance_lines(matrix: Array) -> list[str]:
+    """Transconductances for a matrix (S, ``[n, n]``), between unknowns and to ground."""
+    joined = matrix != 0
+    np.fill_diagonal(joined, False)
+    symmetric = np.array_equal(matrix, matrix.T) and int(np.count_nonzero(joined)) <= _CACHED
+    _, lines = _conductances(joined, symmetric=symmetric)
+    gains = _gains(matrix, joined, symmetric=symmetric).tolist()
+    return [f"{line} {gain!r}" for line, gain in zip(lines, gains, strict=True) if gain]
+
+
+def _constant_rails(phases: Sequence[Phase]) -> tuple[float | None, ...]:
+    first = phases[0].rails[:1]
+    steady = np.all([(phase.rails == first).all(axis=0) for phase in phases], axis=0)
+    pairs = zip(steady.tolist(), (first[0] + 0.0).tolist(), strict=True)  # a negative zero is a zero
+    return tuple(volts if constant else None for constant, volts in pairs)
+
+
+def _half(network: Network) -> float:
+    """Return the square root of the conductance that holds a node, S½; a power of two, which seldom changes."""
+    strength = _HOLD * float(np.diagonal(network.conductance).max())
+    return float(2.0 ** np.rint(0.5 * np.log2(strength)))
+
+
+def _held_ends(topology: Topology) -> Index:
+    """Unknowns at junctions."""
+    ends = np.unique(np.concatenate([topology.diodes.anode, topology.diodes.cathode]))
+    return ends[ends < topology.size]
+
+
+def _holds(form: _Form, columns: _Columns) -> list[str]:
+    """Return the switch, and a conductance for each junction's node that v(hold) switches on."""
+    if not form.hold:
+        return []
+    half = spice_number(form.hold)
+    lines = [f"v{columns.hold} hold 0 external"]
+    for k in _held_ends(form.topology).tolist():
+        node = node_name(k)
+        lines.append(f"bhold{k} {node} 0 i=(v(hold) > {half}/2) ? {half}*v(hold)*v({node}) : 0")
     return lines
 
 
-def device_lines(network: Network, terminals: Sequence[str]) -> list[str]:
+def _nudges(form: _Form, terminals: Sequence[str], columns: _Columns) -> list[str]:
+    """Return the lines at each output: a source that clamps it, or a spring of β v(nudge) without its target."""
+    pins = [
+        (terminals[plus], terminals[minus]) for plus, minus in zip(form.topology.plus, form.topology.minus, strict=True)
+    ]
+    if form.clamped:
+        return [
+            f"v{column} {plus} {minus} external" for column, (plus, minus) in zip(columns.clamps, pins, strict=True)
+        ]
+    if not form.spring:
+        return []
+    beta = spice_number(form.spring)
+    springs = [f"by{k} {plus} {minus} i={beta}*v(nudge)*{_across(plus, minus)}" for k, (plus, minus) in enumerate(pins)]
+    return [f"v{columns.nudge} nudge 0 external", *springs]
+
+
+def _slopes(topology: Topology, terminals: Sequence[str], columns: _Columns) -> list[str]:
+    """Return the conductances that stand for the branches of devices in small-signal phases."""
+    lines = []
+    for k, (column, *ends) in enumerate(zip(columns.slopes, *topology.branches, strict=True)):
+        first, second, above, below = (terminals[end] for end in ends)
+        lines.append(f"v{column} slope{k} 0 external")
+        lines.append(f"bd{k} {first} {second} i={spice_number(_SLOPE)}*v(slope{k})*{_across(above, below)}")
+    return lines
+
+
+def _across(plus: str, minus: str) -> str:
+    """The voltage from one terminal to another, either of which may be ground."""
+    if plus == "0":
+        return f"(-v({minus}))"
+    return f"v({plus})" if minus == "0" else f"(v({plus})-v({minus}))"
+
+
+def _saves(size: int) -> list[str]:
+    names = [f"v({node_name(k)})" for k in range(size)]
+    return [f".save {' '.join(names[k : k + 20])}" for k in range(0, size, 20)]
+
+
+def _table(form: _Form, phases: Sequence[Phase], estimate: Array | None) -> Table:
+    """Return the values of all external sources at every point."""
+    topology, columns, held = form.topology, _Columns(form), int(estimate is not None)
+    then = np.zeros((len(phases[0].currents), len(phases) + held, columns.count))
+    drops = topology.drops[0]
+    for d, phase in enumerate([phases[0]] * held + list(phases)):
+        free = d < held  # nothing nudges while nodes are held
+        then[:, d, : topology.size] = phase.currents
+        if not free and phase.pushed.any():
+            then[:, d, : topology.size] += phase.pushed @ drops
+        for k, column in columns.rails.items():
+            then[:, d, column] = phase.rails[:, k]
+        if form.spring and not free:
+            then[:, d, columns.nudge] = phase.spring / form.spring
+        if phase.clamped is not None:
+            then[:, d, columns.clamps] = phase.clamped
+        if phase.slopes is not None:
+            then[:, d, columns.slopes] = phase.slopes / _SLOPE
+    if estimate is None:
+        rows = then.reshape(-1, columns.count)
+        return Table(rows, rows)
+    return _with_holds(form, columns, then, phases, estimate)
+
+
+def _with_holds(form: _Form, columns: _Columns, then: Array, phases: Sequence[Phase], estimate: Array) -> Table:
+    """Return the table with what holds the nodes of junctions in the first point of each sample."""
+    topology, size, half = form.topology, form.topology.size, form.hold
+    lean = estimate[:, 1] - estimate[:, 0] if len(phases) > 1 else 0.0
+    expected = np.concatenate([(estimate[:, 0] - lean)[:, None], estimate], axis=1)
+    ends, strength = _held_ends(topology), half * half
+    then[:, 0, columns.hold] = half
+    first = then.copy()
+    first[:, 1, ends] += strength * (expected[:, 1, ends] - expected[:, 0, ends])
+    if form.spring:
+        rails = np.stack([phase.rails for phase in [phases[0], *phases]], axis=1)
+        over = np.concatenate([expected, rails], axis=2)
+        over = over[:, :, topology.plus] - over[:, :, topology.minus]
+        stronger = form.spring * np.diff(then[:, 1:, columns.nudge], axis=1)
+        first[:, 2:, :size] -= (stronger[:, :, None] * np.diff(over[:, 1:], axis=1)) @ topology.drops[0]
+    still = then.copy()
+    then[:, 0, ends] += strength * expected[:, 0, ends]
+    rows, firsts = then.reshape(-1, columns.count), first.reshape(-1, columns.count)
+    points = then.shape[1]
+    firsts[0] = still.reshape(-1, columns.count)[0]
+    firsts[points::points] = rows[points - 1 : -1 : points]
+    firsts[::points, columns.hold] = half
+    return Table(firsts, rows)
+
+
+def device_lines(topology: Topology, terminals: Sequence[str]) -> list[str]:
     """Models and devices, between terminals given by name."""
-    diodes = network.topology.diodes
+    diodes = topology.diodes
     values = zip(diodes.saturation.tolist(), diodes.emission.tolist(), strict=True)
     cards: list[_Card] = [("d", {"is": current, "n": emission}) for current, emission in values]
     lines = _lines_of(DiodeModel, np.column_stack([diodes.anode, diodes.cathode]), cards, terminals)
-    for devices in network.topology.others:
+    for devices in topology.others:
         cards = [model.card(unit) for model, unit in zip(devices.models, devices.units, strict=True)]
         lines += _lines_of(type(devices.models[0]), devices.pins, cards, terminals)
     return lines
@@ -156,145 +338,3 @@ def _lines_of(kind: type[Model], pins: Index, cards: Sequence[_Card], terminals:
     names = list(cards[0][1]) if cards else []
     shown = ((name, title, dict(zip(names, values, strict=True))) for (title, *values), name in models.items())
     return [f".model {name} {title}({named(parameters)})" for name, title, parameters in shown] + lines
-
-
-def _rails(network: Network, phases: Sequence[Phase], table: _Tables) -> tuple[list[str], list[str]]:
-    """Return the names of all terminals, and the lines of the sources that hold the rails."""
-    names, lines = [node_name(k) for k in range(network.size)], []
-    for k, value in enumerate(table([phase.rails for phase in phases])):
-        names.append("0" if value == "0.0" else f"rail{k}")
-        if value.startswith("pwl"):
-            lines.append(f"brail{k} rail{k} 0 v={value}")
-        elif value != "0.0":
-            lines.append(f"vrail{k} rail{k} 0 {value}")
-    return names, lines
-
-
-def conductance_lines(matrix: Array) -> list[str]:
-    """A resistor for each conductance of a matrix (S, ``[n, n]``), to ground and between unknowns.
-
-    Where they are so many that the matrix does not fit into a core's cache, each is written as two transconductances,
-    column by column: Sparse 1.3 walks down columns in linked lists, whose elements lie in memory in the order in which
-    they appeared. That halves the factoring of 2 × 256 nodes; the equations are the same. Circuits that are not
-    reciprocal, or have transformers, have no resistors for their matrix and are written in the same way.
-    """
-    floor = _NEGLIGIBLE * np.abs(np.diagonal(matrix))
-    joined = np.abs(matrix) > np.maximum(floor[:, None], floor)
-    np.fill_diagonal(joined, False)
-    resistive = not (matrix[joined] > 0).any() and np.array_equal(matrix, matrix.T)
-    if not resistive or np.count_nonzero(joined) > _CACHED:
-        columns, rows = np.nonzero(joined.T)
-        entries = zip(rows.tolist(), columns.tolist(), matrix[rows, columns].tolist(), strict=True)
-        own = [f"rg{k} n{k} 0 {1 / g!r}" for k, g in enumerate(np.diagonal(matrix).tolist()) if g]
-        return own + [f"g{a}_{b} n{a} 0 n{b} 0 {g!r}" for a, b, g in entries]
-    to_ground = matrix.sum(axis=1)
-    lines = [f"rg{k} n{k} 0 {1 / g!r}" for k, g in enumerate(to_ground.tolist()) if g > floor[k]]
-    rows, columns = np.nonzero(np.triu(joined, k=1))
-    if not len(rows):
-        return lines
-    ohms = (-1 / matrix[rows, columns]).tolist()
-    return lines + (_resistors(rows.tobytes(), columns.tobytes()) % tuple(ohms)).split("\n")
-
-
-@lru_cache(maxsize=4)
-def _resistors(rows: bytes, columns: bytes) -> str:
-    """Resistors between the unknowns of each row and column, their ohms left open; patterns seldom change."""
-    pairs = zip(*(np.frombuffer(ends, np.intp).tolist() for ends in (rows, columns)), strict=True)
-    return "\n".join(f"r{a}_{b} n{a} n{b} %r" for a, b in pairs)
-
-
-def _sources(network: Network, phases: Sequence[Phase], table: _Tables, estimate: Array | None) -> list[str]:
-    """Return the lines of currents into every unknown and, given an estimate, of what holds junctions' nodes at it."""
-    lines, holds = ([], {}) if estimate is None else _holds(network, estimate, table)
-    for k, value in enumerate(table([phase.currents for phase in phases])):
-        if value.startswith("pwl") or k in holds:
-            lines.append(f"b{k} 0 {node_name(k)} i={value}{holds.get(k, '')}")
-        elif value != "0.0":
-            lines.append(f"i{k} 0 {node_name(k)} {value}")
-    return lines
-
-
-def _holds(network: Network, estimate: Array, table: _Tables) -> tuple[list[str], dict[int, str]]:
-    """The switch, and for each junction's node the current that holds it while v(hold) is on.
-
-    Half of the strength lies in the switch and half in the factor: else ngspice finds no good pivots and orders the
-    matrix slowly. Tables stand behind a condition, so that they are not looked up where the switch is off.
-    """
-    half = math.sqrt(_HOLD * float(np.diagonal(network.conductance).max()))
-    phases = estimate.shape[1]
-    lines = [f"bhold hold 0 v={table.clock([0.0] * phases, half)}"]
-    ends = np.unique(np.concatenate([network.topology.diodes.anode, network.topology.diodes.cathode]))
-    ends = ends[ends < network.size]
-    first = estimate[:, 0, ends]
-    targets = _filled(table.by_sample, _fine(half * first))
-    if phases > 1:
-        moved = estimate[:, :, ends] - first[:, None]
-        along = np.einsum("bpn,bn->p", moved, moved[:, 1]) / max(np.sum(moved[:, 1] ** 2), np.finfo(float).tiny)
-        lines.append(f"blean lean 0 v={table.clock(along.tolist(), -1.0)}")
-        leans = _filled(table.by_sample, _fine(half * moved[:, 1]))
-        targets = [f"{target}+v(lean)*{lean}" for target, lean in zip(targets, leans, strict=True)]
-    unit, pull = spice_number(_FINE), spice_number(half)
-    pairs = zip(ends.tolist(), targets, strict=True)
-    held = "+((v(hold) > {0}/2) ? v(hold)*({1}*({2})-{0}*v({3})) : 0)"
-    return lines, {k: held.format(pull, unit, target, node_name(k)) for k, target in pairs}
-
-
-def _fine(values: Array) -> Integers:
-    """Return values in units of `_FINE`: whole numbers are written and read in half the time."""
-    return np.rint(values / _FINE).astype(np.int64)
-
-
-def _nudges(
-    network: Network, phases: Sequence[Phase], terminals: Sequence[str], table: _Tables, estimate: Array | None
-) -> list[str]:
-    """Return the lines at each output: a table of pushed currents, less β (v⁺ − v⁻) where a spring pulls.
-
-    The factor v(nudge) is β over its largest value, so that it is of the order of 1 V. With an estimate w of v⁺ − v⁻,
-    the spring pulls with β w from the table and with β (v⁺ − v⁻ − w) besides, which is nothing when it is switched on.
-    """
-    clamped = [phase.clamped for phase in phases if phase.clamped is not None]
-    if clamped:
-        pins = zip(network.topology.plus, network.topology.minus, table(clamped), strict=True)
-        return [f"by{k} {terminals[plus]} {terminals[minus]} v={volts}" for k, (plus, minus, volts) in enumerate(pins)]
-    betas = [phase.spring for phase in phases]
-    largest = max(map(abs, betas))
-    if not largest and not any(phase.pushed.any() for phase in phases):
-        return []
-    drops = _drops(network, phases, estimate)
-    pushes = [phase.pushed - phase.spring * drop for phase, drop in zip(phases, drops, strict=True)]
-    pushed = table.by_point(pushes, np.zeros_like(pushes[0]))
-    lines, pulls = [], [""] * len(pushed)
-    if largest:
-        lines.append(f"bnudge nudge 0 v={table.clock([beta / largest for beta in betas], 0.0)}")
-        pull = f"-{spice_number(largest)}*v(nudge)*"
-        across = [
-            _across(terminals[plus], terminals[minus])
-            for plus, minus in zip(network.topology.plus, network.topology.minus, strict=True)
-        ]
-        if estimate is not None:
-            expected = table.by_point(drops, drops[0])
-            across = [f"({drop}-{known})" for drop, known in zip(across, expected, strict=True)]
-        pulls = [pull + drop for drop in across]
-    for k, (plus, minus) in enumerate(zip(network.topology.plus, network.topology.minus, strict=True)):
-        lines.append(f"by{k} {terminals[minus]} {terminals[plus]} i={pushed[k]}{pulls[k]}")
-    return lines
-
-
-def _across(plus: str, minus: str) -> str:
-    """The voltage from one terminal to another, either of which may be ground."""
-    if plus == "0":
-        return f"(-v({minus}))"
-    return f"v({plus})" if minus == "0" else f"(v({plus})-v({minus}))"
-
-
-def _drops(network: Network, phases: Sequence[Phase], estimate: Array | None) -> list[Array]:
-    """Return the expected v⁺ − v⁻ of every output in each phase, V, ``[batch, outputs]``; zero without estimate."""
-    if estimate is None:
-        return [np.zeros_like(phase.pushed) for phase in phases]
-    terminals = [np.concatenate([estimate[:, k], phase.rails], axis=1) for k, phase in enumerate(phases)]
-    return [volts[:, network.topology.plus] - volts[:, network.topology.minus] for volts in terminals]
-
-
-def _saves(size: int) -> list[str]:
-    names = [f"v({node_name(k)})" for k in range(size)]
-    return [f".save {' '.join(names[k : k + 20])}" for k in range(0, size, 20)]

@@ -1,7 +1,8 @@
 """The full netlist of a chunk of samples with all their phases as one flat ``.dc`` sweep: nothing is reduced.
 
 Point D·s + d is sample s in phase d, so that a nudged phase starts from its own free one. Inputs and nudges are tables
-of the swept voltage, as in `harness.netlist.decks.batch`, which says why its steps are large.
+of the swept voltage: ``pwl`` functions, of which ngspice takes the slope on the right of a knot. Stepping up by one
+point, the first Newton iteration already sees the new sample's exact values.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,11 +12,13 @@ import numpy as np
 from harness.circuit import Circuit, Output
 from harness.circuit.primitives import RESERVED, Input
 from harness.measurement import Array, Clamp, Drive, Injection, Spring
-from harness.netlist.decks.batch import STEP
 from harness.netlist.decks.full import SWEPT, driven_lines, saved
 from harness.netlist.tolerances import Tolerances, options
 from harness.units import spice_number
 
+STEP = 1000
+"""V of the swept source from point to point. Large, so that slopes of tables against it are small beside the other
+equations: ngspice then finds its pivots at once."""
 _POINT, _NUDGE = f"{RESERVED}point", f"{RESERVED}nudge"
 
 

@@ -27,7 +27,7 @@ def resident_lines(settling: SettlingJob, tolerances: Tolerances) -> list[str]:
     return [
         "* reduced network: sources to be altered",
         options(tolerances),
-        *device_lines(network, terminals),
+        *device_lines(network.topology, terminals),
         *(f"v{rail} {rail} 0 0" for rail in rails),
         *conductance_lines(network.conductance),
         *(f"i{k} 0 {node_name(k)} 0" for k in range(network.size)),
