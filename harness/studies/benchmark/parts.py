@@ -43,20 +43,29 @@ class Part:
 
 PARTS = (
     Part(ANALYSIS, "ngspice finds operating points", chips=(NGSPICE,)),
-    Part("parser", "ngspice reads the deck", ("harness.chip.ngspice.session:Session._load",), (NGSPICE,)),
+    Part(
+        "parser",
+        "ngspice reads the circuit, and is told its conductances",
+        ("harness.chip.ngspice.session:Session._load", "harness.chip.ngspice.session:Session._prepare"),
+        (NGSPICE,),
+    ),
     Part(
         "text",
-        "the deck is written",
+        "the circuit is written, and the values of its sources at every point",
         (
-            "harness.netlist.decks.batch:batch_lines",
+            "harness.netlist.decks.batch:batch_sweep",
             "harness.netlist.decks.full_batch:full_batch_lines",
         ),
         (NGSPICE,),
     ),
     Part(
         "hand-over",
-        "the deck goes to ngspice's thread, voltages come back, and ngspice forgets both",
-        ("harness.chip.ngspice.session:Session.measured_batch", "harness.chip.ngspice.session:open_session"),
+        "work goes to ngspice's thread, voltages come back, and ngspice forgets them",
+        (
+            "harness.chip.ngspice.session:Session.sweep",
+            "harness.chip.ngspice.session:Session.measured_batch",
+            "harness.chip.ngspice.session:open_session",
+        ),
         (NGSPICE,),
     ),
     Part(
