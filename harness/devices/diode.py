@@ -116,7 +116,7 @@ def current_and_slope(volts: Array, saturation: Array, scale: Array) -> tuple[Ar
     `saturation` is I_s in A, `scale` N V_T in V, both ``[diodes]``; all arrays broadcast together.
     """
     exponent = volts / scale
-    grown = np.exp(np.clip(exponent, _KNEE, _LARGEST_EXPONENT))
+    grown = np.exp(np.minimum(np.maximum(exponent, _KNEE), _LARGEST_EXPONENT))
     below = np.minimum(exponent, _KNEE)  # both laws at once: each is constant where the other holds
     ratio = (3 / np.e) / below
     shelf = ratio * ratio * ratio

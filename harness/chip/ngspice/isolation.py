@@ -11,13 +11,14 @@ import ctypes
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread, get_ident, stack_size
 from typing import Any, TypeVar
 
 from harness.errors import SimulatorError
+from harness.processes.directory import working_in
 
 _STARTUP = Path(__file__).with_name("startup")
 _HERE = dict.fromkeys(("HOME", "USERPROFILE", "SPICE_SCRIPTS", "SPICE_USERINIT_DIR"), ".")
@@ -53,18 +54,13 @@ def without_startup_files() -> Iterator[None]:
 
 @contextmanager
 def _in_directory(folder: Path) -> Iterator[None]:
-    """Work in a folder, and return to the directory before, which may have no name any more."""
-    try:
-        before = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
-        os.fchdir(before)  # before anything changes: this user may have no right to return
-        os.chdir(folder)
-    except OSError as error:
-        raise SimulatorError(f"ngspice cannot be started from this working directory: {error.strerror}") from error
-    try:
+    """Work in a folder, as `working_in` does."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(working_in(folder))
+        except OSError as error:
+            raise SimulatorError(f"ngspice cannot be started from this working directory: {error.strerror}") from error
         yield
-    finally:
-        os.fchdir(before)
-        os.close(before)
 
 
 class SimulatorThread:

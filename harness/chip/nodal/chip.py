@@ -1,4 +1,4 @@
-"""The nodal chip: the reduced circuit solved in NumPy.
+"""The nodal chip: the reduced circuit solved by the package's own solver.
 
 The reference that ngspice is compared with, an oracle for gradients, and a fast preview. It solves the diode law that
 ngspice solves (`harness.devices.diode`).

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from harness.chip.nodal import kernel, samplewise
 from harness.circuit import Network, Phase, SettlingJob, Topology
 from harness.circuit.primitives import Law
 from harness.circuit.reduction.linear import clamped_solution, held_drops, settle_linear
@@ -32,20 +33,46 @@ _TRUSTED = 0.1  # of N V_T: a step this small predicts the eliminated unknowns
 def settle(settling: SettlingJob, tolerance: float) -> Array:
     """The unknowns in every phase, V, ``[batch, phases, n]``; phases start from the ones before them.
 
-    `tolerance` (V) bounds the last Newton step. Convergence is quadratic there, so the error that is left is of the
-    order of its square over N V_T.
+    Small networks are settled sample by sample in compiled loops (`harness.chip.nodal.samplewise`), others as
+    `settle_batch` does it. `tolerance` (V) bounds the last Newton step. Convergence is quadratic there, so the error
+    that is left is of the order of its square over N V_T.
 
     Raises:
         ConvergenceError: a sample did not settle; names sample and phase.
         ChipError: the equations are singular in floating point.
     """
+    if not samplewise.suits(settling.network.topology):
+        return settle_batch(settling, tolerance)
+    solved = _solved_linear(settling)
+    if stacks := _stacks(settling.phases):
+        _settle_each(settling, stacks, tolerance, solved)
+    return solved
+
+
+def settle_stack(settling: SettlingJob, tolerance: float) -> Array:
+    """The unknowns in every phase of many small networks of one topology, V, ``[networks, batch, phases, n]``.
+
+    Every array of the settling has the networks as one more axis before those of one network: conductances
+    ``[networks, n, n]``, currents ``[networks, batch, n]``. A spring is one number, or ``[networks, ...]``. A sample's
+    voltages are the bits that `settle` returns for its network alone.
+
+    Raises:
+        ConvergenceError: as `settle`; its `settling` is the number of the network.
+        ChipError: the equations are singular, a phase is a small-signal one, or the topology is not one that
+            `harness.chip.nodal.samplewise.suits`.
+    """
     network, phases = settling.network, settling.phases
-    solved = np.empty((len(settling), len(phases), network.size))
-    for k, phase in enumerate(phases):
-        if phase.slopes is not None:
-            with _named([phase]):
-                solved[:, k] = settle_linear(network, phase)
-    stacks = _stacks(phases)
+    if not samplewise.suits(network.topology) or any(phase.slopes is not None for phase in phases):
+        raise ChipError("networks that are large or have other devices than diodes, and small signals, do not stack")
+    solved = np.empty((*phases[0].currents.shape[:2], len(phases), network.size))
+    _settle_each(settling, _stacks(phases), tolerance, solved)
+    return solved
+
+
+def settle_batch(settling: SettlingJob, tolerance: float) -> Array:
+    """The same as `settle`, in NumPy for the whole batch, whatever the network."""
+    network, phases = settling.network, settling.phases
+    solved, stacks = _solved_linear(settling), _stacks(phases)
     if not stacks:
         return solved
     plan, solvers = _plan(network.topology), list[_Solver]()
@@ -60,6 +87,24 @@ def settle(settling: SettlingJob, tolerance: float) -> Array:
                 found = solver.settle(samples, start, tolerance, cold=stack is stacks[0])
             solved[samples[:, None], stack] = found.transpose(1, 0, 2)
             start = found[-1]
+    return solved
+
+
+def _settle_each(settling: SettlingJob, stacks: Sequence[Sequence[int]], tolerance: float, solved: Array) -> None:
+    status, network, sample, phase = samplewise.settle(settling, stacks, tolerance, MAX_ITERATIONS, solved)
+    if status == kernel.SETTLED:
+        return
+    with _named([settling.phases[phase]], network):
+        raise _Unsettled(sample, 0) if status == kernel.UNSETTLED else np.linalg.LinAlgError
+
+
+def _solved_linear(settling: SettlingJob) -> Array:
+    """Return room for the unknowns (V, ``[batch, phases, n]``), with those of small-signal phases in it."""
+    solved = np.empty((len(settling), len(settling.phases), settling.network.size))
+    for k, phase in enumerate(settling.phases):
+        if phase.slopes is not None:
+            with _named([phase]):
+                solved[:, k] = settle_linear(settling.network, phase)
     return solved
 
 
@@ -83,7 +128,7 @@ def _same_inputs(one: Phase, other: Phase) -> bool:
 
 
 @contextmanager
-def _named(phases: Sequence[Phase]) -> Iterator[None]:
+def _named(phases: Sequence[Phase], network: int = 0) -> Iterator[None]:
     try:
         yield
     except np.linalg.LinAlgError as error:
@@ -91,7 +136,7 @@ def _named(phases: Sequence[Phase]) -> Iterator[None]:
         raise ChipError(f"{names} phase: the equations are singular in floating point") from error
     except _Unsettled as stop:
         message = f"Newton's method did not settle within {MAX_ITERATIONS} iterations"
-        raise ConvergenceError(message, sample=stop.sample, phase=phases[stop.phase].name) from stop
+        raise ConvergenceError(message, sample=stop.sample, phase=phases[stop.phase].name, settling=network) from stop
 
 
 class _Unsettled(Exception):  # noqa: N818 - becomes a ConvergenceError where the phase is known

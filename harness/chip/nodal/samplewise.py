@@ -1,0 +1,105 @@
+"""Reduced networks settled sample by sample, by the compiled loops of `harness.chip.nodal.kernel`."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from harness.chip.nodal import compiled
+from harness.circuit import Phase, SettlingJob, Topology
+from harness.measurement import Array, Index
+
+_MOST_DENSE = 32  # unknowns of Newton's matrix; measured: BLAS is faster from some 40 on
+_MOST_PRODUCTS = 2**18  # numbers in `Layout.products` of the kernel, which shall stay in a processor's cache
+
+
+@lru_cache(maxsize=64)
+def suits(topology: Topology) -> bool:
+    """Return whether a topology is settled sample by sample: it is small, and its devices are diodes.
+
+    The topology alone decides, so that a sample's voltages never depend on those that are solved with it.
+    """
+    dense, alone = len(topology.dense), len(topology.alone)
+    return not topology.others and dense <= _MOST_DENSE and alone * dense**2 <= _MOST_PRODUCTS
+
+
+class Layout:
+    """The numbers by which the loops know a topology: dense unknowns, alone ones, rails."""
+
+    def __init__(self, topology: Topology) -> None:
+        diodes, dense = topology.diodes, len(topology.dense)
+        self.unknowns = np.concatenate([topology.dense, topology.alone])
+        """The topology's numbers of the unknowns, ``[n]``."""
+        at = np.arange(topology.size + topology.rails)
+        at[self.unknowns] = np.arange(topology.size)
+        ends = np.stack([at[diodes.anode], at[diodes.cathode]], axis=1)
+        touching = np.flatnonzero(np.less(ends, topology.size).any(axis=1))
+        lone = np.logical_and(dense <= ends, ends < topology.size)[touching]
+        owner = np.where(lone, ends[touching] - dense, 0).sum(axis=1)
+        owner[~lone.any(axis=1)] = len(topology.alone)
+        order = np.argsort(owner, kind="stable")
+        self.begins: Index = np.searchsorted(owner[order], np.arange(len(topology.alone) + 1))
+        self.junctions: Index = np.column_stack([touching[order], ends[touching[order]]])
+        self.outputs: Index = np.stack([at[topology.plus], at[topology.minus]], axis=1)
+        law = diodes.law
+        self.laws: Array = np.stack([law.saturation, law.scale], axis=1)
+
+
+@lru_cache(maxsize=8)
+def _layout(topology: Topology) -> Layout:
+    return Layout(topology)
+
+
+def settle(
+    settling: SettlingJob, stacks: Sequence[Sequence[int]], tolerance: float, iterations: int, solved: Array
+) -> tuple[int, int, int, int]:
+    """Fill in the unknowns (V, ``[..., batch, phases, n]``) in some phases, of one network or of a stack of networks.
+
+    Args:
+        settling: all arrays of a stack have one more axis before those of one network, and so may springs have.
+        stacks: numbers of phases, those together that start from the last phase of the stack before.
+        tolerance: V of the last step.
+        iterations: the most.
+        solved: is filled; whole (C-contiguous).
+
+    Returns:
+        A status of `harness.chip.nodal.kernel`, and the network, the sample and the phase that it is about.
+    """
+    topology, phases = settling.network.topology, settling.phases
+    layout, n = _layout(topology), topology.size
+    conductance = settling.network.conductance.reshape(-1, n, n)
+    networks, samples = len(conductance), len(solved.reshape(-1, *solved.shape[-2:]))
+    inputs = {_inputs(phases[k]): phases[k] for stack in stacks for k in stack}
+    places = {key: k for k, key in enumerate(inputs)}
+    order = [
+        (k, places[_inputs(phases[k])], before[-1] if before else -1, phases[k].clamped is not None)
+        for before, stack in zip([(), *stacks], stacks, strict=False)
+        for k in stack
+    ]
+    springs = np.empty((len(phases), networks))
+    for k, phase in enumerate(phases):
+        springs[k] = np.reshape(phase.spring, -1)
+    outputs = (samples, len(topology.plus))
+    clamped = [phase.pushed if phase.clamped is None else phase.clamped for phase in phases]
+    status, sample, number = compiled.settle()(
+        layout.unknowns,
+        layout.begins,
+        layout.junctions,
+        layout.outputs,
+        layout.laws,
+        np.array(conductance, order="C"),
+        np.array([phase.currents.reshape(samples, n) for phase in inputs.values()]),
+        np.array([phase.rails.reshape(samples, topology.rails) for phase in inputs.values()]),
+        np.array([phase.pushed.reshape(outputs) for phase in phases]),
+        np.array([volts.reshape(outputs) for volts in clamped]),
+        springs,
+        np.array(order),
+        tolerance,
+        iterations,
+        solved.reshape(samples, len(phases), n),
+    )
+    return status, *divmod(sample, max(1, samples // networks)), number
+
+
+def _inputs(phase: Phase) -> tuple[int, int]:
+    return id(phase.currents), id(phase.rails)
