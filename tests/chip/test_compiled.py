@@ -111,11 +111,10 @@ def test_what_does_not_settle_in_a_stack_is_named(monkeypatch: pytest.MonkeyPatc
     assert (caught.value.settling, caught.value.sample) == (1, 2)
 
 
-def test_what_does_not_stack_is_refused() -> None:
+def test_a_stack_of_large_networks_is_settled_as_each_is() -> None:
     job = settling_of(scellier([40, 40]), 2)
     assert not samplewise.suits(job.network.topology)
-    with pytest.raises(ChipError, match="do not stack"):
-        newton.settle_stack(stack_of([job]), 1e-9)
+    np.testing.assert_array_equal(newton.settle_stack(stack_of([job, job]), 1e-9)[1], newton.settle(job, 1e-9))
 
 
 def test_singular_equations_name_the_phase() -> None:

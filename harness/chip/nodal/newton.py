@@ -50,20 +50,19 @@ def settle(settling: SettlingJob, tolerance: float) -> Array:
 
 
 def settle_stack(settling: SettlingJob, tolerance: float) -> Array:
-    """The unknowns in every phase of many small networks of one topology, V, ``[networks, batch, phases, n]``.
+    """The unknowns in every phase of many networks of one topology, V, ``[networks, batch, phases, n]``.
 
     Every array of the settling has the networks as one more axis before those of one network: conductances
     ``[networks, n, n]``, currents ``[networks, batch, n]``. A spring is one number, or ``[networks, ...]``. A sample's
     voltages are the bits that `settle` returns for its network alone.
 
     Raises:
-        ConvergenceError: as `settle`; its `settling` is the number of the network.
-        ChipError: the equations are singular, a phase is a small-signal one, or the topology is not one that
-            `harness.chip.nodal.samplewise.suits`.
+        ConvergenceError: as `settle`; its `settling` is the number of the network, where networks are small.
+        ChipError: the equations are singular in floating point.
     """
     network, phases = settling.network, settling.phases
-    if not samplewise.suits(network.topology) or any(phase.slopes is not None for phase in phases):
-        raise ChipError("networks that are large or have other devices than diodes, and small signals, do not stack")
+    if not samplewise.suits(network.topology):
+        return np.stack([settle(settling.of_network(k), tolerance) for k in range(len(network.conductance))])
     solved = np.empty((*phases[0].currents.shape[:2], len(phases), network.size))
     _settle_each(settling, _stacks(phases), tolerance, solved)
     return solved

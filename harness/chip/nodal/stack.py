@@ -9,7 +9,6 @@ from harness.chip.base import Tally, asked, check_changes, check_drives
 from harness.chip.metering import Ledger
 from harness.chip.nodal import newton
 from harness.chip.nodal.chip import NodalChip
-from harness.circuit import SettlingJob
 from harness.circuit.reduction.reduction import ReducedCircuit
 from harness.errors import ChipError, SpringError
 from harness.measurement import Array, Conductances, Drive, Reading, Spring
@@ -55,7 +54,7 @@ class NodalStack:
             self._last = self.conductances, self._chip.reduction.reduce_stack(self.conductances)
         reduced = self._last[1]
         self._refuse_unstable(drives, reduced)
-        readings = reduced.readings(_settled(reduced.settling(drives), len(self), self._chip.tolerance), drives)
+        readings = reduced.readings(newton.settle_stack(reduced.settling(drives), self._chip.tolerance), drives)
         self.ledger += asked(self.circuit, drives)
         return tuple(replace(reading, tally=Tally(self, reading)) for reading in readings)
 
@@ -82,8 +81,3 @@ class NodalStack:
 
 UNSTACKED = "parts of it are eliminated before it is solved, which is done for one chip at a time"
 """Why chips of some circuits do not stack."""
-
-
-def _settled(settling: SettlingJob, chips: int, tolerance: float) -> Array:
-    """Return the unknowns of every chip in every phase, V, ``[chips, batch, phases, n]``."""
-    return np.stack([newton.settle(settling.of_network(number), tolerance) for number in range(chips)])
