@@ -95,8 +95,9 @@ class NgspiceChip(SimulatedChip):
         if not reduced.size:  # sources hold every node
             return reduced.readings(np.zeros((len(settling), len(drives), 0)), drives)
         starts = range(0, len(settling), self._chunk)
+        jobs = [settling] if len(starts) == 1 else [settling.rows(slice(s, s + self._chunk)) for s in starts]
         try:
-            settled = self._simulators.settle([settling.rows(slice(s, s + self._chunk)) for s in starts])
+            settled = self._simulators.settle(jobs)
         except ConvergenceError as error:
             raise error.in_batch(starts[error.settling]) from error
         self.work = self.work.and_of(settled, self._simulators.workers)

@@ -15,9 +15,9 @@ from harness.measurement import Array
 from harness.netlist.decks.loaded import Table
 
 _CODE = """
-; point that is being solved, number of points, columns, tables of doubles, the point that each column last served, and
-; the voltages told so far
-%Feed = type { i64, i64, i64, ptr, ptr, ptr, ptr }
+; point that is being solved, number of points, columns, tables of doubles, the point that each column last served, the
+; voltages told so far, and the number of iterations, which is how often the first column was asked for
+%Feed = type { i64, i64, i64, ptr, ptr, ptr, ptr, i64 }
 
 ; ngspice's GetVSRCData and GetISRCData: write a source's value to where it is wanted
 define i32 @value(ptr %wanted, double %time, ptr %name, i32 %simulator, ptr %feed) {
@@ -46,6 +46,12 @@ found:
   %lastat = getelementptr i64, ptr %served, i64 %column
   %last = load i64, ptr %lastat
   store i64 %point, ptr %lastat
+  %isfirst = icmp eq i64 %column, 0
+  %one = zext i1 %isfirst to i64
+  %countat = getelementptr %Feed, ptr %feed, i64 0, i32 7
+  %count = load i64, ptr %countat
+  %counted = add i64 %count, %one
+  store i64 %counted, ptr %countat
   %again = icmp eq i64 %last, %point
   %which = select i1 %again, i32 4, i32 3
   %firstat = getelementptr %Feed, ptr %feed, i64 0, i32 3
@@ -97,14 +103,15 @@ done:
   ret i32 0
 }
 """
-_FIELDS = ("point", "points", "columns", "first", "then", "served", "kept")
+_FIELDS = 8
+"""Numbers in a ``%Feed``."""
 
 
 class Feed:
     """Memory that ngspice reads values from, and writes voltages to."""
 
     def __init__(self) -> None:
-        self._memory = np.zeros(len(_FIELDS), np.int64)
+        self._memory = np.zeros(_FIELDS, np.int64)
         self._held: tuple[Any, ...] = ()
         self.address = self._memory.ctypes.data
 
@@ -113,16 +120,22 @@ class Feed:
         """Number of points that ngspice has told since `begin`."""
         return int(self._memory[0])
 
+    @property
+    def iterations(self) -> int:
+        """Number of Newton iterations since `begin`."""
+        return int(self._memory[-1])
+
     def begin(self, table: Table, vectors: int) -> Array:
         """Serve a table from its first point on; returns where voltages will be, ``[points, vectors]``.
 
         One point more is served than there is: ngspice may ask for it while it ends.
         """
         points, columns = table.then.shape
-        first, then = (np.concatenate([values, values[-1:]]) for values in (table.first, table.then))
+        then = np.concatenate([table.then, table.then[-1:]])
+        first = then if table.first is table.then else np.concatenate([table.first, table.first[-1:]])
         served, kept = np.full(columns, -1, np.int64), np.full((points, vectors), np.nan)
         self._held = (first, then, served, kept)
-        self._memory[:] = (0, points, columns, *(part.ctypes.data for part in self._held))
+        self._memory[:] = (0, points, columns, *(part.ctypes.data for part in self._held), 0)
         return kept
 
     def end(self) -> None:

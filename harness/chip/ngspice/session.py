@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial, wraps
+from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -42,6 +42,8 @@ reduced layers of 128 nodes were 1e-9 V off. With a tenth all 20 settle and the 
 1.3 gives, in the same time.
 """
 _THREAD = SimulatorThread()
+_opened: list["Session"] = []
+"""The session of this process, once it is open."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -113,7 +115,6 @@ class Session:
         self._commands = 0
         self._loaded: tuple[LoadedCircuit, str] | None = None
         self._set: Array | None = None
-        self._counted = 0
         self.analysis_seconds = 0.0
         """Time spent inside ngspice's analyses so far, s."""
         self.sparse_runs = 0
@@ -199,7 +200,7 @@ class Session:
         if self._loaded is None or self._loaded[1] != option or self._loaded[0].lines != circuit.lines:
             self._unload()
             self._load(_with(option, circuit.lines) if option else circuit.lines)
-            self._loaded, self._counted = (circuit, option), 0
+            self._loaded = (circuit, option)
         if self._set is None or not np.array_equal(self._set, gains):
             self._set = None  # until all of them are
             values = gains.tolist()
@@ -229,8 +230,7 @@ class Session:
             point, node = np.argwhere(~np.isfinite(volts))[0]
             deck = _save(circuit.alone(gains, table.then[point]))
             raise SimulatorError(f"ngspice returned a voltage of {circuit.nodes[node]} that is not finite", deck=deck)
-        before, self._counted = self._counted, self._total_iterations()
-        return BatchResult(volts, seconds, self._counted - before)
+        return BatchResult(volts, seconds, self._feed.iterations)
 
     def _order(self, names: Sequence[str]) -> list[int]:
         """Places of nodes among the vectors that ngspice has announced for this sweep."""
@@ -414,12 +414,13 @@ def open_session() -> Session:
         NgspiceMissing: libngspice is not installed or cannot be loaded; says what to do.
         ChipError: somebody else has opened ngspice in this process before.
     """
-    return _THREAD.call(_session)
+    return _opened[0] if _opened else _THREAD.call(_session)
 
 
-@cache
 def _session() -> Session:
-    return Session()
+    if not _opened:
+        _opened.append(Session())
+    return _opened[0]
 
 
 def _with(option: str, lines: Sequence[str]) -> list[str]:

@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.circuit import Network, Phase, SettlingJob, Topology
 from harness.circuit.primitives import Model
+from harness.circuit.reduction.settling import Logical
 from harness.devices import DiodeModel
 from harness.measurement import Array, Index
 from harness.netlist.decks.loaded import SOURCE, LoadedCircuit, Table
@@ -75,12 +75,12 @@ def batch_sweep(
         estimate: of the unknowns, V, ``[batch, phases, n]``; every sample then begins with a held point.
     """
     network, phases = settling.network, settling.phases
-    joined, symmetric = _joined(network)
+    pattern = _pattern(network)
     form = _Form(
         network.topology.signature,
         network.topology,
-        joined.tobytes(),
-        symmetric,
+        pattern.joined,
+        pattern.symmetric,
         _constant_rails(phases),
         max(abs(phase.spring) for phase in phases),
         phases[0].clamped is not None,
@@ -89,7 +89,7 @@ def batch_sweep(
         tolerances,
     )
     circuit = _circuit(form)
-    return circuit, _gains(network.conductance, joined, symmetric=symmetric), _table(form, phases, estimate)
+    return circuit, pattern.gains(network.conductance), _table(form, phases, estimate)
 
 
 def node_name(k: int) -> str:
@@ -106,7 +106,7 @@ def _circuit(form: _Form) -> LoadedCircuit:
     """
     topology = form.topology
     joined = np.frombuffer(form.joined, bool).reshape(topology.size, topology.size)
-    names, gains = _conductances(joined, symmetric=form.symmetric)
+    pattern = _Pattern(joined, symmetric=form.symmetric)
     columns = _Columns(form)
     terminals = [*map(node_name, range(topology.size))]
     rails = []
@@ -122,14 +122,14 @@ def _circuit(form: _Form) -> LoadedCircuit:
         *(_slopes(topology, terminals, columns) if form.small_signal else device_lines(topology, terminals)),
         f"{SOURCE} point 0 0",
         *rails,
-        *(f"{line} 1" for line in gains),
+        *(f"{line} 1" for line in pattern.lines),
         *(f"i{k} 0 {node_name(k)} external" for k in range(topology.size)),
         *_holds(form, columns),
         *_nudges(form, terminals, columns),
         *_saves(topology.size),
         ".end",
     ]
-    return LoadedCircuit(tuple(lines), names, tuple(map(node_name, range(topology.size))))
+    return LoadedCircuit(tuple(lines), pattern.names, tuple(map(node_name, range(topology.size))))
 
 
 class _Columns:
@@ -148,58 +148,84 @@ class _Columns:
         return self.count - 1
 
 
-def _joined(network: Network) -> tuple[npt.NDArray[np.bool_], bool]:
-    """Return which unknowns a conductance joins, ``[n, n]``, and whether that is the same in both directions."""
-    matrix = network.conductance
-    floor = _NEGLIGIBLE * np.abs(np.diagonal(matrix))
-    joined = network.topology.joined | (np.abs(matrix) > np.maximum(floor[:, None], floor))
-    np.fill_diagonal(joined, False)
-    return joined, np.array_equal(matrix, matrix.T) and int(np.count_nonzero(joined)) <= _CACHED
-
-
-def _conductances(joined: npt.NDArray[np.bool_], *, symmetric: bool) -> tuple[tuple[str, ...], list[str]]:
-    """Return names of the transconductances for a matrix, and their lines without the gain.
+class _Pattern:
+    """Pairs of unknowns that conductances join, and the transconductances that stand for them.
 
     A symmetric matrix has a conductance to ground and between unknowns. Any other has an entry each, column by column,
     and so has a matrix that does not fit into a core's cache: Sparse 1.3 walks down columns in linked lists, whose
     elements lie in memory in the order in which they appeared. That halves the factoring of 2 × 256 nodes.
     """
-    own = [(f"gg{k}", f"n{k} 0 n{k} 0") for k in range(len(joined))]
-    if symmetric:
-        rows, columns = np.nonzero(np.triu(joined))
-        pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-        others = [(f"g{a}_{b}", f"n{a} n{b} n{a} n{b}") for a, b in pairs]
-    else:
-        columns, rows = np.nonzero(joined.T)
-        pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-        others = [(f"g{a}_{b}", f"n{a} 0 n{b} 0") for a, b in pairs]
-    lines = [f"{name} {nodes}" for name, nodes in own + others]
-    return tuple(name for name, _ in own + others), lines
+
+    def __init__(self, joined: Logical, *, symmetric: bool) -> None:
+        """`joined`, ``[n, n]``, has nothing on its diagonal."""
+        self.joined, self.symmetric = joined.tobytes(), symmetric and int(np.count_nonzero(joined)) <= _CACHED
+        own = [(f"gg{k}", f"n{k} 0 n{k} 0") for k in range(len(joined))]
+        if self.symmetric:
+            self._rows, self._columns = np.nonzero(np.triu(joined))
+        else:
+            self._columns, self._rows = np.nonzero(joined.T)
+        pairs = zip(self._rows.tolist(), self._columns.tolist(), strict=True)
+        nodes = "n{0} n{1} n{0} n{1}" if self.symmetric else "n{0} 0 n{1} 0"
+        found = own + [(f"g{a}_{b}", nodes.format(a, b)) for a, b in pairs]
+        self.names = tuple(name for name, _ in found)
+        self.lines = tuple(f"{name} {ends}" for name, ends in found)
+        """Lines of the transconductances, without their gain."""
+        barred = ~joined
+        np.fill_diagonal(barred, False)
+        self._unjoined = np.nonzero(barred)
+
+    def fits(self, matrix: Array) -> bool:
+        """Return whether the matrix joins nothing else, but for rounding."""
+        if not matrix[self._unjoined].any():
+            return True
+        return not (_significant(matrix)[self._unjoined]).any()
+
+    def gains(self, matrix: Array) -> Array:
+        """Return the gains of a matrix (S)."""
+        own = np.diagonal(matrix)
+        if not self.symmetric:
+            return np.concatenate([own, matrix[self._rows, self._columns]])
+        to_ground = matrix.sum(axis=1)
+        to_ground[np.abs(to_ground) <= _NEGLIGIBLE * np.abs(own)] = 0.0
+        return np.concatenate([to_ground, -matrix[self._rows, self._columns]])
 
 
-def _gains(matrix: Array, joined: npt.NDArray[np.bool_], *, symmetric: bool) -> Array:
-    """Return the gains (S) of `_conductances`."""
-    if not symmetric:
-        columns, rows = np.nonzero(joined.T)
-        return np.concatenate([np.diagonal(matrix), matrix[rows, columns]])
-    to_ground = matrix.sum(axis=1)
-    to_ground[np.abs(to_ground) <= _NEGLIGIBLE * np.abs(np.diagonal(matrix))] = 0.0
-    return np.concatenate([to_ground, -matrix[np.triu(joined)]])
+def _pattern(network: Network) -> _Pattern:
+    """Return the pattern of the network's topology, or of its own conductances where they join more."""
+    matrix = network.conductance
+    symmetric = bool((matrix == matrix.T).all())
+    pattern = _topological(network.topology, symmetric)
+    if pattern.fits(matrix):
+        return pattern
+    return _Pattern(_off_diagonal(network.topology.joined) | _significant(matrix), symmetric=symmetric)
+
+
+@lru_cache(maxsize=8)
+def _topological(topology: Topology, symmetric: bool) -> _Pattern:
+    return _Pattern(_off_diagonal(topology.joined), symmetric=symmetric)
+
+
+def _significant(matrix: Array) -> Logical:
+    """Return where a matrix has more than rounding, off its diagonal, ``[n, n]``."""
+    floor = _NEGLIGIBLE * np.abs(np.diagonal(matrix))
+    return _off_diagonal(np.abs(matrix) > np.maximum(floor[:, None], floor))
+
+
+def _off_diagonal(joined: Logical) -> Logical:
+    return joined & ~np.eye(len(joined), dtype=bool)
 
 
 def conductance_lines(matrix: Array) -> list[str]:
     """Transconductances for a matrix (S, ``[n, n]``), between unknowns and to ground."""
-    joined = matrix != 0
-    np.fill_diagonal(joined, False)
-    symmetric = np.array_equal(matrix, matrix.T) and int(np.count_nonzero(joined)) <= _CACHED
-    _, lines = _conductances(joined, symmetric=symmetric)
-    gains = _gains(matrix, joined, symmetric=symmetric).tolist()
-    return [f"{line} {gain!r}" for line, gain in zip(lines, gains, strict=True) if gain]
+    pattern = _Pattern(_off_diagonal(matrix != 0), symmetric=np.array_equal(matrix, matrix.T))
+    gains = pattern.gains(matrix).tolist()
+    return [f"{line} {gain!r}" for line, gain in zip(pattern.lines, gains, strict=True) if gain]
 
 
 def _constant_rails(phases: Sequence[Phase]) -> tuple[float | None, ...]:
     first = phases[0].rails[:1]
-    steady = np.all([(phase.rails == first).all(axis=0) for phase in phases], axis=0)
+    distinct = {id(phase.rails): phase.rails for phase in phases}.values()
+    steady = np.all([(rails == first).all(axis=0) for rails in distinct], axis=0)
     pairs = zip(steady.tolist(), (first[0] + 0.0).tolist(), strict=True)  # a negative zero is a zero
     return tuple(volts if constant else None for constant, volts in pairs)
 
