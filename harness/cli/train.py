@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -131,20 +131,17 @@ def train(
         note(f"run {run.path} is complete already")
         with _curves(subject, run, events):  # written from its tables
             pass
+        _print_result(run, as_json, result)
         if not run.drawn:
             subject.draw(run, warn=warn)
-    else:
-        note(f"training {subject.settings.name} in {run.path} ({_described(subject, simulators)})")
-        with _curves(subject, run, events) as curves:
-            result = _trained(subject, run, simulators, replay, curves)
+        return
+    note(f"training {subject.settings.name} in {run.path} ({_described(subject, simulators)})")
+    with _curves(subject, run, events) as curves:
+        result = _trained(subject, run, simulators, replay, curves, partial(_print_result, run, as_json))
     if result is None:
         if replay is None:
             ERR.print(f"stopped with a checkpoint; go on with: {command('train', '--resume', run.path)}")
         sys.exit(0 if replay else 1)
-    if as_json:
-        print_json(result)
-    else:
-        _print_result(run, result)
 
 
 @click.command()
@@ -251,22 +248,37 @@ def _curves(subject: Experiment, run: Run, events: str | None) -> Iterator[_Watc
 
 
 def _trained(
-    subject: Experiment, run: Run, simulators: SimulatorChoice, replay: "Replay | None", curves: _Watch
+    subject: Experiment,
+    run: Run,
+    simulators: SimulatorChoice,
+    replay: "Replay | None",
+    curves: _Watch,
+    show: Callable[[JsonObject], None],
 ) -> JsonObject | None:
-    """Train, with a bar; a replayed session ends where the recorded one did, and nothing of it may be left over."""
-    with stop_on_signal() as stopped, _progress(subject) as told:
+    """Train, with a bar, and show what was reached before it is drawn.
+
+    A replayed session ends where the recorded one did, and nothing of it may be left over.
+    """
+    with stop_on_signal() as stopped, ExitStack() as shown:
+        told = shown.enter_context(_progress(subject))
+
+        def finished(result: JsonObject) -> None:
+            shown.close()  # the bar vanishes before there is something else to read
+            show(result)
 
         def watch(event: StepDone | EpochDone) -> None:
             told(event)
             curves(event)
 
         if replay is None:
-            return subject.train(run, watch=watch, stop=stopped, simulators=simulators, warn=warn)
+            return subject.train(run, watch=watch, stop=stopped, simulators=simulators, warn=warn, finished=finished)
         ended = replay.line
         result = subject.train(run, watch=watch, stop=lambda: stopped() or ended.ending, warn=warn, line=ended)
     replay.line.check_empty()
     ends = {True: "the same conductances as", False: "other conductances than", None: "another step than"}
     note(f"all messages were as recorded; {run.path} ends at {ends[replay.same]} {replay.recorded.path}")
+    if result is not None:
+        show(result)
     return result
 
 
@@ -347,8 +359,11 @@ def _progress(subject: Experiment) -> Iterator[Any]:
         yield watch
 
 
-def _print_result(run: Run, result: JsonObject) -> None:
-    """Print what a training reached, and what to do next."""
+def _print_result(run: Run, as_json: bool, result: JsonObject) -> None:
+    """Print what a training reached, and what to do next; or one object."""
+    if as_json:
+        print_json(result)
+        return
     kind = result["score"]
     test, training = (scored(result[f"{rows}_accuracy"], kind) for rows in ("test", "train"))
     OUT.print(f"test {kind} {test}, training {kind} {training}")

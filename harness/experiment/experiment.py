@@ -438,6 +438,7 @@ class Experiment:
         pictures: bool = True,
         warn: Callable[[str], None] = python_warning,
         line: "Line | None" = None,
+        finished: Callable[[JsonObject], None] = lambda _: None,
     ) -> JsonObject | None:
         """Train in a run directory, from its last checkpoint if it has one.
 
@@ -449,6 +450,7 @@ class Experiment:
             pictures: whether they are drawn, which takes seconds.
             warn: is told what else could not be done: pictures that could not be drawn.
             line: to the board of a chip on the bench; None opens the one that the profile says.
+            finished: is told what the run reached as soon as it is complete; pictures are drawn afterwards.
 
         Returns:
             What the run reached, as in its ``result.json``; None when it was stopped.
@@ -477,6 +479,8 @@ class Experiment:
                 raise SpringError(f"{error}; {onward}", error.bound) from error
             if complete:
                 finish(run, chip, self.cost, self.data, {"experiment": self.settings.name, "seed": self.plan.seed})
+                if (result := run.result) is not None:
+                    finished(result)
             if pictures:
                 self._draw(run, chip, warn, stop)
         return run.result

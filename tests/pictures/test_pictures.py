@@ -1,6 +1,8 @@
 """Pictures: in a style of their own whatever the user's is, after the result, and never a reason to lose one."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +124,40 @@ def test_a_kill_between_result_and_pictures_leaves_none_of_an_earlier_stop(tmp_p
     os.utime(run / "training.png", (0, 0))
     harness(tmp_path, "train", "--resume", "run")
     assert (run / "conductances.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("last", ["SIGINT", "SIGKILL"])
+def test_ctrl_c_or_a_kill_while_pictures_are_drawn_leaves_a_whole_run_that_was_shown(last: str, tmp_path: Path) -> None:
+    code = f"""
+import os, signal, sys
+from harness.__main__ import main
+import harness.pictures.runs as pictures
+def interrupted(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.{last})
+pictures.draw_arrays = interrupted
+main()
+"""
+    arguments = ["train", "iris", *SHORT, "--run", "run", "--json"]
+    ended = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, check=False)
+    assert ended.returncode == -getattr(signal, last), ended.stderr
+    run = Run(tmp_path / "run")
+    assert run.result == {**json.loads(ended.stdout), "run": str(run.path)}
+    assert not run.drawn
+    assert harness(tmp_path, "train", "--resume", "run", "--json").stdout == ended.stdout.decode()
+    assert run.drawn
+
+
+def test_the_library_tells_what_was_reached_before_it_draws(tmp_path: Path) -> None:
+    experiment = Experiment.load("iris", ["chip.kind=nodal", "training.epochs=1"])
+    run = experiment.create_run(tmp_path / "run")
+    told = list[tuple[object, bool]]()
+    result = experiment.train(run, finished=lambda reached: told.append((reached, run.drawn)))
+    assert told == [(result, False)]
+    assert run.drawn
+    stopped = experiment.create_run(tmp_path / "stopped")
+    assert experiment.train(stopped, stop=lambda: True, finished=lambda reached: told.append((reached, False))) is None
+    assert len(told) == 1
 
 
 def test_the_library_warns_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
