@@ -1,11 +1,13 @@
 """Tables of samples before they are split, and the small data sets that need no download.
 
-scikit-learn takes a second to import, so it is imported where it is used.
+scikit-learn takes a second to import: only the larger sets come from there. ``iris.csv`` has the values of its
+``load_iris``, which are Fisher's (1936, Annals of Eugenics 7, 179) as the UCI repository has them.
 """
 # ruff: noqa: PLC0415
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -68,9 +70,12 @@ def digits() -> Table:
 
 def iris() -> Table:
     """Fisher's 150 irises, four features, standardised."""
-    from sklearn.datasets import load_iris
-
-    return _bunch(load_iris())
+    text = (resources.files("harness.datasets") / "iris.csv").read_text(encoding="utf-8")
+    (*channels, _), *rows = (line.split(",") for line in text.splitlines())
+    classes = tuple(dict.fromkeys(row[-1] for row in rows))
+    features = np.array([[float(number) for number in row[:-1]] for row in rows])
+    labels = np.array([classes.index(row[-1]) for row in rows])
+    return Table(features, labels, classes, standardise=True, stratify=True, channels=tuple(channels))
 
 
 def wine() -> Table:
@@ -87,10 +92,14 @@ def xor() -> Table:
 
 
 def moons() -> Table:
-    """400 points on two interleaved half circles, standardised."""
-    from sklearn.datasets import make_moons
-
-    points, labels = make_moons(400, noise=0.15, random_state=0)
+    """400 points on two interleaved half circles, standardised; those of scikit-learn's ``make_moons`` (tested)."""
+    rng, angles = np.random.RandomState(0), np.linspace(0, np.pi, 200)
+    upper = np.column_stack([np.cos(angles), np.sin(angles)])
+    lower = np.column_stack([1 - np.cos(angles), 1 - np.sin(angles) - 0.5])
+    order = np.arange(400)
+    rng.shuffle(order)
+    points = np.concatenate([upper, lower])[order] + rng.normal(scale=0.15, size=(400, 2))
+    labels = np.repeat([0, 1], 200)[order]
     return Table(points, labels, ("upper", "lower"), standardise=True, stratify=True, channels=("x", "y"))
 
 

@@ -227,3 +227,46 @@ def test_too_few_rows_for_every_class_are_refused(labels: str, held_out: float, 
 
 def test_a_data_error_is_of_this_package() -> None:
     assert issubclass(DataError, HarnessError)
+
+
+def test_irises_and_moons_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_iris, make_moons
+
+    iris, bunch = BUILT_IN["iris"](), load_iris()
+    assert (iris.classes, iris.channels) == (tuple(bunch.target_names), tuple(bunch.feature_names))
+    for table, (features, labels) in (
+        (iris, (bunch.data, bunch.target)),
+        (BUILT_IN["moons"](), make_moons(400, noise=0.15, random_state=0)),
+    ):
+        assert (table.features.dtype, table.features.tobytes()) == (features.dtype, features.tobytes())
+        assert (table.labels.dtype, table.labels.tobytes()) == (labels.dtype, labels.tobytes())
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(2, 12), min_size=2, max_size=6).flatmap(
+        lambda counts: st.permutations([label for label, count in enumerate(counts) for _ in range(count)])
+    ),
+    st.floats(0.01, 0.99),
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+)
+def test_rows_are_split_as_scikit_learn_splits_them(labels: list[int], share: float, seed: int, stratify: bool) -> None:
+    from sklearn.model_selection import train_test_split
+
+    rows, classes = np.arange(len(labels), dtype=float)[:, None], tuple(map(str, range(max(labels) + 1)))
+    table = Table(rows, np.array(labels), classes, stratify=stratify)
+    try:
+        wanted = train_test_split(rows, test_size=share, random_state=seed, stratify=labels if stratify else None)
+    except ValueError:
+        with pytest.raises(DataError, match=r"rows? held out|needs? a row"):
+            split(table, held_out=share, seed=seed)
+        return
+    parts = split(table, held_out=share, seed=seed)
+    assert [volts(part).tolist() for part in (parts.train, parts.test)] == [part.tolist() for part in wanted]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 7.0, float("nan")])
+def test_shares_that_are_none_are_refused(share: float) -> None:
+    with pytest.raises(DataError, match=rf"{share:g} of 10 rows cannot be held out; give a share below 1"):
+        split(marked(10), held_out=share, seed=0)
