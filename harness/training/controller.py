@@ -176,11 +176,12 @@ def steps_of_epoch(
     position, epoch = start, start.epoch
     batches = -(-len(rows) // plan.batch)
     scaled, factor = update, 1.0
+    draws, nothing_drawn = getattr(rule, "draws", True), np.random.default_rng(0)
     order = order_of(plan, epoch, len(rows))
     for step in range(position.step, batches):
         began, simulated, asked = time.perf_counter(), simulator_seconds_of(chip), ledger_of(chip)
         batch = rows.batch(order[step * plan.batch : (step + 1) * plan.batch])
-        rng = stream_of(plan, epoch, step)
+        rng = stream_of(plan, epoch, step) if draws else nothing_drawn
         set_step_key(chip, [epoch, step])
         if factor != (wanted := plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs)):
             scaled, factor = update.scaled(wanted), wanted

@@ -526,3 +526,14 @@ def test_a_bias_of_every_write_sets_an_error_floor_that_overclamping_lowers() ->
         errors.append(float(readings.free.outputs[0, 0] - 0.6))
     assert abs(errors[0]) > 1e-4
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.01)
+
+
+@pytest.mark.parametrize("variant", ["one-sided", "random-sign", "centered"])
+def test_a_rule_draws_random_numbers_only_if_it_says_so(variant: str) -> None:
+    """A rule that draws none is given numbers that are the same at every step."""
+    circuit = kendall([3])
+    rule, rng = EquilibriumPropagation(circuit, COST, beta=1e-3, variant=variant), np.random.default_rng(0)
+    before = rng.bit_generator.state
+    rule.measure(NodalChip(circuit), random_batch(circuit), rng)
+    assert (rng.bit_generator.state != before) == rule.draws
+    assert AnalyticalGradient(circuit, COST).draws  # as of every rule that does not say

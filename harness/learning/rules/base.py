@@ -63,6 +63,11 @@ class LearningRule(Protocol[R]):
     def needs(self) -> Needs:
         """The rule's needs of a chip beside free phases and their outputs."""
 
+    @property
+    def draws(self) -> bool:
+        """Return whether `measure` draws random numbers; a rule that says no gets some that never change."""
+        return True
+
     def measure(self, chip: Programmable, batch: Batch, rng: np.random.Generator) -> R:
         """Settle all phases that one batch takes, and return what was read.
 

@@ -126,6 +126,11 @@ class Contrast(LearningRule[NudgedReadings]):
             one._strength = each
         return one
 
+    @property
+    @override
+    def draws(self) -> bool:
+        return self._variant is Variant.RANDOM_SIGN
+
     @abstractmethod
     def nudge(self, strength: float, free: Array, targets: Array) -> Nudge:
         """Return the nudge; `free` (V) are the free outputs, NaN where the nudge does not wait for them."""
