@@ -51,6 +51,13 @@ _TITLES = {"test_accuracy": "test accuracy", "deployed_accuracy": "deployed", "t
     help="N different chips (variation.seed) for each point and seed; with --deploy, others than that of the training.",
 )
 @click.option(
+    "--control",
+    "controls",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Do every point once more with this key changed, and draw it beside what is studied. May be repeated.",
+)
+@click.option(
     "--deploy",
     is_flag=True,
     help="Train once for each seed without what is swept (or take RUN) and evaluate these conductances at every point.",
@@ -92,7 +99,8 @@ def sweep(
 ) -> None:
     """Train EXPERIMENT at every point of a grid, a Monte-Carlo or both, several points at a time.
 
-    Points are all combinations of --over values, --random draws, --seeds and --chips. With --deploy, conductances that
+    Points are all combinations of --over values, --random draws, --seeds and --chips, and all of these once more for
+    each --control: a change that takes away what you suspect to be the cause. With --deploy, conductances that
     were trained once are evaluated at every point: trained on one chip, deployed on others, and with --tune tuned
     there. One command that draws all three: --over imperfect.read_noise=0,1e-3,1e-2 --deploy --tune 1 --also-train.
 
@@ -147,6 +155,7 @@ def _create(
     draw_seed: int | None,
     seeds: int | None,
     chips: int | None,
+    controls: tuple[str, ...],
     deploy: bool,
     tune: int | None,
     also_train: bool,
@@ -154,7 +163,7 @@ def _create(
 ) -> sweeps.Sweep:
     if source is None:
         raise click.UsageError("name an EXPERIMENT (see 'harness list'), or give --resume DIR")
-    if not (over or ranges) and seeds is None and chips is None:
+    if not (over or ranges or controls) and seeds is None and chips is None:
         raise click.UsageError("nothing is swept; give --over KEY=V1,V2,…, --random KEY=LOW..HIGH, --seeds or --chips")
     if bool(ranges) != (draws is not None) or (draw_seed is not None and not ranges):
         raise click.UsageError("--random KEY=LOW..HIGH and --draws N go together, and --draw-seed with them")
@@ -168,7 +177,14 @@ def _create(
     drawn = Draws(read_ranges(ranges), draws, draw_seed or 0) if draws else None
     start = str(Path(source) / "experiment.toml") if taken else source
     points = grid(
-        start, read_over(over), draws=drawn, seeds=seeds, chips=chips, exclude_training_chip=deploy, overrides=overrides
+        start,
+        read_over(over),
+        draws=drawn,
+        seeds=seeds,
+        chips=chips,
+        exclude_training_chip=deploy,
+        controls=controls,
+        overrides=overrides,
     )
     path = folder or fresh_path(RUNS, f"{points[0].settings.name}-sweep")
     return sweeps.Sweep.create(path, points, draws=drawn, deployment=deployment)
@@ -234,6 +250,7 @@ def _line(ended: sweeps.Ended, opened: sweeps.Sweep) -> str:
     point, kind = ended.point, ended.folder.partition("/")[0]
     values = {**point.values, "seed": point.settings.training.seed}
     values |= {} if point.chip is None else {"chip": point.chip}
+    values |= {"control": point.control} if point.control else {}
     where = ", ".join(f"{key} {_shown(value, opened.units.get(key, ''))}" for key, value in values.items())
     if ended.error is not None:
         return f"{where}: failed: {ended.error}"
@@ -252,7 +269,7 @@ def _shown(value: Any, unit: str) -> str:
 
 def _print_means(table: pd.DataFrame, opened: sweeps.Sweep) -> None:
     """Print means over seeds, chips and draws, with standard deviations and the worst."""
-    keys = [key for key in opened.keys if key not in opened.drawn]
+    keys = [key for key in opened.places if key not in opened.drawn]
     uses = [use for use in _TITLES if use in table]
     trained = [use for use in ("train_accuracy", "test_loss", "seconds") if use in table]
     titles = [title for use in uses for title in (_TITLES[use].replace("accuracy", opened.score), "worst")]
@@ -264,7 +281,7 @@ def _print_means(table: pd.DataFrame, opened: sweeps.Sweep) -> None:
         if trained:
             cells += [_mean_score(done["train_accuracy"], opened.score)]
             cells += [_mean(done["test_loss"], ".4g"), _mean(done["seconds"], ".1f")]
-        places = (_shown(value, opened.units[key]) for key, value in zip(keys, values, strict=True))
+        places = (_shown(value, opened.units.get(key, "")) for key, value in zip(keys, values, strict=True))
         shown.add_row(*places, str(len(done)), *cells)
     WIDE.print(shown)
     told = [f"{name}s" for name in opened.copies if len(set(table[name])) > 1] + (["draws"] if opened.drawn else [])

@@ -1,6 +1,7 @@
 """Pictures of sweeps: accuracy over everything that was swept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ USES = {
 """Columns that are drawn: label, marker, line."""
 LOSSES = {name.replace("accuracy", "loss"): drawn for name, drawn in USES.items()}
 """The same where targets are values and not classes."""
+_CONTROL = "control"
+_CONTROL_MARKERS = "DvPX"
 _WIDE = 30  # ratio of swept numbers beyond which their axis is logarithmic
 _COLOURS = 10  # in matplotlib's own cycle
 _LINES = 12  # in a panel; beyond, numbers that are not on its axis are averaged over
@@ -44,10 +47,12 @@ def draw_sweep(
 
     Lines are means over seeds and chips in a band from the worst to the best, one for each use of a chip and each
     combination of the other keys' values. Keys drawn at random are shown as points with a running median over
-    an eighth of the draws, and pooled in the other panels. Crosses at the bottom mark points that failed.
+    an eighth of the draws, and pooled in the other panels. Crosses at the bottom mark points that failed. Controls have
+    hollow marks, and broken lines where there is one use of a chip; beside several lines, the colour of theirs.
 
     Args:
-        table: a row for each point: columns `keys`, ``seed``, ``error`` where any failed, and what is there of `USES`.
+        table: a row for each point: columns `keys`, ``seed``, ``error`` where any failed, ``control`` where there are
+            some (empty for what is studied), and what is there of `USES`.
         keys: the swept ones, or none.
         title: of the picture.
         drawn: those of the keys that were drawn at random.
@@ -66,7 +71,8 @@ def draw_sweep(
             axes.axhline(100 * origin, color="0.6", linewidth=1, label="before deployment")
         _mark_failures(axes, table, across)
         handles = axes.get_legend_handles_labels()[0]
-        if across not in drawn and (copies := _copies(table, [across, *others], keys)):
+        control = [_CONTROL] if _CONTROL in table else []
+        if across not in drawn and (copies := _copies(table, [across, *others, *control], keys)):
             handles.append(Patch(color="0.5", alpha=0.3, label=f"worst to best over {copies}"))
         axes.legend(handles=handles, fontsize=8)
     figure.axes[0].set(ylabel="test loss (V²)" if losses else "test accuracy (%)", title=title)
@@ -100,24 +106,44 @@ def _draw_panel(
     if len(lines) > _COLOURS:
         colours = list(colormaps["viridis"](np.linspace(0, 0.95, len(lines))))
     for k, (values, rows) in enumerate(lines):
+        names = [
+            f"{key.rpartition('.')[2]} {_shown(v, units.get(key, ''))}" for key, v in zip(others, values, strict=True)
+        ]
         for number, use in enumerate(uses):
             meant, marker, style = (USES | LOSSES)[use]
-            names = [
-                f"{key.rpartition('.')[2]} {_shown(v, units.get(key, ''))}"
-                for key, v in zip(others, values, strict=True)
-            ]
-            label = ", ".join([*names, *([meant] if len(uses) > 1 else [])])
-            colour = colours[k if others else number]
-            shown = rows.assign(height=rows[use] if use in LOSSES else 100 * rows[use]).dropna(subset="height")
-            if scattered:
-                axes.plot(shown["at"], shown["height"], marker, color=colour, alpha=0.4, markersize=4)
-                median = ", ".join([*([label] if label else []), "running median"])
-                axes.plot(*_running_median(shown), style, color=colour, label=median)
-            else:
-                _draw_means(axes, shown, marker + style, colour, label or "mean", band=ticks is None)
+            colour, named = colours[k if others else number], [*names, *([meant] if len(uses) > 1 else [])]
+            heights = rows.assign(height=rows[use] if use in LOSSES else 100 * rows[use]).dropna(subset="height")
+            for look, shown in _arms(heights, _Look(marker, style, colour, ", ".join(named)), alone=len(uses) == 1):
+                (_draw_draws if scattered else _draw_means)(axes, shown, look, band=ticks is None)
     _scale(axes, at, ticks, units.get(across, ""))
     axes.set(xlabel=across)
     axes.grid(alpha=0.3)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The look of a line, and its name in the legend."""
+
+    marker: str
+    style: str
+    colour: Any
+    label: str
+    fill: str = "full"
+
+
+def _arms(rows: pd.DataFrame, look: _Look, *, alone: bool) -> Iterator[tuple[_Look, pd.DataFrame]]:
+    """Give what is studied, and every control with a look of its own; `alone` where its line may be broken."""
+    if _CONTROL not in rows:
+        yield look, rows
+        return
+    for number, (control, shown) in enumerate(rows.groupby(_CONTROL, sort=False)):
+        if not control:
+            yield replace(look, label=look.label or "studied"), shown
+            continue
+        label = ", ".join(part for part in (look.label, f"control {literal(str(control))}") if part)
+        marker, style = _CONTROL_MARKERS[number % len(_CONTROL_MARKERS)], "--" if alone else look.style
+        colour = look.colour if look.label else f"C{number % _COLOURS}"  # where there are no other lines
+        yield _Look(marker, style, colour, label, fill="none"), shown
 
 
 def _places(values: pd.Series) -> tuple[Any, Any]:
@@ -141,10 +167,18 @@ def _mark_failures(axes: Axes, table: pd.DataFrame, across: str) -> None:
     axes.plot(at, bottom, "x", color="C3", markersize=8, mew=2, transform=axes.get_xaxis_transform(), label=label)
 
 
-def _draw_means(axes: Axes, rows: pd.DataFrame, form: str, colour: Any, label: str, *, band: bool) -> None:
+def _draw_draws(axes: Axes, rows: pd.DataFrame, look: _Look, *, band: bool) -> None:  # noqa: ARG001 - as `_draw_means`
+    """Draw a point for every draw, and a running median."""
+    axes.plot(rows["at"], rows["height"], look.marker, color=look.colour, alpha=0.4, markersize=4, fillstyle=look.fill)
+    median = ", ".join([*([look.label] if look.label else []), "running median"])
+    axes.plot(*_running_median(rows), look.style, color=look.colour, label=median)
+
+
+def _draw_means(axes: Axes, rows: pd.DataFrame, look: _Look, *, band: bool) -> None:
     """Draw means with a band, or bars, from the worst to the best."""
-    heights = rows.groupby("at")["height"].agg(["mean", "min", "max"])
-    axes.plot(heights.index, heights["mean"], form, color=colour, markersize=5, label=label or None)
+    heights, colour = rows.groupby("at")["height"].agg(["mean", "min", "max"]), look.colour
+    form, label = look.marker + look.style, look.label or "mean"
+    axes.plot(heights.index, heights["mean"], form, color=colour, markersize=5, fillstyle=look.fill, label=label)
     if band:
         axes.fill_between(heights.index, heights["min"], heights["max"], color=colour, alpha=0.15, linewidth=0)
     else:

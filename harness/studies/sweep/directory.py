@@ -9,10 +9,10 @@
     results.csv    a row for each point of which something has ended; results.parquet if pyarrow is here
     sweep.png      test accuracy against each swept number
 
-A row: swept keys (SI units), seed, chip, what was reached (loss in V², time in s, energy in J), the run's directory,
-and any error. ``test_accuracy`` is that of a chip trained as the point says, ``deployed_accuracy`` that of one which
-was only given the conductances of its origin, ``tuned_accuracy`` after training on from there, ``origin_accuracy`` that
-of the origin on its own chip.
+A row: swept keys (SI units), the control where there are some (nothing for what is studied), seed, chip, what was
+reached (loss in V², time in s, energy in J), the run's directory, and any error. ``test_accuracy`` is that of a chip
+trained as the point says, ``deployed_accuracy`` that of one which was only given the conductances of its origin,
+``tuned_accuracy`` after training on from there, ``origin_accuracy`` that of the origin on its own chip.
 """
 
 import json
@@ -49,6 +49,8 @@ TRAINED = ("test_accuracy", "train_accuracy", "test_loss", "seconds", *ENTRIES)
 SWEEP = "sweep.json"
 _BETWEEN_TABLES = 1.0
 """s between two tables at least, but for the last: points may end by the dozen."""
+CONTROL = "control"
+"""The column of controls."""
 _SHOWN = 20
 """Points that a notebook shows."""
 _COUNTED = {name for name, entry in ENTRIES.items() if entry.type is int}
@@ -80,6 +82,7 @@ class Sweep:
         self.name, self.keys = self.points[0].settings.name, list(self.points[0].values)
         self.path = path
         self.units = {key: Settings.unit_of(key) for key in self.keys}
+        self.controls = [control for control in dict.fromkeys(point.control for point in self.points) if control]
         self.copies = [name for name, found in (("seed", True), ("chip", self.points[0].chip is not None)) if found]
 
     @classmethod
@@ -103,6 +106,8 @@ class Sweep:
             "keys": {k: list(dict.fromkeys(p.values[k] for p in points)) for k in points[0].values if k not in drawn},
             "seeds": list(dict.fromkeys(p.settings.training.seed for p in points)),
         }
+        if controls := [control for control in dict.fromkeys(point.control for point in points) if control]:
+            content["controls"] = controls
         if draws is not None:
             content["random"] = {key: vars(bounds) for key, bounds in drawn.items()}
             content |= {"draws": draws.count, "draw_seed": draws.seed}
@@ -127,15 +132,20 @@ class Sweep:
     def _repr_html_(self) -> str:
         """A table for notebooks: the first points, and what was reached there."""
         reached = [name for name in self.reached if name not in ENTRIES]
-        columns = [*self.keys, *self.copies, *reached]
+        columns = [*self.places, *self.copies, *reached]
         rows = [
-            self.row(point, {}) or {**point.values, "seed": point.settings.training.seed}
+            self.row(point, {}) or {**point.values, CONTROL: point.control, "seed": point.settings.training.seed}
             for point in self.points[:_SHOWN]
         ]
         cells = [[_cell(row.get(name)) for name in columns] for row in rows]
         more = len(self.points) - len(rows)
         title = f"sweep {self.path}: {len(self.points)} points" + (f", of which {more} are not shown" if more else "")
         return html_table(title, cells, heading=columns)
+
+    @property
+    def places(self) -> list[str]:
+        """The columns that say where a point lies: swept keys and, where there are some, the control."""
+        return [*self.keys, *([CONTROL] if self.controls else [])]
 
     @cached_property
     def score(self) -> str:
@@ -195,7 +205,7 @@ class Sweep:
         if not (reached or told):
             return None
         runs = [folder for folder in (trained, used) if (self.path / folder).exists()]
-        copies = {"seed": point.settings.training.seed, "chip": point.chip}
+        copies = {CONTROL: point.control, "seed": point.settings.training.seed, "chip": point.chip}
         ended = {"run": runs[-1] if runs else None, "error": "; ".join(told) or None}
         return {**point.values, **copies, **dict.fromkeys(self.reached), **reached, **ended}
 
@@ -205,7 +215,7 @@ class Sweep:
 
     def save(self, rows: Mapping[str, JsonObject]) -> pd.DataFrame:
         """Write and return the table of rows by their points' names, in the order of the grid."""
-        columns = [*self.keys, *self.copies, *self.reached, "run", "error"]
+        columns = [*self.places, *self.copies, *self.reached, "run", "error"]
         table = pd.DataFrame([rows[p.name] for p in self.points if p.name in rows], columns=columns)
         # whole numbers also where failed points leave gaps
         table = table.astype({name: "Int64" if name in _COUNTED else "float64" for name in self.reached})

@@ -1,4 +1,7 @@
-"""Points of a sweep: a grid, draws at random, seeds and chips, all of them validated before anything is trained."""
+"""Points of a sweep: a grid, draws at random, seeds and chips, all of them validated before anything is trained.
+
+A control is the same grid once more, with one key changed that is suspected to be the cause of what is found.
+"""
 
 import json
 import math
@@ -33,6 +36,8 @@ class Point:
     settings: Settings
     chip: int | None = None
     """Number of the chip, where there are several; None where there is one for each seed."""
+    control: str = ""
+    """The change ``KEY=VALUE`` that makes it a control; nothing for what is studied."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,12 @@ def grid(
     seeds: int | None = None,
     chips: int | None = None,
     exclude_training_chip: bool = False,
+    controls: Sequence[str] = (),
     overrides: Sequence[str] = (),
 ) -> list[Point]:
     """Return every combination of values, draws, seeds and chips; the first key changes slowest, the chip fastest.
+
+    All combinations follow once more for each control.
 
     Args:
         experiment: as `Experiment.load` takes it.
@@ -74,27 +82,32 @@ def grid(
         seeds: every combination is trained with the seeds 0…seeds − 1; None keeps the experiment's own.
         chips: so many chips for every combination and seed, numbered from 0; None keeps the experiment's own.
         exclude_training_chip: among the numbers of `chips`, that of the experiment's own chip is left out.
+        controls: ``key=value`` texts, each a control by itself.
         overrides: ``key=value`` texts for all points.
 
     Raises:
-        ExperimentError: a key, value or bound is wrong, there is no point, or two points of a grid are the same.
+        ExperimentError: a key, value or bound is wrong, there is no point, two points of a grid are the same, or a
+            control changes nothing, or what is swept.
         DataError: a data set cannot be loaded.
     """
     counts = (draws.count if draws else None, seeds, chips, *map(len, over.values()))
-    total = math.prod(count for count in counts if count is not None)
+    total = (1 + len(controls)) * math.prod(count for count in counts if count is not None)
     refuse("the sweep", [Part(f"{total:,} points", _POINT * total, "give fewer values, draws, seeds or chips")])
     axes = [[f"--over {key}={_text(value)}" for value in values] for key, values in over.items()]
     first = [axis[0] for axis in axes if axis]
     drawn = [()] if draws is None else _drawn(experiment, draws, overrides, first)
     base = Experiment.load(experiment, overrides, swept=first).settings
     copies = _copies(base, seeds, chips, exclude_training_chip=exclude_training_chip)
-    changes = [(*values, *draw, *copy) for values in product(*axes) for draw in drawn for copy in copies]
+    studied = [(*values, *draw, *copy) for values in product(*axes) for draw in drawn for copy in copies]
+    arms = _arms(controls, [*over, *(draws.ranges if draws else ())])
+    changes = [(*change, *arm) for arm in arms.values() for change in studied]
     if not changes:
         raise ExperimentError("a sweep without points; give every key at least one value, and at least one seed")
     settings = [Experiment.load(experiment, overrides, swept=changed).settings for changed in changes]
     for each in settings:
         if each.chip.bench is not None:
             raise ExperimentError("a sweep trains many chips at once, and there is one board; take another chip.kind")
+    _refuse_idle([*arms], settings[:: len(studied)])
     if draws is None:
         _refuse_twins(settings, changes)
     for one in {str(each.data): Experiment(each) for each in settings}.values():
@@ -102,12 +115,29 @@ def grid(
     columns = {key: column(settings, key) for key in (*over, *(draws.ranges if draws else ()))}
     rows = [{key: values[k] for key, values in columns.items()} for k in range(len(settings))]
     numbers = [None if chips is None else each.variation.seed for each in settings]
+    told = [control for control in arms for _ in studied]
     width = len(str(len(rows) - 1))
     names = [
-        f"{k:0{width}}-{_name(row, each, chip)}"
-        for k, (row, each, chip) in enumerate(zip(rows, settings, numbers, strict=True))
+        f"{k:0{width}}-{_name(row, each, chip, control)}"
+        for k, (row, each, chip, control) in enumerate(zip(rows, settings, numbers, told, strict=True))
     ]
-    return list(map(Point, names, rows, settings, numbers))
+    return list(map(Point, names, rows, settings, numbers, told))
+
+
+def _arms(controls: Sequence[str], swept: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the changes for what is studied, by an empty text, and those for each control, by its text."""
+    arms: dict[str, tuple[str, ...]] = {"": ()}
+    for text in controls:
+        key, _, value = (part.strip() for part in text.partition("="))
+        key = ".".join(part.strip() for part in key.split("."))
+        if not (key and value):
+            raise ExperimentError(f"--control {text}: write KEY=VALUE, such as programming.mode=exact")
+        if key in swept:
+            raise ExperimentError(f"--control {text}: {key} is swept; a control changes a key that is held otherwise")
+        if (control := f"{key}={value}") in arms:
+            raise ExperimentError(f"--control {text}: this control is there already")
+        arms[control] = (f"--control {control}",)
+    return arms
 
 
 def _text(value: Any) -> str:
@@ -128,6 +158,15 @@ def _copies(
         numbers = [number for number in range(chips + 1) if not exclude_training_chip or number != own][:chips]
         copies += [(*change, f"--chips {_CHIP}={number}") for number in numbers]
     return copies
+
+
+def _refuse_idle(controls: Sequence[str], settings: Sequence[Settings]) -> None:
+    """Refuse a control whose first point is that of what is studied, or of another control."""
+    first: dict[str, str] = {}
+    for control, each in zip(controls, settings, strict=True):
+        if (twin := first.setdefault(each.to_toml(), control)) != control:
+            what = f"control {twin} says" if twin else "is studied"
+            raise ExperimentError(f"--control {control}: it changes nothing of what {what}; take another value")
 
 
 def _refuse_twins(settings: Sequence[Settings], changes: Sequence[Sequence[str]]) -> None:
@@ -189,9 +228,10 @@ def column(settings: Sequence[Settings], key: str) -> list[Any]:
     return [v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
 
 
-def _name(values: Mapping[str, Any], settings: Settings, chip: int | None) -> str:
+def _name(values: Mapping[str, Any], settings: Settings, chip: int | None, control: str) -> str:
     """Return a short name of characters that no shell minds."""
     shown = {key.rpartition(".")[2]: value for key, value in values.items()} | {"seed": settings.training.seed}
     shown |= {} if chip is None else {"chip": chip}
     text = "-".join(f"{key}={v:.6g}" if isinstance(v, float) else f"{key}={v}" for key, v in shown.items())
+    text += f"-control-{control.rpartition('.')[2]}" if control else ""
     return re.sub(r"[^A-Za-z0-9.=-]+", "_", text)[:100]

@@ -20,6 +20,7 @@ class _RecordedPoint(BaseModel):
     values: dict[str, _Value]
     settings: Settings
     chip: StrictInt | None = None
+    control: StrictStr = ""
 
     @model_validator(mode="after")
     def _inside(self) -> Self:
@@ -29,7 +30,7 @@ class _RecordedPoint(BaseModel):
 
     @property
     def point(self) -> Point:
-        return Point(self.name, self.values, self.settings, self.chip)
+        return Point(self.name, self.values, self.settings, self.chip, self.control)
 
 
 Points = Annotated[list[_RecordedPoint], Field(min_length=1)]
