@@ -70,10 +70,17 @@ MADE = {
     "moons": Made({"moons-boundary.png": "runs/moons-seed0/boundary.png"}, "harness train moons --chip nodal"),
     "range": Made(
         {"nonlinear-updates.png": "range/sweep.png"},
-        "harness sweep nonlinear-updates --chip nodal --over programming.on_off_ratio=1.2,2,10,100"
-        " --over programming.mode=stochastic,exact --to range",
+        "harness sweep nonlinear-updates --chip nodal --seeds 3 --over programming.on_off_ratio=1.2,2,10,100"
+        " --control programming.mode=exact --to range",
         quickly="harness sweep xor --chip nodal --to range --over programming.on_off_ratio=2,10"
-        " --over programming.mode=stochastic,exact --set programming.law=linear --set programming.pulses=100",
+        " --control programming.mode=exact --set programming.law=linear --set programming.pulses=100",
+    ),
+    "bias": Made(
+        {"biased-updates.png": "bias/sweep.png"},
+        "harness sweep biased-updates --chip nodal --seeds 3 --over rule.eta=1,2,4"
+        " --control imperfect.update_bias=0 --set training.epochs=400 --to bias",
+        quickly="harness sweep biased-updates --chip nodal --over rule.eta=1,2 --control imperfect.update_bias=0"
+        " --to bias",
     ),
     "read-out": Made(
         {"read-out.png": "bits/sweep.png"},
