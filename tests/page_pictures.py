@@ -79,8 +79,7 @@ MADE = {
         {"biased-updates.png": "bias/sweep.png"},
         "harness sweep biased-updates --chip nodal --seeds 3 --over rule.eta=1,2,4"
         " --control imperfect.update_bias=0 --set training.epochs=400 --to bias",
-        quickly="harness sweep biased-updates --chip nodal --over rule.eta=1,2 --control imperfect.update_bias=0"
-        " --to bias",
+        quickly="harness sweep xor --chip nodal --control update.kind=adam --to bias",
     ),
     "read-out": Made(
         {"read-out.png": "bits/sweep.png"},
