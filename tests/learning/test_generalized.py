@@ -182,13 +182,19 @@ def test_through_the_free_outputs_the_direction_is_the_derivative_of_the_whole_t
     assert abs(without @ expected) < 0.9999 * np.linalg.norm(without) * np.linalg.norm(expected)
 
 
-def error_power(g: Array, springs: float = np.inf) -> complex:
-    """½ eᵀK e of the linear network (W), with K (S) its conductance at the outputs, behind springs in series."""
+def error_and_conductance(g: Array, springs: float) -> tuple[Array, Array]:
+    """The linear network's e (V), and its K (S) at the outputs with springs in series."""
     cells = ends(EDGES)
     laplacian = cells.T @ (g[:, None] * cells)
     ohms = np.linalg.inv(laplacian[np.ix_(FREE, FREE)])
     error = TARGETS - (-ohms @ laplacian[np.ix_(FREE, HELD)] @ np.append(INPUTS, 0.0))[-2:]
-    return 0.5 * error @ np.linalg.inv(ohms[-2:, -2:] + np.eye(2) / springs) @ error
+    return error, np.linalg.inv(ohms[-2:, -2:] + np.eye(2) / springs)
+
+
+def error_power(g: Array, springs: float = np.inf) -> complex:
+    """½ eᵀK e of the linear network, W."""
+    error, seen = error_and_conductance(g, springs)
+    return 0.5 * error @ seen @ error
 
 
 def complex_steps(function: Callable[[Array], complex]) -> Array:
@@ -201,6 +207,17 @@ def test_on_a_linear_network_moved_springs_give_the_slope_of_the_errors_power_at
     """K counts with its own derivative, in series with the springs; coupled learning holds it fixed."""
     expected = complex_steps(lambda g: error_power(g, 2.0))
     assert apart(LINEAR.nudged(towards, b, **WHOLE), expected) < 1e-9
+
+
+@pytest.mark.parametrize("b", [1.0, 0.01])
+def test_without_the_way_through_the_free_outputs_the_conductance_is_held_fixed(b: float) -> None:
+    _, held = error_and_conductance(G, 2.0)
+
+    def power(g: Array) -> complex:
+        error, _ = error_and_conductance(g, 2.0)
+        return 0.5 * error @ held @ error
+
+    assert apart(LINEAR.nudged(towards, b, order=1, variant="centered"), complex_steps(power)) < 1e-10
 
 
 def test_moved_springs_have_an_error_of_order_b_that_a_random_sign_averages_out() -> None:
