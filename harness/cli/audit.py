@@ -122,11 +122,14 @@ def _print(found: Iterable[GradientError | Curve | Doubt]) -> None:
 def _picture(subject: Subject, curves: list[Curve], name: str) -> bytes:
     from harness.pictures.runs import draw_audit  # noqa: PLC0415 - matplotlib takes a second to import
 
+    own = {"β": subject.beta, "η": subject.eta, "b": 1.0, "reltol": subject.tolerances.reltol}
     panels: dict[str, dict[str, list[tuple[float, float, float]]]] = {}
+    used: dict[str, float] = {}
     for curve in curves:
+        panel = f"{_UNITS.get(curve.knob, curve.knob)}, {curve.chip}"
         points = list(zip(curve.values, curve.errors, curve.cosines, strict=True))
-        panels.setdefault(_UNITS.get(curve.knob, curve.knob), {})[f"{curve.rule} ({curve.chip})"] = points
-    used = {"β (S)": subject.beta, "η": subject.eta, _UNITS["b"]: 1.0, "reltol": subject.tolerances.reltol}
+        panels.setdefault(panel, {})[curve.rule] = points
+        used[panel] = own[curve.knob]
     return draw_audit(panels, used, f"{name}: gradients against the truth")
 
 

@@ -257,19 +257,19 @@ def draw_audit(
     cosine (NaN leaves a gap). The upper panel shows the error, the lower one by how much the cosine falls short of 1.
     The setting `used` by the table of the audit is marked.
     """
-    figure = Figure(figsize=(5 * len(panels), 8), layout="constrained")
-    upper, lower = figure.subplots(2, len(panels), squeeze=False)
+    figure = Figure(figsize=(4 * len(panels), 6), layout="constrained")
+    upper, lower = figure.subplots(2, len(panels), squeeze=False, sharex="col")
     for above, below, (setting, lines) in zip(upper, lower, panels.items(), strict=True):
         shown = {name: np.array(points).T for name, points in lines.items()}
         _draw_lines(above, {name: (values, errors) for name, (values, errors, _) in shown.items()})
         _draw_lines(below, {name: (values, 1 - cosines) for name, (values, _, cosines) in shown.items()})
         for axes in (above, below):
             axes.axvline(used[setting], color="0.6", linestyle="--", linewidth=1, label="as in the table")
-            axes.set(xlabel=setting)
             axes.grid(alpha=0.3)
-        above.set(ylabel="relative error of the worst array")
-        below.set(ylabel="1 − cosine of the worst array")
+        below.set(xlabel=setting)
         above.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    upper[0].set(ylabel="relative error, worst array")
+    lower[0].set(ylabel="1 − cosine, worst array")
     figure.suptitle(title)
     return as_bytes(figure)
 
