@@ -14,7 +14,7 @@ two equations by g s₂/s₁ one way and by g s₁/s₂ the other, which is as e
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from math import isclose
 
@@ -52,12 +52,12 @@ class Scaling:
     uneven: str
     """Says which amplifier closes a loop of which gain other than 1; empty where s is the same all over every part."""
 
-    @property
+    @cached_property
     def free(self) -> npt.NDArray[np.bool_]:
         """True where the voltage is an unknown with an equation of its own."""
         return (self.variable >= 0) & ~self.copied
 
-    @property
+    @cached_property
     def unknown(self) -> npt.NDArray[np.bool_]:
         """True where the voltage is a multiple of an unknown."""
         return self.variable >= 0

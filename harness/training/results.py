@@ -1,6 +1,7 @@
 """Figures that a network reached, as ``result.json`` and `harness evaluate` give them."""
 
 import time
+from collections.abc import Sequence
 
 from harness.chip.base import Chip
 from harness.chip.metering import ledger_of, record_of, sharing_of
@@ -10,7 +11,7 @@ from harness.learning.costs import Cost
 from harness.training.controller import Evaluation, evaluate
 from harness.training.predictions import value_errors
 from harness.training.runs import Run
-from harness.training.tables import total
+from harness.training.tables import EpochRow, total
 
 SHOWN = 10_000
 """Training rows that a finished run is evaluated on, at most: more would take minutes and tell nothing new."""
@@ -30,8 +31,12 @@ def figures(chip: Chip, cost: Cost, data: Split) -> tuple[dict[str, Evaluation],
     return found, shown | value_errors(data, found)
 
 
-def finish(run: Run, chip: Chip, cost: Cost, data: Split, about: JsonObject) -> None:
+def finish(
+    run: Run, chip: Chip, cost: Cost, data: Split, about: JsonObject, epochs: Sequence[EpochRow] | None = None
+) -> None:
     """Write what a run that was trained to its end reached; the result begins with `about`, experiment and seed.
+
+    `epochs` are the rows of its table, if they are at hand; else they are read.
 
     Raises:
         ChipError: the chip failed.
@@ -40,7 +45,12 @@ def finish(run: Run, chip: Chip, cost: Cost, data: Split, about: JsonObject) -> 
     found = {"train": evaluate(chip, cost, data.train.first(SHOWN))}
     if data.valued:
         found["test"] = evaluate(chip, cost, data.test)
-    reached = {**about, **_reached(run, data, found["train"], time.perf_counter() - began), **value_errors(data, found)}
+    rows = run.tables()[1] if epochs is None else epochs
+    reached = {
+        **about,
+        **_reached(rows, data, found["train"], time.perf_counter() - began),
+        **value_errors(data, found),
+    }
     if (sharing := sharing_of(chip)) is not None:
         reached["sharing"] = sharing
     if (bench := record_of(chip)) is not None:
@@ -48,8 +58,7 @@ def finish(run: Run, chip: Chip, cost: Cost, data: Split, about: JsonObject) -> 
     run.finish([array.name for array in chip.circuit.arrays], chip.conductances, reached)
 
 
-def _reached(run: Run, data: Split, train: Evaluation, evaluating: float) -> JsonObject:
-    _, epochs = run.tables()
+def _reached(epochs: Sequence[EpochRow], data: Split, train: Evaluation, evaluating: float) -> JsonObject:
     seconds = sum(row.seconds for row in epochs)
     evaluating += sum(row.evaluation_seconds for row in epochs)
     shares = [row.ngspice_share * row.seconds for row in epochs if row.ngspice_share is not None]

@@ -25,7 +25,7 @@ from harness.training import controller
 from harness.training.controller import EVALUATION_BATCH, Evaluation, Plan
 from harness.training.position import Position
 from harness.training.runs import Run
-from harness.training.tables import StepRow
+from harness.training.tables import EpochRow, StepRow
 
 _DRAWN = 2**22
 """Numbers in the batches that are drawn at once."""
@@ -210,6 +210,10 @@ class Stack:
             self._seconds / len(self.trainings),
             ledger=self._before[number] + asked,
         )
+
+    def epochs(self, number: int) -> list[EpochRow]:
+        """Return the rows of one training's epochs."""
+        return self._tables[number][1]
 
     def _samples(self, part: str) -> list[Samples]:
         return [training.data.parts[part] for training in self.trainings]

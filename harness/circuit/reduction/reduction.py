@@ -263,7 +263,8 @@ class Reduction:
         ported = [part.nets for part in self.circuit.parts(Vccs)] + [transformer.pins for transformer in transformers]
         touched = variable[self.circuit.at([node for nets in ported for node in nets])]
         stays[touched[touched >= 0]] = True
-        edges = np.unique(np.sort(self._variable_edges(), axis=1), axis=0)
+        ends = np.sort(self._variable_edges(), axis=1)
+        edges = np.column_stack(np.divmod(np.unique(ends[:, 0] * len(stays) + ends[:, 1]), len(stays)))
         gone = eliminated(edges, stays)
         return np.flatnonzero(~gone), np.flatnonzero(gone)
 

@@ -303,6 +303,7 @@ def run(
     """
     with alone_in(sweep.path, f"sweep {sweep.path}"):
         errors: dict[str, str] = {}
+        ended = set[str]()
         rows = {point.name: row for point in sweep.points if (row := sweep.row(point, errors)) is not None}
         table, saved = sweep.save(rows), time.monotonic()
         for jobs in (sweep.trainings(), sweep.deployments()):
@@ -323,6 +324,7 @@ def run(
                     if error is None and not job.complete(sweep.path):
                         continue  # stopped
                     errors |= {} if error is None else {job.folder: error}
+                    ended.add(job.folder)
                     point = jobs[job]
                     if not job.folder.startswith("origins/"):
                         rows[point.name] = sweep.row(point, errors) or {}
@@ -334,7 +336,7 @@ def run(
                 table = sweep.save(rows)
         _draw(sweep, table, warn)
     every = [*sweep.trainings(), *sweep.deployments()]
-    missing = sum(job.folder not in errors and not job.complete(sweep.path) for job in every)
+    missing = sum(job.folder not in {*errors, *ended} and not job.complete(sweep.path) for job in every)
     return Outcome(table, missing, errors)
 
 

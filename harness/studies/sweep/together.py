@@ -164,16 +164,16 @@ def _in_step(
             alone.setdefault("a step failed in the stack", []).append(by_training[id(left)].job)
         for number, training in enumerate(stack.trainings):
             one = by_training[id(training)]
-            yield one.job, _finished(one, chip, stack.position(number), len(held)) if stack.done else None
+            yield one.job, _finished(one, chip, stack, number) if stack.done else None
 
 
-def _finished(one: _Begun, chip: NodalChip, end: Position, together: int) -> str | None:
+def _finished(one: _Begun, chip: NodalChip, stack: Stack, number: int) -> str | None:
     """Write what a training reached; return its error if that fails."""
     settings = one.subject.settings
-    about = {"experiment": settings.name, "seed": one.training.plan.seed, "together": together}
+    about = {"experiment": settings.name, "seed": one.training.plan.seed, "together": len(stack.trainings)}
     try:
-        chip.program(end.conductances)
-        finish(one.training.run, chip, one.training.cost, one.training.data, about)
+        chip.program(stack.position(number).conductances)
+        finish(one.training.run, chip, one.training.cost, one.training.data, about, stack.epochs(number))
     except HarnessError as error:
         return str(error)
     return None
