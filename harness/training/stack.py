@@ -90,7 +90,7 @@ class Stack:
                     if time.monotonic() - saved > controller.CHECKPOINT_SECONDS:
                         self._save(range(len(self.trainings)))
                         saved = time.monotonic()
-            except HarnessError:
+            except (HarnessError, MemoryError):
                 yield from self._part()
         self._save(range(len(self.trainings)))
 

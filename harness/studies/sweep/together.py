@@ -42,7 +42,7 @@ class _Begun:
     def alike(self) -> list[Any]:
         """Whatever trainings of one stack have in common."""
         one, circuit = self.training, self.subject.circuit
-        rule = {name: part for name, part in described(one.rule).items() if name not in ("strength", "cure")}
+        rule = {name: part for name, part in described(one.rule).items() if name != "strength"}
         lengths = one.plan.epochs, one.plan.batch, *map(len, one.data.parts.values()), one.start.epoch, one.start.step
         return [rule, lengths, circuit.outputs, [_but_conductances(element) for element in circuit.elements]]
 
