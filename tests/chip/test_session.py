@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.ngspice.feed import Feed
 from harness.chip.ngspice.library import find_library
 from harness.chip.ngspice.session import BatchDeck, Unsettled, open_session
 from harness.circuit import Reduction, SettlingJob
@@ -207,3 +210,49 @@ def test_a_machine_without_libngspice_falls_back_to_nothing_and_exits_with_1(
     assert "libngspice cannot be loaded" in result.stderr
     assert ("not found" in result.stdout) if arguments == ["doctor"] else not result.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_sweeps_of_several_threads_do_not_mix() -> None:
+    sweeps = [batch_deck.batch_sweep(job_of(seed), Tolerances()) for seed in range(4)]
+    session = open_session()
+    alone = [session.sweep(*sweep).volts for sweep in sweeps]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda k: session.sweep(*sweeps[k % 4]).volts, range(200)))
+    for k, volts in enumerate(found):
+        np.testing.assert_array_equal(volts, alone[k % 4])
+
+
+def test_a_sweep_that_is_interrupted_anywhere_leaves_the_session_as_it_should_be() -> None:
+    """Ctrl-C raises in the main thread, at whatever line of Python; the next sweep has the same bits."""
+
+    armed = False
+
+    def interrupt(*_: object) -> None:
+        if armed:
+            raise KeyboardInterrupt
+
+    session, sweep = open_session(), batch_deck.batch_sweep(job_of(0), Tolerances())
+    expected, interrupted = session.sweep(*sweep).volts, 0
+    rng, before = np.random.default_rng(0), signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(300):
+            try:
+                armed = True
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 1e-3))
+                session.sweep(*sweep)
+                armed = False
+            except KeyboardInterrupt:
+                armed = False
+                interrupted += 1
+            np.testing.assert_array_equal(session.sweep(*sweep).volts, expected)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted > 20
+
+
+def test_more_text_than_is_kept_is_an_error() -> None:
+    feed = Feed()
+    feed._memory[11] = feed._memory[12]
+    with pytest.raises(SimulatorError, match="ngspice printed more than 16 MB of text in one analysis"):
+        feed.lines("stderr")

@@ -48,13 +48,13 @@ def poor(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def solvers_said(session: Session) -> list[str]:
     """The solvers that ngspice has named since its output was cleared, on whichever stream: 42 does so on stderr."""
-    said = "\n".join(session._binding._stdout + session._binding._stderr)
+    said = "\n".join(session._feed.lines("stdout") + session._feed.lines("stderr"))
     return re.findall("Using (.+) as Direct Linear Solver", said)
 
 
 def announced(session: Session, option: str) -> list[str]:
     """What ngspice says computes a deck with that option line."""
-    session._binding.clear_output()
+    session._feed.forget_lines()
     session._load([ONE_RESISTOR[0], option, *ONE_RESISTOR[1:]])
     session._command("op")
     said = solvers_said(session)

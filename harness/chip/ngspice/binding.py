@@ -5,7 +5,7 @@ import logging
 import warnings
 from typing import Any
 
-from harness.chip.ngspice.feed import Feed, functions
+from harness.chip.ngspice.feed import Feed, function
 from harness.chip.ngspice.isolation import without_startup_files
 from harness.errors import ChipError
 
@@ -33,39 +33,25 @@ def load_binding(library: str, feed: Feed) -> tuple[Any, Any]:
 
 
 def _fed(base: Any, ffi: Any, feed: Feed) -> Any:
-    """Return PySpice's class with other functions for ngspice to call: a feed's, and quick ones for its lines."""
+    """Return PySpice's class with other functions for ngspice to call: those of a feed."""
 
     class Fed(base):  # type: ignore[misc]
-        vectors: tuple[str, ...] | None = None
-        """Names of the vectors that ngspice has announced, in its order."""
-
         def _init_ngspice(self, send_data: bool) -> None:  # noqa: ARG002 - PySpice's signature
-            value, told = functions()
-            self._kept_alive = (
-                ffi.callback("int (char *, int, void *)", self._take_line),
-                ffi.callback("int (int, bool, bool, int, void *)", lambda status, *_: status),
-                ffi.callback("int (pvecinfoall, int, void *)", self._take_names),
-                ffi.new("int *", 0),
-            )
-            line, ended, names, identity = self._kept_alive
-            memory = ffi.cast("void *", feed.address)
-            told = ffi.cast("int (*)(pvecvaluesall, int, int, void *)", told)
-            sources = ffi.cast("int (*)(double *, double, char *, int, void *)", value)
-            null = ffi.NULL
-            self._ngspice_shared.ngSpice_Init(line, null, ended, told, names, null, memory)
-            self._ngspice_shared.ngSpice_Init_Sync(sources, sources, null, identity, memory)
-            self._get_version()
-            self.set("nomoremode")  # which would wait for a key
+            self._ended = ffi.callback("int (int, bool, bool, int, void *)", lambda status, *_: status)
+            self._identity = ffi.new("int *", 0)
+            said = ffi.cast("int (*)(char *, int, void *)", function("said"))
+            told = ffi.cast("int (*)(pvecvaluesall, int, int, void *)", function("told"))
+            announced = ffi.cast("int (*)(pvecinfoall, int, void *)", function("announced"))
+            value = ffi.cast("int (*)(double *, double, char *, int, void *)", function("value"))
+            memory, null, api = ffi.cast("void *", feed.address), ffi.NULL, self._ngspice_shared
+            api.ngSpice_Init(said, null, self._ended, told, announced, null, memory)
+            api.ngSpice_Init_Sync(value, value, null, self._identity, memory)
+            api.ngSpice_Command(b"set nomoremode")  # which would wait for a key
 
-        def _take_line(self, text: Any, _simulator: int, _feed: Any) -> int:
-            stream, _, line = ffi.string(text).decode("utf-8", "replace").partition(" ")
-            (self._stderr if stream == "stderr" else self._stdout).append(line)
-            return 0
-
-        def _take_names(self, announced: Any, _simulator: int, _feed: Any) -> int:
-            if self.vectors is None:
-                found = [announced.vecs[k] for k in range(announced.veccount)]
-                self.vectors = tuple(ffi.string(vector.vecname).decode("utf-8", "replace").lower() for vector in found)
-            return 0
+        def vectors(self) -> tuple[str, ...]:
+            """Names of the vectors of the last analysis, in ngspice's order, while its plot is there."""
+            found = ffi.cast("pvecinfoall", feed.announced)
+            names = [ffi.string(found.vecs[k].vecname) for k in range(found.veccount)]
+            return tuple(name.decode("utf-8", "replace").lower() for name in names)
 
     return Fed

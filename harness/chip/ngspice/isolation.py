@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread, get_ident, stack_size
@@ -66,9 +67,9 @@ def _in_directory(folder: Path) -> Iterator[None]:
 class SimulatorThread:
     """A thread in which everything is done that touches ngspice, one thing after another.
 
-    ngspice keeps its state in globals. It also calls Python back for every line that it prints: in the main thread,
-    an exception of Ctrl-C would be raised in such a call, and be lost. This thread has the C locale, whatever that of
-    the process: in Turkish, ngspice's ``Is`` is not ``is``. A process that is forked gets a thread of its own.
+    ngspice keeps its state in globals. It parses formulas by recursion, for which this thread has a stack that is large
+    enough. It has the C locale, too, whatever that of the process: in Turkish, ngspice's ``Is`` is not ``is``. What
+    needs no such stack can be done in any thread (`here`). A process that is forked gets a thread of its own.
     """
 
     def __init__(self) -> None:
@@ -80,8 +81,7 @@ class SimulatorThread:
         """Do something in the thread and return what it returns, or raise what it raises."""
         if get_ident() == self._identity:
             return work()
-        if self._forked_at_work:
-            raise SimulatorError("this process was forked while ngspice was at work in it, and cannot use ngspice")
+        self._refuse_forked()
         with self._starting:
             if self._identity is None:
                 self._start()
@@ -93,7 +93,25 @@ class SimulatorThread:
             done.cancel()  # in case it was this thread that was interrupted
             raise
 
+    def here(self, work: Callable[[], T]) -> T:
+        """Do something in the calling thread, while the thread does nothing: what is short need not wait for it."""
+        if get_ident() == self._identity:
+            return work()
+        self._refuse_forked()
+        with self._turn:
+            self._at_work = True
+            try:
+                with _c_locale():
+                    return work()
+            finally:
+                self._at_work = False
+
+    def _refuse_forked(self) -> None:
+        if self._forked_at_work:
+            raise SimulatorError("this process was forked while ngspice was at work in it, and cannot use ngspice")
+
     def _forget(self) -> None:
+        self._turn = Lock()
         self._forked_at_work = getattr(self, "_at_work", False)
         self._at_work = False
         self._starting = Lock()
@@ -110,13 +128,14 @@ class SimulatorThread:
         self._identity = thread.ident
 
     def _run(self) -> None:
-        _use_c_locale()
+        _libc().uselocale(_c_locale_object())
         while True:
             work, done = self._jobs.get()
-            if done.set_running_or_notify_cancel():
-                self._at_work = True
-                _settle(work, done)
-                self._at_work = False
+            with self._turn:
+                if done.set_running_or_notify_cancel():
+                    self._at_work = True
+                    _settle(work, done)
+                    self._at_work = False
             del work, done  # results may be large
 
 
@@ -129,10 +148,26 @@ def _settle(work: Callable[[], Any], done: "Future[Any]") -> None:
         done.set_result(result)
 
 
-def _use_c_locale() -> None:
-    """Give this thread the C locale; the process keeps its own."""
+@contextmanager
+def _c_locale() -> Iterator[None]:
+    """Give this thread the C locale for a while; the process keeps its own."""
+    use = _libc().uselocale
+    before = use(_c_locale_object())
+    try:
+        yield
+    finally:
+        use(before)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None)
-    libc.newlocale.restype = ctypes.c_void_p
+    libc.newlocale.restype = libc.uselocale.restype = ctypes.c_void_p
     libc.newlocale.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p]
     libc.uselocale.argtypes = [ctypes.c_void_p]
-    libc.uselocale(libc.newlocale(_EVERY_CATEGORY, b"C", None))
+    return libc
+
+
+@cache
+def _c_locale_object() -> Any:
+    return _libc().newlocale(_EVERY_CATEGORY, b"C", None)

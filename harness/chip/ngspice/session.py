@@ -115,6 +115,7 @@ class Session:
         self._commands = 0
         self._loaded: tuple[LoadedCircuit, str] | None = None
         self._set: Array | None = None
+        self._places: list[int] | None = None
         self.analysis_seconds = 0.0
         """Time spent inside ngspice's analyses so far, s."""
         self.sparse_runs = 0
@@ -129,11 +130,11 @@ class Session:
 
         Versions before 42 and those that were built without KLU have Sparse 1.3 only, and say nothing or say so.
         """
-        self._binding.clear_output()
+        self._feed.forget_lines()
         try:
             self._load(("* which solver", _OPTIONS[KLU], "v1 a 0 1", "r1 a 0 1", ".end"))
             self._command("op")
-            said = "\n".join(self._binding._stdout + self._binding._stderr)
+            said = "\n".join(self._feed.lines("stdout") + self._feed.lines("stderr"))
         finally:
             self._forget()
         found = KLU if "Using KLU as Direct Linear Solver" in said else SPARSE
@@ -161,7 +162,6 @@ class Session:
         result = self._analysed(deck.lines, partial(self._run, deck))
         return replace(result, again=self.sparse_runs > before)
 
-    @_in_thread
     def sweep(self, circuit: LoadedCircuit, gains: Array, table: Table) -> BatchResult:
         """Settle every point of a table in a circuit with the given gains (S), and leave the circuit loaded.
 
@@ -172,6 +172,13 @@ class Session:
             Unsettled: no operating point was found; says at which point of the table.
             SimulatorError: ngspice refused the circuit, or its answer is incomplete or not finite.
         """
+        sweep = partial(self._sweep_once_or_twice, circuit, gains, table)
+        if self._loaded is not None and self._loaded[0].lines == circuit.lines:  # no formula is to be parsed
+            return _THREAD.here(sweep)
+        return _THREAD.call(sweep)
+
+    def _sweep_once_or_twice(self, circuit: LoadedCircuit, gains: Array, table: Table) -> BatchResult:
+        """Sweep with KLU and, where that finds no solution, with Sparse 1.3."""
         if self.linear_solver == SPARSE:
             return self._swept(circuit, "", gains, table)
         try:
@@ -185,7 +192,7 @@ class Session:
 
     def _swept(self, circuit: LoadedCircuit, option: str, gains: Array, table: Table) -> BatchResult:
         try:
-            self._binding.clear_output()
+            self._feed.forget_lines()
             self._prepare(circuit, option, gains)
             return self._swept_over(circuit, gains, table)
         except BaseException:
@@ -211,9 +218,8 @@ class Session:
     def _swept_over(self, circuit: LoadedCircuit, gains: Array, table: Table) -> BatchResult:
         points, nodes = len(table.then), len(circuit.nodes)
         kept = self._feed.begin(table, nodes + 1)  # the swept voltage is one more
-        self._binding.vectors = None
         seconds = self._timed(f"dc {SOURCE} 0 {points - 1} 1")
-        said, told = tuple(self._binding._stderr), self._feed.told
+        said, told = tuple(self._feed.lines("stderr")), self._feed.told
         verdict = worst(said)
         if verdict is not Verdict.NOTE or told != points:
             reached = min(told, points - 1)
@@ -225,7 +231,9 @@ class Session:
             if verdict is Verdict.UNSETTLED:  # some point was reached, but not as an operating point
                 raise _UnsolvedError("ngspice reached a point by other means", log=telling(said), deck=deck)
             raise SimulatorError(f"ngspice returned {told} of {points} points", log=said, deck=deck)
-        volts = kept[:, self._order(circuit.nodes)]
+        if self._places is None:
+            self._places = self._order(circuit.nodes)
+        volts = kept[:, self._places]
         if not np.isfinite(volts).all():
             point, node = np.argwhere(~np.isfinite(volts))[0]
             deck = _save(circuit.alone(gains, table.then[point]))
@@ -234,7 +242,7 @@ class Session:
 
     def _order(self, names: Sequence[str]) -> list[int]:
         """Places of nodes among the vectors that ngspice has announced for this sweep."""
-        announced = {name: place for place, name in enumerate(self._binding.vectors or ())}
+        announced = {name: place for place, name in enumerate(self._binding.vectors())}
         lacking = [name for name in names if name not in announced]
         if lacking or len(announced) != len(names) + 1:
             raise SimulatorError(f"ngspice announced other vectors than it was asked for (no {', '.join(lacking)})")
@@ -242,7 +250,7 @@ class Session:
 
     def _unload(self) -> None:
         if self._loaded is not None:
-            self._loaded = self._set = None
+            self._loaded = self._set = self._places = None
             self._command("remcirc")
 
     def _timed(self, analysis: str) -> float:
@@ -298,7 +306,7 @@ class Session:
     def _alone(self, lines: Sequence[str], analyse: Callable[[Sequence[str]], R]) -> R:
         self._unload()
         try:
-            self._binding.clear_output()
+            self._feed.forget_lines()
             self._load(lines)
             return analyse(lines)
         finally:
@@ -329,7 +337,7 @@ class Session:
         return values[0], np.ascontiguousarray(values[1:].T)
 
     def _refuse_failures(self, where: str, lines: Sequence[str]) -> None:
-        said = tuple(self._binding._stderr)
+        said = tuple(self._feed.lines("stderr"))
         verdict = worst(said)
         if verdict is not Verdict.NOTE:
             kind = _UnsolvedError if verdict is Verdict.UNSETTLED else SimulatorError
@@ -337,7 +345,7 @@ class Session:
 
     def _run(self, deck: BatchDeck, lines: Sequence[str]) -> BatchResult:
         seconds = self._timed(f"dc {deck.source} 0 {deck.step * (deck.points - 1)} {deck.step}")
-        said = tuple(self._binding._stderr)
+        said = tuple(self._feed.lines("stderr"))
         verdict = worst(said)
         if verdict is Verdict.REFUSED:
             raise SimulatorError("ngspice refused a deck", log=telling(said), deck=_save(lines))
@@ -369,9 +377,9 @@ class Session:
         return str(self._ffi.string(self._api.ngSpice_CurPlot()).decode("ascii"))
 
     def _total_iterations(self) -> int:
-        self._binding.clear_output()
+        self._feed.forget_lines()
         self._command("rusage totiter")
-        found = re.search(r"Total iterations = (\d+)", "\n".join(self._binding._stdout))
+        found = re.search(r"Total iterations = (\d+)", "\n".join(self._feed.lines("stdout")))
         return int(found.group(1)) if found else 0
 
     def _length(self, name: str) -> int:
@@ -399,9 +407,9 @@ class Session:
         return values
 
     def _read_version(self) -> tuple[int, str]:
-        self._binding.clear_output()
+        self._feed.forget_lines()
         self._command("version -f")
-        for line in self._binding._stdout:
+        for line in self._feed.lines("stdout"):
             if match := re.search(r"ngspice-(\d+)\S*", line):
                 return int(match.group(1)), match.group().removeprefix("ngspice-")
         raise NgspiceMissing(f"{self.library} does not say which ngspice it is")
