@@ -9,7 +9,9 @@ from scipy.optimize import brentq
 from harness.chip.ngspice import worker
 from harness.chip.ngspice.worker import settle_in_ngspice
 from harness.chip.nodal import newton
-from harness.circuit import Junctions, Network, Phase, Reduction, SettlingJob, Topology
+from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.unreduced import UnreducedNodalChip
+from harness.circuit import Circuit, Junctions, Network, Phase, Reduction, SettlingJob, Topology
 from harness.circuit.networks.layered import CellRange
 from harness.circuit.reduction.settling import unjoined
 from harness.devices import DiodeModel
@@ -125,6 +127,43 @@ def test_a_singular_network_is_an_error() -> None:
     net = network(np.zeros((2, 2)), [(0, 2, 1e-6, 1.0)], [(0, 1)])
     with pytest.raises(ChipError, match="free phase: the equations are singular in floating point"):
         newton.settle(undriven(net, np.ones((1, 2)), np.zeros((1, 1))), 1e-9)
+
+
+def sharp(seed: int) -> Circuit:
+    """A random network of two to four hidden layers with very sharp diodes, of which some begin far in conduction."""
+    rng = np.random.default_rng(seed)
+    g_unit, scale = 10.0 ** rng.uniform(-6, 0), 10.0 ** rng.uniform(-1.9, -0.57)
+    hidden, channels = rng.integers(2, 9, rng.integers(2, 5)).tolist(), int(rng.integers(2, 6))
+    diode = DiodeModel("dsharp", 10.0 ** rng.uniform(-16, -3), scale)
+    options = {"cells": CellRange(g_unit, 0.0, 10 * g_unit), "diode": diode, "input_gain": 10.0 ** rng.uniform(0, 2)}
+    if seed % 3 == 0:
+        return scellier(hidden, seed, channels, **options)
+    low, high = sorted(rng.uniform(-1, 1, 2).tolist())
+    return kendall(hidden, seed, channels, shift=(low, high), amplifier_gain=10.0 ** rng.uniform(-0.6, 1), **options)
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(deadline=None, max_examples=40)
+def test_networks_with_sharp_diodes_settle_in_every_solver(seed: int) -> None:
+    circuit = sharp(seed)
+    settling = settling_of(circuit, 3, 0.05 * circuit.arrays[0].g_max / 10)
+    found = newton.settle(settling, 1e-9)
+    assert left_over(settling, found) < 1e-6
+    np.testing.assert_allclose(newton.settle_batch(settling, 1e-9), found, rtol=1e-8, atol=1e-9)
+    inputs = random_batch(circuit, 3).inputs
+    (reduced,), (whole,) = (
+        kind(circuit, tolerance=1e-11).measure([Drive(inputs)]) for kind in (NodalChip, UnreducedNodalChip)
+    )
+    np.testing.assert_allclose(whole.all_nodes, reduced.all_nodes, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.ngspice
+def test_networks_with_sharp_diodes_settle_where_ngspice_says() -> None:
+    for seed in range(60):
+        circuit = sharp(seed)
+        settling = settling_of(circuit, 3, 0.05 * circuit.arrays[0].g_max / 10)
+        expected = settle_in_ngspice(settling, Tolerances(reltol=1e-9, vntol=1e-12, abstol=1e-15)).solved
+        np.testing.assert_allclose(newton.settle(settling, 1e-9), expected, rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.ngspice

@@ -51,10 +51,13 @@ def root(
 ) -> float:
     """Return the voltage (V) of an alone unknown if one of its diodes at most conducts, to a fraction of N V_T.
 
-    With s = N V_T and p = G s / I_s, one junction in series with a conductance G takes v = s y of an open-circuit
-    voltage f, where p y + e^y = p f / s + 1; for w = e^y / p this is w + ln w = f / s + 1 / p − ln p.
+    The others have −I_s. With s = N V_T and p = G s / I_s, one junction in series with a conductance G takes v = s y of
+    a voltage f, which it would have with −I_s too, where p y + e^y = p f / s; for w = e^y / p this is
+    w + ln w = f / s − ln p.
     """
     conductance = own + GMIN  # an unknown that only diodes hold
+    for k in range(first, last):
+        wanted += laws[junctions[k, 0], 0] if junctions[k, 1] == node else -laws[junctions[k, 0], 0]
     linear = wanted / conductance
     if first == last:
         return linear
@@ -65,13 +68,12 @@ def root(
         if over > forward:
             chosen, forward = k, over
     scale = laws[junctions[chosen, 0], 1]
-    share = laws[junctions[chosen, 0], 0] / (conductance * scale)
-    total = max(forward + share + math.log(share), _LEAST_EXPONENT)
+    ratio = conductance * scale / laws[junctions[chosen, 0], 0]
+    total = max(forward - math.log(ratio), _LEAST_EXPONENT)
     w = total if total > 1 else math.exp(total)  # right at both ends
     for _ in range(2):
         w *= (1 + total - math.log(w)) / (1 + w)
-    drop = scale * (w - share)
-    return linear - drop if junctions[chosen, 1] == node else linear + drop
+    return linear - scale * w if junctions[chosen, 1] == node else linear + scale * w
 
 
 def solve_alone(
@@ -310,6 +312,7 @@ def newton(
     clamped: Array,
     spring: float,
     held: int,
+    near: int,
     tolerance: float,
     iterations: int,
     volts: Array,
@@ -319,10 +322,17 @@ def newton(
     matrix: Array,
     right: Array,
 ) -> int:
-    """Iterate from `volts` until a step is within the tolerance (V); outputs are clamped where `held` is not 0."""
+    """Iterate from `volts` until a step is within the tolerance (V).
+
+    Outputs are clamped where `held` is not 0. Where `near` is 0, the start is not taken to say where things will be.
+    """
     count = len(into)
+    cells[_KNOWN] = near
     for k in range(len(bends)):
-        bends[k] = volts[junctions[begins[-1] + k, 1]] - volts[junctions[begins[-1] + k, 2]]
+        diode, anode, cathode = junctions[begins[-1] + k]
+        bends[k] = volts[anode] - volts[cathode]
+        if not near:
+            bends[k] = limited(bends[k], 0.0, laws[diode, 0], laws[diode, 1])
     for _ in range(iterations):
         add_linear(conductance, currents, volts, matrix, right, count)
         add_alone(conductance, into, out, currents, begins, junctions, laws, volts, cells, right)
@@ -336,6 +346,18 @@ def newton(
         if move(into, begins, junctions, laws, volts, cells, bends, right) <= tolerance:
             return SETTLED
     return UNSETTLED
+
+
+def same(one: int, other: int, sample: int, currents: Array, rails: Array) -> bool:
+    """Return whether a sample has the same currents and rails in both inputs."""
+    if one == other:
+        return True
+    differ = 0
+    for k in range(currents.shape[2]):
+        differ += currents[one, sample, k] != currents[other, sample, k]
+    for k in range(rails.shape[2]):
+        differ += rails[one, sample, k] != rails[other, sample, k]
+    return differ == 0
 
 
 def settle(
@@ -369,8 +391,8 @@ def settle(
         pushed: A, ``[phases, samples, outputs]``.
         clamped: V, ``[phases, samples, outputs]``; of phases whose outputs are not clamped, anything.
         springs: S, ``[phases, networks]``.
-        order: phases in the order in which they are solved, ``[·, 4]``: number, number of the inputs, number of the
-            phase that it starts from or −1, and 1 where outputs are clamped.
+        order: phases in the order in which they are solved, ``[·, 5]``: number, number of the inputs, both of the phase
+            that it starts from or −1, and 1 where outputs are clamped.
         tolerance: V of the last step.
         iterations: the most.
         solved: V, ``[samples, phases, n]``; is filled.
@@ -394,12 +416,12 @@ def settle(
             into, out, products = coupled(conductance, count)
             pairs = np.empty(products.shape[1])
         for k in range(len(order)):
-            phase, inputs, start, held = order[k]
+            phase, inputs, start, former, held = order[k]
+            near = 1 if start >= 0 and same(inputs, former, sample, currents, rails) else 0
             for i in range(n):
                 amperes[i] = currents[inputs, sample, unknowns[i]]
                 volts[i] = 0.0 if start < 0 else solved[sample, start, unknowns[i]]
             volts[n:] = rails[inputs, sample]
-            cells[_KNOWN] = 0.0 if start < 0 else 1.0
             status = newton(
                 conductance,
                 into,
@@ -414,6 +436,7 @@ def settle(
                 clamped[phase, sample],
                 springs[phase, network],
                 held,
+                near,
                 tolerance,
                 iterations,
                 volts,

@@ -83,7 +83,7 @@ def settle_batch(settling: SettlingJob, tolerance: float) -> Array:
         start = np.zeros((len(samples), network.size))
         for stack, solver in zip(stacks, solvers, strict=True):
             with _named([phases[k] for k in stack]):
-                found = solver.settle(samples, start, tolerance, cold=stack is stacks[0])
+                found = solver.settle(samples, start, tolerance)
             solved[samples[:, None], stack] = found.transpose(1, 0, 2)
             start = found[-1]
     return solved
@@ -169,8 +169,9 @@ class _Solver:
     def __init__(self, plan: _Plan, network: Network, phases: Sequence[Phase], before: "_Solver | None" = None) -> None:
         """Prepare phases of the same inputs; those of one more stack share with it what a nudge does not touch."""
         self._phases, self._plan = phases, plan
-        shares = before is not None and _same_inputs(before._phases[0], phases[0])
-        self._fixed: _Fixed = before._fixed if before and shares else _Fixed(plan, network, phases[0])
+        self._near = before is not None and _same_inputs(before._phases[0], phases[0])
+        """Whether phases start from a phase of the same inputs, which says where unknowns and junctions will be."""
+        self._fixed: _Fixed = before._fixed if before and self._near else _Fixed(plan, network, phases[0])
         held = held_drops(network.topology, phases[0])
         self._springs = np.array([phase.spring for phase in phases])
         """β of each phase, S."""
@@ -182,8 +183,8 @@ class _Solver:
         if phases[0].clamped is not None:
             self._clamps = plan.drop, phases[0].clamped - held
 
-    def settle(self, samples: Index, start: Array, tolerance: float, *, cold: bool) -> Array:
-        """Unknowns (V, ``[phases, samples, n]``) from a start (V, ``[samples, n]``); a cold one is no prediction."""
+    def settle(self, samples: Index, start: Array, tolerance: float) -> Array:
+        """Unknowns (V, ``[phases, samples, n]``) from a start (V, ``[samples, n]``)."""
         plan, fixed, count = self._plan, self._fixed, len(self._phases)
         into, out, cells, bridges = fixed.into, fixed.out, fixed.cells, plan.bridges
         solved = np.empty((count * len(samples), start.shape[1]))
@@ -192,7 +193,9 @@ class _Solver:
         held, current = fixed.held[rows], self._current[:, samples].reshape(len(at), -1)
         spring = np.repeat(self._springs, len(samples))[:, None] if self._springs.any() else None
         junctions = dense @ bridges.follows.T + held
-        predicted = np.full(len(at), not cold)
+        if not self._near:
+            junctions = bridges.limited(junctions, 0 * junctions)  # far above, steps are of N V_T
+        predicted = np.full(len(at), self._near)
         for _ in range(MAX_ITERATIONS):
             alone, excess, slope = cells.solve(dense @ into.T, alone, predicted, rows)
             amperes, siemens = bridges.tangents(dense @ bridges.follows.T + held, junctions)
@@ -271,6 +274,8 @@ class _Slots:
         self.saturation[self.slot, self.node] = diodes.law.saturation[chosen]
         self.scale[self.slot, self.node] = diodes.law.scale[chosen]
         self.present = self.sign != 0
+        self.shelf = (self.sign * self.saturation).sum(axis=0)
+        """A into each unknown while all its diodes block."""
         self.ratio = np.where(self.present, self.scale / np.where(self.present, self.saturation, 1.0), np.inf)
         """N V_T over I_s, Ω."""
         finest = np.where(self.present, self.scale, np.inf)
@@ -290,7 +295,7 @@ class _Cells:
         self._held[:, slots.slot, slots.node] = rails[:, slots.rail]
         self._own, self._current = own, current
         self._sign, self._saturation, self._scale = slots.sign, slots.saturation, slots.scale
-        self._present, self._finest = slots.present, slots.finest
+        self._present, self._finest, self._shelf = slots.present, slots.finest, slots.shelf
         self._logarithm = np.log((own + GMIN) * slots.ratio)
         self.trusted = slots.trusted
         """V: a step this small predicts where an unknown goes."""
@@ -324,25 +329,23 @@ class _Cells:
         return (self._sign * current).sum(axis=1), (self._present * slope).sum(axis=1)
 
     def _root(self, wanted: Array, held: Array) -> Array:
-        """Return the voltage (V) where one diode at most conducts, to a fraction of N V_T.
+        """Return the voltage (V) where one diode at most conducts, to a fraction of N V_T; others have −I_s.
 
-        With s = N V_T and p = G s / I_s, one junction in series with a conductance G takes v = s y of an open-circuit
-        voltage f, where p y + e^y = p f / s + 1; for w = e^y / p this is w + ln w = f / s + 1 / p − ln p.
+        With s = N V_T and p = G s / I_s, one junction in series with a conductance G takes v = s y of a voltage f,
+        which it would have with −I_s too, where p y + e^y = p f / s; for w = e^y / p this is w + ln w = f / s − ln p.
         """
-        linear = wanted / (self._own + GMIN)  # an unknown that only diodes hold
+        linear = (wanted + self._shelf) / (self._own + GMIN)  # an unknown that only diodes hold
         if not len(self._sign):
             return linear
         over = self._sign * (linear[:, None, :] - held) / self._scale
         slot = over.argmax(axis=1)
         node = np.arange(len(self._own))
         forward = np.take_along_axis(over, slot[:, None, :], axis=1)[:, 0]
-        logarithm = self._logarithm[slot, node]
-        share = np.exp(-logarithm)
-        total = np.maximum(forward + share - logarithm, _LEAST_EXPONENT)
+        total = np.maximum(forward - self._logarithm[slot, node], _LEAST_EXPONENT)
         w = np.where(total > 1, total, np.exp(np.minimum(total, 1.0)))  # right at both ends
         for _ in range(2):
             w *= (1 + total - np.log(w)) / (1 + w)
-        return linear - self._sign[slot, node] * self._scale[slot, node] * (w - share)
+        return linear - self._sign[slot, node] * self._scale[slot, node] * w
 
     def _damped(self, step: Array) -> Array:
         """Return the step shortened to a logarithmic one where it is large, so that no exponential overflows."""

@@ -70,12 +70,13 @@ def settle(
     conductance = settling.network.conductance.reshape(-1, n, n)
     networks, samples = len(conductance), len(solved.reshape(-1, *solved.shape[-2:]))
     inputs = {_inputs(phases[k]): phases[k] for stack in stacks for k in stack}
-    places = {key: k for k, key in enumerate(inputs)}
-    order = [
-        (k, places[_inputs(phases[k])], before[-1] if before else -1, phases[k].clamped is not None)
-        for before, stack in zip([(), *stacks], stacks, strict=False)
-        for k in stack
-    ]
+    places = {key: place for place, key in enumerate(inputs)}
+    order, start = [], -1
+    for stack in stacks:
+        for k in stack:
+            former = -1 if start < 0 else places[_inputs(phases[start])]
+            order.append((k, places[_inputs(phases[k])], start, former, phases[k].clamped is not None))
+        start = stack[-1]
     springs = np.empty((len(phases), networks))
     for k, phase in enumerate(phases):
         springs[k] = np.reshape(phase.spring, -1)

@@ -181,7 +181,8 @@ class _Solver:
         over = phase.over[:, rows]
         volts = branches.drops @ start + over
         fixed = _Fixed(np.arange(start.shape[1]), over, phase.current[:, rows], wanted)
-        here = _Iterate(start, volts, volts[cells:], np.full(start.shape[1], np.inf))
+        junctions = volts[cells:] if start.any() else branches.limited(volts[cells:], 0 * volts[cells:])
+        here = _Iterate(start, volts, junctions, np.full(start.shape[1], np.inf))
         solved = np.empty_like(start)
         for iteration in range(MAX_ITERATIONS):
             step, fresh = self._step(phase, fixed, here)
