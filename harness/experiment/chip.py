@@ -120,7 +120,7 @@ class ChipSettings(Section):
     abstol: Annotated[Amperes, Field(gt=0, lt=1e-6)] = 1e-12
     """ngspice's absolute tolerance of currents."""
     chunk: Annotated[Whole, Field(ge=1, le=1024)] = 32
-    """Samples that one worker takes at once, in one batch deck; the last bits of results depend on it."""
+    """Samples that one worker takes at once, in one sweep; the last bits of results depend on it."""
     access: Access = Access.NODES
     """The nodes that learning rules may read."""
     settling_time: Annotated[Seconds, Field(gt=0)] | None = None

@@ -133,7 +133,7 @@ def peak_megabytes() -> float:
 
 
 def _estimate(settling: SettlingJob) -> Array | None:
-    """Estimate where the phases will settle (V, ``[batch, phases, n]``); a batch deck starts ngspice from there.
+    """Estimate where the phases will settle (V, ``[batch, phases, n]``), which is where ngspice starts.
 
     None where ngspice does as well without (in small networks, and where hardly a junction conducts), and where
     Newton's method fails.
