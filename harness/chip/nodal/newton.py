@@ -170,7 +170,7 @@ class _Solver:
         """Prepare phases of the same inputs; those of one more stack share with it what a nudge does not touch."""
         self._phases, self._plan = phases, plan
         self._near = before is not None and _same_inputs(before._phases[0], phases[0])
-        """Whether phases start from a phase of the same inputs, which says where unknowns and junctions will be."""
+        """True where phases start from one of the same inputs, which says where unknowns and junctions will be."""
         self._fixed: _Fixed = before._fixed if before and self._near else _Fixed(plan, network, phases[0])
         held = held_drops(network.topology, phases[0])
         self._springs = np.array([phase.spring for phase in phases])
