@@ -1,11 +1,15 @@
 """Modules that are loaded when they are needed, so that nobody waits for what is not used."""
 
+import gc
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from harness.cli.output.help import Later
 
 SLOW = {
     "IPython",
@@ -92,6 +96,24 @@ def test_the_first_step_of_a_small_training_has_loaded_what_it_needs_and_no_more
 
 def test_the_first_step_in_the_nodal_chip_knows_no_ngspice(tmp_path: Path) -> None:
     found = loaded(FIRST_STEP, "train", "iris", "--chip", "nodal", cwd=tmp_path)
-    assert (
-        sorted(found & ({*SLOW, *OWN, "PySpice"} - {"numba", "yaml"})) == []
-    )  # the one compiles the solver, with the other
+    compiler = {"numba", "yaml"}  # numba compiles the solver, and reads its own settings
+    assert sorted(found & ({*SLOW, *OWN, "PySpice"} - compiler)) == []
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_a_command_that_is_loaded_leaves_the_garbage_collector_as_it_was(collecting: bool) -> None:
+    before = gc.isenabled()
+    (gc.enable if collecting else gc.disable)()
+    try:
+        for place in ("json:JSONDecoder", "harness.cli.doctors:none"):
+            with suppress(ImportError, AttributeError):
+                Later({"one": (place, "")})["one"]
+            assert gc.isenabled() == collecting
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_no_garbage_is_looked_for_while_a_command_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "looked.py").write_text("import click, gc\nfound = click.Command(str(gc.isenabled()))\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert Later({"one": ("looked:found", "A sentence.")})["one"].name == "False"
