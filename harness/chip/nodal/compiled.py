@@ -9,6 +9,7 @@ file ``.numba_config.yaml`` in the working directory, which may come with data t
 So Numba is imported, and compiles, in the root directory of the file system, without such variables.
 """
 
+import atexit
 import logging
 import os
 import shutil
@@ -36,6 +37,8 @@ _LOG = logging.getLogger(__name__)
 _ONE_AT_A_TIME = Lock()
 _SAFE = Path(os.sep)
 _PREFIX = "loops-"
+_COLOURS = "colorama.initialise"
+"""A library that Numba uses for its messages where it is installed."""
 
 
 def settle() -> Settle:
@@ -79,10 +82,13 @@ def _undisturbed() -> Iterator[None]:
             raise ChipError(f"Numba cannot be started from this working directory: {error.strerror}") from error
         for name in settings:
             del os.environ[name]
+        foreign = _COLOURS in modules
         try:
             yield
         finally:
             os.environ.update(settings)
+            if not foreign and _COLOURS in modules:  # it would reset the colours of terminals that have none
+                atexit.unregister(modules[_COLOURS].reset_all)
 
 
 def _folders() -> Iterator[Path]:
