@@ -60,7 +60,7 @@ PARTS = (
     ),
     Part(
         "hand-over",
-        "work goes to ngspice's thread, voltages come back, and ngspice forgets them",
+        "a sweep is begun, voltages come back, and ngspice forgets them",
         (
             "harness.chip.ngspice.session:Session.sweep",
             "harness.chip.ngspice.session:Session.measured_batch",
