@@ -8,7 +8,7 @@ from harness.units import spice_number
 
 SOURCE = "vpoint"
 """Source that is swept over the points of a `LoadedCircuit`; nothing in the circuit depends on it."""
-_GAINS_A_COMMAND = 20
+_GAINS_A_COMMAND = 18
 """Alterations in one command, which may have 1,023 characters."""
 
 
