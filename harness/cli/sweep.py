@@ -142,7 +142,7 @@ def sweep(
         print_json({"directory": str(opened.path), "points": points})
     elif not outcome.table.empty:
         _print_means(outcome.table, opened)
-    _exit_unless_complete(outcome, opened)
+    _exit_unless_complete(outcome, command("sweep", "--resume", opened.path, *(["--together"] if together else [])))
 
 
 def _create(
@@ -308,8 +308,7 @@ def _mean(values: pd.Series, form: str, unit: str = "") -> str:
     return f"{values.mean():{form}}{spread}{unit}"
 
 
-def _exit_unless_complete(outcome: sweeps.Outcome, opened: sweeps.Sweep) -> None:
-    again = command("sweep", "--resume", opened.path)
+def _exit_unless_complete(outcome: sweeps.Outcome, again: str) -> None:
     if outcome.missing:
         ERR.print(f"stopped with {counted(outcome.missing, 'point')} to do; go on with: {again}")
     elif outcome.errors:

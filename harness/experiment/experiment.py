@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 from warnings import warn as python_warning
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from harness.chip.base import Chip
 from harness.circuit import Circuit
@@ -316,7 +316,7 @@ class Experiment:
         with nullcontext() if self.settings.chip.bench is None else cleaned_up():
             chip = self.new_chip(simulators, session)
             try:
-                with threadpool_limits(limits=1, user_api="blas"):
+                with _libraries().limit(limits=1, user_api="blas"):
                     yield chip
             finally:
                 chip.close()
@@ -561,6 +561,12 @@ class Experiment:
             draw_run(run, chip, self.data, self.settings.name, stop)
         except (HarnessError, OSError) as error:
             warn(f"run {run.path} has no pictures: {error}")
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The libraries that chips compute with, looked for once: the first chip has loaded them all."""
+    return ThreadpoolController()
 
 
 class Run(RunDirectory):

@@ -229,12 +229,14 @@ def test_a_data_error_is_of_this_package() -> None:
     assert issubclass(DataError, HarnessError)
 
 
-def test_irises_and_moons_are_those_of_scikit_learn() -> None:
-    from sklearn.datasets import load_iris, make_moons
+def test_irises_digits_and_moons_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_digits, load_iris, make_moons
 
     iris, bunch = BUILT_IN["iris"](), load_iris()
     assert (iris.classes, iris.channels) == (tuple(bunch.target_names), tuple(bunch.feature_names))
+    pixels, numbers = load_digits(return_X_y=True)
     for table, (features, labels) in (
+        (BUILT_IN["digits"](), (pixels / 8 - 1, numbers)),
         (iris, (bunch.data, bunch.target)),
         (BUILT_IN["moons"](), make_moons(400, noise=0.15, random_state=0)),
     ):

@@ -230,6 +230,23 @@ def test_the_command_says_which_way_it_took(tmp_path: Path) -> None:
     assert "in step" not in command("--resume", "s", "--together", cwd=tmp_path).stderr
 
 
+def test_the_command_to_try_again_goes_together_too(tmp_path: Path) -> None:
+    words = [
+        "--chip",
+        "nodal",
+        "--set",
+        "training.epochs=1",
+        "--over",
+        "rule.beta=1 uS,5 uS",
+        "--seeds",
+        "2",
+        "--together",
+    ]
+    shown = command("xor", *words, "--to", "s", cwd=tmp_path, code=1)
+    assert "together: 2 points in step" in shown.stderr
+    assert "2 of 4 points failed, see results.csv; try again with: harness sweep --resume s --together" in shown.stderr
+
+
 def test_a_cluster_and_this_process_are_not_asked_for_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["sweep", "xor", "--seeds", "2", "--together", "--scheduler", "tcp://x:1"])
