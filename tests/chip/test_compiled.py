@@ -49,7 +49,7 @@ def random_job(rng: np.random.Generator, size: int, samples: int, *, reciprocal:
 def test_loops_and_numpy_find_the_same_voltages(seed: int, size: int, reciprocal: bool) -> None:
     job = random_job(np.random.default_rng(seed), size, 3, reciprocal=reciprocal)
     assert samplewise.suits(job.network.topology)
-    np.testing.assert_allclose(newton.settle(job, 1e-9), newton.settle_batch(job, 1e-9), rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(newton.settle(job, 1e-9), newton.settle(job, 1e-9, by_batch=True), rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("circuit", [kendall([4]), kendall([5, 4], 1), scellier([4, 3])])
@@ -60,7 +60,7 @@ def test_loops_and_numpy_agree_on_layered_networks_under_every_nudge(circuit) ->
     drives.append(Drive(2 * batch.inputs, None, "other inputs"))
     job = Reduction(circuit).reduce(circuit.conductances).settling(drives)
     found = newton.settle(job, 1e-9)
-    np.testing.assert_allclose(found, newton.settle_batch(job, 1e-9), atol=1e-12)
+    np.testing.assert_allclose(found, newton.settle(job, 1e-9, by_batch=True), atol=1e-12)
     assert left_over(SettlingJob(job.network, job.phases[:4]), found[:, :4]) < 1e-10
 
 

@@ -149,7 +149,7 @@ def test_networks_with_sharp_diodes_settle_in_every_solver(seed: int) -> None:
     settling = settling_of(circuit, 3, 0.05 * circuit.arrays[0].g_max / 10)
     found = newton.settle(settling, 1e-9)
     assert left_over(settling, found) < 1e-6
-    np.testing.assert_allclose(newton.settle_batch(settling, 1e-9), found, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(newton.settle(settling, 1e-9, by_batch=True), found, rtol=1e-8, atol=1e-9)
     inputs = random_batch(circuit, 3).inputs
     (reduced,), (whole,) = (
         kind(circuit, tolerance=1e-11).measure([Drive(inputs)]) for kind in (NodalChip, UnreducedNodalChip)

@@ -143,7 +143,7 @@ def _estimate(settling: SettlingJob) -> Array | None:
     if network.size < _LEAST_SIZE or linear:
         return None
     try:
-        found = newton.settle_batch(settling, _ESTIMATE)
+        found = newton.settle(settling, _ESTIMATE, by_batch=True)
     except ChipError:
         return None
     if not np.isfinite(found).all() or _share_conducting(settling, found[:, 0]) < _LEAST_CONDUCTING:

@@ -1,8 +1,8 @@
 """Newton's method on one sample at a time, in loops that Numba compiles (`harness.chip.nodal.compiled`).
 
-The method is that of `harness.chip.nodal.newton`, which does it in NumPy for a whole batch: alone unknowns are solved
-each for itself, the dense ones by Newton's method on what is left. Nothing here looks at two samples, so a sample's
-voltages are the same bits in every batch.
+The method is that of `harness.chip.nodal.batchwise`, which does it in NumPy for a whole batch: alone unknowns are
+solved each for itself, the dense ones by Newton's method on what is left. Nothing here looks at two samples, so a
+sample's voltages are the same bits in every batch.
 
 The functions are plain Python and run as such, too. Each calls only those above it, and the law of the diodes, which is
 the very function that the rest of the package calls. Arrays that many of them take, where dense unknowns have the
@@ -391,8 +391,8 @@ def settle(
         pushed: A, ``[phases, samples, outputs]``.
         clamped: V, ``[phases, samples, outputs]``; of phases whose outputs are not clamped, anything.
         springs: S, ``[phases, networks]``.
-        order: phases in the order in which they are solved, ``[·, 5]``: number, number of the inputs, both of the phase
-            that it starts from or −1, and 1 where outputs are clamped.
+        order: phases in the order in which they are solved, ``[·, 3]``: number, number of the inputs, and 1 where
+            outputs are clamped. The first one starts from 0 V, and the others from it.
         tolerance: V of the last step.
         iterations: the most.
         solved: V, ``[samples, phases, n]``; is filled.
@@ -416,11 +416,11 @@ def settle(
             into, out, products = coupled(conductance, count)
             pairs = np.empty(products.shape[1])
         for k in range(len(order)):
-            phase, inputs, start, former, held = order[k]
-            near = 1 if start >= 0 and same(inputs, former, sample, currents, rails) else 0
+            phase, inputs, held = order[k]
+            near = 1 if k and same(inputs, order[0, 1], sample, currents, rails) else 0
             for i in range(n):
                 amperes[i] = currents[inputs, sample, unknowns[i]]
-                volts[i] = 0.0 if start < 0 else solved[sample, start, unknowns[i]]
+                volts[i] = solved[sample, order[0, 0], unknowns[i]] if k else 0.0
             volts[n:] = rails[inputs, sample]
             status = newton(
                 conductance,

@@ -5,7 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from harness.chip.nodal import compiled
+from harness.chip.nodal import compiled, kernel
+from harness.chip.nodal.failures import Unsettled, named
 from harness.circuit import Phase, SettlingJob, Topology
 from harness.measurement import Array, Index
 
@@ -50,33 +51,27 @@ def _layout(topology: Topology) -> Layout:
     return Layout(topology)
 
 
-def settle(
-    settling: SettlingJob, stacks: Sequence[Sequence[int]], tolerance: float, iterations: int, solved: Array
-) -> tuple[int, int, int, int]:
+def settle(settling: SettlingJob, chosen: Sequence[int], tolerance: float, iterations: int, solved: Array) -> None:
     """Fill in the unknowns (V, ``[..., batch, phases, n]``) in some phases, of one network or of a stack of networks.
 
     Args:
         settling: all arrays of a stack have one more axis before those of one network, and so may springs have.
-        stacks: numbers of phases, those together that start from the last phase of the stack before.
+        chosen: numbers of the phases, one at least.
         tolerance: V of the last step.
         iterations: the most.
         solved: is filled; whole (C-contiguous).
 
-    Returns:
-        A status of `harness.chip.nodal.kernel`, and the network, the sample and the phase that it is about.
+    Raises:
+        ConvergenceError: a sample did not settle.
+        ChipError: the equations are singular.
     """
     topology, phases = settling.network.topology, settling.phases
     layout, n = _layout(topology), topology.size
     conductance = settling.network.conductance.reshape(-1, n, n)
     networks, samples = len(conductance), len(solved.reshape(-1, *solved.shape[-2:]))
-    inputs = {_inputs(phases[k]): phases[k] for stack in stacks for k in stack}
+    inputs = {_inputs(phases[k]): phases[k] for k in chosen}
     places = {key: place for place, key in enumerate(inputs)}
-    order, start = [], -1
-    for stack in stacks:
-        for k in stack:
-            former = -1 if start < 0 else places[_inputs(phases[start])]
-            order.append((k, places[_inputs(phases[k])], start, former, phases[k].clamped is not None))
-        start = stack[-1]
+    order = [(k, places[_inputs(phases[k])], phases[k].clamped is not None) for k in chosen]
     springs = np.empty((len(phases), networks))
     for k, phase in enumerate(phases):
         springs[k] = np.reshape(phase.spring, -1)
@@ -99,7 +94,11 @@ def settle(
         iterations,
         solved.reshape(samples, len(phases), n),
     )
-    return status, *divmod(sample, max(1, samples // networks)), number
+    if status == kernel.SETTLED:
+        return
+    with named(phases if status == kernel.UNSETTLED else phases[number : number + 1], iterations):
+        network, sample = divmod(sample, samples // networks)
+        raise Unsettled(sample, number, network) if status == kernel.UNSETTLED else np.linalg.LinAlgError
 
 
 def _inputs(phase: Phase) -> tuple[int, int]:
