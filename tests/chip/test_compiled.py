@@ -74,6 +74,23 @@ def test_who_else_is_in_the_batch_does_not_show_in_a_bit(seed: int) -> None:
     np.testing.assert_array_equal(newton.settle(job.rows(chosen), 1e-9), whole[chosen])
 
 
+def test_arrays_of_every_kind_are_taken() -> None:
+    """Numbers of half the size or none behind the point, that may not be written, in any order, and none at all."""
+    job = random_job(np.random.default_rng(1), 6, 4)
+    free, _, held = job.phases
+    pulled = replace(free, name="pulled", pushed=np.ones((4, 2), np.float32), spring=1)
+    held = replace(held, clamped=np.zeros((4, 2), int))
+    currents = np.asfortranarray(free.currents)
+    currents.flags.writeable = False
+    turned = SettlingJob(
+        Network(np.asfortranarray(job.network.conductance), job.network.topology),
+        tuple(replace(phase, currents=currents) for phase in (free, pulled, held)),
+    )
+    plain = (free, replace(pulled, pushed=np.ones((4, 2)), spring=1.0), replace(held, clamped=np.zeros((4, 2))))
+    np.testing.assert_array_equal(newton.settle(turned, 1e-9), newton.settle(SettlingJob(job.network, plain), 1e-9))
+    assert newton.settle(turned.rows(slice(0)), 1e-9).shape == (0, 3, 6)
+
+
 def stack_of(jobs: list[SettlingJob]) -> SettlingJob:
     """One settling of networks that differ in conductances, drives and springs."""
     topology = jobs[0].network.topology
