@@ -145,6 +145,7 @@ def test_a_large_training_takes_workers_and_nothing_is_settled_twice() -> None:
     bench.settle(5)
     assert bench.pool.begun == [2]
     assert bench.pool.calls == 0
+    assert bench.told == "one process: 2 were started, and everything was done before they had been compared"
     bench.settle(95)
     assert bench.told == "2 processes: 12 samples take 260 ms in 2, and 500 ms in one"
     assert bench.here.calls + bench.pool.calls == 100

@@ -114,6 +114,8 @@ class MeasuredSimulators(Simulators):
             return Sharing(1, "no more cores may be used")
         if self._saved == 0:
             return Sharing(1, "no batch takes so long that sharing it would pay")
+        if self._stage is not _Stage.ALONE:
+            return Sharing(1, f"{self._most} were started, and everything was done before they had been compared")
         could = f"{self._most} could have saved {show(self._saved, 's', 2)} at most"
         return Sharing(1, f"{could}, and to start them takes about {show(_STARTING, 's')}")
 
