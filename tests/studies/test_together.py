@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,7 @@ def test_deployments_on_chips_that_differ_read_what_each_reads_alone(tmp_path: P
     together, one_by_one, said = both_ways(tmp_path, points, deployment)
     assert said == [
         "one by one: 1 point, because no other point has the same circuit, rule, batches and epochs",
+        "together: 4 deployments, with what they share made once",
         "one by one: 4 points, because non-ideal chips (ImperfectChip, VariedChip) are trained one at a time",
     ]
     losses = set()
@@ -151,6 +153,24 @@ def test_a_stopped_sweep_goes_on_in_step_or_one_by_one_to_the_same_bits(tmp_path
         assert said == (["together: 2 points in step"] if onward else [])
         for point in points:
             assert_same(sweep.path / "points" / point.name, whole.path / "points" / point.name)
+
+
+def test_runs_that_another_process_trains_in_are_left_alone(tmp_path: Path) -> None:
+    import fcntl
+
+    points = grid("xor", {}, seeds=3, overrides=OVERRIDES)
+    for held, trained in ((1, 2), (3, 0)):
+        sweep = Sweep.create(tmp_path / str(held), points)
+        stopped_after(8, sweep)
+        said: list[str] = []
+        with ExitStack() as files:
+            for point in points[:held]:
+                file = files.enter_context((sweep.path / "points" / point.name / ".lock").open("w"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+            outcome = run(sweep, together=True, say=said.append)
+        assert all("another process" in error for error in outcome.errors.values())
+        assert (len(outcome.errors), outcome.missing) == (held, 0)
+        assert said == ([f"together: {trained} points in step"] if trained else [])
 
 
 def test_a_point_that_fails_leaves_the_others_in_step(tmp_path: Path) -> None:

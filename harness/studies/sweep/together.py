@@ -56,7 +56,7 @@ def in_stacks(
     is told what goes together, and what does not, and why.
     """
     family, begun, alone = Family(), list[_Begun](), dict[str, list[Job]]()
-    origins: dict[str, Conductances | None] = {}
+    origins: dict[str | None, Conductances | None] = {}
     for job in jobs:
         if stop():
             return
@@ -65,9 +65,9 @@ def in_stacks(
             continue
         try:
             subject = family.of(job.settings)
-            if job.origin is not None and job.origin not in origins:
+            if job.origin not in origins:
                 origins[job.origin] = job.start(directory)
-            run = open_run(job, directory / job.folder, origins.get(job.origin or ""), subject)
+            run = open_run(job, directory / job.folder, origins[job.origin], subject)
             if not job.trains:
                 yield job, None
             elif isinstance(found := _stackable(subject, run), str):
@@ -78,6 +78,7 @@ def in_stacks(
             yield job, str(error)
         except MemoryError as error:
             yield job, exhausted(error)
+    _say_deployments(jobs, say)
     for group in _groups(begun):
         if stop():
             return
@@ -85,6 +86,12 @@ def in_stacks(
     for why, few in alone.items():
         say(f"one by one: {counted(len(few), 'point')}, because {why}")
     yield from in_processes([job for few in alone.values() for job in few], directory, workers, stop)
+
+
+def _say_deployments(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
+    """Tell how many deployments were evaluated in this process, if any."""
+    if count := sum(job.origin is not None and _simulated_alone(job) is None for job in jobs):
+        say(f"together: {counted(count, 'deployment')}, with what they share made once")
 
 
 def _simulated_alone(job: Job) -> str | None:
@@ -157,6 +164,8 @@ def _in_step(
                 held.append(one)
             except HarnessError as error:
                 yield one.job, str(error)
+        if not held:
+            return
         say(f"together: {counted(len(held), 'point')} in step")
         stack = Stack(chip, [one.training for one in held])
         by_training = {id(one.training): one for one in held}
