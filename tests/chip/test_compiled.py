@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.chip.nodal import compiled, kernel, newton, samplewise
-from harness.circuit import Network, Phase, Reduction, SettlingJob
+from harness.circuit import Junctions, Network, Phase, Reduction, SettlingJob, Topology
 from harness.devices.diode import JunctionLaw, current_and_slope
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Clamp, Drive, Injection, Spring
@@ -89,6 +89,13 @@ def test_arrays_of_every_kind_are_taken() -> None:
     plain = (free, replace(pulled, pushed=np.ones((4, 2)), spring=1.0), replace(held, clamped=np.zeros((4, 2))))
     np.testing.assert_array_equal(newton.settle(turned, 1e-9), newton.settle(SettlingJob(job.network, plain), 1e-9))
     assert newton.settle(turned.rows(slice(0)), 1e-9).shape == (0, 3, 6)
+
+
+def test_a_network_without_unknowns_is_settled() -> None:
+    nothing = np.zeros(0, np.intp)
+    diodes = Junctions(nothing, nothing, np.zeros(0), np.zeros(0))
+    net = Network(np.zeros((0, 0)), Topology(0, 2, diodes, np.array([0]), np.array([1]), nothing))
+    assert newton.settle(undriven(net, np.zeros((3, 0)), np.ones((3, 2))), 1e-9).shape == (3, 1, 0)
 
 
 def stack_of(jobs: list[SettlingJob]) -> SettlingJob:

@@ -1,5 +1,6 @@
 """Reduced networks settled sample by sample, by the compiled loops of `harness.chip.nodal.kernel`."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -67,8 +68,8 @@ def settle(settling: SettlingJob, chosen: Sequence[int], tolerance: float, itera
     """
     topology, phases = settling.network.topology, settling.phases
     layout, n = _layout(topology), topology.size
-    conductance = settling.network.conductance.reshape(-1, n, n)
-    networks, samples = len(conductance), len(solved.reshape(-1, *solved.shape[-2:]))
+    conductance = np.array(settling.network.conductance, float, order="C", ndmin=3)
+    networks, samples = len(conductance), math.prod(solved.shape[:-2])
     inputs = {_inputs(phases[k]): phases[k] for k in chosen}
     places = {key: place for place, key in enumerate(inputs)}
     order = [(k, places[_inputs(phases[k])], phases[k].clamped is not None) for k in chosen]
@@ -83,7 +84,7 @@ def settle(settling: SettlingJob, chosen: Sequence[int], tolerance: float, itera
         layout.junctions,
         layout.outputs,
         layout.laws,
-        np.array(conductance, float, order="C"),
+        conductance,
         np.array([phase.currents.reshape(samples, n) for phase in inputs.values()], float),
         np.array([phase.rails.reshape(samples, topology.rails) for phase in inputs.values()], float),
         np.array([phase.pushed.reshape(outputs) for phase in phases], float),
