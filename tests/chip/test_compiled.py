@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.chip.nodal import compiled, kernel, newton, samplewise
-from harness.circuit import Junctions, Network, Phase, Reduction, SettlingJob, Topology
+from harness.circuit import GROUND, Circuit, Network, Output, Phase, Reduction, Resistor, SettlingJob, VoltageSource
 from harness.devices.diode import JunctionLaw, current_and_slope
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Clamp, Drive, Injection, Spring
@@ -92,10 +92,10 @@ def test_arrays_of_every_kind_are_taken() -> None:
 
 
 def test_a_network_without_unknowns_is_settled() -> None:
-    nothing = np.zeros(0, np.intp)
-    diodes = Junctions(nothing, nothing, np.zeros(0), np.zeros(0))
-    net = Network(np.zeros((0, 0)), Topology(0, 2, diodes, np.array([0]), np.array([1]), nothing))
-    assert newton.settle(undriven(net, np.zeros((3, 0)), np.ones((3, 2))), 1e-9).shape == (3, 1, 0)
+    parts = (VoltageSource("v", "a", 1.0), Resistor("r", "a", GROUND, 1.0))
+    net = Reduction(Circuit("held", parts, (Output("out", "a"),))).reduce(()).network
+    assert net.size == 0
+    assert newton.settle(undriven(net, np.zeros((3, 0)), np.ones((3, net.topology.rails))), 1e-9).shape == (3, 1, 0)
 
 
 def stack_of(jobs: list[SettlingJob]) -> SettlingJob:
