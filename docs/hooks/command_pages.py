@@ -19,6 +19,7 @@ ARGUMENTS = {
     "DIR": "a folder: one that `harness export` has written or, for `harness runs`, one with runs in it",
     "PROFILE": "a packaged profile of a board by its name, or the path of a TOML file",
     "SHELL": "`bash`, `zsh` or `fish`",
+    "EXPERIMENT…": "names of packaged experiments, or paths of TOML files",
     "SUITE.toml…": "suites of cases, which are TOML files",
     "FILE": "the path of a file",
     "ROWS.csv": "a CSV file with rows that the network was not trained on",
