@@ -203,7 +203,7 @@ def _wait_for_progress(process: subprocess.Popen[str], run: Path) -> None:
     before = content()
     while process.poll() is None and content() == before:
         time.sleep(0.01)
-    time.sleep(0.3)
+    time.sleep(0.1)
     assert process.poll() is None
 
 
