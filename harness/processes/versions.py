@@ -14,10 +14,16 @@ NUMERICS = (_OWN, "numpy", "scipy", "scikit-learn")
 
 def versions(packages: Iterable[str] = NUMERICS) -> dict[str, str]:
     """Return the versions of Python and of installed packages, by name."""
-    found = {name: __version__ if name == _OWN else _version(name) for name in packages}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+def _version(package: str) -> str:
+    if package == _OWN:
+        return __version__
+    return _kept(package) if package in NUMERICS else metadata.version(package)  # a plug-in may be installed anew
 
 
 @cache
-def _version(package: str) -> str:
+def _kept(package: str) -> str:
+    """Look a package up once: a process has the version that it has loaded."""
     return metadata.version(package)
