@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.chip.ngspice import isolation
 from harness.chip.ngspice.chip import NgspiceChip
 from harness.chip.ngspice.feed import Feed
 from harness.chip.ngspice.library import find_library
@@ -232,6 +233,7 @@ def test_a_sweep_that_is_interrupted_anywhere_leaves_the_session_as_it_should_be
             raise KeyboardInterrupt
 
     session, sweep = open_session(), batch_deck.batch_sweep(job_of(0), Tolerances())
+    in_use = isolation._libc().uselocale(None)
     expected, interrupted = session.sweep(*sweep).volts, 0
     rng, before = np.random.default_rng(0), signal.signal(signal.SIGALRM, interrupt)
     try:
@@ -244,6 +246,7 @@ def test_a_sweep_that_is_interrupted_anywhere_leaves_the_session_as_it_should_be
             except KeyboardInterrupt:
                 armed = False
                 interrupted += 1
+            assert isolation._libc().uselocale(None) == in_use
             np.testing.assert_array_equal(session.sweep(*sweep).volts, expected)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -98,12 +98,15 @@ class SimulatorThread:
         if get_ident() == self._identity:
             return work()
         self._refuse_forked()
+        use = _libc().uselocale
         with self._turn:
-            self._at_work = True
+            before = use(None)
             try:
-                with _c_locale():
-                    return work()
+                use(_c_locale())
+                self._at_work = True
+                return work()
             finally:
+                use(before)  # one call: no exception of Ctrl-C comes before it
                 self._at_work = False
 
     def _refuse_forked(self) -> None:
@@ -128,7 +131,7 @@ class SimulatorThread:
         self._identity = thread.ident
 
     def _run(self) -> None:
-        _libc().uselocale(_c_locale_object())
+        _libc().uselocale(_c_locale())
         while True:
             work, done = self._jobs.get()
             with self._turn:
@@ -148,17 +151,6 @@ def _settle(work: Callable[[], Any], done: "Future[Any]") -> None:
         done.set_result(result)
 
 
-@contextmanager
-def _c_locale() -> Iterator[None]:
-    """Give this thread the C locale for a while; the process keeps its own."""
-    use = _libc().uselocale
-    before = use(_c_locale_object())
-    try:
-        yield
-    finally:
-        use(before)
-
-
 @cache
 def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None)
@@ -169,5 +161,5 @@ def _libc() -> ctypes.CDLL:
 
 
 @cache
-def _c_locale_object() -> Any:
+def _c_locale() -> Any:
     return _libc().newlocale(_EVERY_CATEGORY, b"C", None)
