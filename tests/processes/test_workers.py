@@ -274,7 +274,7 @@ def interrupted(command: list[str], folder: Path, seconds: float) -> tuple[int, 
 @pytest.mark.parametrize("seconds", [0.3, 0.7, 1.2, 2.0, 3.0])
 def test_ctrl_c_ends_a_command_at_any_moment(seconds: float, tmp_path: Path) -> None:
     """While it imports, and while it computes: by the signal, without a traceback, with nothing left."""
-    code, err = interrupted([HARNESS, "check", "digits", "--chip", "nodal", "--samples", "150"], tmp_path, seconds)
+    code, err = interrupted([HARNESS, "check", "digits", "--chip", "nodal", "--samples", "1000"], tmp_path, seconds)
     assert code == -signal.SIGINT
     assert "Traceback" not in err
     assert "Aborted" not in err
