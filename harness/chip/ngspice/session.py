@@ -172,23 +172,15 @@ class Session:
             Unsettled: no operating point was found; says at which point of the table.
             SimulatorError: ngspice refused the circuit, or its answer is incomplete or not finite.
         """
-        sweep = partial(self._sweep_once_or_twice, circuit, gains, table)
+        sweep = partial(self._sweep, circuit, gains, table)
         if self._loaded is not None and self._loaded[0].lines == circuit.lines:  # no formula is to be parsed
             return _THREAD.here(sweep)
         return _THREAD.call(sweep)
 
-    def _sweep_once_or_twice(self, circuit: LoadedCircuit, gains: Array, table: Table) -> BatchResult:
-        """Sweep with KLU and, where that finds no solution, with Sparse 1.3."""
-        if self.linear_solver == SPARSE:
-            return self._swept(circuit, "", gains, table)
-        try:
-            return self._swept(circuit, _OPTIONS[KLU], gains, table)
-        except (Unsettled, _UnsolvedError) as first:
-            if first.deck is not None:
-                first.deck.unlink(missing_ok=True)
-        found = self._swept(circuit, _OPTIONS[SPARSE], gains, table)
-        self._note_sparse()
-        return replace(found, again=True)
+    def _sweep(self, circuit: LoadedCircuit, gains: Array, table: Table) -> BatchResult:
+        before = self.sparse_runs
+        result = self._solved(lambda option: self._swept(circuit, option, gains, table))
+        return replace(result, again=self.sparse_runs > before)
 
     def _swept(self, circuit: LoadedCircuit, option: str, gains: Array, table: Table) -> BatchResult:
         try:
@@ -206,7 +198,7 @@ class Session:
         """Have a circuit loaded, and its gains set."""
         if self._loaded is None or self._loaded[1] != option or self._loaded[0].lines != circuit.lines:
             self._unload()
-            self._load(_with(option, circuit.lines) if option else circuit.lines)
+            self._load(_with(option, circuit.lines))
             self._loaded = (circuit, option)
         if self._set is None or not np.array_equal(self._set, gains):
             self._set = None  # until all of them are
@@ -283,25 +275,25 @@ class Session:
         return self._analysed(lines, partial(self._transient, vectors, step, stop))
 
     def _analysed(self, lines: Sequence[str], analyse: Callable[[Sequence[str]], R]) -> R:
-        """Return what an analysis of a deck gives with KLU or, where KLU finds no solution, with Sparse 1.3.
+        return self._solved(lambda option: self._alone(_with(option, lines), analyse))
+
+    def _solved(self, analyse: Callable[[str], R]) -> R:
+        """Return what an analysis gives with KLU or, where KLU finds no solution, with Sparse 1.3; it takes the option.
 
         The deck alone decides which: what ran before, and in which process, never shows in a result.
         """
         if self.linear_solver == SPARSE:
-            return self._alone(lines, analyse)
+            return analyse("")
         try:
-            return self._alone(_with(_OPTIONS[KLU], lines), analyse)
+            return analyse(_OPTIONS[KLU])
         except (Unsettled, _UnsolvedError) as first:
             if first.deck is not None:
                 first.deck.unlink(missing_ok=True)
-        found = self._alone(_with(_OPTIONS[SPARSE], lines), analyse)
-        self._note_sparse()
-        return found
-
-    def _note_sparse(self) -> None:
+        found = analyse(_OPTIONS[SPARSE])
         if not self.sparse_runs:
             _LOG.warning("KLU found no solution of a deck; Sparse 1.3 did it again, as it will do others")
         self.sparse_runs += 1
+        return found
 
     def _alone(self, lines: Sequence[str], analyse: Callable[[Sequence[str]], R]) -> R:
         self._unload()
@@ -432,7 +424,7 @@ def _session() -> Session:
 
 
 def _with(option: str, lines: Sequence[str]) -> list[str]:
-    return [lines[0], option, *lines[1:]]
+    return [lines[0], option, *lines[1:]] if option else [*lines]
 
 
 def _save(lines: Sequence[str]) -> Path:
