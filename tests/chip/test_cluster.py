@@ -158,7 +158,7 @@ def test_a_run_on_a_cluster_that_loses_a_worker_is_the_run_without(
     tmp_path: Path, scheduler: str, worker: subprocess.Popen[bytes]
 ) -> None:
     train = [sys.executable, "-m", "harness", "train", "iris", "--set", "chip.chunk=8", "--set", "training.batch=35"]
-    train += ["--set", "training.epochs=4", "--run"]
+    train += ["--set", "training.epochs=8", "--run"]
     subprocess.run([*train, "alone", "--workers", "1"], cwd=tmp_path, check=True, capture_output=True)
     with (
         worker_at(scheduler) as second,

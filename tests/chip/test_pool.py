@@ -304,7 +304,7 @@ def test_a_script_without_a_main_guard_works(tmp_path: Path, ending: str) -> Non
 
 
 TRAIN = [sys.executable, "-m", "harness", "train"]
-IRIS = ["iris", "--set", "chip.chunk=8", "--set", "training.batch=35", "--set", "training.epochs=4"]
+IRIS = ["iris", "--set", "chip.chunk=8", "--set", "training.batch=35", "--set", "training.epochs=40"]
 
 
 @pytest.fixture(scope="module")

@@ -343,9 +343,9 @@ def test_the_picture_is_drawn_from_the_table() -> None:
 
 @pytest.fixture
 def long(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A sweep that is busy with its second point, in a session of its own, so that all its processes can be found."""
+    """A sweep that is busy with its second point for seconds, in a session of its own, so that all processes are found."""
     command = shutil.which("harness", path=os.path.dirname(sys.executable)) or "harness"
-    over = ["--over", "training.epochs=3,150,151", "--workers", "2", "--to", "sweep", "--json"]
+    over = ["--over", "training.epochs=3,4000,4001", "--workers", "2", "--to", "sweep", "--json"]
     with subprocess.Popen(
         [command, "sweep", "xor", "--chip", "nodal", *over],
         cwd=tmp_path,
@@ -392,7 +392,7 @@ def test_ctrl_c_leaves_checkpoints_and_no_process(long: subprocess.Popen[str], t
     until(lambda: not processes_of(long.pid), within=10)
     assert not list(tmp_path.glob("sweep/points/1*/result.json"))
     resumed = command("--resume", "sweep", "--json", cwd=tmp_path)
-    assert [row["training.epochs"] for row in json.loads(resumed.stdout)["points"]] == [3, 150, 151]
+    assert [row["training.epochs"] for row in json.loads(resumed.stdout)["points"]] == [3, 4000, 4001]
     assert not list(tmp_path.glob("**/.*-????????"))
 
 

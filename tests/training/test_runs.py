@@ -159,7 +159,7 @@ def test_events_tell_steps_and_epochs(tmp_path: Path) -> None:
 
 
 TRAIN = [sys.executable, "-m", "harness", "train"]
-KILLED = ["iris", "--set", "training.epochs=60", "--set", "training.batch=15", "--seed", "3"]
+KILLED = ["iris", "--set", "training.epochs=150", "--set", "training.batch=15", "--seed", "3"]
 
 
 @pytest.fixture(scope="module")
