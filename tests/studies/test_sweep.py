@@ -343,7 +343,7 @@ def test_the_picture_is_drawn_from_the_table() -> None:
 
 @pytest.fixture
 def long(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A sweep that is busy with its second point for seconds, in a session of its own, so that all processes are found."""
+    """A sweep that is busy with its second point for seconds, in a session of its own: all its processes are found."""
     command = shutil.which("harness", path=os.path.dirname(sys.executable)) or "harness"
     over = ["--over", "training.epochs=3,4000,4001", "--workers", "2", "--to", "sweep", "--json"]
     with subprocess.Popen(
