@@ -35,14 +35,15 @@ if TYPE_CHECKING:
     from harness.learning.costs import SquaredError as SquaredError
     from harness.learning.rules.analytical import AnalyticalGradient as AnalyticalGradient
     from harness.learning.rules.coupled import CoupledLearning as CoupledLearning
-    from harness.learning.rules.differences import FiniteDifferences as FiniteDifferences
-    from harness.learning.rules.differences import SimultaneousPerturbation as SimultaneousPerturbation
     from harness.learning.rules.equilibrium import EquilibriumPropagation as EquilibriumPropagation
+    from harness.learning.rules.frequency import FrequencyPropagation as FrequencyPropagation
     from harness.learning.rules.generalized import (
         GeneralizedEquilibriumPropagation as GeneralizedEquilibriumPropagation,
     )
     from harness.learning.rules.linearization import HardwareLinearization as HardwareLinearization
-    from harness.learning.rules.node_perturbation import NodePerturbation as NodePerturbation
+    from harness.learning.rules.perturbation.differences import FiniteDifferences as FiniteDifferences
+    from harness.learning.rules.perturbation.differences import SimultaneousPerturbation as SimultaneousPerturbation
+    from harness.learning.rules.perturbation.node_perturbation import NodePerturbation as NodePerturbation
     from harness.measurement import Access as Access
     from harness.measurement import Batch as Batch
     from harness.measurement import Clamp as Clamp
@@ -73,7 +74,8 @@ _HOMES = {
     "Edges": "harness.circuit.arrays",
     "EquilibriumPropagation": "harness.learning.rules.equilibrium",
     "Experiment": "harness.experiment.experiment",
-    "FiniteDifferences": "harness.learning.rules.differences",
+    "FiniteDifferences": "harness.learning.rules.perturbation.differences",
+    "FrequencyPropagation": "harness.learning.rules.frequency",
     "GeneralizedEquilibriumPropagation": "harness.learning.rules.generalized",
     "HardwareLinearization": "harness.learning.rules.linearization",
     "Injection": "harness.measurement",
@@ -83,12 +85,12 @@ _HOMES = {
     "Needs": "harness.measurement",
     "NgspiceChip": "harness.chip.ngspice.chip",
     "NodalChip": "harness.chip.nodal.chip",
-    "NodePerturbation": "harness.learning.rules.node_perturbation",
+    "NodePerturbation": "harness.learning.rules.perturbation.node_perturbation",
     "Output": "harness.circuit.elements",
     "Reading": "harness.measurement",
     "Resistor": "harness.circuit.elements",
     "Run": "harness.experiment.experiment",
-    "SimultaneousPerturbation": "harness.learning.rules.differences",
+    "SimultaneousPerturbation": "harness.learning.rules.perturbation.differences",
     "SoftmaxCrossEntropy": "harness.learning.costs",
     "Spring": "harness.measurement",
     "SquaredError": "harness.learning.costs",

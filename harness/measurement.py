@@ -78,6 +78,10 @@ class Drive:
     adjoint: bool = False
     """For a small-signal phase: in the adjoint network, in which buffers and gyrators work backwards (Director & Rohrer
     1969, IEEE Trans. Circuit Theory 16, 318). A reciprocal circuit is its own adjoint but for its amplifiers."""
+    frequency: float | None = None
+    """Hz at which the nudge of a small-signal phase oscillates while all sources stay on: the chip itself finds how its
+    devices answer, and readings are the parts of the oscillations that are in phase with the nudge. None for a phase in
+    which the devices are replaced by conductances."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +132,8 @@ class Needs:
     """True where it drives the chip about an operating point."""
     adjoint: bool = False
     """True where it does so in the adjoint network."""
+    oscillating: bool = False
+    """True where its nudge oscillates about an operating point."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,8 @@ class Capabilities:
     """True where it can be driven about an operating point (`Drive.about`)."""
     adjoint: bool = False
     """True where that can be done in the adjoint network."""
+    oscillating: bool = False
+    """True where a current into the outputs can oscillate, and the answer at its frequency be read."""
     reproducible: bool = False
     """True where the same drives give the same bits, after the same step key where the chip takes one."""
     tolerance: float = 1e-6
@@ -161,7 +169,7 @@ class Capabilities:
             raise ChipError(f"chip: there is no access {str(access)!r}; there are {', '.join(Access)}")
         if access == Access.NODES:
             return self
-        return replace(self, access=Access(access), small_signal=False, adjoint=False)
+        return replace(self, access=Access(access), small_signal=False, adjoint=False, oscillating=False)
 
     def lacking(self, needs: Needs) -> list[str]:
         """Return what is needed and cannot be done, in words."""
@@ -172,6 +180,8 @@ class Capabilities:
             lacking.append("small-signal phases")
         if needs.adjoint and not self.adjoint:
             lacking.append("small-signal phases of the adjoint network")
+        if needs.oscillating and not self.oscillating:
+            lacking.append("oscillating currents into outputs")
         return lacking
 
 

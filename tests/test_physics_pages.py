@@ -73,6 +73,14 @@ def test_hardware_linearization_is_exact_at_every_strength_in_cascades_too() -> 
     assert errors.max() < 1e-6
 
 
+def test_an_oscillation_is_exact_when_slow_and_ten_times_faster_is_a_hundred_times_worse() -> None:
+    for circuit in ("layered", "cascade"):
+        off = shown("frequency-propagation", rf"{circuit}, .*error ([\d.]+)").ravel()
+        assert off[0] < 1e-6
+        assert off[2] / off[1] == pytest.approx(100, rel=0.02)
+        assert off[3] > 0.3
+
+
 def test_node_perturbation_needs_fewer_phases_and_has_less_noise() -> None:
     few, error = shown("node-perturbation", r"other: (\d+) phases, error ([\d.]+)")[0]
     assert (few, shown("node-perturbation", r"differences: (\d+)").item()) == (1 + 2 * 8, 1 + 2 * 48)

@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.chip.metering import Ledger
 from harness.circuit import Circuit, check_bounds
+from harness.circuit.dynamics import capacitances
 from harness.circuit.power import dissipated
 from harness.errors import ChipError, NotFiniteError, SpringError
 from harness.measurement import (
@@ -75,7 +76,7 @@ class Chip(Protocol):
         """Release what the chip holds; it cannot be used afterwards."""
 
 
-SIMULATED = Capabilities(ALL_NUDGES, Access.NODES, small_signal=True, adjoint=True, reproducible=True)
+SIMULATED = Capabilities(ALL_NUDGES, Access.NODES, small_signal=True, adjoint=True, oscillating=True, reproducible=True)
 """Abilities of a simulator."""
 
 
@@ -86,6 +87,10 @@ class SimulationOptions(TypedDict, total=False):
     """The nodes that may be read."""
     settling_time: float | None
     """s that every phase takes, for the energy in the ledger; None leaves energy uncounted."""
+    node_capacitance: float
+    """F to ground at every node that no source or stage holds, for oscillating drives."""
+    line_capacitance: float
+    """F that every cell adds at both of its ends, for oscillating drives."""
 
 
 class SimulatedChip(ABC):
@@ -96,6 +101,12 @@ class SimulatedChip(ABC):
         capabilities: what is simulated; `access` may take away from it.
         access: what may be read.
         settling_time: s that every phase takes, for the energy in the ledger; None leaves energy uncounted.
+        node_capacitance: F to ground at every node that no source or stage holds, for oscillating drives.
+        line_capacitance: F that every cell adds at both of its ends, for oscillating drives.
+
+    Raises:
+        ChipError: a capacitance is negative or not finite.
+        CircuitError: cells alone have capacitances, and a free node has no cell.
     """
 
     def __init__(
@@ -105,11 +116,15 @@ class SimulatedChip(ABC):
         *,
         access: Access = Access.NODES,
         settling_time: float | None = None,
+        node_capacitance: float = 0.0,
+        line_capacitance: float = 0.0,
     ) -> None:
         self.circuit, self.capabilities = circuit, capabilities.read_at(access)
         self.conductances: Conductances = tuple(_frozen(array.conductances) for array in circuit.arrays)
         self.ledger = Ledger()
         self._settling_time = settling_time
+        self.farads = _farads(circuit, node_capacitance, line_capacitance)
+        """F from each node to ground, ``[nodes]``, which only oscillating drives see; None for none."""
 
     @abstractmethod
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
@@ -241,7 +256,11 @@ def _check_drive(
     elif drive.adjoint:
         raise ChipError(f"{phase}: an adjoint drive needs an operating point; give 'about'")
     nudges = set[type[Nudge]]() if drive.nudge is None else {type(drive.nudge)}
-    asked = Needs(nudges, small_signal=drive.about is not None, adjoint=drive.adjoint)
+    if drive.frequency is not None:
+        _check_frequency(phase, drive, drive.frequency)
+    asked = Needs(
+        nudges, small_signal=drive.about is not None, adjoint=drive.adjoint, oscillating=drive.frequency is not None
+    )
     if lacking := capabilities.lacking(asked):
         raise ChipError(f"{phase}: the chip has no {' and no '.join(lacking)}")
     _check_array(f"{phase}: inputs", drive.inputs, (*batch, circuit.channels), sound)
@@ -254,6 +273,15 @@ def _check_drive(
             _check_array(f"{phase}: nudging currents", current, outputs, sound)
         case Clamp(volts):
             _check_array(f"{phase}: clamped voltages", volts, outputs, sound)
+
+
+def _check_frequency(phase: str, drive: Drive, frequency: float) -> None:
+    if not 0 < frequency < np.inf:
+        raise ChipError(f"{phase}: a frequency of {frequency:g} Hz must be above 0 Hz and finite")
+    if drive.about is None:
+        raise ChipError(f"{phase}: an oscillating drive needs an operating point; give 'about'")
+    if not isinstance(drive.nudge, Injection):
+        raise ChipError(f"{phase}: only currents into outputs oscillate; nudge by an Injection")
 
 
 def refuse_unstable(
@@ -293,6 +321,18 @@ def _check_array(what: str, values: Array, shape: tuple[int, ...], sound: set[_S
         message = f"{what}: sample {row}, column {column} is {values[place]}, which is not finite"
         raise NotFiniteError(message, "chip", "non-ideality", "learning rule", "cost")
     sound.add((id(values), shape))
+
+
+def _farads(circuit: Circuit, node: float, line: float) -> Array | None:
+    """Return the capacitance from each node to ground (F, ``[nodes]``), which has no effect where a node is held."""
+    for name, value in (("node", node), ("line", line)):
+        if not 0 <= value < np.inf:
+            raise ChipError(f"a {name} capacitance of {show(value, 'F')} must be finite and not negative")
+    if not node and not line:
+        return None
+    farads = capacitances(circuit, node, line)
+    farads[[k for name, k in circuit.node_index.items() if name in circuit.held_nodes]] = 0.0
+    return farads
 
 
 def _frozen(values: Array) -> Array:

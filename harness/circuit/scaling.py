@@ -159,6 +159,24 @@ def one_way(circuit: Circuit) -> str:
     return culprit and f"{culprit} lets no errors back"
 
 
+def refuse_reversal(circuit: Circuit) -> None:
+    """Refuse a circuit whose one-way parts cannot work backwards while its devices work as they are.
+
+    Raises:
+        CircuitError: a device has a control of its own, or a transformer's current is no voltage of a node.
+    """
+    if any(not branches.two_terminal for branches in circuit.device_branches):
+        what = "the current of a device follows a voltage elsewhere"
+    elif any(isinstance(element, Transformer) for element in circuit.elements):
+        what = "the currents of transformers cannot be read"
+    else:
+        return
+    raise CircuitError(
+        f"circuit {circuit.name}: {what}, so that its operating point cannot be kept while one-way parts work "
+        "backwards; take hardware-linearization or analytical-gradient"
+    )
+
+
 def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
     """Per trainable array (s_out / s)² of its cells: ΠA² over the amplifier stages between a cell and the outputs.
 

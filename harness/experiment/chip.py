@@ -26,7 +26,7 @@ from harness.experiment.variation import CHIP, VariationSettings
 from harness.measurement import Access, Capabilities
 from harness.netlist.tolerances import Tolerances
 from harness.plugins import Kind, Plugin, find, named, options_of
-from harness.validation import Amperes, MismatchError, Number, Seconds, Section, Volts, Whole
+from harness.validation import Amperes, Farads, MismatchError, Number, Seconds, Section, Volts, Whole
 
 if TYPE_CHECKING:  # most experiments have neither board nor workers, which take a while to import
     from harness.chip.bench.journal import Session
@@ -125,6 +125,10 @@ class ChipSettings(Section):
     """The nodes that learning rules may read."""
     settling_time: Annotated[Seconds, Field(gt=0)] | None = None
     """Time that every phase takes, for the energy that runs record; without it energy is not counted."""
+    node_capacitance: Annotated[Farads, Field(ge=0)] = 0.0
+    """Capacitance to ground of every node that no source or stage holds, which oscillating errors see."""
+    line_capacitance: Annotated[Farads, Field(ge=0)] = 0.0
+    """Capacitance that every cell, open or closed, adds at both of its ends, which oscillating errors see."""
     profile: Path | None = None
     """For ``bench``: a profile of the package's by name, or the path of one's own."""
     resource: str | None = None
@@ -215,7 +219,12 @@ class ChipSettings(Section):
             return built
         if self.bench is not None:
             return self.bench.open(circuit, request.access, request.session, request.seed)
-        given: SimulationOptions = {"access": request.access, "settling_time": request.settling_time}
+        given: SimulationOptions = {
+            "access": request.access,
+            "settling_time": request.settling_time,
+            "node_capacitance": self.node_capacitance,
+            "line_capacitance": self.line_capacitance,
+        }
         if self.kind == "nodal":
             return nodal_chip(circuit, **given)
         if nonlinear_arrays(circuit):  # no reduction takes nonlinear cells

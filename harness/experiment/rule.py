@@ -19,6 +19,7 @@ from harness.learning import (
     EquilibriumPropagation,
     FiniteDifferences,
     Form,
+    FrequencyPropagation,
     HardwareLinearization,
     NodePerturbation,
     Nudging,
@@ -29,12 +30,26 @@ from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
 from harness.learning.rules.base import LearningRule, Programmable
 from harness.measurement import Access, Batch
 from harness.plugins import Kind, Plugin, find, named, options_of
-from harness.validation import PLUGGED, Flag, In, MismatchError, Positive, Section, Siemens, Volts, Whole, kinds_of
+from harness.validation import (
+    PLUGGED,
+    Flag,
+    Hertz,
+    In,
+    MismatchError,
+    Positive,
+    Section,
+    Siemens,
+    Volts,
+    Whole,
+    kinds_of,
+)
 
 USUAL = "equilibrium-propagation"
 """The kind of a section that does not say one."""
 ETA = 0.1
 """η of coupled learning without a figure of its own."""
+FREQUENCY = 1e3
+"""Hz of frequency propagation without a figure of its own."""
 STEP = 1e-3
 """By which baselines move cells without a figure of their own, in g_unit."""
 _COSTS = ("squared-error", "softmax-cross-entropy")
@@ -233,13 +248,7 @@ class AnalyticalSettings(_Rule):
         return AnalyticalGradient(given.circuit, given.cost, form=self.form, twin=given.twin)
 
 
-class LinearizationSettings(_Rule):
-    """Hardware linearization: the gradient is measured as a small signal.
-
-    Source: Chaffey 2025, arXiv 2509.13793, §5.
-    """
-
-    kind: Literal["hardware-linearization"]
+class _SmallSignalRule(_Rule):
     beta: Annotated[Siemens | None, Field(gt=0)] = None
     """Injected current γ for each volt of error, exact at any value. Without it, a tenth of g_unit
     (`harness.experiment.strength.SHARE`)."""
@@ -248,9 +257,34 @@ class LinearizationSettings(_Rule):
         """Return its own γ, or one that suits the size of the network's conductances."""
         return Strength(SHARE * unit if self.beta is None else self.beta, self.usual_nudging)
 
+
+class LinearizationSettings(_SmallSignalRule):
+    """Hardware linearization: the gradient is measured as a small signal.
+
+    Source: Chaffey 2025, arXiv 2509.13793, §5.
+    """
+
+    kind: Literal["hardware-linearization"]
+
     def build(self, given: Given) -> LearningRule:
         """The rule."""
         return HardwareLinearization(given.circuit, given.cost, gamma=given.strength.beta)
+
+
+class FrequencySettings(_SmallSignalRule):
+    """Frequency propagation: errors oscillate about the free state, and are read at their frequency.
+
+    Source: Anisetti, Kandala, Scellier, Schwarz 2024, arXiv 2208.08862.
+    """
+
+    kind: Literal["frequency-propagation"]
+    frequency: Annotated[Hertz, Field(gt=0)] = FREQUENCY
+    """Frequency of the errors; it matters where `chip.node_capacitance` or `chip.line_capacitance` is above 0."""
+
+    def build(self, given: Given) -> LearningRule:
+        """The rule."""
+        gamma = given.strength.beta
+        return FrequencyPropagation(given.circuit, given.cost, gamma=gamma, frequency=self.frequency)
 
 
 class NodeSettings(_Rule):
@@ -306,6 +340,7 @@ _OWN = (
     CoupledSettings,
     AnalyticalSettings,
     LinearizationSettings,
+    FrequencySettings,
     NodeSettings,
     DifferencesSettings,
     PerturbationSettings,
@@ -352,6 +387,7 @@ RuleSettings = Annotated[
         Annotated[CoupledSettings, Tag("coupled-learning")],
         Annotated[AnalyticalSettings, Tag("analytical-gradient")],
         Annotated[LinearizationSettings, Tag("hardware-linearization")],
+        Annotated[FrequencySettings, Tag("frequency-propagation")],
         Annotated[NodeSettings, Tag("node-perturbation")],
         Annotated[DifferencesSettings, Tag("finite-differences")],
         Annotated[PerturbationSettings, Tag("simultaneous-perturbation")],

@@ -3,11 +3,12 @@
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError, accuracy
 from harness.learning.rules.analytical import AnalyticalGradient, Form
 from harness.learning.rules.coupled import CoupledLearning
-from harness.learning.rules.differences import FiniteDifferences, SimultaneousPerturbation
 from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging
+from harness.learning.rules.frequency import FrequencyPropagation
 from harness.learning.rules.generalized import GeneralizedEquilibriumPropagation, Variant
 from harness.learning.rules.linearization import HardwareLinearization
-from harness.learning.rules.node_perturbation import NodePerturbation
+from harness.learning.rules.perturbation.differences import FiniteDifferences, SimultaneousPerturbation
+from harness.learning.rules.perturbation.node_perturbation import NodePerturbation
 from harness.learning.updates.subsets import Chosen, Largest, SubsetUpdate, cells_of, random_cells
 from harness.learning.updates.updates import SGD, Adam, Momentum, Schedule, UpdateRule, UpdateState
 
@@ -21,6 +22,7 @@ __all__ = [
     "EquilibriumPropagation",
     "FiniteDifferences",
     "Form",
+    "FrequencyPropagation",
     "GeneralizedEquilibriumPropagation",
     "HardwareLinearization",
     "Largest",

@@ -45,6 +45,7 @@ _ORDERS = (
 _RELTOLS = (9.9e-4, 1e-4, 1e-5, 1e-6, 1e-7)  # the first is just below what `Tolerances` allows
 _STEP = 3e-4  # of an array's mean conductance, for finite differences
 _MOST_MOVED = 200  # cells or nodes that are moved one after the other, for each of which the chip settles twice
+_FREQUENCY = 1e3  # Hz, on chips without capacitances
 _DRAWS = 8  # of simultaneous perturbation
 _MARGIN = 100  # times the solver's floor, below which a nudge is faint
 _ROUNDING = 1e-12  # of the voltages: the nodal chip's floor
@@ -210,6 +211,9 @@ def applicable_rules(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
         with suppress(CircuitError):  # the cycle form takes neither amplifiers nor large circuits
             yield f"analytical-gradient {form}", learning.AnalyticalGradient(circuit, cost, form=form)
     yield "hardware-linearization", learning.HardwareLinearization(circuit, cost, gamma=subject.beta)
+    with suppress(CircuitError):  # some one-way parts cannot work backwards about the free state
+        rule = learning.FrequencyPropagation(circuit, cost, gamma=subject.beta, frequency=_FREQUENCY)
+        yield "frequency-propagation", rule
     if len(circuit.nodes) - len(circuit.held_nodes) <= _MOST_MOVED:
         yield "node-perturbation", learning.NodePerturbation(circuit, cost, step=step)
     if sum(g.size for g in circuit.conductances) <= _MOST_MOVED:

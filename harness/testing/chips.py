@@ -180,6 +180,8 @@ def what_it_cannot_do_is_refused(make: MakeChip) -> None:
             refused["a small-signal phase"] = replace(free, nudge=nothing, phase="small-signal", about=about)
         if not can.adjoint:
             refused["an adjoint phase"] = replace(free, nudge=nothing, phase="adjoint", about=about, adjoint=True)
+        if can.small_signal and not can.oscillating:
+            refused["an oscillating phase"] = replace(free, nudge=nothing, phase="slow", about=about, frequency=1.0)
         if can.largest_batch is not None:
             many = np.zeros((can.largest_batch + 1, chip.circuit.channels))
             refused[f"a batch of {len(many)} samples"] = Drive(many)
@@ -247,6 +249,18 @@ def a_small_signal_is_proportional_to_its_current(make: MakeChip) -> None:
         _close(two, 2 * one, allowed, "outputs about a point, under twice the current")
 
 
+def a_slow_oscillation_is_a_small_signal(make: MakeChip) -> None:
+    """A current that oscillates so slowly that no capacitance counts moves nodes as a small signal does."""
+    with _opened(make) as chip:
+        can = chip.capabilities
+        if not (can.oscillating and Injection in can.nudges and can.access is Access.NODES):
+            return
+        (free,) = chip.measure([_free(chip)])
+        small = replace(_free(chip), nudge=Injection(_beta(chip) * _targets(chip)), phase="small-signal", about=free)
+        still, slow = chip.measure([small, replace(small, frequency=1e-3)])
+        _close(slow.outputs, still.outputs, 3 * _tolerance(chip, free), "outputs that oscillate slowly")
+
+
 def the_ledger_counts_what_was_asked(make: MakeChip) -> None:
     """A ledger, where there is one, counts samples settled, voltages set, nodes looked at and cells written."""
     with _opened(make) as chip:
@@ -304,6 +318,7 @@ CHIP_CHECKS: tuple[Callable[[MakeChip], None], ...] = (
     a_current_gives_its_outputs_power,
     a_clamp_holds_its_outputs,
     a_small_signal_is_proportional_to_its_current,
+    a_slow_oscillation_is_a_small_signal,
     the_ledger_counts_what_was_asked,
     closing_twice_is_closing_once,
 )

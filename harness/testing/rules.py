@@ -11,7 +11,7 @@ from harness.chip.base import Chip
 from harness.circuit import Circuit
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, Programmable, R
-from harness.learning.rules.differences import FiniteDifferences
+from harness.learning.rules.perturbation.differences import FiniteDifferences
 from harness.measurement import Access, Array, Batch, Capabilities, Conductances, Drive, Needs, Reading
 
 _SAMPLES = 3
@@ -83,6 +83,7 @@ class _Watched(Programmable):
                 nudges=self.asked.nudges | ({type(drive.nudge)} if drive.nudge is not None else set()),
                 small_signal=self.asked.small_signal or drive.about is not None,
                 adjoint=self.asked.adjoint or drive.adjoint,
+                oscillating=self.asked.oscillating or drive.frequency is not None,
             )
         found = self._chip.measure([self._about_its_own(drive) for drive in drives])
         shown = tuple(replace(reading, tally=partial(self._looked_at, reading)) for reading in found)
@@ -102,7 +103,13 @@ class _Watched(Programmable):
 def _no_more_than(needs: Needs) -> Capabilities:
     """A chip that can do just what is needed."""
     access = Access.NODES if needs.nodes else Access.OUTPUTS
-    return Capabilities(needs.nudges, access, small_signal=needs.small_signal, adjoint=needs.adjoint)
+    return Capabilities(
+        needs.nudges,
+        access,
+        small_signal=needs.small_signal,
+        adjoint=needs.adjoint,
+        oscillating=needs.oscillating,
+    )
 
 
 def _gradient(rule: LearningRule[R], chip: Programmable, batch: Batch) -> Conductances:

@@ -35,8 +35,8 @@ from harness.learning import (
     SimultaneousPerturbation,
     SoftmaxCrossEntropy,
 )
-from harness.learning.rules import forest
-from harness.learning.rules.forest import Forester
+from harness.learning.rules.perturbation import forest
+from harness.learning.rules.perturbation.forest import Forester
 from harness.measurement import Access, Batch, Conductances, Drive
 from harness.testing import check_rule
 from tests.conftest import CELLS, DIODE, kendall, random_batch, scellier

@@ -194,6 +194,7 @@ def test_rules_have_labels_that_stay_and_the_cycle_form_appears_where_it_takes_t
         *(f"coupled-learning {variant}" for variant in Variant),
         "analytical-gradient node",
         "hardware-linearization",
+        "frequency-propagation",
         "node-perturbation",
         "finite-differences",
         "simultaneous-perturbation",
@@ -209,8 +210,9 @@ def test_amplifiers_of_unequal_gains_are_audited_by_the_rules_that_take_them() -
     found = list(audit_gradients(subject(circuit), ngspice=False))
     assert worst(found, "adjoint", "finite differences") < 1e-9
     assert worst(found, "hardware-linearization") < 1e-12
+    assert worst(found, "frequency-propagation") < 1e-12
     assert worst(found, "node-perturbation") < 1e-3
-    assert not [row for row in found if not isinstance(row, GradientError) or "propagation" in row.rule]
+    assert not [row for row in found if not isinstance(row, GradientError) or "equilibrium" in row.rule]
 
 
 def test_a_network_with_open_cells_is_audited_as_it_is() -> None:
@@ -339,9 +341,10 @@ def test_a_cascade_is_audited_by_the_rules_that_take_it(tmp_path: Path) -> None:
         "adjoint",
         "analytical-gradient",
         "hardware-linearization",
+        "frequency-propagation",
         "node-perturbation",
         "finite-differences",
         "simultaneous-perturbation",
     }
-    exact = [row for row in rows if row["rule"] in ("adjoint", "hardware-linearization")]
+    exact = [row for row in rows if row["rule"] in ("adjoint", "hardware-linearization", "frequency-propagation")]
     assert all(row["relative_error"] < 1e-7 for row in exact)

@@ -266,6 +266,17 @@ class Unproportional(NodalChip):
         return tuple(replace(reading, outputs=reading.outputs + 0.01) for reading in super()._settle(drives))
 
 
+class Faster(NodalChip):
+    """It answers an oscillation with a tenth too much."""
+
+    def __init__(self) -> None:
+        super().__init__(kendall([4]))
+
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        pairs = zip(super()._settle(drives), drives, strict=True)
+        return tuple(r if d.frequency is None else replace(r, outputs=1.1 * r.outputs) for r, d in pairs)
+
+
 class Uncounted(Unproportional):
     def _asked(self, drives: Sequence[Drive], readings: Sequence[Reading]) -> Ledger:
         return Ledger()
@@ -298,6 +309,7 @@ FAULTS: dict[str, Callable[[], Chip]] = {
     "a_current_gives_its_outputs_power": Backwards,
     "a_clamp_holds_its_outputs": LooseClamp,
     "a_small_signal_is_proportional_to_its_current": Unproportional,
+    "a_slow_oscillation_is_a_small_signal": Faster,
     "the_ledger_counts_what_was_asked": Uncounted,
     "closing_twice_is_closing_once": ClosesOnce,
 }

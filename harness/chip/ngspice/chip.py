@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from typing import Unpack
 
@@ -18,7 +19,7 @@ from harness.circuit.branches import Branches
 from harness.circuit.linearized import linearized
 from harness.errors import ConvergenceError
 from harness.measurement import Array, Capabilities, Clamp, Drive, Reading
-from harness.netlist.decks import full, full_batch
+from harness.netlist.decks import full, full_batch, oscillating
 from harness.netlist.tolerances import Tolerances
 
 CHUNK = 32
@@ -87,8 +88,16 @@ class NgspiceChip(SimulatedChip):
         """Settle neighbouring drives of one kind in one sweep; its deck has diodes or their slopes, clamps or none."""
         reduced = self._reduction.reduce(self.conductances)
         refuse_unstable(drives, reduced.output_conductance, reduced.withstands)
-        kinds = groupby(drives, lambda drive: (drive.about is None, drive.adjoint, isinstance(drive.nudge, Clamp)))
-        return tuple(reading for _, group in kinds for reading in self._sweep(reduced, list(group)))
+        readings: list[Reading] = []
+        for (frequency, *_), group in groupby(drives, _kind):
+            here = reduced if frequency is None else self._at_frequency.reduce(self.conductances)
+            readings += self._sweep(here, list(group))
+        return tuple(readings)
+
+    @cached_property
+    def _at_frequency(self) -> Reduction:
+        """The reduction for drives that oscillate, which capacitances keep from eliminating nodes."""
+        return self._reduction if self.farads is None else Reduction(self.circuit, self.farads)
 
     def _sweep(self, reduced: ReducedCircuit, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         settling = reduced.settling(drives)
@@ -104,6 +113,11 @@ class NgspiceChip(SimulatedChip):
         self.ledger += Ledger(sparse_sweeps=sum(part.sparse_sweeps for part in settled))
         nothing = np.zeros((0, len(drives), reduced.size))
         return reduced.readings(np.concatenate([nothing, *(part.solved for part in settled)]), drives)
+
+
+def _kind(drive: Drive) -> tuple[float | None, bool, bool, bool]:
+    """Return what is the same for all drives that settle in one sweep; the frequency first."""
+    return drive.frequency, drive.about is None, drive.adjoint, isinstance(drive.nudge, Clamp)
 
 
 @dataclass(frozen=True)
@@ -161,6 +175,9 @@ class FullNetlistChip(SimulatedChip):
     def _settle_each(self, circuit: Circuit, drive: Drive) -> Reading:
         nodes = np.zeros((len(drive.inputs), len(circuit.nodes)))
         for sample in range(len(nodes)):
+            if drive.frequency is not None:
+                nodes[sample] = self._oscillated(circuit, drive, sample, drive.frequency)
+                continue
             shown = circuit if drive.about is None else linearized(circuit, drive.about.all_nodes[sample])
             lines = full.operating_point_lines(shown, drive, sample, self._tolerances)
             try:
@@ -168,6 +185,17 @@ class FullNetlistChip(SimulatedChip):
             except Unsettled as stop:
                 raise stop.at(sample, drive.phase) from stop
         return Reading(circuit.outputs_of(nodes), nodes)
+
+    def _oscillated(self, circuit: Circuit, drive: Drive, sample: int, frequency: float) -> Array:
+        """Return the parts of one sample's small signals that are in phase with the nudge, V, ``[nodes]``."""
+        farads = np.zeros(len(circuit.nodes)) if self.farads is None else self.farads
+        lines = oscillating.full_lines(circuit, drive, sample, farads, self._tolerances)
+        try:
+            found = self._session.oscillate(lines, self._vectors, frequency, [[]])
+        except Unsettled as stop:
+            raise stop.at(sample, drive.phase) from stop
+        self.ledger += Ledger(sparse_sweeps=int(found.again))
+        return np.asarray(found.volts[0].real)
 
     def _swept(self, deck: BatchDeck) -> Array:
         found = self._session.measured_batch(deck)

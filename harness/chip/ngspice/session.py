@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.chip.ngspice.binding import load_binding
 from harness.chip.ngspice.feed import Feed
@@ -102,6 +103,20 @@ class BatchResult:
     """Newton iterations."""
     again: bool = False
     """True where KLU found no solution, and Sparse 1.3 did the sweep again."""
+
+
+@dataclass(frozen=True, eq=False)
+class OscillationResult:
+    """Small signals at one frequency, and what finding them took."""
+
+    volts: npt.NDArray[np.complex128]
+    """V, ``[points, vectors]``; real parts are in phase with what oscillates."""
+    seconds: float
+    """Inside ngspice's analyses, s."""
+    iterations: int
+    """Newton iterations."""
+    again: bool = False
+    """True where KLU found no solution, and Sparse 1.3 did all points again."""
 
 
 class Session:
@@ -263,6 +278,20 @@ class Session:
         return self._analysed(lines, partial(self._operate, vectors, [*alterations]))
 
     @_in_thread
+    def oscillate(
+        self, lines: Sequence[str], vectors: Sequence[str], frequency: float, alterations: Iterable[Sequence[str]]
+    ) -> "OscillationResult":
+        """Load a deck once, and find small signals at a frequency (Hz) about the operating point of each alteration.
+
+        Raises:
+            Unsettled: no operating point was found; `point` says after which of the alterations.
+            SimulatorError: ngspice refused the deck or an alteration, or left no result.
+        """
+        before = self.sparse_runs
+        result = self._analysed(lines, partial(self._oscillate, vectors, frequency, [*alterations]))
+        return replace(result, again=self.sparse_runs > before)
+
+    @_in_thread
     def transient(self, lines: Sequence[str], vectors: Sequence[str], step: float, stop: float) -> tuple[Array, Array]:
         """Analyse a deck in time, from 0 to `stop` (s) in steps of at most `step` (s).
 
@@ -318,6 +347,24 @@ class Session:
             points.append(self._vectors(vectors, 1, "op", lines)[:, 0])
             self._command("destroy all")
         return np.array(points)
+
+    def _oscillate(
+        self, vectors: Sequence[str], frequency: float, alterations: Sequence[Sequence[str]], lines: Sequence[str]
+    ) -> "OscillationResult":
+        points, seconds, hertz = np.empty((len(alterations), len(vectors)), complex), 0.0, spice_number(frequency)
+        for point, commands in enumerate(alterations):
+            for command in commands:
+                self._command(command)
+            seconds += self._timed(f"ac lin 1 {hertz} {hertz}")
+            said = tuple(self._feed.lines("stderr"))
+            verdict = worst(said)
+            if verdict is Verdict.REFUSED:
+                raise SimulatorError("ngspice refused a deck", log=telling(said), deck=_save(lines))
+            if verdict is Verdict.UNSETTLED:
+                raise Unsettled(point, telling(said), _save(lines))
+            points[point] = self._vectors(vectors, 1, "ac", lines, complex)[:, 0]
+            self._command("destroy all")
+        return OscillationResult(points, seconds, self._total_iterations())
 
     def _transient(self, vectors: Sequence[str], step: float, stop: float, lines: Sequence[str]) -> tuple[Array, Array]:
         self._timed(f"tran {spice_number(step)} {spice_number(stop)} 0 {spice_number(step)}")
@@ -379,12 +426,14 @@ class Session:
         vector = self._api.ngGet_Vec_Info(f"{self._plot()}.{name}".encode("ascii"))
         return 0 if vector == self._ffi.NULL else int(vector.v_length)
 
-    def _vectors(self, names: Sequence[str], points: int, kind: str, lines: Sequence[str]) -> Array:
-        """The current plot's vectors, V, ``[vectors, points]``."""
+    def _vectors(
+        self, names: Sequence[str], points: int, kind: str, lines: Sequence[str], dtype: type = float
+    ) -> npt.NDArray[Any]:
+        """The current plot's vectors, V, ``[vectors, points]``, of real or of complex numbers."""
         plot = self._plot()
         if not plot.startswith(kind):
             raise SimulatorError(f"ngspice left no new result (its plot is {plot!r})", deck=_save(lines))
-        values = np.empty((len(names), points))
+        values: npt.NDArray[Any] = np.empty((len(names), points), dtype)
         for row, name in enumerate(names):
             vector = self._api.ngGet_Vec_Info(f"{plot}.{name}".encode("ascii"))
             if vector == self._ffi.NULL:
@@ -392,7 +441,10 @@ class Session:
             if vector.v_length != points:
                 counts = f"{vector.v_length} of {points} points"
                 raise SimulatorError(f"ngspice returned {counts} of vector {name}", deck=_save(lines))
-            values[row] = np.frombuffer(self._ffi.buffer(vector.v_realdata, 8 * points))
+            data = vector.v_realdata if dtype is float else vector.v_compdata
+            if data == self._ffi.NULL:
+                raise SimulatorError(f"ngspice returned vector {name} in another form", deck=_save(lines))
+            values[row] = np.frombuffer(self._ffi.buffer(data, values.itemsize * points), dtype)
         if not np.isfinite(values).all():
             name = names[np.argwhere(~np.isfinite(values))[0][0]]
             raise SimulatorError(f"ngspice returned values of vector {name} that are not finite", deck=_save(lines))

@@ -21,7 +21,7 @@ from harness.chip.nodal import newton
 from harness.circuit import SettlingJob
 from harness.errors import ChipError
 from harness.measurement import Array
-from harness.netlist.decks import batch
+from harness.netlist.decks import batch, oscillating
 from harness.netlist.tolerances import Tolerances
 
 _ESTIMATE = 1e-4  # V, of the last Newton step; quadratic convergence makes a far smaller error of it
@@ -91,11 +91,15 @@ class OneSimulator(Simulators):
 def settle_in_ngspice(settling: SettlingJob, tolerances: Tolerances, number: int = 0) -> Settled:
     """Settle every phase of every sample in one sweep; errors say the settling's `number`.
 
+    Where phases oscillate, all of them do so at one frequency, and each point is an analysis of its own.
+
     Raises:
         NgspiceMissing: libngspice cannot be loaded.
         ConvergenceError: ngspice found no operating point; names sample and phase.
         SimulatorError: ngspice refused the deck or answered something unusable.
     """
+    if settling.phases[0].oscillation is not None:
+        return _oscillated(settling, tolerances, number)
     session = open_session()
     estimate = _estimate(settling)
     circuit, gains, table = batch.batch_sweep(settling, tolerances, estimate=estimate)
@@ -107,6 +111,20 @@ def settle_in_ngspice(settling: SettlingJob, tolerances: Tolerances, number: int
         sample, point = divmod(stop.point, points)
         raise stop.at(sample, settling.phases[max(0, point - held)].name, number) from stop
     solved = found.volts.reshape(samples, points, size)[:, held:]
+    return Settled(solved, found.seconds, found.iterations, _recent_peak(), int(found.again))
+
+
+def _oscillated(settling: SettlingJob, tolerances: Tolerances, number: int) -> Settled:
+    """Return the parts of small signals that are in phase with the nudge, as `settle_in_ngspice` does."""
+    phases, lines = settling.phases, oscillating.reduced_lines(settling, tolerances)
+    frequency = phases[0].oscillation.frequency if phases[0].oscillation else 0.0
+    vectors = oscillating.vectors(settling)
+    try:
+        found = open_session().oscillate(lines, vectors, frequency, oscillating.alterations(settling))
+    except Unsettled as stop:
+        sample, phase = divmod(stop.point, len(phases))
+        raise stop.at(sample, phases[phase].name, number) from stop
+    solved = np.ascontiguousarray(found.volts.real).reshape(len(settling), len(phases), settling.network.size)
     return Settled(solved, found.seconds, found.iterations, _recent_peak(), int(found.again))
 
 

@@ -6,6 +6,7 @@ ngspice solves (`harness.devices.diode`).
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import groupby
 from typing import Unpack
 
@@ -14,7 +15,7 @@ from typing_extensions import override
 from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
 from harness.chip.nodal import newton
 from harness.chip.nodal.unreduced import TOLERANCE, UnreducedNodalChip
-from harness.circuit import Circuit
+from harness.circuit import Circuit, Reduction
 from harness.circuit.circuit import nonlinear_arrays
 from harness.circuit.reduction.reduction import reduction_of
 from harness.measurement import Drive, Reading
@@ -36,10 +37,16 @@ class NodalChip(SimulatedChip):
         reduced = self.reduction.reduce(self.conductances)
         refuse_unstable(drives, reduced.output_conductance, reduced.withstands)
         readings: list[Reading] = []
-        for _, group in groupby(drives, lambda drive: drive.adjoint):  # whose network is the transposed one
-            alike = list(group)
-            readings += reduced.readings(newton.settle(reduced.settling(alike), self.tolerance), alike)
+        for (_, oscillates), group in groupby(drives, lambda drive: (drive.adjoint, drive.frequency is not None)):
+            alike = list(group)  # adjoint drives are of the transposed network
+            here = self._at_frequency.reduce(self.conductances) if oscillates else reduced
+            readings += here.readings(newton.settle(here.settling(alike), self.tolerance), alike)
         return tuple(readings)
+
+    @cached_property
+    def _at_frequency(self) -> Reduction:
+        """The reduction for drives that oscillate, which capacitances keep from eliminating nodes."""
+        return self.reduction if self.farads is None else Reduction(self.circuit, self.farads)
 
 
 def nodal_chip(

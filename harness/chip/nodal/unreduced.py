@@ -16,6 +16,8 @@ from functools import cache, partial
 from typing import Any, Unpack
 
 import numpy as np
+from scipy.sparse import csc_matrix, diags
+from scipy.sparse.linalg import splu
 from typing_extensions import override
 
 from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
@@ -54,7 +56,7 @@ class UnreducedNodalChip(SimulatedChip):
     @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         if self._last is None or self._last[0] is not self.conductances:
-            self._last = self.conductances, _Solver(self._branches.programmed(self.conductances))
+            self._last = self.conductances, _Solver(self._branches.programmed(self.conductances), self.farads)
         solver = self._last[1]
         refuse_unstable(drives, solver.output_conductance)
         phases = [_Phase(solver.equations, drive) for drive in drives]
@@ -78,7 +80,7 @@ class _Phase:
 
     def __init__(self, equations: Equations, drive: Drive) -> None:
         branches = equations.branches
-        self.name, self.about = drive.phase, drive.about
+        self.name, self.about, self.frequency = drive.phase, drive.about, drive.frequency
         batch = len(drive.inputs)
         still = drive.about is not None
         self.held = np.zeros((branches.rise.shape[0], batch)) if still else branches.held(drive.inputs)
@@ -108,15 +110,15 @@ class _Phase:
 class _Solver:
     """Newton's method for one set of conductances."""
 
-    def __init__(self, equations: Equations) -> None:
-        self.equations, self.branches = equations, equations.branches
+    def __init__(self, equations: Equations, farads: Array | None) -> None:
+        self.equations, self.branches, self._farads = equations, equations.branches, farads
         self._linear = (self.branches.into @ equations.linear @ self.branches.rise).tocsr()
         matrix, outputs = self._linear.tocoo(), self._sprung()
         size = self.branches.size
         fixed = matrix.row.astype(np.intp) + size * matrix.col.astype(np.intp)
         springs = outputs.row.astype(np.intp) + size * outputs.col.astype(np.intp)
         keys = np.unique(np.concatenate([fixed, springs, self.branches.places]))
-        self._base, self._spring = np.zeros(len(keys)), np.zeros(len(keys))
+        self._keys, self._base, self._spring = keys, np.zeros(len(keys)), np.zeros(len(keys))
         np.add.at(self._base, np.searchsorted(keys, fixed), matrix.data)
         np.add.at(self._spring, np.searchsorted(keys, springs), outputs.data)
         self._nonlinear = np.searchsorted(keys, self.branches.places)
@@ -166,6 +168,8 @@ class _Solver:
         The operating point `about` is in V, ``[batch, nodes]``.
         """
         _, slopes = self.equations.through(self.branches.circuit.with_ground(about[rows]).T)
+        if phase.frequency is not None and self._farads is not None:
+            return self._in_phase(phase, phase.frequency, self._entries(slopes, phase), rows)
         missing = None if phase.wanted is None else phase.wanted[:, rows]
         self._jacobian.forget()
         moved, _ = self._jacobian.step(
@@ -173,6 +177,19 @@ class _Solver:
         )
         self._jacobian.forget()
         return np.asarray((self.branches.into.T if phase.border.adjoint else self.branches.rise) @ moved)
+
+    def _in_phase(self, phase: _Phase, frequency: float, entries: Array, rows: slice) -> Array:
+        """Return the part of an oscillation that is in phase with the nudge, as `_small_signal` does."""
+        branches, farads = self.branches, np.zeros(self.branches.rise.shape[0])
+        farads[: len(branches.circuit.nodes)] = self._farads
+        admittance = 2j * np.pi * frequency * (branches.into @ diags(farads) @ branches.rise)
+        columns, at = np.divmod(self._keys, branches.size)
+        moved = np.empty(phase.current[:, rows].shape)
+        for sample, values in enumerate(entries.T):
+            matrix = csc_matrix((values, (at, columns)), (branches.size,) * 2) + admittance
+            factors = splu((matrix.T if phase.border.adjoint else matrix).tocsc())
+            moved[:, sample] = factors.solve(phase.current[:, rows][:, sample].astype(complex)).real
+        return np.asarray((branches.into.T if phase.border.adjoint else branches.rise) @ moved)
 
     def _newton(self, phase: _Phase, rows: slice, start: Array, tolerance: float) -> Array:
         """Unknowns (V, ``[n, samples]``) from a start of the same shape."""

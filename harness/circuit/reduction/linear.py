@@ -11,6 +11,8 @@ _BLOCK = 2**23  # numbers in the matrices of one block of samples
 def settle_linear(network: Network, phase: Phase) -> Array:
     """The unknowns (V, ``[batch, n]``) of a network without diodes, or in a small-signal phase.
 
+    Of a phase that oscillates, they are the parts that are in phase with the nudge.
+
     One factorisation serves the whole batch where no diode makes its samples differ.
 
     Raises:
@@ -18,7 +20,7 @@ def settle_linear(network: Network, phase: Phase) -> Array:
     """
     matrix, currents = sprung(network, phase)
     if phase.slopes is None or not phase.slopes.shape[1]:
-        return _solved(matrix, currents.T, network, phase).T
+        return np.ascontiguousarray(_solved(matrix, currents.T, network, phase).T.real)
     branches = network.topology.branches
     flows, follows = (incidence(network.size, *branches[ends]) for ends in (slice(2), slice(2, 4)))
     found = np.empty_like(currents)
@@ -27,7 +29,7 @@ def settle_linear(network: Network, phase: Phase) -> Array:
         rows = slice(first, first + block)
         weighted = follows[None] * phase.slopes[rows, :, None]
         matrices = matrix + flows.T @ weighted
-        found[rows] = _solved(matrices, currents[rows, :, None], network, phase.rows(rows))[:, :, 0]
+        found[rows] = _solved(matrices, currents[rows, :, None], network, phase.rows(rows))[:, :, 0].real
     return found
 
 
@@ -62,10 +64,16 @@ def clamped_solution(matrix: Array, currents: Array, held: Array, wanted: Array,
 
 
 def sprung(network: Network, phase: Phase) -> tuple[Array, Array]:
-    """Conductance matrix (S, ``[n, n]``) and currents (A, ``[batch, n]``) with the phase's springs and pushes."""
+    """Conductance matrix (S, ``[n, n]``) and currents (A, ``[batch, n]``) with the phase's springs and pushes.
+
+    The matrix is complex where the phase oscillates and nodes have capacitances.
+    """
     drop, _ = network.topology.drops
     pushed = phase.pushed - phase.spring * held_drops(network.topology, phase)
-    return network.conductance + phase.spring * drop.T @ drop, phase.currents + pushed @ drop
+    matrix = network.conductance + phase.spring * drop.T @ drop
+    if (oscillation := phase.oscillation) is not None and oscillation.farads.any():
+        matrix = matrix + 1j * np.diag(oscillation.siemens)
+    return matrix, phase.currents + pushed @ drop
 
 
 def output_resistance(network: Network, ground: float) -> Array:

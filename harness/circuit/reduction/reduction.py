@@ -26,8 +26,17 @@ from harness.circuit.reduction.equations import Equations, Interior, System, Ter
 from harness.circuit.reduction.linear import output_resistance
 from harness.circuit.reduction.multifrontal import Fronts, fronts_of
 from harness.circuit.reduction.partition import eliminated
-from harness.circuit.reduction.settling import Devices, Junctions, Network, Phase, SettlingJob, Topology, unjoined
-from harness.circuit.scaling import Scaling, scaling_of
+from harness.circuit.reduction.settling import (
+    Devices,
+    Junctions,
+    Network,
+    Oscillation,
+    Phase,
+    SettlingJob,
+    Topology,
+    unjoined,
+)
+from harness.circuit.scaling import Scaling, refuse_reversal, scaling_of
 from harness.devices import DiodeModel
 from harness.devices.diode import GMIN
 from harness.errors import CircuitError
@@ -54,6 +63,8 @@ class ReducedCircuit:
     """V/V, ``[channels, rails]``."""
     output_scale: float
     """Physical volts per reduced volt at the outputs; injected currents shrink by the same factor."""
+    farads: Array
+    """F from every unknown to ground, ``[n]``, which only oscillating drives see."""
     _way_back: "_WayBack"
     _circuit: Circuit
 
@@ -98,17 +109,18 @@ class ReducedCircuit:
         shared: dict[int, tuple[Array, Array]] = {}
         phases = []
         for drive in drives:
-            inputs, slopes = drive.inputs, None
+            inputs, slopes, oscillation = drive.inputs, None, None
             if drive.about is not None:
                 still = np.zeros((len(inputs), self.size)), np.zeros((len(inputs), len(self.rail)))
                 about = self._circuit.with_ground(drive.about.all_nodes)
                 own = [found.slopes(about) for found in self._circuit.device_branches]
                 slopes = np.concatenate([about[:, :0], *own], axis=1)
+                if drive.frequency is not None:
+                    oscillation = Oscillation(drive.frequency, *self._standing(drive, drive.about), self.farads)
             elif id(inputs) not in shared:
-                currents = self.current[..., None, :] + inputs @ self.current_gain
-                shared[id(inputs)] = currents, self.rail + inputs @ self.rail_gain
+                shared[id(inputs)] = self._driven(inputs)
             currents, rails = shared[id(inputs)] if drive.about is None else still
-            phases.append(Phase(drive.phase, currents, rails, *self._nudge(drive), slopes))
+            phases.append(Phase(drive.phase, currents, rails, *self._nudge(drive), slopes, oscillation))
         if drives[0].adjoint:
             return SettlingJob(self.network.adjoint, tuple(phases))
         return SettlingJob(self.network, tuple(phases))
@@ -128,6 +140,25 @@ class ReducedCircuit:
                 nodes[k] += standing[id(drive.inputs)]
         return tuple(map(Reading, self._circuit.outputs_of(nodes), nodes))
 
+    def _driven(self, inputs: Array) -> tuple[Array, Array]:
+        """Currents into every unknown (A, ``[..., batch, n]``) and voltages of rails (V, ``[..., batch, rails]``)."""
+        return self.current[..., None, :] + inputs @ self.current_gain, self.rail + inputs @ self.rail_gain
+
+    def _standing(self, drive: Drive, about: Reading) -> tuple[Array, Array]:
+        """Return what `_driven` does; for an adjoint drive, what keeps the adjoint network at the operating point.
+
+        That network has the transposed conductances, which draw other currents at the same voltages.
+
+        Raises:
+            CircuitError: the operating point of the adjoint network is not known.
+        """
+        currents, rails = self._driven(drive.inputs)
+        if drive.adjoint:
+            refuse_reversal(self._circuit)
+            skew = self.network.conductance - self.network.conductance.T
+            currents = currents - self._way_back.unknowns(about.all_nodes, drive.inputs) @ skew.T
+        return currents, rails
+
     def _nudge(self, drive: Drive) -> tuple[Array, float, Array | None]:
         """Pushed current (A, reduced, ``[batch, outputs]``), spring (S) and clamped voltage (V, reduced)."""
         nothing = np.zeros((*drive.inputs.shape[:-1], len(self.network.topology.plus)))
@@ -145,8 +176,12 @@ class ReducedCircuit:
 class Reduction:
     """The reduction of one topology; `reduce` evaluates it for given conductances."""
 
-    def __init__(self, circuit: Circuit) -> None:
+    def __init__(self, circuit: Circuit, farads: Array | None = None) -> None:
         """Plan the elimination.
+
+        Args:
+            circuit: the topology.
+            farads: F from each node to ground, ``[nodes]``, which keep all nodes from being eliminated.
 
         Raises:
             CircuitError: stages close a loop of their own, a diode or an output pair joins nodes behind unequal gains
@@ -158,8 +193,9 @@ class Reduction:
         transformers = [e for e in circuit.elements if isinstance(e, Transformer)]
         self._names = [*_variable_names(circuit, self._scaling), *(e.name for e in transformers)]
         self._reciprocal = self._scaling.reciprocal and not circuit.parts(Vccs)
-        self._kept, interior = self._partition(transformers)
+        self._kept, interior = self._partition(transformers, whole=farads is not None)
         self._kept_names = tuple(self._names[k] for k in self._kept)
+        self._farads = self._lumped(np.zeros(len(circuit.nodes)) if farads is None else farads)[self._kept]
         self._plan_terminals()
         self._equations = Equations(self._terms(transformers), self._kept, interior, circuit.channels)
         rng = np.random.default_rng(0)  # no two cells alike: what buffers of opposite gain do must not cancel
@@ -216,6 +252,7 @@ class Reduction:
             rail=self._rail,
             rail_gain=self._rail_gain,
             output_scale=self._output_scale,
+            farads=self._farads,
             _way_back=_WayBack(self._nodes, elimination),
             _circuit=self.circuit,
         )
@@ -251,8 +288,22 @@ class Reduction:
             terms.add_currents(circuit.at(current.nets), np.array([-current.amperes, current.amperes]))
         return terms
 
-    def _partition(self, transformers: Sequence[Transformer]) -> tuple[Index, Index]:
-        """Variables that stay, and those that a Schur complement removes (`harness.circuit.reduction.partition`)."""
+    def _lumped(self, farads: Array) -> Array:
+        """Return the capacitance to ground of each variable, F, from those of nodes; sources and buffers carry theirs.
+
+        Dividing Kirchhoff's law at a node by its scale takes out what the scale brings in.
+        """
+        found, free = np.zeros(len(self._names)), np.flatnonzero(self._scaling.free[:-1])
+        np.add.at(found, self._scaling.variable[free], farads[free])
+        return found
+
+    def _partition(self, transformers: Sequence[Transformer], *, whole: bool) -> tuple[Index, Index]:
+        """Variables that stay, and those that a Schur complement removes (`harness.circuit.reduction.partition`).
+
+        All stay where the `whole` is wanted.
+        """
+        if whole:
+            return np.arange(self._scaling.variables + len(transformers)), np.zeros(0, np.intp)
         variable = self._scaling.variable
         held = [node for device in self.circuit.parts(Device) for node in device.nets]
         held += [n for o in self.circuit.outputs for n in (o.plus, o.minus)]
@@ -372,6 +423,10 @@ class _Nodes:
         self.follows = np.flatnonzero(scaling.channel[:-1] >= 0)
         self.channel, self.gain = scaling.channel[self.follows], scaling.gain[self.follows]
         self.moving = _Moving.of(scaling, np.flatnonzero(scaling.unknown[:-1]))
+        one_each = dict(zip(reversed(self.moving.variable.tolist()), reversed(self.moving.nodes.tolist()), strict=True))
+        """A node of every variable that has one."""
+        self.one_of_kept = np.array([one_each.get(k, -1) for k in kept.tolist()], np.intp)
+        self.scale_of_kept = scaling.scale[self.one_of_kept]
         self.free = _Moving.of(scaling, np.flatnonzero(scaling.free[:-1]))
 
 
@@ -405,6 +460,11 @@ class _WayBack:
             variables[:, nodes.inner] = part.standing(inputs)
             voltages[:, nodes.moving.nodes] += nodes.moving.scale * variables[:, nodes.moving.variable]
         return voltages
+
+    def unknowns(self, nodes: Array, inputs: Array) -> Array:
+        """Return the unknowns that are left, V, ``[batch, n]``, where every node's voltage is known."""
+        apart = (nodes - self.standing(inputs))[..., self._nodes.one_of_kept]
+        return np.asarray(apart / self._nodes.scale_of_kept)
 
     def responses(self, solved: Array) -> Array:
         """Return the voltage by which every node moves while all sources stand still, V, ``[..., nodes]``."""

@@ -143,6 +143,25 @@ class Network:
 
 
 @dataclass(frozen=True, eq=False)
+class Oscillation:
+    """A nudge that oscillates about an operating point while all sources stay on, in a batch of samples."""
+
+    frequency: float
+    """Hz."""
+    currents: Array
+    """A that sources drive into every node, ``[batch, n]``."""
+    rails: Array
+    """V of every rail, ``[batch, rails]``."""
+    farads: Array
+    """F from every node to ground, ``[n]``."""
+
+    @property
+    def siemens(self) -> Array:
+        """The size of the capacitances' admittance 2πfC, S, ``[n]``."""
+        return 2 * np.pi * self.frequency * self.farads
+
+
+@dataclass(frozen=True, eq=False)
 class Phase:
     """The currents, voltages and nudges that drive a batch of samples in one phase."""
 
@@ -159,6 +178,8 @@ class Phase:
     """V that every output is held at, ``[batch, outputs]``; None lets them move."""
     slopes: Array | None = None
     """S, ``[batch, branches]``, of conductances that stand for the devices in a small-signal phase."""
+    oscillation: Oscillation | None = None
+    """The operating point, where a small-signal phase oscillates about it: `pushed` is the amplitude then."""
 
     def rows(self, chosen: slice) -> "Phase":
         """The phase of some samples."""
@@ -169,6 +190,9 @@ class Phase:
             pushed=self.pushed[chosen],
             clamped=None if self.clamped is None else self.clamped[chosen],
             slopes=None if self.slopes is None else self.slopes[chosen],
+            oscillation=None
+            if (o := self.oscillation) is None
+            else replace(o, currents=o.currents[chosen], rails=o.rails[chosen]),
         )
 
 

@@ -123,6 +123,7 @@ LEAST_NEEDS = {
     'equilibrium-propagation with nudging = "current"': Needs({Injection}, nodes=True),
     "coupled-learning": Needs({Clamp}, nodes=True),
     "hardware-linearization": Needs({Injection}, nodes=True, small_signal=True),
+    "frequency-propagation": Needs({Injection}, nodes=True, small_signal=True, oscillating=True),
     "analytical-gradient": Needs(),
     "node-perturbation": Needs(),
     "finite-differences": Needs(),

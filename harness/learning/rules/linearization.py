@@ -40,22 +40,19 @@ class LinearizedReadings:
     """The small-signal phase about the free state: V that currents of γ ∂C/∂v into the outputs make at every node."""
 
 
-@final
-class HardwareLinearization(LearningRule[LinearizedReadings]):
-    """The rule for every circuit; gradients in V²/S.
+class SmallSignals(LearningRule[LinearizedReadings]):
+    """Base of the rules that read a small-signal phase about the free one, in the adjoint network where it differs.
 
     Args:
         circuit: the topology (conductances in it are ignored).
         cost: what is lowered.
-        gamma: γ in S: A of injected current for each V of error; the gradient does not depend on it.
-
-    Raises:
-        ExperimentError: γ is not above 0.
+        gamma: γ in S: A of injected current for each V of error.
     """
 
-    def __init__(self, circuit: Circuit, cost: Cost, *, gamma: float) -> None:
-        if not gamma > 0:
-            raise ExperimentError(f"hardware linearization: γ = {gamma:g} S must be above 0")
+    frequency: float | None = None
+    """Hz at which the currents oscillate; None where devices are replaced by conductances instead."""
+
+    def __init__(self, circuit: Circuit, cost: Cost, gamma: float) -> None:
         self._circuit, self._cost, self._gamma = circuit, cost, gamma
         self._adjoint = not is_reciprocal(circuit)
         self._cells = Cells(circuit, energy=not self._adjoint)
@@ -63,14 +60,16 @@ class HardwareLinearization(LearningRule[LinearizedReadings]):
     @property
     @override
     def needs(self) -> Needs:
-        return Needs({Injection}, nodes=True, small_signal=True, adjoint=self._adjoint)
+        oscillating = self.frequency is not None
+        return Needs({Injection}, nodes=True, small_signal=True, adjoint=self._adjoint, oscillating=oscillating)
 
     @override
     def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> LinearizedReadings:
         """Settle the free phase, then the small-signal one about it."""
         (free,) = chip.measure([Drive(batch.inputs)])
         errors = Injection(self._gamma * self._cost.slopes(free.outputs, batch.targets))
-        (small,) = chip.measure([Drive(batch.inputs, errors, "small-signal", free, adjoint=self._adjoint)])
+        drive = Drive(batch.inputs, errors, "small-signal", free, adjoint=self._adjoint, frequency=self.frequency)
+        (small,) = chip.measure([drive])
         return LinearizedReadings(batch, free, small)
 
     def rail_gradient(self, readings: LinearizedReadings, conductances: Conductances) -> dict[str, float]:
@@ -93,3 +92,22 @@ class HardwareLinearization(LearningRule[LinearizedReadings]):
         if self._adjoint:
             return self._cells.adjoint_products(-factor * readings.small.nodes, readings.free.nodes)
         return self._cells.products(readings.small.nodes, readings.free.nodes, factor)
+
+
+@final
+class HardwareLinearization(SmallSignals):
+    """The rule for every circuit; gradients in V²/S.
+
+    Args:
+        circuit: the topology (conductances in it are ignored).
+        cost: what is lowered.
+        gamma: γ in S: A of injected current for each V of error; the gradient does not depend on it.
+
+    Raises:
+        ExperimentError: γ is not above 0.
+    """
+
+    def __init__(self, circuit: Circuit, cost: Cost, *, gamma: float) -> None:
+        if not gamma > 0:
+            raise ExperimentError(f"hardware linearization: γ = {gamma:g} S must be above 0")
+        super().__init__(circuit, cost, gamma)

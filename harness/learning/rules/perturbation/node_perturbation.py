@@ -3,8 +3,8 @@
 Widrow & Lehr 1990 (MADALINE rule III, Proc. IEEE 78, 1415) add a small signal to one neuron after the other, Fiete &
 Seung 2006 (PRL 97, 048104) perturb the conductances of all at once at random; both take the gradient of a weight from
 what its neuron does to the cost. Here a chip need only settle free phases, show its outputs and be written. A cell that
-is moved up and down is a current into the nodes at its ends (`harness.learning.rules.forest`), and about one cell for
-every node gives λ = ∂C/∂i of every node and sample, so that
+is moved up and down is a current into the nodes at its ends (`harness.learning.rules.perturbation.forest`), and about
+one cell for every node gives λ = ∂C/∂i of every node and sample, so that
 
     ∂C/∂g_k = −(λ_a − λ_b) d_k,    d_k = v_a − v_b,
 
@@ -25,8 +25,8 @@ from harness.circuit import Circuit
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, Programmable, node_voltages
 from harness.learning.rules.cells import Cells
-from harness.learning.rules.differences import Perturbation, quotient, refuse_no_draws
-from harness.learning.rules.forest import Forester
+from harness.learning.rules.perturbation.differences import Perturbation, quotient, refuse_no_draws
+from harness.learning.rules.perturbation.forest import Forester
 from harness.measurement import Array, Batch, Conductances, Drive, Index, Needs, Reading
 
 

@@ -27,7 +27,7 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from harness.circuit import Circuit
 from harness.circuit.scaling import scaling_of
 from harness.errors import CircuitError
-from harness.learning.rules.differences import quotient
+from harness.learning.rules.perturbation.differences import quotient
 from harness.measurement import Array, Index
 
 _WORSE = 3.0

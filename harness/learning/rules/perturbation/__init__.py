@@ -1,0 +1,1 @@
+"""Rules that move cells and look at the cost."""
