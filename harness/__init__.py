@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from harness.learning.costs import SoftmaxCrossEntropy as SoftmaxCrossEntropy
     from harness.learning.costs import SquaredError as SquaredError
     from harness.learning.rules.analytical import AnalyticalGradient as AnalyticalGradient
+    from harness.learning.rules.asymmetric import AsymmetricEquilibriumPropagation as AsymmetricEquilibriumPropagation
     from harness.learning.rules.coupled import CoupledLearning as CoupledLearning
     from harness.learning.rules.equilibrium import EquilibriumPropagation as EquilibriumPropagation
     from harness.learning.rules.frequency import FrequencyPropagation as FrequencyPropagation
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Access": "harness.measurement",
     "AnalyticalGradient": "harness.learning.rules.analytical",
+    "AsymmetricEquilibriumPropagation": "harness.learning.rules.asymmetric",
     "Batch": "harness.measurement",
     "BidirectionalAmplifier": "harness.circuit.elements",
     "CellRange": "harness.circuit.networks.layered",

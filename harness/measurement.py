@@ -82,6 +82,17 @@ class Drive:
     """Hz at which the nudge of a small-signal phase oscillates while all sources stay on: the chip itself finds how its
     devices answer, and readings are the parts of the oscillations that are in phase with the nudge. None for a phase in
     which the devices are replaced by conductances."""
+    reversal: "Reading | None" = None
+    """The free state about which one-way parts of the circuit are reversed: sources that follow the differences from
+    this state make them answer the nudge backwards, while the state itself stays one (`Drive` of any size, unlike
+    small-signal phases). None leaves them as they are."""
+
+    def at_states(self, own: Callable[["Reading"], "Reading"]) -> "Drive":
+        """Return the drive about other states, which a function gives for those that it is about now."""
+        if self.about is None and self.reversal is None:
+            return self
+        about, reversal = (None if state is None else own(state) for state in (self.about, self.reversal))
+        return replace(self, about=about, reversal=reversal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +145,8 @@ class Needs:
     """True where it does so in the adjoint network."""
     oscillating: bool = False
     """True where its nudge oscillates about an operating point."""
+    reversal: bool = False
+    """True where one-way parts are reversed about the free state."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +163,8 @@ class Capabilities:
     """True where that can be done in the adjoint network."""
     oscillating: bool = False
     """True where a current into the outputs can oscillate, and the answer at its frequency be read."""
+    reversal: bool = False
+    """True where one-way parts can be reversed about a free state."""
     reproducible: bool = False
     """True where the same drives give the same bits, after the same step key where the chip takes one."""
     tolerance: float = 1e-6
@@ -169,7 +184,9 @@ class Capabilities:
             raise ChipError(f"chip: there is no access {str(access)!r}; there are {', '.join(Access)}")
         if access == Access.NODES:
             return self
-        return replace(self, access=Access(access), small_signal=False, adjoint=False, oscillating=False)
+        return replace(
+            self, access=Access(access), small_signal=False, adjoint=False, oscillating=False, reversal=False
+        )
 
     def lacking(self, needs: Needs) -> list[str]:
         """Return what is needed and cannot be done, in words."""
@@ -182,6 +199,8 @@ class Capabilities:
             lacking.append("small-signal phases of the adjoint network")
         if needs.oscillating and not self.oscillating:
             lacking.append("oscillating currents into outputs")
+        if needs.reversal and not self.reversal:
+            lacking.append("reversed one-way parts")
         return lacking
 
 

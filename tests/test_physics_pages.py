@@ -73,6 +73,12 @@ def test_hardware_linearization_is_exact_at_every_strength_in_cascades_too() -> 
     assert errors.max() < 1e-6
 
 
+def test_reversed_buffers_let_nudges_back_with_the_errors_of_theory() -> None:
+    rows = shown("asymmetric", r"one-sided ([\d.]+)%, centered ([\d.]+)%")
+    np.testing.assert_allclose(rows[:-1] / rows[1:], [[2, 4]] * 2, rtol=0.03)
+    np.testing.assert_array_equal(shown("asymmetric", r"sources: ([\d.]+)%, ([\d.]+)%, ([\d.]+)%"), [[100, 100, 0]])
+
+
 def test_an_oscillation_is_exact_when_slow_and_ten_times_faster_is_a_hundred_times_worse() -> None:
     for circuit in ("layered", "cascade"):
         off = shown("frequency-propagation", rf"{circuit}, .*error ([\d.]+)").ravel()

@@ -76,7 +76,9 @@ class Chip(Protocol):
         """Release what the chip holds; it cannot be used afterwards."""
 
 
-SIMULATED = Capabilities(ALL_NUDGES, Access.NODES, small_signal=True, adjoint=True, oscillating=True, reproducible=True)
+SIMULATED = Capabilities(
+    ALL_NUDGES, Access.NODES, small_signal=True, adjoint=True, oscillating=True, reversal=True, reproducible=True
+)
 """Abilities of a simulator."""
 
 
@@ -258,8 +260,16 @@ def _check_drive(
     nudges = set[type[Nudge]]() if drive.nudge is None else {type(drive.nudge)}
     if drive.frequency is not None:
         _check_frequency(phase, drive, drive.frequency)
+    if drive.reversal is not None:
+        if drive.about is not None:
+            raise ChipError(f"{phase}: in a small-signal phase 'adjoint' reverses one-way parts; leave 'reversal' out")
+        _check_array(f"{phase}: free state", drive.reversal.all_nodes, (*batch, len(circuit.nodes)), sound)
     asked = Needs(
-        nudges, small_signal=drive.about is not None, adjoint=drive.adjoint, oscillating=drive.frequency is not None
+        nudges,
+        small_signal=drive.about is not None,
+        adjoint=drive.adjoint,
+        oscillating=drive.frequency is not None,
+        reversal=drive.reversal is not None,
     )
     if lacking := capabilities.lacking(asked):
         raise ChipError(f"{phase}: the chip has no {' and no '.join(lacking)}")

@@ -167,6 +167,8 @@ def refuse_reversal(circuit: Circuit) -> None:
     """
     if any(not branches.two_terminal for branches in circuit.device_branches):
         what = "the current of a device follows a voltage elsewhere"
+    elif any(not array.law.linear for array in circuit.arrays):
+        what = "cells have a curve"
     elif any(isinstance(element, Transformer) for element in circuit.elements):
         what = "the currents of transformers cannot be read"
     else:
@@ -192,10 +194,14 @@ def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
 
 
 def node_scales(circuit: Circuit) -> Array:
-    """(s_out / s)² of every node, ``[nodes]``, which `energy_scales` gives for cells."""
-    scaling = _with_energy(circuit)
+    """(s_out / s)² of every node, ``[nodes]``, which `energy_scales` gives for cells; 0 where the voltage is not free.
+
+    Raises:
+        CircuitError: outputs lie behind unequal amplification.
+    """
+    scaling = scaling_of(circuit)
     top = _output_scale(circuit, scaling)
-    return np.asarray((top / scaling.scale[:-1]) ** 2)
+    return np.where(scaling.free[:-1], (top / scaling.scale[:-1]) ** 2, 0.0)
 
 
 def _with_energy(circuit: Circuit) -> Scaling:

@@ -15,6 +15,7 @@ from harness.errors import ExperimentError, PluginError
 from harness.experiment.strength import SHARE, Strength, bearable
 from harness.learning import (
     AnalyticalGradient,
+    AsymmetricEquilibriumPropagation,
     CoupledLearning,
     EquilibriumPropagation,
     FiniteDifferences,
@@ -214,6 +215,38 @@ class EquilibriumSettings(_Rule):
         return EquilibriumPropagation(given.circuit, given.cost, variant=self.variant, **nudge)
 
 
+class AsymmetricSettings(_Rule):
+    """Equilibrium propagation for circuits with buffers or gyrators, which work backwards while outputs are nudged.
+
+    Source: Scurria, Vanden Abeele, Mognetti, Massar 2026, arXiv 2602.03670.
+    """
+
+    kind: Literal["asymmetric-equilibrium-propagation"]
+    beta: Annotated[Siemens | None, Field(gt=0)] = None
+    """Strength β of the currents −β ∂C/∂v that nudge the outputs. Without it, a tenth of the conductance that the
+    outputs see of the initial network (`harness.experiment.strength.SHARE`); the run records the figure."""
+    variant: Variant = Variant.CENTERED
+    """The two strengths that are compared."""
+
+    @property
+    def usual_nudging(self) -> Nudging:
+        """Currents, for they wait for the free outputs, and so does what reverses the circuit."""
+        return Nudging.CURRENT
+
+    def strength(self, circuit: Circuit, rows: Batch, unit: float) -> Strength:
+        """Return its own β, or one that suits the network."""
+        return Strength(self.beta, Nudging.CURRENT) if self.beta is not None else super().strength(circuit, rows, unit)
+
+    def recorded(self, strength: Callable[[], Strength]) -> Self:
+        """Return the section with the β of a network that gives it."""
+        return self if self.beta is not None else self.model_copy(update={"beta": strength().beta})
+
+    def build(self, given: Given) -> LearningRule:
+        """The rule."""
+        beta = given.strength.beta
+        return AsymmetricEquilibriumPropagation(given.circuit, given.cost, beta=beta, variant=self.variant)
+
+
 class CoupledSettings(_Rule):
     """Coupled learning: free and clamped phases are compared. Source: Stern et al. 2021, PRX 11, 021045."""
 
@@ -337,6 +370,7 @@ class PerturbationSettings(_Rule):
 
 _OWN = (
     EquilibriumSettings,
+    AsymmetricSettings,
     CoupledSettings,
     AnalyticalSettings,
     LinearizationSettings,
@@ -384,6 +418,7 @@ def _kind(section: Any) -> str:
 RuleSettings = Annotated[
     Union[  # noqa: UP007
         Annotated[EquilibriumSettings, Tag("equilibrium-propagation")],
+        Annotated[AsymmetricSettings, Tag("asymmetric-equilibrium-propagation")],
         Annotated[CoupledSettings, Tag("coupled-learning")],
         Annotated[AnalyticalSettings, Tag("analytical-gradient")],
         Annotated[LinearizationSettings, Tag("hardware-linearization")],

@@ -2,6 +2,7 @@
 
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError, accuracy
 from harness.learning.rules.analytical import AnalyticalGradient, Form
+from harness.learning.rules.asymmetric import AsymmetricEquilibriumPropagation
 from harness.learning.rules.coupled import CoupledLearning
 from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging
 from harness.learning.rules.frequency import FrequencyPropagation
@@ -16,6 +17,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AnalyticalGradient",
+    "AsymmetricEquilibriumPropagation",
     "Chosen",
     "Cost",
     "CoupledLearning",

@@ -19,6 +19,7 @@ from harness.circuit.circuit import Circuit
 from harness.circuit.scaling import is_reciprocal
 from harness.errors import ChipError, CircuitError
 from harness.learning import (
+    AsymmetricEquilibriumPropagation,
     CoupledLearning,
     EquilibriumPropagation,
     GeneralizedEquilibriumPropagation,
@@ -207,13 +208,17 @@ def applicable_rules(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
     circuit, cost, step = subject.circuit, subject.cost, subject.step
     if is_reciprocal(circuit):
         yield from _rules_of_energy(subject)
+    with suppress(CircuitError):  # see below
+        for variant in Variant:
+            rule = AsymmetricEquilibriumPropagation(circuit, cost, beta=subject.beta, variant=variant)
+            yield f"asymmetric-equilibrium-propagation {variant}", rule
     for form in learning.Form:
         with suppress(CircuitError):  # the cycle form takes neither amplifiers nor large circuits
             yield f"analytical-gradient {form}", learning.AnalyticalGradient(circuit, cost, form=form)
     yield "hardware-linearization", learning.HardwareLinearization(circuit, cost, gamma=subject.beta)
     with suppress(CircuitError):  # some one-way parts cannot work backwards about the free state
-        rule = learning.FrequencyPropagation(circuit, cost, gamma=subject.beta, frequency=_FREQUENCY)
-        yield "frequency-propagation", rule
+        oscillating = learning.FrequencyPropagation(circuit, cost, gamma=subject.beta, frequency=_FREQUENCY)
+        yield "frequency-propagation", oscillating
     if len(circuit.nodes) - len(circuit.held_nodes) <= _MOST_MOVED:
         yield "node-perturbation", learning.NodePerturbation(circuit, cost, step=step)
     if sum(g.size for g in circuit.conductances) <= _MOST_MOVED:

@@ -182,6 +182,8 @@ def what_it_cannot_do_is_refused(make: MakeChip) -> None:
             refused["an adjoint phase"] = replace(free, nudge=nothing, phase="adjoint", about=about, adjoint=True)
         if can.small_signal and not can.oscillating:
             refused["an oscillating phase"] = replace(free, nudge=nothing, phase="slow", about=about, frequency=1.0)
+        if not can.reversal:
+            refused["reversed one-way parts"] = replace(free, nudge=nothing, phase="reversed", reversal=about)
         if can.largest_batch is not None:
             many = np.zeros((can.largest_batch + 1, chip.circuit.channels))
             refused[f"a batch of {len(many)} samples"] = Drive(many)
@@ -261,6 +263,18 @@ def a_slow_oscillation_is_a_small_signal(make: MakeChip) -> None:
         _close(slow.outputs, still.outputs, 3 * _tolerance(chip, free), "outputs that oscillate slowly")
 
 
+def a_reversal_keeps_the_free_state(make: MakeChip) -> None:
+    """One-way parts that are reversed about the free state leave that state as it is while nothing nudges."""
+    with _opened(make) as chip:
+        can = chip.capabilities
+        if not (can.reversal and Injection in can.nudges and can.access is Access.NODES):
+            return
+        (free,) = chip.measure([_free(chip)])
+        nothing = Injection(np.zeros_like(_targets(chip)))
+        (kept,) = chip.measure([replace(_free(chip), nudge=nothing, phase="reversed", reversal=free)])
+        _alike(chip, kept, free, "one-way parts reversed about the free state")
+
+
 def the_ledger_counts_what_was_asked(make: MakeChip) -> None:
     """A ledger, where there is one, counts samples settled, voltages set, nodes looked at and cells written."""
     with _opened(make) as chip:
@@ -319,6 +333,7 @@ CHIP_CHECKS: tuple[Callable[[MakeChip], None], ...] = (
     a_clamp_holds_its_outputs,
     a_small_signal_is_proportional_to_its_current,
     a_slow_oscillation_is_a_small_signal,
+    a_reversal_keeps_the_free_state,
     the_ledger_counts_what_was_asked,
     closing_twice_is_closing_once,
 )

@@ -84,6 +84,7 @@ class _Watched(Programmable):
                 small_signal=self.asked.small_signal or drive.about is not None,
                 adjoint=self.asked.adjoint or drive.adjoint,
                 oscillating=self.asked.oscillating or drive.frequency is not None,
+                reversal=self.asked.reversal or drive.reversal is not None,
             )
         found = self._chip.measure([self._about_its_own(drive) for drive in drives])
         shown = tuple(replace(reading, tally=partial(self._looked_at, reading)) for reading in found)
@@ -91,8 +92,7 @@ class _Watched(Programmable):
         return shown
 
     def _about_its_own(self, drive: Drive) -> Drive:
-        about = next((own for shown, own in self._readings if shown is drive.about), drive.about)
-        return replace(drive, about=about)
+        return drive.at_states(lambda state: next((own for shown, own in self._readings if shown is state), state))
 
     def _looked_at(self, reading: Reading) -> None:
         self.asked = replace(self.asked, nodes=True)
@@ -109,6 +109,7 @@ def _no_more_than(needs: Needs) -> Capabilities:
         small_signal=needs.small_signal,
         adjoint=needs.adjoint,
         oscillating=needs.oscillating,
+        reversal=needs.reversal,
     )
 
 

@@ -108,7 +108,7 @@ def test_amplifiers_of_unequal_gains_are_sent_to_rules_that_take_them(make_chip:
     with pytest.raises(
         ExperimentError,
         match=r"amplifier amp1_1: it closes a loop of gain [\d.]+, so that circuit layered has no energy to contrast; "
-        "take analytical-gradient or hardware-linearization$",
+        "take asymmetric-equilibrium-propagation, analytical-gradient or hardware-linearization$",
     ):
         EquilibriumPropagation(circuit, COST, beta=1e-3)
     batch, chip = random_batch(circuit), make_chip(circuit)

@@ -277,6 +277,17 @@ class Faster(NodalChip):
         return tuple(r if d.frequency is None else replace(r, outputs=1.1 * r.outputs) for r, d in pairs)
 
 
+class Astray(NodalChip):
+    """It does not come back to the free state."""
+
+    def __init__(self) -> None:
+        super().__init__(kendall([4]))
+
+    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+        pairs = zip(super()._settle(drives), drives, strict=True)
+        return tuple(r if d.reversal is None else replace(r, outputs=r.outputs + 0.01) for r, d in pairs)
+
+
 class Uncounted(Unproportional):
     def _asked(self, drives: Sequence[Drive], readings: Sequence[Reading]) -> Ledger:
         return Ledger()
@@ -310,6 +321,7 @@ FAULTS: dict[str, Callable[[], Chip]] = {
     "a_clamp_holds_its_outputs": LooseClamp,
     "a_small_signal_is_proportional_to_its_current": Unproportional,
     "a_slow_oscillation_is_a_small_signal": Faster,
+    "a_reversal_keeps_the_free_state": Astray,
     "the_ledger_counts_what_was_asked": Uncounted,
     "closing_twice_is_closing_once": ClosesOnce,
 }

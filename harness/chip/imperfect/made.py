@@ -104,16 +104,18 @@ class VariedChip(SimulatedChip):
         return shown
 
     def _about_inside(self, drive: Drive) -> Drive:
-        """Return a small-signal drive about the operating point of the inner circuit, all of its nodes included."""
-        if drive.about is None:
-            return drive
-        for nodes, reading in self._settled:
-            if nodes is drive.about.volts:
-                return replace(drive, about=reading)
-        raise ChipError(
-            f"{drive.phase} phase: a chip with variation can only linearize about what it read last; "
-            "measure the operating point again just before"
-        )
+        """Return a drive about the state of the inner circuit, all of its nodes included."""
+
+        def inner(state: Reading) -> Reading:
+            for nodes, reading in self._settled:
+                if nodes is state.volts:
+                    return reading
+            raise ChipError(
+                f"{drive.phase} phase: a chip with variation can only linearize about what it read last; "
+                "measure the operating point again just before"
+            )
+
+        return drive.at_states(inner)
 
     @override
     def _asked(self, drives: Sequence[Drive], readings: Sequence[Reading]) -> Ledger:

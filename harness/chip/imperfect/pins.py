@@ -173,8 +173,8 @@ class ImperfectChip(WrappedChip):
             inputs = _converted(inputs, errors.dac_bits, errors.dac_range)
         if errors.dac_noise:
             inputs = inputs + errors.dac_noise * self._rng["dac"].normal(size=inputs.shape)
-        about = next((true for seen, true in self._settled if seen is drive.about), drive.about)
-        return drive if inputs is drive.inputs and about is drive.about else replace(drive, inputs=inputs, about=about)
+        true = drive.at_states(lambda state: next((own for seen, own in self._settled if seen is state), state))
+        return true if inputs is drive.inputs else replace(true, inputs=inputs)
 
     def _measured_in_twins(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Settle free phases in the chip, and nudged ones in its twin."""

@@ -115,9 +115,10 @@ class NgspiceChip(SimulatedChip):
         return reduced.readings(np.concatenate([nothing, *(part.solved for part in settled)]), drives)
 
 
-def _kind(drive: Drive) -> tuple[float | None, bool, bool, bool]:
+def _kind(drive: Drive) -> tuple[float | None, bool, bool, bool, bool]:
     """Return what is the same for all drives that settle in one sweep; the frequency first."""
-    return drive.frequency, drive.about is None, drive.adjoint, isinstance(drive.nudge, Clamp)
+    transposed = drive.adjoint, drive.reversal is not None
+    return drive.frequency, drive.about is None, *transposed, isinstance(drive.nudge, Clamp)
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class FullNetlistChip(SimulatedChip):
     def __init__(
         self, circuit: Circuit, *, tolerances: Tolerances | None = None, **options: Unpack[SimulationOptions]
     ) -> None:
-        super().__init__(circuit, replace(_capabilities(tolerances), adjoint=False), **options)
+        super().__init__(circuit, replace(_capabilities(tolerances), adjoint=False, reversal=False), **options)
         self._tolerances = tolerances or Tolerances()
         self._session: Session = open_session()
         self._vectors = tuple(f"v({node.lower()})" for node in circuit.nodes)

@@ -37,8 +37,8 @@ class NodalChip(SimulatedChip):
         reduced = self.reduction.reduce(self.conductances)
         refuse_unstable(drives, reduced.output_conductance, reduced.withstands)
         readings: list[Reading] = []
-        for (_, oscillates), group in groupby(drives, lambda drive: (drive.adjoint, drive.frequency is not None)):
-            alike = list(group)  # adjoint drives are of the transposed network
+        for (*_, oscillates), group in groupby(drives, _kind):
+            alike = list(group)
             here = self._at_frequency.reduce(self.conductances) if oscillates else reduced
             readings += here.readings(newton.settle(here.settling(alike), self.tolerance), alike)
         return tuple(readings)
@@ -47,6 +47,11 @@ class NodalChip(SimulatedChip):
     def _at_frequency(self) -> Reduction:
         """The reduction for drives that oscillate, which capacitances keep from eliminating nodes."""
         return self.reduction if self.farads is None else Reduction(self.circuit, self.farads)
+
+
+def _kind(drive: Drive) -> tuple[bool, bool, bool]:
+    """Return what is the same for all drives of one network: the circuit's own, or one with transposed conductances."""
+    return drive.adjoint, drive.reversal is not None, drive.frequency is not None
 
 
 def nodal_chip(

@@ -32,7 +32,9 @@ class NodalStack:
         if not chip.reduction.stacks:
             raise ChipError(f"circuit {chip.circuit.name}: {UNSTACKED}")
         self.circuit = chip.circuit
-        self.capabilities = replace(chip.capabilities, small_signal=False, adjoint=False, oscillating=False)
+        self.capabilities = replace(
+            chip.capabilities, small_signal=False, adjoint=False, oscillating=False, reversal=False
+        )
         self.conductances: Conductances = tuple(map(np.stack, zip(*conductances, strict=True)))
         self.ledger = Ledger()
         """The ledger of all that was asked of each chip so far, but for the conductances written."""

@@ -48,7 +48,7 @@ class UnreducedNodalChip(SimulatedChip):
     """
 
     def __init__(self, circuit: Circuit, *, tolerance: float = TOLERANCE, **options: Unpack[SimulationOptions]) -> None:
-        super().__init__(circuit, replace(SIMULATED, tolerance=tolerance), **options)
+        super().__init__(circuit, replace(SIMULATED, tolerance=tolerance, reversal=False), **options)
         self._branches = Branches(circuit)
         self._tolerance = tolerance
         self._last: tuple[Conductances, _Solver] | None = None

@@ -103,35 +103,39 @@ class ReducedCircuit:
     def settling(self, drives: Sequence[Drive]) -> SettlingJob:
         """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays.
 
-        Adjoint drives, whose network is the transposed one, must be among themselves. Small-signal drives are for one
-        chip alone.
+        Adjoint drives and those with a reversal, whose network is the transposed one, must be among themselves each.
+        They and small-signal drives are for one chip alone.
         """
-        shared: dict[int, tuple[Array, Array]] = {}
+        shared: dict[tuple[int, int], tuple[Array, Array]] = {}
         phases = []
         for drive in drives:
-            inputs, slopes, oscillation = drive.inputs, None, None
+            inputs, key, slopes, oscillation = drive.inputs, (id(drive.inputs), id(drive.reversal)), None, None
             if drive.about is not None:
                 still = np.zeros((len(inputs), self.size)), np.zeros((len(inputs), len(self.rail)))
                 about = self._circuit.with_ground(drive.about.all_nodes)
                 own = [found.slopes(about) for found in self._circuit.device_branches]
                 slopes = np.concatenate([about[:, :0], *own], axis=1)
                 if drive.frequency is not None:
-                    oscillation = Oscillation(drive.frequency, *self._standing(drive, drive.about), self.farads)
-            elif id(inputs) not in shared:
-                shared[id(inputs)] = self._driven(inputs)
-            currents, rails = shared[id(inputs)] if drive.about is None else still
+                    kept = drive.about if drive.adjoint else None
+                    oscillation = Oscillation(drive.frequency, *self._driven(inputs, kept), self.farads)
+            elif key not in shared:
+                shared[key] = self._driven(inputs, drive.reversal)
+            currents, rails = shared[key] if drive.about is None else still
             phases.append(Phase(drive.phase, currents, rails, *self._nudge(drive), slopes, oscillation))
-        if drives[0].adjoint:
+        if drives[0].adjoint or drives[0].reversal is not None:
             return SettlingJob(self.network.adjoint, tuple(phases))
         return SettlingJob(self.network, tuple(phases))
 
     def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Return the reading of every drive, from the solved unknowns (V, ``[..., batch, drives, n]``).
 
-        Adjoint drives must be among themselves.
+        Adjoint drives and those with a reversal must be among themselves each.
         """
-        standing: dict[int, Array] = {}
         phases = np.moveaxis(solved, -2, 0)
+        if drives[0].reversal is not None:
+            nodes = np.stack(list(map(self._reversed, phases, drives)))
+            return tuple(map(Reading, self._circuit.outputs_of(nodes), nodes))
+        standing: dict[int, Array] = {}
         nodes = (self._way_back.adjoints if drives[0].adjoint else self._way_back.responses)(phases)
         for k, drive in enumerate(drives):
             if drive.about is None:
@@ -140,24 +144,28 @@ class ReducedCircuit:
                 nodes[k] += standing[id(drive.inputs)]
         return tuple(map(Reading, self._circuit.outputs_of(nodes), nodes))
 
-    def _driven(self, inputs: Array) -> tuple[Array, Array]:
-        """Currents into every unknown (A, ``[..., batch, n]``) and voltages of rails (V, ``[..., batch, rails]``)."""
-        return self.current[..., None, :] + inputs @ self.current_gain, self.rail + inputs @ self.rail_gain
+    def _driven(self, inputs: Array, kept: Reading | None = None) -> tuple[Array, Array]:
+        """Currents into every unknown (A, ``[..., batch, n]``) and voltages of rails (V, ``[..., batch, rails]``).
 
-    def _standing(self, drive: Drive, about: Reading) -> tuple[Array, Array]:
-        """Return what `_driven` does; for an adjoint drive, what keeps the adjoint network at the operating point.
-
-        That network has the transposed conductances, which draw other currents at the same voltages.
+        With a state that is `kept`, they keep it in the network of the transposed conductances, which draw other
+        currents at the same voltages.
 
         Raises:
-            CircuitError: the operating point of the adjoint network is not known.
+            CircuitError: that cannot be done for the circuit.
         """
-        currents, rails = self._driven(drive.inputs)
-        if drive.adjoint:
+        currents, rails = self.current[..., None, :] + inputs @ self.current_gain, self.rail + inputs @ self.rail_gain
+        if kept is not None:
             refuse_reversal(self._circuit)
             skew = self.network.conductance - self.network.conductance.T
-            currents = currents - self._way_back.unknowns(about.all_nodes, drive.inputs) @ skew.T
+            currents = currents - self._way_back.unknowns(kept.all_nodes, inputs) @ skew.T
         return currents, rails
+
+    def _reversed(self, solved: Array, drive: Drive) -> Array:
+        """Return the voltage of every node, V, ``[batch, nodes]``, under a drive whose one-way parts are reversed."""
+        assert drive.reversal is not None  # noqa: S101 - see `readings`
+        free = drive.reversal.all_nodes
+        moved = solved - self._way_back.unknowns(free, drive.inputs)
+        return np.asarray(free + self._way_back.responses(moved, transposed=True))
 
     def _nudge(self, drive: Drive) -> tuple[Array, float, Array | None]:
         """Pushed current (A, reduced, ``[batch, outputs]``), spring (S) and clamped voltage (V, reduced)."""
@@ -466,9 +474,14 @@ class _WayBack:
         apart = (nodes - self.standing(inputs))[..., self._nodes.one_of_kept]
         return np.asarray(apart / self._nodes.scale_of_kept)
 
-    def responses(self, solved: Array) -> Array:
-        """Return the voltage by which every node moves while all sources stand still, V, ``[..., nodes]``."""
-        variables = self._completed(solved, part.transfer if (part := self._elimination) else None)
+    def responses(self, solved: Array, *, transposed: bool = False) -> Array:
+        """Return the voltage by which every node moves while all sources stand still, V, ``[..., nodes]``.
+
+        `transposed` for unknowns of the network with the transposed conductances.
+        """
+        part = self._elimination
+        transfer = None if part is None else part.adjoint_transfer if transposed else part.transfer
+        variables = self._completed(solved, transfer)
         moving, moved = self._nodes.moving, np.zeros((*solved.shape[:-1], len(self._nodes.constant)))
         moved[..., moving.nodes] = moving.scale * variables.take(moving.variable, axis=-1)
         return moved

@@ -121,6 +121,7 @@ def node_voltages(chip: Measurable, batch: Batch, free: Reading, twin: Programma
 LEAST_NEEDS = {
     "equilibrium-propagation": Needs({Spring}, nodes=True),
     'equilibrium-propagation with nudging = "current"': Needs({Injection}, nodes=True),
+    "asymmetric-equilibrium-propagation": Needs({Injection}, nodes=True),
     "coupled-learning": Needs({Clamp}, nodes=True),
     "hardware-linearization": Needs({Injection}, nodes=True, small_signal=True),
     "frequency-propagation": Needs({Injection}, nodes=True, small_signal=True, oscillating=True),

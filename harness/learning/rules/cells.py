@@ -1,5 +1,7 @@
 """Voltages over every trainable cell, multiplied and summed over a batch: the one product that all rules need."""
 
+from functools import cached_property
+
 import numpy as np
 
 from harness.circuit import Circuit, Edges
@@ -15,7 +17,7 @@ class Cells:
 
     Args:
         circuit: the topology.
-        energy: whether `products` or `adjoint_of` will be called, which count with the circuit's energy.
+        energy: whether `products` will be called, which counts with the circuit's energy.
 
     Raises:
         CircuitError: an energy is wanted, and amplifiers of unequal gains leave none.
@@ -26,14 +28,20 @@ class Cells:
         self._ends = [tuple(_lines(circuit, nodes) for nodes in circuit.ends(array)) for array in circuit.arrays]
         self._is_graph = [isinstance(array, Edges) for array in circuit.arrays]
         if energy:
-            self._scales, self._node_scales = energy_scales(circuit), node_scales(circuit)
+            self._scales = energy_scales(circuit)
+        self._circuit = circuit
 
     def adjoint_of(self, small: Array) -> Array:
-        """Return the adjoint voltages (V, ``[batch, nodes]``) of a reciprocal circuit from its small-signal voltages.
+        """Return the adjoint voltages (V, ``[batch, nodes]``) from small-signal ones, V, of the same nodes.
 
-        They differ by ΠA² over the amplifier stages between a node and the outputs (`harness.circuit.scaling`).
+        The circuit is reciprocal, or its one-way parts are reversed. They differ by ΠA² over the amplifier stages
+        between a node and the outputs (`harness.circuit.scaling`), and are 0 where buffers hold a node.
         """
         return small * self._node_scales
+
+    @cached_property
+    def _node_scales(self) -> Array:
+        return node_scales(self._circuit)
 
     def adjoint_products(self, adjoint: Array, nodes: Array) -> Conductances:
         """Return −Σ over the batch of Δv Δλ for every cell: ∂C/∂g in V²/S where λ is ∂C/∂i.

@@ -28,7 +28,7 @@ import numpy as np
 from typing_extensions import override
 
 from harness.circuit import Circuit
-from harness.circuit.scaling import one_way
+from harness.circuit.scaling import one_way, refuse_reversal
 from harness.errors import ConvergenceError, ExperimentError
 from harness.learning.rules.base import LearningRule, Measurable, option
 from harness.learning.rules.cells import Cells
@@ -95,10 +95,11 @@ class Contrast(LearningRule[NudgedReadings]):
         strength: b; the variant compares it with 0 or with −b.
         variant: which two strengths are compared.
         normalized: whether the contrast is divided by b₁^k − b₂^k.
+        reverses: whether one-way parts are reversed in nudged phases, which must wait for the free outputs then.
 
     Raises:
-        ExperimentError: the variant is unknown, or the circuit has no energy.
-        CircuitError: outputs lie behind unequal amplification.
+        ExperimentError: the variant is unknown, or the circuit has no energy and nothing is reversed.
+        CircuitError: outputs lie behind unequal amplification, or the circuit has what cannot be reversed.
     """
 
     order: int
@@ -108,15 +109,25 @@ class Contrast(LearningRule[NudgedReadings]):
     waits: bool = True
     """True where the nudge depends on the free outputs, which must be read first."""
 
-    def __init__(self, circuit: Circuit, strength: float, variant: Variant | str, *, normalized: bool = True) -> None:
-        if reason := one_way(circuit):
+    def __init__(
+        self,
+        circuit: Circuit,
+        strength: float,
+        variant: Variant | str,
+        *,
+        normalized: bool = True,
+        reverses: bool = False,
+    ) -> None:
+        if reverses:
+            refuse_reversal(circuit)
+        elif reason := one_way(circuit):
             raise ExperimentError(
                 f"{reason}, so that circuit {circuit.name} has no energy to contrast; "
-                "take analytical-gradient or hardware-linearization"
+                "take asymmetric-equilibrium-propagation, analytical-gradient or hardware-linearization"
             )
-        self._strength, self._normalized = strength, normalized
+        self._strength, self._normalized, self._reverses = strength, normalized, reverses
         self._variant = option(Variant, variant, "variant")
-        self._cells = Cells(circuit)
+        self._cells = Cells(circuit, energy=not reverses)
 
     def over(self, chips: Sequence["Contrast"]) -> Self:
         """Return the rule for a stack of chips that each have a rule like this one, but for its strength."""
@@ -139,7 +150,8 @@ class Contrast(LearningRule[NudgedReadings]):
     @override
     def needs(self) -> Needs:
         nothing = np.zeros((1, self._cells.outputs))
-        return Needs({type(self.nudge(self._strength, nothing, nothing))}, nodes=True)
+        nudges = {type(self.nudge(self._strength, nothing, nothing))}
+        return Needs(nudges, nodes=True, reversal=self._reverses)
 
     @override
     def measure(self, chip: Measurable, batch: Batch, rng: Uniform) -> NudgedReadings:
@@ -159,7 +171,8 @@ class Contrast(LearningRule[NudgedReadings]):
         strengths, free_drive = self._strengths(rng), Drive(batch.inputs)
         if self.waits:
             (free,) = chip.measure([free_drive])
-            nudged = list(chip.measure(self._drives(batch, free.outputs, strengths)))
+            drives, reversal = self._drives(batch, free.outputs, strengths), free if self._reverses else None
+            nudged = list(chip.measure([replace(drive, reversal=reversal) for drive in drives]))
         else:
             unknown = np.full_like(batch.targets, np.nan)
             free, *nudged = chip.measure([free_drive, *self._drives(batch, unknown, strengths)])
