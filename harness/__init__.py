@@ -12,6 +12,7 @@ TYPE_CHECKING = False  # as in `typing`, which is not imported: importing the pa
 if TYPE_CHECKING:
     from harness.chip.ngspice.chip import NgspiceChip as NgspiceChip
     from harness.chip.nodal.chip import NodalChip as NodalChip
+    from harness.circuit.arrays import Convolution as Convolution
     from harness.circuit.arrays import Crossbar as Crossbar
     from harness.circuit.arrays import Edges as Edges
     from harness.circuit.circuit import Circuit as Circuit
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from harness.circuit.elements import Output as Output
     from harness.circuit.elements import Resistor as Resistor
     from harness.circuit.elements import VoltageSource as VoltageSource
+    from harness.circuit.networks.convolution import Kernels as Kernels
+    from harness.circuit.networks.convolution import convolutional_network as convolutional_network
     from harness.circuit.networks.layered import CellRange as CellRange
     from harness.circuit.networks.layered import deep_resistive_network as deep_resistive_network
     from harness.circuit.networks.layered import equilibrium_network as equilibrium_network
@@ -69,6 +72,7 @@ _HOMES = {
     "CircuitRegressor": "harness.sklearn",
     "Clamp": "harness.measurement",
     "CoupledLearning": "harness.learning.rules.coupled",
+    "Convolution": "harness.circuit.arrays",
     "Crossbar": "harness.circuit.arrays",
     "Diode": "harness.circuit.elements",
     "DiodeModel": "harness.devices.diode",
@@ -82,6 +86,7 @@ _HOMES = {
     "HardwareLinearization": "harness.learning.rules.linearization",
     "Injection": "harness.measurement",
     "InputSource": "harness.circuit.elements",
+    "Kernels": "harness.circuit.networks.convolution",
     "Mosfet": "harness.circuit.elements",
     "MosfetModel": "harness.devices.mosfet",
     "Needs": "harness.measurement",
@@ -97,6 +102,7 @@ _HOMES = {
     "Spring": "harness.measurement",
     "SquaredError": "harness.learning.costs",
     "VoltageSource": "harness.circuit.elements",
+    "convolutional_network": "harness.circuit.networks.convolution",
     "deep_resistive_network": "harness.circuit.networks.layered",
     "equilibrium_network": "harness.circuit.networks.layered",
     "layered_network": "harness.circuit.networks.layered",

@@ -1,6 +1,6 @@
 """Circuits as plain data, their builders, and their exact reduction."""
 
-from harness.circuit.arrays import Crossbar, Edges, TrainableArray, check_bounds
+from harness.circuit.arrays import Convolution, Crossbar, Edges, TrainableArray, check_bounds
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import (
     BidirectionalAmplifier,
@@ -17,6 +17,7 @@ from harness.circuit.elements import (
     Transformer,
     VoltageSource,
 )
+from harness.circuit.networks.convolution import Kernels, convolutional_network
 from harness.circuit.networks.layered import (
     CellRange,
     deep_resistive_network,
@@ -34,6 +35,7 @@ __all__ = [
     "Buffer",
     "CellRange",
     "Circuit",
+    "Convolution",
     "Crossbar",
     "CurrentSource",
     "Diode",
@@ -42,6 +44,7 @@ __all__ = [
     "Gyrator",
     "InputSource",
     "Junctions",
+    "Kernels",
     "Mosfet",
     "Network",
     "Output",
@@ -56,6 +59,7 @@ __all__ = [
     "Transformer",
     "VoltageSource",
     "check_bounds",
+    "convolutional_network",
     "deep_resistive_network",
     "equilibrium_network",
     "layered_network",

@@ -163,8 +163,49 @@ class Edges(_Cells):
         check_bounds(self, self.conductances)
 
 
+@dataclass(frozen=True, eq=False)
+class Convolution(Edges):
+    """The cells of kernels at every position of an image: one small crossbar of word and bit lines for each position.
+
+    Edges are counted position by position, word line by word line: the first ends are word lines, nodes of the
+    image and rails under a kernel; the second ends are bit lines, one for each kernel. Cells of equal place at all
+    positions are copies of one cell of a kernel.
+    """
+
+    positions: int = 1
+    """Places of a kernel in the image."""
+    kernels: int = 1
+    """Bit lines of each position."""
+    tied: bool = True
+    """Copies learn together, from the sum of their gradients; False lets each learn for itself (locally connected)."""
+
+    noun: ClassVar[str] = "convolution"
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Positions, word lines of each position, bit lines of each position."""
+        return self.positions, len(self.a) // (self.positions * self.kernels), self.kernels
+
+    def lines(self, ends: tuple[Index, Index]) -> tuple[Index, Index]:
+        """Word and bit lines of every position, ``[positions, words]`` and ``[positions, bits]``, of what `ends` gives."""
+        first, second = (each.reshape(self.grid) for each in ends)
+        return first[:, :, 0], second[:, 0, :]
+
+    @override
+    def check(self) -> None:
+        super().check()
+        if self.positions < 1 or self.kernels < 1 or len(self.a) % (self.positions * self.kernels):
+            sizes = f"{self.positions} positions of {self.kernels} kernels"
+            raise CircuitError(f"{self.title}: {len(self.a)} cells are no whole number of word lines at {sizes}")
+        for names, axis, other in ((self.a, 1, "bit"), (self.b, 2, "word")):
+            lines = np.array(names, dtype=object).reshape(self.grid)
+            lines = np.moveaxis(lines, 3 - axis, 0)
+            if (lines != lines[0]).any():
+                raise CircuitError(f"{self.title}: at one position, the same line must lead to every {other} line")
+
+
 TrainableArray = Crossbar | Edges
-"""Elements whose conductances learning may change."""
+"""Elements whose conductances learning may change; a `Convolution` is a kind of `Edges`."""
 
 
 def _numbers(nodes: tuple[str, ...], index: Mapping[str, int]) -> Index:

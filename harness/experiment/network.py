@@ -13,6 +13,8 @@ from pydantic import Field, model_validator
 from harness.circuit import (
     CellRange,
     Circuit,
+    Kernels,
+    convolutional_network,
     deep_resistive_network,
     equilibrium_network,
     layered_network,
@@ -21,12 +23,13 @@ from harness.circuit import (
 from harness.circuit.networks.graphs import EdgeDiode, GraphEdge, read_edges
 from harness.datasets import Split
 from harness.devices import DiodeModel, MosfetModel
-from harness.errors import ExperimentError
+from harness.errors import CircuitError, ExperimentError
 from harness.measurement import Batch
 from harness.processes.memory import Part
 from harness.units import show
 from harness.validation import (
     Amperes,
+    Flag,
     In,
     MismatchError,
     Number,
@@ -45,6 +48,8 @@ _INITIAL, _GRAPH = 2, 4
 """Streams of random numbers for initial conductances and edges; 0 and 1 are the training loop's, 3 the subset's."""
 _CELL = 60
 """B of a cell: its conductance, gradient, change and moments, and its line in the netlist."""
+_EDGE_CELL = 160
+"""B of a cell of a convolution: besides, the names of both its ends."""
 _EDGE = 1000
 """B of an edge of a graph, which is an object with names."""
 _MATRIX = 2 * 8
@@ -52,6 +57,7 @@ _MATRIX = 2 * 8
 _READING = 3 * 8
 """B of a node's voltage in a phase: solved, completed and read."""
 _PHASES = 2
+_Side = Annotated[Whole, Field(ge=1, le=10_000)]
 
 
 @dataclass(frozen=True)
@@ -144,16 +150,25 @@ class _Crossbars(_Network):
 
     @model_validator(mode="after")
     def _one_bias_each(self) -> Self:
-        crossbars = len(self.hidden) + 1
+        crossbars = self._crossbars
         if self.bias and len(self.bias) != crossbars:
             count = f"{counted(len(self.bias), 'value')} for {counted(crossbars, 'crossbar')}"
             raise MismatchError("bias", f"{count}; give one for each, 0 for none")
         return self
 
     @property
+    def _layers(self) -> int:
+        """Number of layers with diodes."""
+        return len(self.hidden)
+
+    @property
+    def _crossbars(self) -> int:
+        return self._layers + 1
+
+    @property
     def arrays(self) -> int:
         """Number of crossbars."""
-        return len(self.hidden) + 1
+        return self._crossbars
 
     @property
     def _more_cells(self) -> int:
@@ -186,10 +201,7 @@ class _Crossbars(_Network):
         }
 
 
-class LayeredSettings(_Crossbars):
-    """Crossbars with diodes and amplifiers between layers. Source: Kendall et al. 2020, arXiv 2006.01981."""
-
-    kind: Literal["layered"]
+class _Antiparallel(_Crossbars):
     amplifier_gain: Positive = 4.0
     """Gain A of the bidirectional amplifiers between layers; 1 for none."""
     shift: tuple[Volts, Volts] = (-1.0, 1.0)
@@ -203,10 +215,118 @@ class LayeredSettings(_Crossbars):
             raise MismatchError("shift", order)
         return self
 
+
+class LayeredSettings(_Antiparallel):
+    """Crossbars with diodes and amplifiers between layers. Source: Kendall et al. 2020, arXiv 2006.01981."""
+
+    kind: Literal["layered"]
+
     def build(self, data: Split, seed: int) -> Circuit:
         """The circuit for data of so many channels and classes."""
         sizes, parts = self._parts(data, seed)
         return layered_network(*sizes, **parts, shift=self.shift, amplifier_gain=self.amplifier_gain)
+
+
+class ConvolutionalSettings(_Antiparallel):
+    """A layered network whose first layers are kernels that cover windows of an image, at many positions."""
+
+    kind: Literal["convolutional"]
+    image: tuple[_Side, _Side]
+    """Rows and columns of the image that each row of data is, pixel by pixel along its rows."""
+    kernels: Annotated[tuple[_Side, ...], Field(min_length=1)]
+    """Number of kernels in each convolutional layer, such as ``[8]``."""
+    window: tuple[_Side, ...]
+    """Rows and columns that a kernel covers, one number for each convolutional layer."""
+    stride: tuple[_Side, ...] = ()
+    """Rows and columns from one position of a kernel to the next, for each convolutional layer; without it, 1."""
+    pool: tuple[_Side, ...] = ()
+    """Rows and columns of nodes that resistors average to one, for each convolutional layer; 1, as without it, averages
+    nothing."""
+    pool_conductance: Annotated[Siemens, Field(gt=0, le=1e6)] | None = None
+    """Conductance of each averaging resistor, which a pool above 1 needs."""
+    tied: Flag = True
+    """Whether a kernel's copies at all positions learn together; if not, the layer is locally connected."""
+    hidden: tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...] = ()
+    """Number of nodes in each hidden layer between the convolutions and the outputs; may be empty."""
+
+    @model_validator(mode="after")
+    def _one_each(self) -> Self:
+        for key in ("window", "stride", "pool"):
+            values = getattr(self, key)
+            if len(values) != len(self.kernels) and (values or key == "window"):
+                layers = counted(len(self.kernels), "convolutional layer")
+                raise MismatchError(key, f"{counted(len(values), 'value')} for {layers}; give one for each")
+        if max(self.pool, default=1) > 1 and self.pool_conductance is None:
+            raise MismatchError("pool_conductance", "a pool needs the conductance of its resistors")
+        return self
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        try:
+            self._images(1)
+        except CircuitError as error:
+            raise MismatchError("window", str(error)) from error
+        return self
+
+    @property
+    def _layers(self) -> int:
+        return len(self.kernels) + len(self.hidden)
+
+    def _convolutions(self) -> list[Kernels]:
+        """Kernels of each convolutional layer."""
+        ones = (1,) * len(self.kernels)
+        sizes = zip(self.kernels, self.window, self.stride or ones, self.pool or ones, strict=True)
+        siemens = self.pool_conductance or 0.0
+        return [Kernels((w, w), count, s, p, siemens, tied=self.tied) for count, w, s, p in sizes]
+
+    def _images(self, planes: int) -> list[tuple[int, int, int]]:
+        """Planes, rows and columns of the inputs, and behind each convolutional layer.
+
+        Raises:
+            CircuitError: a layer does not fit the one before.
+        """
+        images = [(planes, *self.image)]
+        for layer in self._convolutions():
+            images.append(layer.after(images[-1]))
+        return images
+
+    def _planes(self, channels: int) -> int:
+        """Planes of the image.
+
+        Raises:
+            ExperimentError: the data have another number of inputs.
+        """
+        rows, columns = self.image
+        if channels % (rows * columns):
+            raise ExperimentError(
+                f"network.image: {rows} × {columns} pixels for data with {counted(channels, 'input')}; "
+                "give rows and columns of an image, or of each of its planes"
+            )
+        return channels // (rows * columns)
+
+    def size(self, channels: int, outputs: int, *, lines: bool) -> Size:  # noqa: ARG002
+        """Return the memory that the network takes; the lines of convolutions are drawn without resistance."""
+        images, cure = self._images(2 * self._planes(channels)), "take fewer kernels (network.kernels)"
+        cells, nodes = 0, 2 * channels
+        for layer, before in zip(self._convolutions(), images, strict=False):
+            placed = prod(layer.planned(before))
+            cells += placed * (before[0] * prod(layer.window) + 2)
+            nodes += placed
+        sizes = [prod(images[-1]), *self.hidden, 2 * outputs]
+        dense = sum(map(prod, pairwise(sizes)))
+        parts = (Part(f"{cells:,} cells of kernels", _EDGE_CELL * cells, cure), Part(f"{dense:,} cells", _CELL * dense, cure))
+        return Size(parts, nodes + sum(sizes), nodes - 2 * channels + sum(sizes), cure)
+
+    def build(self, data: Split, seed: int) -> Circuit:
+        """See `LayeredSettings.build`.
+
+        Raises:
+            ExperimentError: the data are no such images.
+        """
+        (channels, hidden, outputs), parts = self._parts(data, seed)
+        image = self._images(self._planes(channels))[0]
+        own = {"shift": self.shift, "amplifier_gain": self.amplifier_gain}
+        return convolutional_network(image, self._convolutions(), hidden, outputs, **parts, **own)
 
 
 class DeepResistiveSettings(_Crossbars):
@@ -383,7 +503,7 @@ class GraphSettings(_Network):
 
 
 NetworkSettings = Union[  # noqa: UP007
-    LayeredSettings, DeepResistiveSettings, EquilibriumNetworkSettings, CascadeSettings, GraphSettings
+    LayeredSettings, ConvolutionalSettings, DeepResistiveSettings, EquilibriumNetworkSettings, CascadeSettings, GraphSettings
 ]
 
 

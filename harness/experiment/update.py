@@ -11,6 +11,7 @@ from harness.experiment.rule import Units
 from harness.learning import Largest, SubsetUpdate, cells_of, random_cells
 from harness.learning.updates.accumulation import AccumulatedUpdate
 from harness.learning.updates.subsets import Choice, read_masks
+from harness.learning.updates.tied import TiedUpdate, copies
 from harness.learning.updates.updates import SGD, Adam, Momentum, Schedule, UpdateRule
 from harness.validation import Flag, In, MismatchError, Number, Positive, Section
 
@@ -129,8 +130,10 @@ def build_update(
     Raises:
         ExperimentError: the subset does not fit the circuit.
     """
-    built = update.build(len(circuit.arrays), units)
+    built, tied = update.build(len(circuit.arrays), units), copies(circuit)
     if subset is not None:
         built = SubsetUpdate(built, subset.build(circuit, seed))
     portion = update.accumulate * units.conductance
-    return AccumulatedUpdate(built, portion) if portion else built
+    if portion:
+        built = AccumulatedUpdate(built, portion)
+    return TiedUpdate(built, tied) if max(tied) > 1 else built

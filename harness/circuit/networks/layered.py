@@ -80,30 +80,51 @@ def layered_network(
     Raises:
         CircuitError: a size or a value is out of range.
     """
-    _check_sizes(channels, hidden, outputs)
-    low, high = shift
-    if not low < high:
-        raise CircuitError(f"shift sources: the lower one ({low:g} V) must lie below the upper one ({high:g} V)")
-    rails = [VoltageSource("shift_low", "shift_low", low), VoltageSource("shift_high", "shift_high", high)]
-    elements, words = _doubled_inputs(channels, input_gain)
+    check_sizes(channels, hidden, outputs)
+    rails = shift_sources(shift)
+    elements, words = doubled_inputs(channels, input_gain)
     elements += rails if hidden else []
-    for layer, (size, volts) in enumerate(zip((*hidden, outputs), _bias(bias, len(hidden)), strict=True), start=1):
-        is_output = layer > len(hidden)
-        bits = _output_pairs(size) if is_output else [f"h{layer}_{i}" for i in range(size)]
-        elements += _crossbar(layer, words, bits, volts, cells, rng)
-        if is_output:
-            break
-        for i, node in enumerate(bits):
-            elements.append(rectifier(f"up{layer}_{i}", node, "shift_high", diode))
-            elements.append(rectifier(f"down{layer}_{i}", "shift_low", node, diode))
-        words = bits
-        if amplifier_gain != 1:
-            words = [f"a{layer}_{i}" for i in range(size)]
-            pins = zip(bits, words, strict=True)
-            elements += [
-                BidirectionalAmplifier(f"amp{layer}_{i}", h, a, amplifier_gain) for i, (h, a) in enumerate(pins)
-            ]
-    return Circuit("layered", tuple(elements), _pairs(outputs))
+    layers = Layers(cells, diode, amplifier_gain, rng)
+    elements += layers.dense(1, words, (*hidden, outputs), bias_of(bias, len(hidden)))
+    return Circuit("layered", tuple(elements), pairs_of(outputs))
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What the layers of a layered network are made of; `layered_network` says it."""
+
+    cells: CellRange
+    diode: DiodeModel | MosfetModel
+    amplifier_gain: float
+    rng: np.random.Generator
+
+    def dense(self, first: int, words: list[str], sizes: Sequence[int], bias: Sequence[float]) -> list[Element]:
+        """Crossbars one behind the other, counted from `first`, of so many bit lines each; the last are output pairs.
+
+        `words` are the lines that drive the first one; `bias` has V of the rails at each.
+        """
+        elements: list[Element] = []
+        last = first + len(sizes) - 1
+        for layer, (size, volts) in enumerate(zip(sizes, bias, strict=True), start=first):
+            bits = _output_pairs(size) if layer == last else [f"h{layer}_{i}" for i in range(size)]
+            elements += _crossbar(layer, words, bits, volts, self.cells, self.rng)
+            if layer < last:
+                amplifiers, words = self.amplified(layer, bits)
+                elements += [*self.neurons(layer, bits), *amplifiers]
+        return elements
+
+    def neurons(self, layer: int, nodes: Sequence[str]) -> list[Element]:
+        """Two antiparallel diodes at each of a layer's nodes, to the shift sources."""
+        pins = (((f"up{layer}_{i}", h, "shift_high"), (f"down{layer}_{i}", "shift_low", h)) for i, h in enumerate(nodes))
+        return [rectifier(*one, self.diode) for pair in pins for one in pair]
+
+    def amplified(self, layer: int, nodes: list[str]) -> tuple[list[Element], list[str]]:
+        """Amplifiers behind a layer's nodes, and the nodes that drive the next layer."""
+        if self.amplifier_gain == 1:
+            return [], nodes
+        words = [f"a{layer}_{i}" for i in range(len(nodes))]
+        pins = enumerate(zip(nodes, words, strict=True))
+        return [BidirectionalAmplifier(f"amp{layer}_{i}", h, a, self.amplifier_gain) for i, (h, a) in pins], words
 
 
 def deep_resistive_network(
@@ -124,9 +145,9 @@ def deep_resistive_network(
 
     Args and errors are those of `layered_network`.
     """
-    _check_sizes(channels, hidden, outputs)
-    elements, words = _doubled_inputs(channels, input_gain)
-    for layer, (size, volts) in enumerate(zip((*hidden, outputs), _bias(bias, len(hidden)), strict=True), start=1):
+    check_sizes(channels, hidden, outputs)
+    elements, words = doubled_inputs(channels, input_gain)
+    for layer, (size, volts) in enumerate(zip((*hidden, outputs), bias_of(bias, len(hidden)), strict=True), start=1):
         is_output = layer > len(hidden)
         bits = [f"o{k}" for k in range(size)] if is_output else [f"h{layer}_{i}" for i in range(size)]
         elements += _crossbar(layer, words, bits, volts, cells, rng)
@@ -158,9 +179,9 @@ def equilibrium_network(
 
     Args and errors are those of `layered_network`; `bias` are the rails of both crossbars.
     """
-    _check_sizes(channels, [hidden], outputs)
-    elements, words = _doubled_inputs(channels, input_gain)
-    nodes, (low, high) = [f"h{i}" for i in range(hidden)], _bias(bias, 1)
+    check_sizes(channels, [hidden], outputs)
+    elements, words = doubled_inputs(channels, input_gain)
+    nodes, (low, high) = [f"h{i}" for i in range(hidden)], bias_of(bias, 1)
     elements += _crossbar(1, words, nodes, low, cells, rng)
     elements += [rectifier(f"rect{i}", GROUND, node, diode) for i, node in enumerate(nodes)]
     if hidden > 1:
@@ -168,8 +189,8 @@ def equilibrium_network(
         drawn = rng.uniform(0, 1, len(first)) * cells.unit / hidden
         between = np.clip(drawn, cells.g_min, cells.g_max)
         elements.append(Edges("lateral", first, second, between, cells.g_min, cells.g_max))
-    elements += _crossbar(2, nodes, _output_pairs(outputs), high, cells, rng)
-    return Circuit("equilibrium", tuple(elements), _pairs(outputs))
+    elements += _crossbar(2, nodes, _outputpairs_of(outputs), high, cells, rng)
+    return Circuit("equilibrium", tuple(elements), pairs_of(outputs))
 
 
 def rectified_cascade(
@@ -195,17 +216,17 @@ def rectified_cascade(
     hidden layer (by default all 1), and `rectifier_rail`, V that the diodes' anodes are held at: near a diode's own
     drop it makes up for that.
     """
-    _check_sizes(channels, hidden, outputs)
+    check_sizes(channels, hidden, outputs)
     if buffer_gain and len(buffer_gain) != len(hidden):
         count = f"{counted(len(buffer_gain), 'value')} for {counted(len(hidden), 'hidden layer')}"
         raise CircuitError(f"buffer_gain: {count}; give one for each")
-    elements, words = _doubled_inputs(channels, input_gain)
+    elements, words = doubled_inputs(channels, input_gain)
     anode = GROUND
     if rectifier_rail:
         anode = "rectifier"
         elements.append(VoltageSource("rectifier", anode, rectifier_rail))
     gains = (*(buffer_gain or [1.0] * len(hidden)), 1.0)
-    volts = _bias(bias, len(hidden))
+    volts = bias_of(bias, len(hidden))
     for layer, (size, rail, gain) in enumerate(zip((*hidden, outputs), volts, gains, strict=True), start=1):
         is_output = layer > len(hidden)
         bits = [f"o{k}" for k in range(size)] if is_output else [f"h{layer}_{i}" for i in range(size)]
@@ -219,7 +240,8 @@ def rectified_cascade(
     return Circuit("cascade", tuple(elements), tuple(Output(f"y{k}", f"o{k}") for k in range(outputs)))
 
 
-def _check_sizes(channels: int, hidden: Sequence[int], outputs: int) -> None:
+def check_sizes(channels: int, hidden: Sequence[int], outputs: int) -> None:
+    """Refuse a network without inputs or outputs, or with an empty layer."""
     for what, size in (
         ("inputs", channels),
         *((f"hidden layer {i + 1}", n) for i, n in enumerate(hidden)),
@@ -229,7 +251,16 @@ def _check_sizes(channels: int, hidden: Sequence[int], outputs: int) -> None:
             raise CircuitError(f"{what}: a network needs at least one node, not {size}")
 
 
-def _bias(bias: Sequence[float], hidden_layers: int) -> Sequence[float]:
+def shift_sources(shift: tuple[float, float]) -> list[Element]:
+    """The lower and the upper source (V) that antiparallel diodes lead to."""
+    low, high = shift
+    if not low < high:
+        raise CircuitError(f"shift sources: the lower one ({low:g} V) must lie below the upper one ({high:g} V)")
+    return [VoltageSource("shift_low", "shift_low", low), VoltageSource("shift_high", "shift_high", high)]
+
+
+def bias_of(bias: Sequence[float], hidden_layers: int) -> Sequence[float]:
+    """V of the bias rails at each crossbar: as given, or 1 V at each."""
     if not bias:
         return [1.0] * (hidden_layers + 1)
     if len(bias) != hidden_layers + 1:
@@ -238,12 +269,14 @@ def _bias(bias: Sequence[float], hidden_layers: int) -> Sequence[float]:
     return bias
 
 
-def _doubled_inputs(channels: int, gain: float) -> tuple[list[Element], list[str]]:
+def doubled_inputs(channels: int, gain: float) -> tuple[list[Element], list[str]]:
+    """Pins at +gain × and at −gain × every input, all of one sign after the other, and their nodes."""
     pins = [(f"x{i}{sign}", i, factor) for sign, factor in (("p", gain), ("n", -gain)) for i in range(channels)]
     return [InputSource(node, node, channel, factor) for node, channel, factor in pins], [node for node, _, _ in pins]
 
 
-def _pairs(outputs: int) -> tuple[Output, ...]:
+def pairs_of(outputs: int) -> tuple[Output, ...]:
+    """Outputs that are read between the two nodes of a pair."""
     return tuple(Output(f"y{k}", f"o{k}p", f"o{k}n") for k in range(outputs))
 
 
@@ -254,8 +287,14 @@ def _output_pairs(outputs: int) -> list[str]:
 def _crossbar(
     layer: int, words: list[str], bits: list[str], bias: float, cells: CellRange, rng: np.random.Generator
 ) -> list[Element]:
-    rails = [VoltageSource(f"b{layer}{sign}", f"b{layer}{sign}", volts) for sign, volts in (("p", bias), ("n", -bias))]
-    lines = (*words, *(rail.node for rail in rails if bias))
+    rails = bias_rails(layer, bias)
+    lines = (*words, *(rail.node for rail in rails))
     drawn = cells.fresh(len(lines), len(bits), rng)
     array = Crossbar(f"w{layer}", lines, tuple(bits), drawn, cells.g_min, cells.g_max)
-    return [*(rails if bias else []), array]
+    return [*rails, array]
+
+
+def bias_rails(layer: int, volts: float) -> list[VoltageSource]:
+    """The two bias rails of a layer, at +V and −V; none for 0 V."""
+    signs = (("p", volts), ("n", -volts)) if volts else ()
+    return [VoltageSource(f"b{layer}{sign}", f"b{layer}{sign}", level) for sign, level in signs]

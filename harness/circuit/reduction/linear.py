@@ -89,6 +89,20 @@ def output_resistance(network: Network, ground: float) -> Array:
     return np.asarray(drop @ np.linalg.solve(left, drop.T))
 
 
+def without_alone(network: Network) -> Array | None:
+    """The conductances (S, ``[..., dense, dense]``) that are left when the alone unknowns are eliminated.
+
+    None where that would not keep the signs of the matrix's eigenvalues: one of the alone unknowns has no conductance
+    of its own above 0, or the matrix is not symmetric.
+    """
+    matrix, dense, alone = network.conductance, network.topology.dense, network.topology.alone
+    into, out = matrix[..., alone[:, None], dense], matrix[..., dense[:, None], alone]
+    own = matrix[..., alone, alone]
+    if not (own > 0).all() or not np.array_equal(into, out.swapaxes(-1, -2)):
+        return None
+    return np.asarray(matrix[..., dense[:, None], dense] - out @ (into / own[..., None]))
+
+
 def incidence(size: int, first: Index, second: Index) -> Array:
     """Return 1 where a pair begins, −1 where it ends, ``[pairs, size]``; rails, numbered from `size`, are left out."""
     found = np.zeros((len(first), size))

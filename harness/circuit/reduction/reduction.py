@@ -23,7 +23,7 @@ from harness.circuit.elements import Transformer
 from harness.circuit.primitives import Current, Device, Vccs
 from harness.circuit.reduction.elimination import Elimination, Factors, eliminate
 from harness.circuit.reduction.equations import Equations, Interior, System, Terms
-from harness.circuit.reduction.linear import output_resistance
+from harness.circuit.reduction.linear import output_resistance, without_alone
 from harness.circuit.reduction.multifrontal import Fronts, fronts_of
 from harness.circuit.reduction.partition import eliminated
 from harness.circuit.reduction.settling import (
@@ -41,6 +41,8 @@ from harness.devices import DiodeModel
 from harness.devices.diode import GMIN
 from harness.errors import CircuitError
 from harness.measurement import Array, Clamp, Drive, Index, Injection, Reading, Spring
+
+_WIDE = 200  # unknowns, from which on eliminating the alone ones costs less than a factorization of all
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +95,14 @@ class ReducedCircuit:
 
         False where that takes more than a Cholesky factorization to tell; `output_conductance` always tells.
         """
-        matrix = self.network.conductance
+        matrix, springs = self.network.conductance, self.network.topology.springs
+        if self.size > _WIDE:
+            if (matrix := without_alone(self.network)) is None:
+                return False
+            dense = self.network.topology.dense
+            springs = springs[dense[:, None], dense]
         try:
-            np.linalg.cholesky(matrix - beta * self.network.topology.springs)
+            np.linalg.cholesky(matrix - beta * springs)
         except np.linalg.LinAlgError:
             return False
         return np.array_equal(matrix, matrix.swapaxes(-1, -2))

@@ -1,15 +1,18 @@
 """Voltages over every trainable cell, multiplied and summed over a batch: the one product that all rules need."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 
-from harness.circuit import Circuit, Edges
+from harness.circuit import Circuit, Convolution, Edges, TrainableArray
 from harness.circuit.scaling import energy_scales, node_scales
 from harness.measurement import Array, Conductances, Index
 
 _Lines = slice | Index
 """Positions of lines among the nodes of a circuit."""
+_Products = Callable[[Array, Array, tuple[_Lines, ...], float | Array, float | Array], Array]
+"""The product of one kind of array: of two voltages of all nodes, at its lines, times a factor and a scale."""
 
 
 class Cells:
@@ -25,8 +28,7 @@ class Cells:
 
     def __init__(self, circuit: Circuit, *, energy: bool = True) -> None:
         self.outputs = len(circuit.outputs)
-        self._ends = [tuple(_lines(circuit, nodes) for nodes in circuit.ends(array)) for array in circuit.arrays]
-        self._is_graph = [isinstance(array, Edges) for array in circuit.arrays]
+        self._ways = [_way(circuit, array) for array in circuit.arrays]
         if energy:
             self._scales = energy_scales(circuit)
         self._circuit = circuit
@@ -50,11 +52,7 @@ class Cells:
             adjoint: λ in V²/A, ``[batch, nodes]``; ∂C/∂i of every node, which the adjoint network's voltages are.
             nodes: v in V, ``[batch, nodes]``.
         """
-        arrays = zip(self._ends, self._is_graph, strict=True)
-        return tuple(
-            _edge_products(adjoint, nodes, ends, -1.0) if is_graph else _crossbar_products(adjoint, nodes, ends, -1.0)
-            for ends, is_graph in arrays
-        )
+        return tuple(products(adjoint, nodes, ends, -1.0, 1.0) for products, ends in self._ways)
 
     def products(self, first: Array, second: Array, factor: float | Array) -> Conductances:
         """`factor` · ΠA² · Σ over the batch of Δp Δq for every cell (V²), from node voltages p and q.
@@ -67,33 +65,61 @@ class Cells:
             second: q in V, likewise.
             factor: number that the sums are multiplied by, of any unit; ``[chips, 1, 1]`` where chips differ in it.
         """
-        arrays = zip(self._ends, self._is_graph, self._scales, strict=True)
-        return tuple(
-            scale * _edge_products(first, second, ends, factor)
-            if is_graph
-            else _crossbar_products(first, second, ends, factor, scale)
-            for ends, is_graph, scale in arrays
-        )
+        arrays = zip(self._ways, self._scales, strict=True)
+        return tuple(products(first, second, ends, factor, scale) for (products, ends), scale in arrays)
 
 
-def _edge_products(first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array) -> Array:
+def _way(circuit: Circuit, array: TrainableArray) -> tuple[_Products, tuple[_Lines, ...]]:
+    """The product of an array's kind, and its lines."""
+    ends = circuit.ends(array)
+    if isinstance(array, Convolution):
+        return _convolution_products, array.lines(ends)
+    kind = _edge_products if isinstance(array, Edges) else _crossbar_products
+    return kind, tuple(_lines(circuit, nodes) for nodes in ends)
+
+
+def _edge_products(
+    first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array
+) -> Array:
     p, q = ((_voltages(nodes, ends[0]) - _voltages(nodes, ends[1])) for nodes in (first, second))
     weight = np.asarray(factor)
-    return np.asarray((weight[..., 0] if weight.ndim else weight) * np.einsum("...se,...se->...e", p, q))
+    return np.asarray(scale * ((weight[..., 0] if weight.ndim else weight) * np.einsum("...se,...se->...e", p, q)))
+
+
+def _convolution_products(
+    first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array
+) -> Array:
+    """Return `factor` · `scale` · the products of the small crossbar at every position, one behind the other."""
+    voltages = (_at_positions(nodes, lines) for lines in ends for nodes in (first, second))
+    weight = np.asarray(factor)
+    found = _lines_products(*voltages, weight[..., None] if weight.ndim else factor, 1.0)
+    return np.asarray(scale * found.reshape(*found.shape[:-3], -1))
+
+
+def _at_positions(nodes: Array, lines: _Lines) -> Array:
+    """Return the voltage of each line at each position, V, ``[..., positions, batch, lines]``."""
+    return np.moveaxis(_voltages(nodes, lines), -2, -3)
 
 
 def _crossbar_products(
-    first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array = 1.0
+    first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array
+) -> Array:
+    """Return `factor` · `scale` · the products of a crossbar."""
+    words, bits = ends
+    voltages = (_voltages(nodes, lines) for lines in (words, bits) for nodes in (first, second))
+    return _lines_products(*voltages, factor, scale)
+
+
+def _lines_products(
+    p_word: Array, q_word: Array, p_bit: Array, q_bit: Array, factor: float | Array, scale: float | Array
 ) -> Array:
     """Return `factor` · `scale` · the products of a crossbar, without an array of samples and cells.
 
-    `factor` is a number, or one a chip, and `scale` a number, or one a cell.
+    `factor` is a number, or one a chip, and `scale` a number, or one a cell. Voltages are ``[..., batch, lines]``.
     """
-    words, bits = ends
     uneven = np.ndim(scale) > 0
     weight: float | Array = 1.0 if uneven else factor * scale
-    p_word, p_bit = _voltages(first, words), weight * _voltages(first, bits)
-    q_word, q_bit = _voltages(second, words), _voltages(second, bits)
+    p_bit = weight * p_bit
     total = np.matmul(q_word.swapaxes(-1, -2), -p_bit)
     total += (p_bit * q_bit).sum(axis=-2)[..., None, :]
     if p_word.any():  # input pins do not move between phases
