@@ -186,8 +186,27 @@ class Convolution(Edges):
         """Positions, word lines of each position, bit lines of each position."""
         return self.positions, len(self.a) // (self.positions * self.kernels), self.kernels
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Nodes that are word lines at some position, each once."""
+        return tuple(dict.fromkeys(self.a))
+
+    @property
+    def bits(self) -> tuple[str, ...]:
+        """The bit lines of all positions."""
+        return tuple(dict.fromkeys(self.b))
+
+    @property
+    def table(self) -> Array:
+        """Conductances of the kernels' cells as rows of word lines, S: of tied kernels the mean over their copies.
+
+        Shapes are ``[words, kernels]`` and, of kernels that are not tied, ``[words, positions × kernels]``.
+        """
+        g = self.conductances.reshape(self.grid)
+        return np.asarray(g.mean(axis=0)) if self.tied else g.swapaxes(0, 1).reshape(self.grid[1], -1)
+
     def lines(self, ends: tuple[Index, Index]) -> tuple[Index, Index]:
-        """Word and bit lines of every position, ``[positions, words]`` and ``[positions, bits]``, of what `ends` gives."""
+        """Return the lines of every position, ``[positions, words]`` and ``[positions, bits]``, from `ends`."""
         first, second = (each.reshape(self.grid) for each in ends)
         return first[:, :, 0], second[:, 0, :]
 
@@ -204,8 +223,8 @@ class Convolution(Edges):
                 raise CircuitError(f"{self.title}: at one position, the same line must lead to every {other} line")
 
 
-TrainableArray = Crossbar | Edges
-"""Elements whose conductances learning may change; a `Convolution` is a kind of `Edges`."""
+TrainableArray = Crossbar | Edges | Convolution
+"""Elements whose conductances learning may change."""
 
 
 def _numbers(nodes: tuple[str, ...], index: Mapping[str, int]) -> Index:

@@ -30,7 +30,7 @@ def differential_pairs(circuit: Circuit) -> tuple[Index, ...]:
 
 def _partners(array: TrainableArray, opposite: dict[str, str], outputs: dict[str, str]) -> Index:
     if not isinstance(array, Crossbar):
-        raise CircuitError(f"{array.title}: edges of a graph have no differential pairs; leave pairs out")
+        raise CircuitError(f"{array.title}: only the cells of crossbars have differential pairs; leave pairs out")
     numbers = np.arange(len(array.words) * len(array.bits), dtype=np.intp).reshape(array.shape)
     words, bits = _permutation(array.words, opposite), _permutation(array.bits, outputs)
     if words is not None:

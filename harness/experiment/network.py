@@ -314,7 +314,10 @@ class ConvolutionalSettings(_Antiparallel):
             nodes += placed
         sizes = [prod(images[-1]), *self.hidden, 2 * outputs]
         dense = sum(map(prod, pairwise(sizes)))
-        parts = (Part(f"{cells:,} cells of kernels", _EDGE_CELL * cells, cure), Part(f"{dense:,} cells", _CELL * dense, cure))
+        parts = (
+            Part(f"{cells:,} cells of kernels", _EDGE_CELL * cells, cure),
+            Part(f"{dense:,} cells", _CELL * dense, cure),
+        )
         return Size(parts, nodes + sum(sizes), nodes - 2 * channels + sum(sizes), cure)
 
     def build(self, data: Split, seed: int) -> Circuit:
@@ -325,8 +328,8 @@ class ConvolutionalSettings(_Antiparallel):
         """
         (channels, hidden, outputs), parts = self._parts(data, seed)
         image = self._images(self._planes(channels))[0]
-        own = {"shift": self.shift, "amplifier_gain": self.amplifier_gain}
-        return convolutional_network(image, self._convolutions(), hidden, outputs, **parts, **own)
+        parts |= {"shift": self.shift, "amplifier_gain": self.amplifier_gain}
+        return convolutional_network(image, self._convolutions(), hidden, outputs, **parts)
 
 
 class DeepResistiveSettings(_Crossbars):
@@ -503,7 +506,12 @@ class GraphSettings(_Network):
 
 
 NetworkSettings = Union[  # noqa: UP007
-    LayeredSettings, ConvolutionalSettings, DeepResistiveSettings, EquilibriumNetworkSettings, CascadeSettings, GraphSettings
+    LayeredSettings,
+    ConvolutionalSettings,
+    DeepResistiveSettings,
+    EquilibriumNetworkSettings,
+    CascadeSettings,
+    GraphSettings,
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from harness.chip.imperfect.programming import Mode, Programming, alike_cells, clipped_cells, coarse_pulses
-from harness.circuit import Circuit, Crossbar
+from harness.circuit import Circuit, Convolution, Crossbar, TrainableArray
 from harness.devices.measured import fit
 from harness.devices.presets import Preset, preset
 from harness.devices.pulses import ExponentialStep, LinearStep, SoftBounds, curvature_of_label
@@ -169,12 +169,17 @@ class ProgrammingSettings(Section):
         if self.range != "device":
             return {"network": network, "programming": self}
         g_min, g_max = self.of_device.law.bounds
-        widest = max(len(a.words) if isinstance(a, Crossbar) else 1 for a in drawn().arrays)
+        widest = max(map(_lines, drawn().arrays))
         cells = {"g_min": g_min, "g_max": g_max, "g_unit": g_max * widest**0.5}
         return {"network": network.model_copy(update=cells), "programming": self.model_copy(update={"range": "array"})}
 
     def _given(self, *keys: str) -> dict[str, Any]:
         return {key: value for key in keys if (value := getattr(self, key)) is not None}
+
+
+def _lines(array: TrainableArray) -> int:
+    """Return how many fresh cells share a bit line, as their size depends on it."""
+    return len(array.words) if isinstance(array, Crossbar) else array.grid[1] if isinstance(array, Convolution) else 1
 
 
 def warnings(given: ProgrammingSettings | None, circuit: Circuit) -> list[str]:

@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter
 
 from harness.circuit import (
     GROUND,
     BidirectionalAmplifier,
     Circuit,
+    Convolution,
     Crossbar,
     CurrentSource,
     Diode,
@@ -33,6 +34,7 @@ from harness.devices.diode import THERMAL_VOLTAGE
 from harness.devices.resolvents import AntiparallelPair, Junction, SquareLaw, ZenerShelf
 from harness.errors import CircuitError
 from harness.measurement import Array
+from harness.pictures.arrays import draw_cells
 from harness.pictures.style import Form, as_bytes, literal, own_style
 from harness.wording import counted
 
@@ -53,15 +55,15 @@ _MARKS = {"input": ("s", "C0"), "rail": ("D", "C3"), "ground": ("v", "0.2"), "no
 def draw_circuit(circuit: Circuit, *, title: str, format: Form = "png") -> bytes:  # noqa: A002
     """Draw a circuit with its programmed conductances as the bytes of a PNG or SVG file.
 
-    Where all arrays are crossbars, they are drawn as heat maps in a row, with what lies between them in words. Any
-    other circuit is drawn as a graph: in rows and columns where its nodes are those of
+    Where all arrays are crossbars and convolutions, they are drawn as heat maps in a row, with what lies between them
+    in words. Any other circuit is drawn as a graph: in rows and columns where its nodes are those of
     `harness.circuit.networks.families.grid` or `periodic_grid` (whose wrapped edges are stubs at both ends), and with
     names of nodes up to 60 of them.
 
     Raises:
         CircuitError: there is nothing to draw.
     """
-    layered = bool(circuit.arrays) and all(isinstance(array, Crossbar) for array in circuit.arrays)
+    layered = bool(circuit.arrays) and all(isinstance(array, Crossbar | Convolution) for array in circuit.arrays)
     figure = _blocks(circuit) if layered else _graph(circuit)
     figure.suptitle(literal(title))
     return as_bytes(figure, format)
@@ -305,7 +307,7 @@ def _write(axes: Axes, place: Array, text: str) -> None:
 
 def _blocks(circuit: Circuit) -> Figure:
     """Draw crossbars from left to right as heat maps, and between them arrows with the elements there."""
-    crossbars = [array for array in circuit.arrays if isinstance(array, Crossbar)]
+    crossbars = [array for array in circuit.arrays if isinstance(array, Crossbar | Convolution)]
     figure = Figure(figsize=(2 + 4.4 * len(crossbars), 4.6), layout="constrained")
     widths = [0.45, *(width for _ in crossbars for width in (1, 0.45))]
     columns = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
@@ -313,11 +315,7 @@ def _blocks(circuit: Circuit) -> Figure:
     for axes, bits, words in zip(columns[::2], *lines, strict=True):
         _draw_gap(axes, _between(circuit, set(bits), set(words)))
     for axes, crossbar in zip(columns[1::2], crossbars, strict=True):
-        image = axes.imshow(crossbar.conductances, aspect="auto", interpolation="nearest", cmap="viridis")
-        words_, bits_ = crossbar.shape
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(title=f"{crossbar.name}: {words_} words × {bits_} bits", xlabel="bit line", ylabel="word line")
+        image = draw_cells(axes, crossbar, units=(" words", " bits"))
         figure.colorbar(image, ax=axes, orientation="horizontal", label="conductance", format=EngFormatter("S"))
     return figure
 

@@ -11,11 +11,12 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from harness.chip.base import Chip
 from harness.chip.bench.readback import FILE as READ_BACKS
 from harness.chip.bench.readback import read_differences
-from harness.circuit import Edges, TrainableArray
+from harness.circuit import Convolution, Edges, TrainableArray
 from harness.datasets import Split
 from harness.errors import PictureError
 from harness.files.writing import write_atomic
 from harness.measurement import Array, Drive, Index
+from harness.pictures.arrays import draw_cells
 from harness.pictures.boards import draw_read_backs
 from harness.pictures.style import Form, as_bytes, literal, own_style
 from harness.training.runs import BENCH, Run
@@ -190,19 +191,15 @@ def draw_comparison(tables: Mapping[str, Sequence[EpochRow]], scores: Mapping[st
 
 @own_style()
 def draw_arrays(arrays: Sequence[TrainableArray]) -> bytes:
-    """Draw the conductances of crossbars as heat maps, and those of a graph's edges as a histogram."""
+    """Draw the conductances of crossbars and kernels as heat maps, and those of a graph's edges as a histogram."""
     figure = Figure(figsize=(5 * len(arrays), 6), layout="constrained")
     for axes, array in zip(figure.subplots(1, len(arrays), squeeze=False)[0], arrays, strict=True):
-        if isinstance(array, Edges):
+        if isinstance(array, Edges) and not isinstance(array, Convolution):
             axes.hist(array.conductances, bins=30)
             axes.set(title=f"{array.name}: {counted(len(array.a), 'edge')}", xlabel="conductance", ylabel="edges")
             axes.xaxis.set_major_formatter(EngFormatter("S"))
             continue
-        image = axes.imshow(array.conductances, aspect="auto", interpolation="nearest", cmap="viridis")
-        words, bits = array.shape
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(title=f"{array.name}: {words} × {bits}", xlabel="bit line", ylabel="word line")
+        image = draw_cells(axes, array)
         figure.colorbar(image, ax=axes, label="conductance", format=EngFormatter("S"))
     return as_bytes(figure)
 

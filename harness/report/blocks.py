@@ -8,6 +8,7 @@ from harness.circuit import (
     GROUND,
     BidirectionalAmplifier,
     Circuit,
+    Convolution,
     Crossbar,
     Edges,
     Element,
@@ -16,6 +17,7 @@ from harness.circuit import (
     VoltageSource,
 )
 from harness.circuit.elements import Modelled, Source, Stage
+from harness.report.inventory import extent
 from harness.units import show
 from harness.wording import counted
 
@@ -38,7 +40,7 @@ def blocks(circuit: Circuit) -> list[Block]:
     """
     seen: set[str] = set()
     found: list[Block] = []
-    crossbars = [array for array in circuit.arrays if isinstance(array, Crossbar)]
+    crossbars = [array for array in circuit.arrays if isinstance(array, Crossbar | Convolution)]
     if not crossbars:
         return list(_one_graph(circuit))
     for k, crossbar in enumerate(crossbars):
@@ -67,11 +69,10 @@ def _one_graph(circuit: Circuit) -> Iterator[Block]:
     yield Block("Outputs", (_outputs(circuit),))
 
 
-def _array_block(array: Crossbar | Edges) -> Block:
-    size = " × ".join(f"{n:,}" for n in array.shape)
-    lines = ("word × bit lines",) if isinstance(array, Crossbar) else ("edges",)
+def _array_block(array: TrainableArray) -> Block:
+    size, noun = extent(array)
     span = f"{show(array.g_min, 'S')} … {show(array.g_max, 'S')}"
-    return Block(f"{array.name}: {size}", (*lines, f"{array.conductances.size:,} memristors", span), array.name)
+    return Block(f"{array.name}: {size}", (noun, f"{array.conductances.size:,} memristors", span), array.name)
 
 
 def _outputs(circuit: Circuit) -> str:
@@ -90,7 +91,7 @@ def _counted(circuit: Circuit, nodes: set[str], seen: set[str]) -> list[str]:
     for element in circuit.elements:
         own = isinstance(element, VoltageSource) and element.node in reached
         touches = own or not nodes.isdisjoint(element.pins)
-        if element.name not in seen and not isinstance(element, Crossbar) and touches:
+        if element.name not in seen and not isinstance(element, Crossbar | Convolution) and touches:
             near.append(element)
     seen |= {element.name for element in near}
     return _in_words(near)

@@ -11,6 +11,7 @@ from harness.circuit import (
     BidirectionalAmplifier,
     Buffer,
     Circuit,
+    Convolution,
     Crossbar,
     Diode,
     Edges,
@@ -70,9 +71,12 @@ def _sources(circuit: Circuit) -> _Found:
 
 def _arrays(circuit: Circuit) -> _Found:
     crossed = [array for array in circuit.arrays if isinstance(array, Crossbar)]
+    kernels = [array for array in circuit.arrays if isinstance(array, Convolution)]
     if crossed:
         yield "memristor of a crossbar", sum(array.conductances.size for array in crossed), _crossing
-    edges = [array for array in circuit.arrays if isinstance(array, Edges)]
+    if kernels:
+        yield "memristor of a convolution", sum(array.conductances.size for array in kernels), _crossing
+    edges = [array for array in circuit.arrays if isinstance(array, Edges) and array not in kernels]
     if edges:
         yield "memristor between nodes", sum(array.conductances.size for array in edges), _edge
 

@@ -12,7 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
-from harness.circuit import Crossbar, TrainableArray
+from harness.circuit import Convolution, Crossbar, TrainableArray
 from harness.measurement import Array
 from harness.pictures.runs import cut_above, cut_below
 from harness.pictures.style import as_bytes, own_style
@@ -53,10 +53,14 @@ def _svg(figure: Figure, name: str, title: str, description: str) -> str:
     return inlined(as_bytes(figure, "svg").decode(), name=name, title=title, description=description)
 
 
-def heat_map(array: TrainableArray, number: int) -> tuple[str, int]:
-    """Draw a crossbar's conductances, word lines down and bit lines across; return how many cells a pixel averages."""
-    g, factor = shrunk(array.conductances, _PIXELS)
-    words, bits = array.shape
+def heat_map(array: Crossbar | Convolution, number: int) -> tuple[str, int]:
+    """Draw an array's conductances, word lines down and bit lines across; return how many cells a pixel averages.
+
+    Of tied kernels, the mean over their positions is drawn.
+    """
+    cells = array.conductances if isinstance(array, Crossbar) else array.table
+    g, factor = shrunk(cells, _PIXELS)
+    words, bits = cells.shape
     with _axes(f"heat{number}", (5.8, 4.4)) as (figure, axes):
         axes.grid(visible=False)
         image = axes.imshow(
@@ -67,7 +71,7 @@ def heat_map(array: TrainableArray, number: int) -> tuple[str, int]:
         axes.set(xlabel="bit line", ylabel="word line", title=f"{array.name}: {words:,} × {bits:,}")
         bar = figure.colorbar(image, ax=axes, format=EngFormatter("S"), pad=0.02)
         bar.outline.set_visible(False)
-        told = f"Heat map of {g.size:,} pixels; conductances {span(array.conductances.ravel().tolist(), 'S')}."
+        told = f"Heat map of {g.size:,} pixels; conductances {span(cells.ravel().tolist(), 'S')}."
         return _svg(figure, f"heat{number}", f"Conductances of {array.title}", told), factor
 
 
@@ -92,7 +96,7 @@ def histogram(array: TrainableArray, number: int) -> str:
         axes.hist(g, bins=40, color=SERIES[0])
         _ticks(axes.xaxis, "S", 6)
         _ticks(axes.yaxis, most=5, whole=True)
-        noun = "cells" if isinstance(array, Crossbar) else "edges"
+        noun = "cells" if isinstance(array, Crossbar | Convolution) else "edges"
         axes.set(xlabel="conductance", ylabel=noun, title=f"{array.name}: {g.size:,} {noun}{opened}")
         told = f"Median {show(float(np.median(every)), 'S')}, {span(every.tolist(), 'S')}."
         return _svg(figure, f"histogram{number}", f"Histogram of conductances of {array.title}", told)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from harness.circuit import Circuit, Element, InputSource, Resistor, TrainableArray
+from harness.circuit import Circuit, Convolution, Crossbar, Element, InputSource, Resistor, TrainableArray
 from harness.circuit.elements import Modelled, Stage
 from harness.circuit.primitives import Model
 from harness.devices import CellLaw
@@ -92,10 +92,21 @@ def _array_row(array: TrainableArray) -> DeviceRow:
     closed = g[g > 0]
     ohms = f"{show(1 / closed.max(), 'Ω')} … {show(1 / closed.min(), 'Ω')}" if closed.size else "all open"
     opened = f", {g.size - closed.size:,} open" if closed.size < g.size else ""
-    size = " × ".join(f"{n:,}" for n in array.shape)
-    noun = "word × bit lines" if g.ndim == 2 else "edges"
-    note = f"{size} {noun}; range {show(array.g_min, 'S')} … {show(array.g_max, 'S')}; {ohms}{opened}"
+    note = f"{' '.join(extent(array))}; range {show(array.g_min, 'S')} … {show(array.g_max, 'S')}; {ohms}{opened}"
     return DeviceRow(f"memristor, {array.title}", g.size, span(g.ravel().tolist(), "S"), note + _curve(array.law))
+
+
+def extent(array: TrainableArray) -> tuple[str, str]:
+    """Return the shape of an array, and what its numbers count."""
+    match array:
+        case Crossbar():
+            sizes: tuple[int, ...] = array.shape
+            noun = "word × bit lines"
+        case Convolution():
+            sizes, noun = array.grid, "positions × word × bit lines"
+        case _:
+            sizes, noun = array.shape, "edges"
+    return " × ".join(f"{n:,}" for n in sizes), noun
 
 
 def _curve(law: CellLaw) -> str:

@@ -6,7 +6,7 @@ from importlib import resources
 from jinja2 import Environment, StrictUndefined
 
 import harness
-from harness.circuit import Circuit, Crossbar
+from harness.circuit import Circuit, Convolution, Crossbar
 from harness.report import figures, rows
 from harness.report.blocks import blocks
 from harness.report.cells import draw_cells
@@ -37,7 +37,7 @@ def render(report: Contents) -> str:
 
 def _graph(circuit: Circuit) -> str:
     """Return a graph as `harness show` draws it, coded for an URL; nothing for crossbars and for large graphs."""
-    if any(isinstance(array, Crossbar) for array in circuit.arrays) or len(circuit.nodes) > _DRAWN_NODES:
+    if any(isinstance(array, Crossbar | Convolution) for array in circuit.arrays) or len(circuit.nodes) > _DRAWN_NODES:
         return ""
     from harness.pictures.circuits import draw_circuit  # noqa: PLC0415 - networkx is slow to import
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from harness.circuit import Circuit, Crossbar
+from harness.circuit import Circuit, Convolution, Crossbar
 from harness.report.contents import Contents
 from harness.report.inventory import device_rows, volts
 from harness.report.survey import Lines, Survey
@@ -42,10 +42,10 @@ def _from_to(low: str, high: str) -> str:
 
 
 def _shape(circuit: Circuit) -> str:
-    sizes = [array.shape for array in circuit.arrays]
-    if not all(isinstance(array, Crossbar) for array in circuit.arrays):
+    bits = [len(array.bits) for array in circuit.arrays if isinstance(array, Crossbar | Convolution)]
+    if len(bits) < len(circuit.arrays):
         return counted(len(circuit.nodes), "node")
-    return "–".join(f"{n:,}" for n in (circuit.input_pins, *(shape[1] for shape in sizes)))
+    return "–".join(f"{n:,}" for n in (circuit.input_pins, *bits))
 
 
 def _score(value: float, kind: str) -> str:

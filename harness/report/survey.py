@@ -16,6 +16,7 @@ from harness.circuit import (
     BidirectionalAmplifier,
     Buffer,
     Circuit,
+    Convolution,
     Crossbar,
     InputSource,
     Resistor,
@@ -170,7 +171,7 @@ def node_roles(circuit: Circuit) -> dict[str, list[str]]:
         for node in (output.plus, output.minus):
             roles.setdefault(node, "outputs")
     for array in circuit.arrays:
-        for node in array.bits if isinstance(array, Crossbar) else ():
+        for node in array.bits if isinstance(array, Crossbar | Convolution) else ():
             roles.setdefault(node, f"bit lines of {array.name}")
     roles.pop(GROUND, None)
     groups: dict[str, list[str]] = {}

@@ -293,7 +293,7 @@ def test_partners_carry_opposite_signals() -> None:
         (lambda: scellier([4]), r"crossbar w2: no differential pairs"),
         (
             lambda: equilibrium_network(3, 4, 2, cells=CELLS, diode=DIODE, rng=np.random.default_rng(0)),
-            r"edges lateral: edges of a graph have no differential pairs",
+            r"edges lateral: only the cells of crossbars have differential pairs",
         ),
     ],
 )

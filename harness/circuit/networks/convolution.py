@@ -43,7 +43,7 @@ class Kernels:
     pool_conductance: float = 0.0
     """S of each of these resistors."""
     tied: bool = True
-    """Whether the copies of a cell learn together (convolution) or each for itself (locally connected layer)."""
+    """True lets the copies of a cell learn together (convolution), False each for itself (locally connected layer)."""
 
     def planned(self, image: tuple[int, int, int]) -> tuple[int, int, int]:
         """Planes, rows and columns of the nodes that the kernels lead to, before they are pooled.
@@ -56,7 +56,7 @@ class Kernels:
         rows, columns = ((size - side) // self.stride + 1 for size, side in zip(image[1:], self.window, strict=True))
         if min(rows, columns) < 1:
             window, under = (" × ".join(map(str, sizes)) for sizes in (self.window, image[1:]))
-            raise CircuitError(f"convolution: a window of {window} is larger than the image of {under} that it moves on")
+            raise CircuitError(f"convolution: a window of {window} is larger than the image of {under} under it")
         if rows % self.pool or columns % self.pool:
             raise CircuitError(
                 f"convolution: pools of {self.pool} × {self.pool} do not divide the {rows} × {columns} positions of a "

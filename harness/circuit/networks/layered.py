@@ -115,8 +115,11 @@ class Layers:
 
     def neurons(self, layer: int, nodes: Sequence[str]) -> list[Element]:
         """Two antiparallel diodes at each of a layer's nodes, to the shift sources."""
-        pins = (((f"up{layer}_{i}", h, "shift_high"), (f"down{layer}_{i}", "shift_low", h)) for i, h in enumerate(nodes))
-        return [rectifier(*one, self.diode) for pair in pins for one in pair]
+        elements: list[Element] = []
+        for i, node in enumerate(nodes):
+            elements.append(rectifier(f"up{layer}_{i}", node, "shift_high", self.diode))
+            elements.append(rectifier(f"down{layer}_{i}", "shift_low", node, self.diode))
+        return elements
 
     def amplified(self, layer: int, nodes: list[str]) -> tuple[list[Element], list[str]]:
         """Amplifiers behind a layer's nodes, and the nodes that drive the next layer."""
@@ -189,7 +192,7 @@ def equilibrium_network(
         drawn = rng.uniform(0, 1, len(first)) * cells.unit / hidden
         between = np.clip(drawn, cells.g_min, cells.g_max)
         elements.append(Edges("lateral", first, second, between, cells.g_min, cells.g_max))
-    elements += _crossbar(2, nodes, _outputpairs_of(outputs), high, cells, rng)
+    elements += _crossbar(2, nodes, _output_pairs(outputs), high, cells, rng)
     return Circuit("equilibrium", tuple(elements), pairs_of(outputs))
 
 

@@ -97,9 +97,9 @@ class ReducedCircuit:
         """
         matrix, springs = self.network.conductance, self.network.topology.springs
         if self.size > _WIDE:
-            if (matrix := without_alone(self.network)) is None:
+            if (left := without_alone(self.network)) is None:
                 return False
-            dense = self.network.topology.dense
+            matrix, dense = left, self.network.topology.dense
             springs = springs[dense[:, None], dense]
         try:
             np.linalg.cholesky(matrix - beta * springs)

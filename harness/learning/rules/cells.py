@@ -90,9 +90,9 @@ def _convolution_products(
     first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array
 ) -> Array:
     """Return `factor` · `scale` · the products of the small crossbar at every position, one behind the other."""
-    voltages = (_at_positions(nodes, lines) for lines in ends for nodes in (first, second))
+    p, q = ([_at_positions(nodes, lines) for lines in ends] for nodes in (first, second))
     weight = np.asarray(factor)
-    found = _lines_products(*voltages, weight[..., None] if weight.ndim else factor, 1.0)
+    found = _lines_products((p[0], p[1]), (q[0], q[1]), weight[..., None] if weight.ndim else factor, 1.0)
     return np.asarray(scale * found.reshape(*found.shape[:-3], -1))
 
 
@@ -105,18 +105,19 @@ def _crossbar_products(
     first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array
 ) -> Array:
     """Return `factor` · `scale` · the products of a crossbar."""
-    words, bits = ends
-    voltages = (_voltages(nodes, lines) for lines in (words, bits) for nodes in (first, second))
-    return _lines_products(*voltages, factor, scale)
+    p, q = ((_voltages(nodes, ends[0]), _voltages(nodes, ends[1])) for nodes in (first, second))
+    return _lines_products(p, q, factor, scale)
 
 
 def _lines_products(
-    p_word: Array, q_word: Array, p_bit: Array, q_bit: Array, factor: float | Array, scale: float | Array
+    p: tuple[Array, Array], q: tuple[Array, Array], factor: float | Array, scale: float | Array
 ) -> Array:
     """Return `factor` · `scale` · the products of a crossbar, without an array of samples and cells.
 
-    `factor` is a number, or one a chip, and `scale` a number, or one a cell. Voltages are ``[..., batch, lines]``.
+    `factor` is a number, or one a chip, and `scale` a number, or one a cell. `p` and `q` are voltages of word lines
+    and of bit lines, ``[..., batch, lines]``.
     """
+    (p_word, p_bit), (q_word, q_bit) = p, q
     uneven = np.ndim(scale) > 0
     weight: float | Array = 1.0 if uneven else factor * scale
     p_bit = weight * p_bit

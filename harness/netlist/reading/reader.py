@@ -18,7 +18,7 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
-from harness.circuit import Circuit, Crossbar, Edges, Element, Output, Resistor
+from harness.circuit import Circuit, Crossbar, Element, Output, Resistor, TrainableArray
 from harness.devices import CellLaw, Curve
 from harness.errors import CircuitError, NetlistError
 from harness.files.reading import JsonObject
@@ -35,6 +35,7 @@ from harness.netlist.reading.mapped import compare_map, read_map
 from harness.netlist.reading.statements import Statement, read_statements, statements_of
 
 _KINDS: dict[str, type[Element]] = {kind_of(kind): kind for kind in get_args(Element)}
+_ARRAYS = {kind_of(kind) for kind in get_args(TrainableArray)}
 _SPARSEST = 100
 """Cells of arrays for each one that is not open, beyond the first `_OPEN_CELLS`."""
 _OPEN_CELLS = 1_000_000
@@ -166,7 +167,7 @@ def _arrays(shown: JsonObject, found: _Found, *, flat: bool) -> dict[str, Array]
     shapes = {
         e["name"]: (len(e["words"]), len(e["bits"])) if e["kind"] == "crossbar" else (len(e["a"]),)
         for e in shown["elements"]
-        if e["kind"] in {"crossbar", "edges"}
+        if e["kind"] in _ARRAYS
     }
     most = _OPEN_CELLS + _SPARSEST * len(shown["cells"])
     if (size := sum(map(math.prod, shapes.values()))) > most:
@@ -229,7 +230,7 @@ def _element(
         values["model"] = model(**{name: _value(given[name], wanted) for name, wanted in _types(model).items()})
     elif kind is Resistor:
         values["conductance"] = conductance(entry["path"])
-    elif kind in {Crossbar, Edges}:
+    elif issubclass(kind, TrainableArray):
         values["conductances"] = arrays[entry["name"]]
         law = entry["law"]
         values["law"] = CellLaw(Curve(law["curve"]), law["volts"])
@@ -251,7 +252,7 @@ def _value(value: Any, wanted: Any) -> Any:
         return float(value)
     if wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(name, str) for name in value):
         return tuple(value)
-    if (wanted in (int, str) and type(value) is not wanted) or wanted in (float, tuple[str, ...]):
+    if (wanted in (int, str, bool) and type(value) is not wanted) or wanted in (float, tuple[str, ...]):
         raise TypeError
     return value
 
