@@ -10,7 +10,7 @@ import pytest
 from harness.chip.base import Chip
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.nodal.chip import NodalChip
-from harness.circuit import Circuit, deep_resistive_network, layered_network
+from harness.circuit import Circuit, Kernels, convolutional_network, deep_resistive_network, layered_network
 from harness.circuit.branches import Branches
 from harness.circuit.networks.layered import CellRange
 from harness.cli import terminal
@@ -39,6 +39,13 @@ def scellier(hidden: list[int], seed: int = 0, channels: int = 3, outputs: int =
     """A random deep resistive network."""
     options = {"cells": CELLS, "diode": DIODE, "rng": np.random.default_rng(seed), "input_gain": 3.0, **changes}
     return deep_resistive_network(channels, hidden, outputs, **options)  # type: ignore[arg-type]
+
+
+def convolved(**changes: object) -> Circuit:
+    """A random network of two kernels at four positions, which pools average, and an output pair."""
+    options = {"shift": (-0.2, 0.3), "cells": CELLS, "diode": DIODE, "rng": np.random.default_rng(0), **changes}
+    kernels = Kernels((2, 2), 2, pool=2, pool_conductance=2.0)
+    return convolutional_network((1, 3, 3), [kernels], [], 1, **options)  # type: ignore[arg-type]
 
 
 def random_batch(circuit: Circuit, samples: int = 3, seed: int = 1) -> Batch:

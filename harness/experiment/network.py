@@ -245,7 +245,7 @@ class ConvolutionalSettings(_Antiparallel):
     pool_conductance: Annotated[Siemens, Field(gt=0, le=1e6)] | None = None
     """Conductance of each averaging resistor, which a pool above 1 needs."""
     tied: Flag = True
-    """Whether a kernel's copies at all positions learn together; if not, the layer is locally connected."""
+    """True lets a kernel's copies at all positions learn together; with false, the layer is locally connected."""
     hidden: tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...] = ()
     """Number of nodes in each hidden layer between the convolutions and the outputs; may be empty."""
 

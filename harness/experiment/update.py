@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from harness.circuit import Circuit
+from harness.errors import ExperimentError
 from harness.experiment.rule import Units
 from harness.learning import Largest, SubsetUpdate, cells_of, random_cells
 from harness.learning.updates.accumulation import AccumulatedUpdate
@@ -131,6 +132,11 @@ def build_update(
         ExperimentError: the subset does not fit the circuit.
     """
     built, tied = update.build(len(circuit.arrays), units), copies(circuit)
+    if subset is not None and max(tied) > 1 and subset.choose in ("random", "largest"):
+        raise ExperimentError(
+            f"subset.choose = {subset.choose!r}: it would write some copies of a kernel's cell and not others; choose "
+            "arrays, or set network.tied = false"
+        )
     if subset is not None:
         built = SubsetUpdate(built, subset.build(circuit, seed))
     portion = update.accumulate * units.conductance

@@ -31,7 +31,7 @@ from harness.netlist.dialects import CDL, DIALECTS, NGSPICE, Dialect, Stimulus
 from harness.netlist.package.manifest import read_manifest
 from harness.netlist.package.package import Origin, Package
 from harness.netlist.package.writing import write_package
-from tests.conftest import CELLS, DIODE, kendall, scellier
+from tests.conftest import CELLS, DIODE, convolved, kendall, scellier
 
 SIMULATED = [dialect for dialect in DIALECTS.values() if dialect.has_testbench]
 EVERY = pytest.mark.parametrize("dialect", SIMULATED, ids=[dialect.name for dialect in SIMULATED])
@@ -99,7 +99,7 @@ def test_neospice_reads_the_dialect_of_ngspice(tmp_path: Path) -> None:
 def test_cascades_meshes_and_lines(dialect: Dialect, tmp_path: Path) -> None:
     lined = LineResistance(2.0, 3.0).apply(scellier([3]))
     many = kendall([1], channels=520)  # more ports than an ngspice subcircuit may have
-    for k, circuit in enumerate((lined, many) if dialect is NGSPICE else (lined,)):
+    for k, circuit in enumerate((lined, convolved(), many) if dialect is NGSPICE else (lined, convolved())):
         assert verify(export(circuit, tmp_path / str(k), dialect)).equal
 
 

@@ -43,7 +43,7 @@ from harness.netlist.reading import statements as statements_module
 from harness.netlist.reading.reader import read_circuit
 from harness.netlist.reading.spectre import spice_of
 from harness.netlist.reading.statements import read_statements
-from tests.conftest import kendall, scellier
+from tests.conftest import convolved, kendall, scellier
 
 EVERY = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
 
@@ -134,6 +134,34 @@ def test_every_circuit_comes_back_bit_for_bit(dialect: Dialect, circuit: Circuit
     with TemporaryDirectory() as folder:
         package = export(circuit, Path(folder) / "package", dialect, tile=(1, 2))
         assert_same(read_circuit(package, flat=flat), circuit)
+
+
+@EVERY
+@pytest.mark.parametrize("flat", [False, True])
+def test_kernels_and_pools_come_back(dialect: Dialect, flat: bool, tmp_path: Path) -> None:
+    circuit = convolved()
+    assert_same(read_circuit(export(circuit, tmp_path / "package", dialect), flat=flat), circuit)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("tied", "yes", "'w1', lacks a value or has one of the wrong form"),
+        ("positions", 0, "0 positions of 2 kernels"),
+        ("kernels", -2, "4 positions of -2 kernels"),
+        ("positions", 10**9, "80 cells are no whole number of word lines"),
+        ("kernels", 1, "at one position, the same line must lead to every word line"),
+    ],
+)
+def test_kernels_that_make_no_sense_are_refused(key: str, value: object, message: str, tmp_path: Path) -> None:
+    package = export(convolved(), tmp_path / "package", DIALECTS["ngspice"])
+    shown = json.loads((package / "map.json").read_text())
+    entry = next(entry for entry in shown["elements"] if entry["kind"] == "convolution")
+    assert entry[key] != value
+    entry[key] = value
+    (package / "map.json").write_text(json.dumps(shown))
+    with pytest.raises((NetlistError, CircuitError), match=message):
+        read_circuit(package)
 
 
 @EVERY

@@ -91,7 +91,7 @@ def layered_network(
 
 @dataclass(frozen=True)
 class Layers:
-    """What the layers of a layered network are made of; `layered_network` says it."""
+    """The parts that all layers of a layered network share; see `layered_network`."""
 
     cells: CellRange
     diode: DiodeModel | MosfetModel
