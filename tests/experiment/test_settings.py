@@ -272,9 +272,9 @@ def assert_one_sentence(message: str, start: str, *parts: str) -> None:
             '"layered"',
             '"layred"',
             9,
-            ["network.kind = 'layred'", "must be 'layered' or 'deep-resistive' or 'equilibrium'"],
+            ["network.kind = 'layred'", "must be 'layered' or 'convolutional' or 'deep-resistive'"],
         ),
-        ('"layered"', "3", 9, ["network.kind = 3", "must be 'layered' or 'deep-resistive' or 'equilibrium'"]),
+        ('"layered"', "3", 9, ["network.kind = 3", "must be 'layered' or 'convolutional' or 'deep-resistive'"]),
         (
             "[rule]\n",
             '[rule]\nvariant = "odd"\n',
