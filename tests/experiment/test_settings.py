@@ -125,6 +125,8 @@ def test_settings_are_written_with_every_default() -> None:
         "abstol": 1e-12,
         "chunk": 32,
         "access": "nodes",
+        "node_capacitance": 0.0,
+        "line_capacitance": 0.0,
     }
     assert "file" not in written["data"]
 
