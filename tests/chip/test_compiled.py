@@ -1,6 +1,7 @@
 """Compiled loops of the nodal solver: the same voltages as NumPy's, and machine code that nobody else can bring."""
 
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -9,13 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.chip.nodal import compiled, kernel, newton, samplewise
+from harness.chip.nodal import compiled, elementary, kernel, newton, samplewise
 from harness.circuit import GROUND, Circuit, Network, Output, Phase, Reduction, Resistor, SettlingJob, VoltageSource
 from harness.devices.diode import JunctionLaw, current_and_slope
 from harness.errors import ChipError, ConvergenceError
@@ -127,10 +127,30 @@ def test_a_stack_of_networks_is_settled_as_each_is() -> None:
     np.testing.assert_array_equal(found, [newton.settle(job, 1e-9) for job in jobs])
 
 
-def test_what_does_not_settle_in_a_stack_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("own", [0, 2**20])
+def test_many_networks_are_settled_as_each_is(own: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More samples than are settled in step, of one network or of many: plain Python finds the same bits."""
+    monkeypatch.setattr(kernel, "_MOST_OWN", own)
+    monkeypatch.setattr(compiled, "settle", lambda: kernel.settle)
+    jobs = several(9)
+    expected = [newton.settle(job, 1e-9) for job in jobs]
+    np.testing.assert_array_equal(newton.settle_stack(stack_of(jobs), 1e-9), expected)
+
+
+def test_plain_python_and_machine_code_find_the_same_voltages(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = random_job(np.random.default_rng(8), 7, 3)
+    found = newton.settle(job, 1e-9)
+    monkeypatch.setattr(compiled, "settle", lambda: kernel.settle)
+    np.testing.assert_allclose(newton.settle(job, 1e-9), found, rtol=0, atol=1e-14)
+
+
+def test_what_does_not_settle_in_a_stack_is_named() -> None:
+    """The first of the samples, whichever phase it fails in, whoever fails beside it."""
     jobs = several(3)
-    jobs[1].phases[0].currents[2] = np.nan
-    with pytest.raises(ConvergenceError, match="sample 2, free phase: Newton's method did not settle") as caught:
+    jobs[1].phases[2].currents[2] = np.nan
+    jobs[1].phases[0].currents[3] = np.nan
+    jobs[2].phases[0].currents[0] = np.nan
+    with pytest.raises(ConvergenceError, match="sample 2, held phase: Newton's method did not settle") as caught:
         newton.settle_stack(stack_of(jobs), 1e-9)
     assert (caught.value.settling, caught.value.sample) == (1, 2)
 
@@ -153,13 +173,19 @@ def test_the_compiled_law_is_that_of_the_diodes_to_the_last_bits() -> None:
         [rng.uniform(-5, 5, 2000), 10.0 ** rng.uniform(-12, 3, 500), -(10.0 ** rng.uniform(-9, 3, 500))]
     )
     saturation, scale = 10.0 ** rng.uniform(-18, -3, len(volts)), 10.0 ** rng.uniform(-3, 0.4, len(volts))
-    assert kernel.current_and_slope is current_and_slope
-    law = numba.njit(error_model="numpy")(current_and_slope)
-    found = np.array([law(*arguments) for arguments in zip(volts, saturation, scale, strict=True)])
+    found = np.array([elementary.conducted(*one) for one in zip(volts, saturation, scale, strict=True)])
     expected = np.stack(current_and_slope(volts, saturation, scale), axis=1)
     size = saturation * np.exp(np.clip(volts / scale, -3, 600)) + np.abs(expected[:, 0])  # of what is subtracted
     np.testing.assert_array_less(np.abs(found[:, 0] - expected[:, 0]), 8 * np.finfo(float).eps * size)
     np.testing.assert_allclose(found[:, 1], expected[:, 1], rtol=1e-14)
+
+
+@given(st.floats(-700, 700))
+@settings(deadline=None)
+def test_exponential_and_logarithm_are_right_to_the_last_place(x: float) -> None:
+    power = math.exp(x)
+    assert abs(elementary.exponential(x) - power) <= math.ulp(power)
+    assert abs(elementary.logarithm(power) - math.log(power)) <= math.ulp(math.log(power))
 
 
 @given(new=st.floats(-50, 50), old=st.floats(-5, 5), saturation=st.floats(-15, -3), scale=st.floats(-3, 0.3))
@@ -174,13 +200,13 @@ def test_junctions_are_limited_as_elsewhere(new: float, old: float, saturation: 
 
 
 SOURCE = """
-from harness.devices.diode import current_and_slope
+from harness.chip.nodal.elementary import conducted
 
 def twice(x):
     return 2.0 * x
 
 def settle(x):
-    return twice(current_and_slope(x, 1.0, 1.0)[1])
+    return twice(conducted(x, 1.0, 1.0)[1])
 """
 
 
@@ -191,7 +217,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     module.__file__ = str(tmp_path / "small.py")
     Path(module.__file__).write_text(SOURCE)
     exec(compile(SOURCE, module.__file__, "exec"), vars(module))
-    monkeypatch.setattr(compiled, "kernel", module)
+    monkeypatch.setattr(compiled, "_LOOPS", (elementary, module))
     monkeypatch.setattr(compiled, "_signature", lambda numba: numba.float64(numba.float64))
     monkeypatch.setattr(compiled, "_folders", lambda: iter([tmp_path / "kept" / "loops-1"]))
     return tmp_path / "kept" / "loops-1"

@@ -27,7 +27,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from harness.chip.nodal import kernel
+from harness.chip.nodal import elementary, kernel
 from harness.devices import diode
 from harness.errors import ChipError
 from harness.processes.directory import working_in
@@ -37,6 +37,8 @@ _LOG = logging.getLogger(__name__)
 _ONE_AT_A_TIME = Lock()
 _SAFE = Path(os.sep)
 _PREFIX = "loops-"
+_LOOPS: tuple[ModuleType, ...] = (elementary, kernel)
+"""Modules whose functions are compiled, each after those that it takes functions of; the last one has `settle`."""
 _COLOURS = "colorama.initialise"
 """A library that Numba uses for its messages where it is installed."""
 
@@ -93,7 +95,7 @@ def _undisturbed() -> Iterator[None]:
 
 def _folders() -> Iterator[Path]:
     """Where machine code of these very sources may be kept; the first is for all users of a package of their own."""
-    sources = [Path(str(module.__file__)).read_bytes() for module in (kernel, diode)]
+    sources = [Path(str(module.__file__)).read_bytes() for module in (*_LOOPS, diode)]
     name = _PREFIX + sha256(b"".join(sources)).hexdigest()[:16]
     yield Path(__file__).parent / "__pycache__" / name
     with suppress(RuntimeError):  # there is no home
@@ -146,17 +148,23 @@ def _kept(numba: ModuleType, folder: Path) -> Any:
 
 
 def _jitted(numba: ModuleType, folder: Path | None) -> Any:
-    """Return the kernel's `settle` as Numba's, to be compiled; the functions that it calls are, too."""
+    """Return `settle` as Numba's, to be compiled; the functions that it calls are, too."""
     config = numba.config
     before = config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES, config.DISABLE_JIT
     config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES, config.DISABLE_JIT = str(folder or ""), "", 0
+    made: dict[FunctionType, Any] = {}
     try:
-        jit = partial(numba.njit, error_model="numpy", nogil=True)
-        names = vars(kernel) | {"current_and_slope": jit(diode.current_and_slope)}
-        for name, function in vars(kernel).items():
-            if isinstance(function, FunctionType) and function.__module__ == kernel.__name__:
-                kept = folder is not None and function is kernel.settle
-                names[name] = jit(FunctionType(function.__code__, names, name), cache=kept)
+        jit = partial(numba.njit, error_model="numpy", nogil=True, no_cfunc_wrapper=True)
+        for module in _LOOPS:
+            names = {
+                name: made.get(part, part) if isinstance(part, FunctionType) else part
+                for name, part in vars(module).items()
+            }
+            for name, function in vars(module).items():
+                if isinstance(function, FunctionType) and function.__module__ == module.__name__:
+                    entry = module is _LOOPS[-1] and name == "settle"
+                    options = {"cache": entry and folder is not None, "no_cpython_wrapper": not entry}
+                    names[name] = made[function] = jit(FunctionType(function.__code__, names, name), **options)
     finally:
         config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES, config.DISABLE_JIT = before
     return names["settle"]

@@ -1,35 +1,43 @@
-"""Newton's method on one sample at a time, in loops that Numba compiles (`harness.chip.nodal.compiled`).
+"""Newton's method on many samples in step, in loops that Numba compiles (`harness.chip.nodal.compiled`).
 
-The method is that of `harness.chip.nodal.batchwise`, which does it in NumPy for a whole batch: alone unknowns are
-solved each for itself, the dense ones by Newton's method on what is left. Nothing here looks at two samples, so a
-sample's voltages are the same bits in every batch.
+The method is that of `harness.chip.nodal.batchwise`, which does it in NumPy: alone unknowns are solved each for itself,
+the dense ones by Newton's method on what is left.
 
-The functions are plain Python and run as such, too. Each calls only those above it, and the law of the diodes, which is
-the very function that the rest of the package calls. Arrays that many of them take, where dense unknowns have the
-first numbers, then alone ones, then rails:
+A lane is a sample of some network. Lanes are the last axis of arrays, over which every innermost loop goes, so that a
+processor does several of them in one instruction. No lane looks at another one, so a sample's voltages are the same
+bits in every batch and in every stack. Lanes that are settled wait, and do not move, until all are.
 
-* `volts`: V of unknowns and rails. `count`: number of the dense ones.
-* `conductance`: S, ``[n, n]``. `into`: from dense unknowns into alone ones, S, ``[count, alone]``. `out`: from alone
-  unknowns into dense ones, S, ``[alone, count]``. `products`: of every pair of conductances from dense unknowns through
-  an alone one, S², ``[alone, pairs]``; where they are symmetric, those up to the diagonal.
+The functions are plain Python and run as such, too. Each calls only those above it. Arrays that many of them take,
+where dense unknowns have the first numbers, then alone ones, then rails:
+
+* `volts`: V of unknowns and rails, ``[n + rails, lanes]``. `count`: number of the dense ones.
+* `rest`: S, among dense unknowns, ``[count, count, ·]``. `into`, `out`: S, from dense unknowns into alone ones,
+  ``[count, alone, ·]``, and back, ``[alone, count, ·]``. `products`: of every pair of conductances from dense unknowns
+  through an alone one, S², ``[alone, pairs, ·]``; where they are symmetric, those up to the diagonal. The last axis has
+  the lanes, or one number where all are of one network.
+* `own`: S of alone unknowns, ``[alone, lanes]``.
 * `junctions`: number, anode and cathode of diodes, ``[·, 3]``. Those of the alone unknown a are ``begins[a]`` to
   ``begins[a + 1]``; those that are no alone unknown's (bridges) begin at ``begins[-1]``.
-* `laws`: I_s (A) and N V_T (V) of every diode, ``[diodes, 2]``.
-* `cells`: what is known of alone unknowns, ``[5, alone]``: the current that is wanted and the one that is left over
-  (A), resistance (Ω), the least N V_T of the diodes (V), and 1 where a small step says where the unknown is, else 0.
-* `bends`: V at which the tangents of bridges are taken.
-* `matrix`, `right`: Newton's equations (S, A); `right` becomes the step (V).
+* `laws`: I_s (A) and N V_T (V) of every diode, ``[diodes, 2]``. `finest`: the least N V_T (V) of the diodes of every
+  alone unknown.
+* `wanted`, `excess`: A that is wanted at alone unknowns, and that is left over; `resistance`: Ω there; `known`: 1 where
+  a small step says where the unknown is, else 0; all ``[alone, lanes]``.
+* `bends`: V at which the tangents of bridges are taken, ``[bridges, lanes]``.
+* `matrix`, `right`: Newton's equations (S, A), ``[size, size, lanes]``; `right` becomes the step (V).
+* `active`: 1 for lanes that move, else 0. `going`, `chosen`, `room`: for one function, of every lane.
 """
 
 import math
 
 import numpy as np
 
-from harness.devices.diode import GMIN, current_and_slope
+from harness.chip.nodal.elementary import conducted, exponential, logarithm
+from harness.devices.diode import GMIN
 from harness.measurement import Array, Index
 
 SETTLED, UNSETTLED, SINGULAR = 0, 1, 2
-_WANTED, _EXCESS, _RESISTANCE, _FINEST, _KNOWN = 0, 1, 2, 3, 4
+_MOST = 32  # lanes at once, whose arrays shall stay in a processor's cache
+_MOST_OWN = 2**12  # numbers in `products` of a network up to which each lane may have a network of its own
 _MAX_INNER = 60
 _LEAST_EXPONENT = -600.0
 _TRUSTED = 0.1  # of N V_T: a step this small predicts an alone unknown
@@ -46,318 +54,569 @@ def limited(new: float, old: float, saturation: float, scale: float) -> float:
     return old + scale * math.log(grown) if grown > 0 else critical
 
 
-def root(
-    wanted: float, own: float, first: int, last: int, junctions: Index, laws: Array, node: int, volts: Array
-) -> float:
-    """Return the voltage (V) of an alone unknown if one of its diodes at most conducts, to a fraction of N V_T.
+def subtract(siemens: Array, source: Array, target: Array) -> None:
+    """Subtract products with numbers of the source, whose rows are the first axis, from rows of the target, the second.
 
-    The others have −I_s. With s = N V_T and p = G s / I_s, one junction in series with a conductance G takes v = s y of
-    a voltage f, which it would have with −I_s too, where p y + e^y = p f / s; for w = e^y / p this is
-    w + ln w = f / s − ln p.
+    Rows of the source are taken four at a time, so that each number of the target is fetched a quarter as often.
     """
-    conductance = own + GMIN  # an unknown that only diodes hold
-    for k in range(first, last):
-        wanted += laws[junctions[k, 0], 0] if junctions[k, 1] == node else -laws[junctions[k, 0], 0]
-    linear = wanted / conductance
-    if first == last:
-        return linear
-    volts[node] = linear
-    chosen, forward = first, -np.inf
-    for k in range(first, last):
-        over = (volts[junctions[k, 1]] - volts[junctions[k, 2]]) / laws[junctions[k, 0], 1]
-        if over > forward:
-            chosen, forward = k, over
-    scale = laws[junctions[chosen, 0], 1]
-    ratio = conductance * scale / laws[junctions[chosen, 0], 0]
-    total = max(forward - math.log(ratio), _LEAST_EXPONENT)
-    w = total if total > 1 else math.exp(total)  # right at both ends
-    for _ in range(2):
-        w *= (1 + total - math.log(w)) / (1 + w)
-    return linear - scale * w if junctions[chosen, 1] == node else linear + scale * w
+    (count, rows, kinds), lanes = siemens.shape, source.shape[1]
+    fours = count // 4 * 4
+    for r in range(rows):
+        for j in range(0, fours, 4):
+            if kinds == 1:
+                a, b, c, d = siemens[j, r, 0], siemens[j + 1, r, 0], siemens[j + 2, r, 0], siemens[j + 3, r, 0]
+                for k in range(lanes):
+                    first = a * source[j, k] + b * source[j + 1, k]
+                    target[r, k] -= first + (c * source[j + 2, k] + d * source[j + 3, k])
+            else:
+                for k in range(lanes):
+                    first = siemens[j, r, k] * source[j, k] + siemens[j + 1, r, k] * source[j + 1, k]
+                    second = siemens[j + 2, r, k] * source[j + 2, k] + siemens[j + 3, r, k] * source[j + 3, k]
+                    target[r, k] -= first + second
+        for j in range(fours, count):
+            for k in range(lanes):
+                target[r, k] -= siemens[j, r, k if kinds > 1 else 0] * source[j, k]
 
 
-def solve_alone(
-    a: int, node: int, own: float, begins: Index, junctions: Index, laws: Array, volts: Array, cells: Array
+def add_linear(
+    rest: Array, into: Array, currents: Array, volts: Array, wanted: Array, matrix: Array, right: Array
 ) -> None:
-    """Solve own · u + diode currents = wanted for one alone unknown, until a tangent is good enough."""
-    first, last, wanted, finest = begins[a], begins[a + 1], cells[_WANTED, a], cells[_FINEST, a]
-    if cells[_KNOWN, a] == 0:
-        volts[node] = root(wanted, own, first, last, junctions, laws, node, volts)
-    excess, slope = 0.0, own
-    for left in range(_MAX_INNER, 0, -1):
-        current, slope = 0.0, own
-        for k in range(first, last):
-            diode = junctions[k, 0]
-            over = volts[junctions[k, 1]] - volts[junctions[k, 2]]
-            through, steep = current_and_slope(over, laws[diode, 0], laws[diode, 1])
-            current += float(through if junctions[k, 1] == node else -through)
-            slope += float(steep)
-        excess = wanted - own * volts[node] - current
-        step = excess / slope
-        if left == 1 or abs(step) <= _TRUSTED * finest:
-            break
-        if abs(step) > 2 * finest:  # a logarithmic step, so that no exponential overflows
-            step = math.copysign(finest * math.log1p(abs(step) / finest), step)
-        volts[node] += step
-    cells[_EXCESS, a], cells[_RESISTANCE, a] = excess, 1 / slope
-
-
-def add_linear(conductance: Array, currents: Array, volts: Array, matrix: Array, right: Array, count: int) -> None:
-    """Begin the equations with what is linear: conductances among the dense unknowns, and currents into them."""
+    """Begin with what is linear: conductances among the dense unknowns, and currents into all of them."""
+    count, lanes = len(rest), volts.shape[1]
     for d in range(count):
-        left = currents[d]
+        for k in range(lanes):
+            right[d, k] = currents[d, k]
         for e in range(count):
-            left -= conductance[d, e] * volts[e]
-            matrix[d, e] = conductance[d, e]
-        right[d] = left
+            for k in range(lanes):
+                matrix[d, e, k] = rest[e, d, k if rest.shape[2] > 1 else 0]
+    for a in range(len(wanted)):
+        for k in range(lanes):
+            wanted[a, k] = currents[count + a, k]
+    subtract(rest, volts, right)
+    subtract(into, volts, wanted)
 
 
-def add_alone(
-    conductance: Array,
-    into: Array,
-    out: Array,
-    currents: Array,
+def roots(
+    a: int,
+    node: int,
+    own: Array,
     begins: Index,
     junctions: Index,
     laws: Array,
+    wanted: Array,
+    known: Array,
+    active: Index,
     volts: Array,
-    cells: Array,
-    right: Array,
+    room: Array,
 ) -> None:
-    """Solve the alone unknowns, and add the currents that they send into the others."""
-    count, alone = into.shape
-    for a in range(alone):
-        cells[_WANTED, a] = currents[count + a]
-    for d in range(count):
-        for a in range(alone):
-            cells[_WANTED, a] -= into[d, a] * volts[d]
-    for a in range(alone):
-        node = count + a
-        solve_alone(a, node, conductance[node, node], begins, junctions, laws, volts, cells)
-        steady = volts[node] + cells[_EXCESS, a] * cells[_RESISTANCE, a]
-        for d in range(count):
-            right[d] -= out[a, d] * steady
+    """Begin with the alone unknown a in lanes where it is not known, to a fraction of N V_T.
 
-
-def add_products(products: Array, cells: Array, pairs: Array, matrix: Array, count: int) -> None:
-    """Add the Schur complement of the alone unknowns to the matrix; `pairs` is room for it.
-
-    Rows are added four at a time, so that each number of the sum is fetched a quarter as often.
+    One of its diodes at most is taken to conduct; the others have −I_s. With s = N V_T and p = G s / I_s, one junction
+    in series with a conductance G takes v = s y of a voltage f, which it would have with −I_s too, where
+    p y + e^y = p f / s; for w = e^y / p this is w + ln w = f / s − ln p.
     """
-    rows, fours, size = len(products), len(products) // 4 * 4, len(pairs)
-    for k in range(size):
-        pairs[k] = 0.0
-    for a in range(0, fours, 4):
-        p, q = cells[_RESISTANCE, a], cells[_RESISTANCE, a + 1]
-        r, s = cells[_RESISTANCE, a + 2], cells[_RESISTANCE, a + 3]
-        for k in range(size):
-            first, second = p * products[a, k] + q * products[a + 1, k], r * products[a + 2, k] + s * products[a + 3, k]
-            pairs[k] += first + second
-    for a in range(fours, rows):
-        p = cells[_RESISTANCE, a]
-        for k in range(size):
-            pairs[k] += p * products[a, k]
-    k, symmetric = 0, size < count * count
+    first, last, lanes = begins[a], begins[a + 1], volts.shape[1]
+    shelf = 0.0
+    for k in range(lanes):
+        room[0, k] = wanted[a, k]
+    for j in range(first, last):
+        shelf = laws[junctions[j, 0], 0] if junctions[j, 1] == node else -laws[junctions[j, 0], 0]
+        for k in range(lanes):
+            room[0, k] += shelf
+    for k in range(lanes):
+        room[0, k] /= own[a, k] + GMIN
+        room[1, k], room[2, k], room[3, k], room[4, k] = -np.inf, 1.0, 1.0, 0.0
+    for j in range(first, last):
+        saturation, scale = laws[junctions[j, 0]]
+        falls = junctions[j, 1] == node
+        held = junctions[j, 2] if falls else junctions[j, 1]
+        sign = 1.0 if falls else -1.0
+        for k in range(lanes):
+            over = sign * (room[0, k] - volts[held, k]) / scale
+            better = over > room[1, k]
+            room[2, k] = scale if better else room[2, k]
+            room[3, k] = saturation if better else room[3, k]
+            room[4, k] = sign if better else room[4, k]
+            room[1, k] = over if better else room[1, k]
+    for k in range(lanes):
+        ratio = (own[a, k] + GMIN) * room[2, k] / room[3, k]
+        total = room[1, k] - logarithm(ratio)
+        total = total if total > _LEAST_EXPONENT else _LEAST_EXPONENT
+        w = exponential(total if total < 1 else 1.0)
+        w = total if total > 1 else w
+        w *= (1 + total - logarithm(w)) / (1 + w)
+        w *= (1 + total - logarithm(w)) / (1 + w)
+        found = room[0, k] - room[4, k] * (room[2, k] * w)
+        volts[node, k] = found if known[a, k] == 0 and active[k] != 0 else volts[node, k]
+
+
+def tangents(
+    a: int,
+    node: int,
+    own: Array,
+    begins: Index,
+    junctions: Index,
+    laws: Array,
+    wanted: Array,
+    volts: Array,
+    room: Array,
+) -> None:
+    """Find current (A) and slope (S) of what the diodes and the resistors of the alone unknown a take."""
+    lanes = volts.shape[1]
+    for k in range(lanes):
+        room[0, k], room[1, k] = 0.0, own[a, k]
+    for j in range(begins[a], begins[a + 1]):
+        saturation, scale = laws[junctions[j, 0]]
+        falls = junctions[j, 1] == node
+        held = junctions[j, 2] if falls else junctions[j, 1]
+        sign = 1.0 if falls else -1.0
+        for k in range(lanes):
+            through, steep = conducted(sign * (volts[node, k] - volts[held, k]), saturation, scale)
+            room[0, k] += sign * through
+            room[1, k] += steep
+    for k in range(lanes):
+        room[2, k] = wanted[a, k] - own[a, k] * volts[node, k] - room[0, k]
+        room[3, k] = room[2, k] / room[1, k]
+
+
+def solve_alone(
+    a: int,
+    node: int,
+    own: Array,
+    begins: Index,
+    junctions: Index,
+    laws: Array,
+    active: Index,
+    wanted: Array,
+    excess: Array,
+    resistance: Array,
+    volts: Array,
+    going: Index,
+    room: Array,
+    finest: float,
+) -> None:
+    """Solve own · u + diode currents = wanted for one alone unknown, until tangents are good enough."""
+    lanes, left = volts.shape[1], 0
+    for k in range(lanes):
+        going[k] = active[k]
+    for inner in range(_MAX_INNER, 0, -1):
+        tangents(a, node, own, begins, junctions, laws, wanted, volts, room)
+        trusted = _TRUSTED * finest if inner > 1 else np.inf
+        left = 0
+        for k in range(lanes):
+            excess[a, k] = room[2, k] if going[k] != 0 else excess[a, k]
+            resistance[a, k] = 1 / room[1, k] if going[k] != 0 else resistance[a, k]
+            going[k] = 0 if abs(room[3, k]) <= trusted else going[k]
+            left += going[k]
+        if left == 0 or inner == 1:
+            break
+        for k in range(lanes):
+            if going[k] != 0:
+                step = room[3, k]
+                if abs(step) > 2 * finest:  # a logarithmic step, so that no exponential overflows
+                    step = math.copysign(finest * math.log1p(abs(step) / finest), step)
+                volts[node, k] += step
+
+
+def add_alone(
+    out: Array,
+    products: Array,
+    excess: Array,
+    resistance: Array,
+    volts: Array,
+    matrix: Array,
+    right: Array,
+    steady: Array,
+    pairs: Array,
+) -> None:
+    """Add the alone unknowns: the currents that they send into the others, and their Schur complement."""
+    (alone, count, _), lanes = out.shape, volts.shape[1]
+    for a in range(alone):
+        for k in range(lanes):
+            steady[a, k] = volts[count + a, k] + excess[a, k] * resistance[a, k]
+    subtract(out, steady, right)
+    pairs[:] = 0.0
+    subtract(products, resistance, pairs)
+    pair, symmetric = 0, len(pairs) < count * count
     for d in range(count):
         for e in range(d + 1 if symmetric else count):
-            matrix[d, e] -= pairs[k]
-            if symmetric and e < d:
-                matrix[e, d] -= pairs[k]
-            k += 1
+            for k in range(lanes):
+                matrix[d, e, k] += pairs[pair, k]
+                if symmetric and e < d:
+                    matrix[e, d, k] += pairs[pair, k]
+            pair += 1
 
 
-def add_between(matrix: Array, right: Array, siemens: float, amperes: float, plus: int, minus: int, count: int) -> None:
-    """Add a conductance between two ends to the matrix, and a current into the first and out of the second."""
-    if plus < count:
-        matrix[plus, plus] += siemens
-        right[plus] += amperes
-    if minus < count:
-        matrix[minus, minus] += siemens
-        right[minus] -= amperes
-    if plus < count and minus < count:
-        matrix[plus, minus] -= siemens
-        matrix[minus, plus] -= siemens
+def add_between(matrix: Array, right: Array, siemens: Array, amperes: Array, plus: int, minus: int, count: int) -> None:
+    """Add conductances between two ends to the matrix, and currents into the first and out of the second."""
+    for k in range(len(siemens)):
+        if plus < count:
+            matrix[plus, plus, k] += siemens[k]
+            right[plus, k] += amperes[k]
+        if minus < count:
+            matrix[minus, minus, k] += siemens[k]
+            right[minus, k] -= amperes[k]
+        if plus < count and minus < count:
+            matrix[plus, minus, k] -= siemens[k]
+            matrix[minus, plus, k] -= siemens[k]
 
 
 def add_bridges(
-    begin: int, junctions: Index, laws: Array, volts: Array, bends: Array, matrix: Array, right: Array, count: int
+    begin: int,
+    junctions: Index,
+    laws: Array,
+    volts: Array,
+    bends: Array,
+    matrix: Array,
+    right: Array,
+    count: int,
+    room: Array,
 ) -> None:
     """Add the tangents of the bridges."""
-    for k in range(len(bends)):
-        diode, anode, cathode = junctions[begin + k]
-        current, slope = current_and_slope(bends[k], laws[diode, 0], laws[diode, 1])
-        tangent = current + slope * (volts[anode] - volts[cathode] - bends[k])
-        add_between(matrix, right, float(slope), -float(tangent), anode, cathode, count)
+    for j in range(len(bends)):
+        diode, anode, cathode = junctions[begin + j]
+        saturation, scale = laws[diode]
+        for k in range(volts.shape[1]):
+            current, slope = conducted(bends[j, k], saturation, scale)
+            room[0, k] = slope
+            room[1, k] = -(current + slope * (volts[anode, k] - volts[cathode, k] - bends[j, k]))
+        add_between(matrix, right, room[0], room[1], anode, cathode, count)
 
 
 def add_nudges(
-    outputs: Index, spring: float, pushed: Array, volts: Array, matrix: Array, right: Array, count: int
+    outputs: Index, springs: Array, pushed: Array, volts: Array, matrix: Array, right: Array, count: int, room: Array
 ) -> None:
     """Add springs (S) and pushed currents (A) at the outputs."""
-    for k in range(len(outputs)):
-        plus, minus = outputs[k]
-        amperes = pushed[k] - spring * (volts[plus] - volts[minus])
-        add_between(matrix, right, spring, amperes, plus, minus, count)
+    for j in range(len(outputs)):
+        plus, minus = outputs[j]
+        for k in range(len(springs)):
+            room[0, k] = pushed[j, k] - springs[k] * (volts[plus, k] - volts[minus, k])
+        add_between(matrix, right, springs, room[0], plus, minus, count)
 
 
-def add_clamps(outputs: Index, clamped: Array, volts: Array, matrix: Array, right: Array, count: int) -> None:
+def add_clamps(
+    outputs: Index, clamped: Array, volts: Array, matrix: Array, right: Array, count: int, room: Array
+) -> None:
     """Add an equation, and a current that is unknown, for every output's voltage (V)."""
-    unit = 0.0
+    lanes, unit = volts.shape[1], room[0]
+    for k in range(lanes):
+        unit[k] = 0.0
     for d in range(count):
         for e in range(count):
-            unit = max(unit, abs(matrix[d, e]))
-    unit = unit if unit > 0 else 1.0  # rows and columns of one size: no digits are lost
-    for k in range(len(outputs)):
-        plus, minus = outputs[k]
-        row = count + k
-        for e in range(len(right)):
-            matrix[row, e] = matrix[e, row] = 0.0
-        right[row] = unit * (clamped[k] - (volts[plus] - volts[minus]))
-        if plus < count:
-            matrix[row, plus] = matrix[plus, row] = unit
-        if minus < count:
-            matrix[row, minus] -= unit
-            matrix[minus, row] -= unit
+            for k in range(lanes):
+                unit[k] = max(unit[k], abs(matrix[d, e, k]))
+    for k in range(lanes):
+        unit[k] = unit[k] if unit[k] > 0 else 1.0  # rows and columns of one size: no digits are lost
+    for j in range(len(outputs)):
+        plus, minus = outputs[j]
+        row = count + j
+        for k in range(lanes):
+            for e in range(len(right)):
+                matrix[row, e, k] = matrix[e, row, k] = 0.0
+            right[row, k] = unit[k] * (clamped[j, k] - (volts[plus, k] - volts[minus, k]))
+            if plus < count:
+                matrix[row, plus, k] = matrix[plus, row, k] = unit[k]
+            if minus < count:
+                matrix[row, minus, k] -= unit[k]
+                matrix[minus, row, k] -= unit[k]
 
 
-def solve(matrix: Array, right: Array, size: int) -> bool:
-    """Solve the first equations in place, with partial pivoting; return False if they are singular."""
-    for k in range(size):
-        pivot, largest = k, abs(matrix[k, k])
-        for i in range(k + 1, size):
-            if abs(matrix[i, k]) > largest:
-                pivot, largest = i, abs(matrix[i, k])
-        if largest == 0:
-            return False
-        if pivot != k:
-            right[k], right[pivot] = right[pivot], right[k]
-            for j in range(k, size):
-                matrix[k, j], matrix[pivot, j] = matrix[pivot, j], matrix[k, j]
-        inverse = 1 / matrix[k, k]
-        for i in range(k + 1, size):
-            factor = matrix[i, k] * inverse
-            if factor != 0:
-                right[i] -= factor * right[k]
-                for j in range(k + 1, size):
-                    matrix[i, j] -= factor * matrix[k, j]
+def pivots(step: int, matrix: Array, right: Array, size: int, chosen: Index, room: Array) -> None:
+    """Bring the largest number that is left of a column to its diagonal, in every lane, and find one over it."""
+    lanes, moved = right.shape[1], 0
+    for k in range(lanes):
+        room[0, k], chosen[k] = abs(matrix[step, step, k]), step
+    for i in range(step + 1, size):
+        for k in range(lanes):
+            larger = abs(matrix[i, step, k]) > room[0, k]
+            chosen[k] = i if larger else chosen[k]
+            room[0, k] = abs(matrix[i, step, k]) if larger else room[0, k]
+    for k in range(lanes):
+        moved += chosen[k] != step
+    if moved:
+        for k in range(lanes):
+            i = chosen[k]
+            if i != step:
+                right[step, k], right[i, k] = right[i, k], right[step, k]
+                for j in range(step, size):
+                    matrix[step, j, k], matrix[i, j, k] = matrix[i, j, k], matrix[step, j, k]
+    for k in range(lanes):
+        room[1, k] = 1 / matrix[step, step, k]
+
+
+def solve(matrix: Array, right: Array, size: int, active: Index, status: Index, chosen: Index, room: Array) -> None:
+    """Solve the first equations in place, with partial pivoting; lanes where they are singular end."""
+    lanes = right.shape[1]
+    for step in range(size):
+        pivots(step, matrix, right, size, chosen, room)
+        for k in range(lanes):
+            if room[0, k] == 0 and active[k] != 0:
+                active[k], status[k] = 0, SINGULAR
+        for i in range(step + 1, size):
+            for k in range(lanes):
+                room[2, k] = matrix[i, step, k] * room[1, k]
+                right[i, k] -= room[2, k] * right[step, k]
+            for j in range(step + 1, size):
+                for k in range(lanes):
+                    matrix[i, j, k] -= room[2, k] * matrix[step, j, k]
     for i in range(size - 1, -1, -1):
-        total = right[i]
         for j in range(i + 1, size):
-            total -= matrix[i, j] * right[j]
-        right[i] = total / matrix[i, i]
-    return True
+            for k in range(lanes):
+                right[i, k] -= matrix[i, j, k] * right[j, k]
+        for k in range(lanes):
+            right[i, k] /= matrix[i, i, k]
 
 
 def move(
-    into: Array, begins: Index, junctions: Index, laws: Array, volts: Array, cells: Array, bends: Array, right: Array
-) -> float:
-    """Take the step; return its size (V), infinite where a bridge's next tangent is not taken at its voltage."""
-    farthest, (count, alone) = 0.0, into.shape
+    into: Array,
+    begins: Index,
+    junctions: Index,
+    laws: Array,
+    finest: Array,
+    active: Index,
+    volts: Array,
+    excess: Array,
+    resistance: Array,
+    known: Array,
+    bends: Array,
+    right: Array,
+    farthest: Array,
+) -> None:
+    """Take the steps of active lanes, and note their sizes (V).
+
+    A size is infinite where a bridge's next tangent is not taken at its voltage.
+    """
+    (count, alone, _), lanes = into.shape, volts.shape[1]
+    for k in range(lanes):
+        farthest[k] = 0.0
     for d in range(count):
-        volts[d] += right[d]
-        farthest = farthest if abs(right[d]) <= farthest else abs(right[d])  # which may be no number
+        for k in range(lanes):
+            size = abs(right[d, k])
+            farthest[k] = farthest[k] if size <= farthest[k] else size  # which may be no number
+            volts[d, k] = volts[d, k] + right[d, k] if active[k] != 0 else volts[d, k]
+    subtract(into, right, excess)
+    for a in range(alone):
+        for k in range(lanes):
+            step = excess[a, k] * resistance[a, k]
+            size = abs(step)
+            volts[count + a, k] = volts[count + a, k] + step if active[k] != 0 else volts[count + a, k]
+            known[a, k] = 1.0 if size <= _TRUSTED * finest[a] else 0.0
+            farthest[k] = farthest[k] if size <= farthest[k] else size
+    for j in range(len(bends)):
+        diode, anode, cathode = junctions[begins[-1] + j]
+        for k in range(lanes):
+            if active[k] != 0:
+                reached = volts[anode, k] - volts[cathode, k]
+                bends[j, k] = limited(reached, bends[j, k], laws[diode, 0], laws[diode, 1])
+                farthest[k] = farthest[k] if bends[j, k] == reached else np.inf
+
+
+def coupled(
+    conductances: Array, unknowns: Index, networks: Index, count: int
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Return `rest`, `into`, `out`, `products` and `own` of lanes of these networks."""
+    lanes, alone, symmetric = len(networks), len(unknowns) - count, True
+    kinds = 1 if networks[0] == networks[-1] else lanes
+    rest, own = np.empty((count, count, kinds)), np.empty((alone, lanes))
+    into, out = np.empty((count, alone, kinds)), np.empty((alone, count, kinds))
+    for k in range(lanes):
         for a in range(alone):
-            cells[_EXCESS, a] -= into[d, a] * right[d]
-    for a in range(alone):
-        step = cells[_EXCESS, a] * cells[_RESISTANCE, a]
-        volts[count + a] += step
-        cells[_KNOWN, a] = 1.0 if abs(step) <= _TRUSTED * cells[_FINEST, a] else 0.0
-        farthest = farthest if abs(step) <= farthest else abs(step)
-    for k in range(len(bends)):
-        diode, anode, cathode = junctions[begins[-1] + k]
-        reached = volts[anode] - volts[cathode]
-        bends[k] = limited(reached, bends[k], laws[diode, 0], laws[diode, 1])
-        if bends[k] != reached:
-            farthest = np.inf
-    return farthest
-
-
-def coupled(conductance: Array, count: int) -> tuple[Array, Array, Array]:
-    """Return `into`, `out` and `products` of a network."""
-    alone, symmetric = len(conductance) - count, True
-    into, out = np.empty((count, alone)), np.empty((alone, count))
-    for a in range(alone):
+            own[a, k] = conductances[networks[k], unknowns[count + a], unknowns[count + a]]
+    for k in range(kinds):
+        siemens = conductances[networks[k]]
         for d in range(count):
-            into[d, a], out[a, d] = conductance[count + a, d], conductance[d, count + a]
-            symmetric = symmetric and into[d, a] == out[a, d]
-    products = np.empty((alone, count * (count + 1) // 2 if symmetric else count * count))
-    for a in range(alone):
-        k = 0
-        for d in range(count):
-            for e in range(d + 1 if symmetric else count):
-                products[a, k] = out[a, d] * into[e, a]
-                k += 1
-    return into, out, products
-
-
-def finest_of(begins: Index, junctions: Index, laws: Array, cells: Array) -> None:
-    """Look for the least N V_T (V) of every alone unknown's diodes; infinite where it has none."""
-    for a in range(cells.shape[1]):
-        cells[_FINEST, a] = np.inf
-        for k in range(begins[a], begins[a + 1]):
-            cells[_FINEST, a] = min(cells[_FINEST, a], laws[junctions[k, 0], 1])
+            for e in range(count):
+                rest[e, d, k] = siemens[unknowns[d], unknowns[e]]
+            for a in range(alone):
+                into[d, a, k] = siemens[unknowns[count + a], unknowns[d]]
+                out[a, d, k] = siemens[unknowns[d], unknowns[count + a]]
+                symmetric = symmetric and into[d, a, k] == out[a, d, k]
+    products = np.empty((alone, count * (count + 1) // 2 if symmetric else count * count, kinds))
+    for k in range(kinds):
+        for a in range(alone):
+            pair = 0
+            for d in range(count):
+                for e in range(d + 1 if symmetric else count):
+                    products[a, pair, k] = out[a, d, k] * into[e, a, k]
+                    pair += 1
+    return rest, into, out, products, own
 
 
 def newton(
-    conductance: Array,
+    rest: Array,
     into: Array,
     out: Array,
     products: Array,
+    own: Array,
     begins: Index,
     junctions: Index,
     outputs: Index,
     laws: Array,
+    finest: Array,
     currents: Array,
     pushed: Array,
     clamped: Array,
-    spring: float,
+    springs: Array,
     held: int,
-    near: int,
     tolerance: float,
     iterations: int,
     volts: Array,
-    cells: Array,
+    known: Array,
     bends: Array,
-    pairs: Array,
-    matrix: Array,
-    right: Array,
-) -> int:
-    """Iterate from `volts` until a step is within the tolerance (V).
-
-    Outputs are clamped where `held` is not 0. Where `near` is 0, the start is not taken to say where things will be.
-    """
-    count = len(into)
-    cells[_KNOWN] = near
-    for k in range(len(bends)):
-        diode, anode, cathode = junctions[begins[-1] + k]
-        bends[k] = volts[anode] - volts[cathode]
-        if not near:
-            bends[k] = limited(bends[k], 0.0, laws[diode, 0], laws[diode, 1])
+    active: Index,
+    status: Index,
+) -> None:
+    """Iterate from `volts` until a step is within the tolerance (V) in every active lane; fill `status`."""
+    (count, alone, _), lanes = into.shape, volts.shape[1]
+    size = count + len(outputs) if held else count
+    wanted, excess, resistance = np.empty((alone, lanes)), np.zeros((alone, lanes)), np.zeros((alone, lanes))
+    matrix, right, farthest = np.empty((size, size, lanes)), np.empty((size, lanes)), np.empty(lanes)
+    steady = np.empty((alone, lanes))
+    pairs, room, going = np.empty((products.shape[1], lanes)), np.empty((5, lanes)), np.empty_like(active)
     for _ in range(iterations):
-        add_linear(conductance, currents, volts, matrix, right, count)
-        add_alone(conductance, into, out, currents, begins, junctions, laws, volts, cells, right)
-        add_products(products, cells, pairs, matrix, count)
-        add_bridges(begins[-1], junctions, laws, volts, bends, matrix, right, count)
-        add_nudges(outputs, spring, pushed, volts, matrix, right, count)
+        add_linear(rest, into, currents, volts, wanted, matrix, right)
+        for a in range(alone):
+            unknown = 0
+            for k in range(lanes):
+                unknown += known[a, k] == 0 and active[k] != 0
+            if unknown:
+                roots(a, count + a, own, begins, junctions, laws, wanted, known, active, volts, room)
+            node = count + a
+            solve_alone(
+                a, node, own, begins, junctions, laws, active, wanted, excess, resistance, volts, going, room, finest[a]
+            )
+        add_alone(out, products, excess, resistance, volts, matrix, right, steady, pairs)
+        add_bridges(begins[-1], junctions, laws, volts, bends, matrix, right, count, room)
+        add_nudges(outputs, springs, pushed, volts, matrix, right, count, room)
         if held:
-            add_clamps(outputs, clamped, volts, matrix, right, count)
-        if not solve(matrix, right, len(right) if held else count):
-            return SINGULAR
-        if move(into, begins, junctions, laws, volts, cells, bends, right) <= tolerance:
-            return SETTLED
-    return UNSETTLED
+            add_clamps(outputs, clamped, volts, matrix, right, count, room)
+        solve(matrix, right, size, active, status, going, room)
+        move(into, begins, junctions, laws, finest, active, volts, excess, resistance, known, bends, right, farthest)
+        left = 0
+        for k in range(lanes):
+            if active[k] != 0 and farthest[k] <= tolerance:
+                active[k], status[k] = 0, SETTLED
+            left += active[k]
+        if left == 0:
+            break
 
 
-def same(one: int, other: int, sample: int, currents: Array, rails: Array) -> bool:
-    """Return whether a sample has the same currents and rails in both inputs."""
-    if one == other:
-        return True
-    differ = 0
-    for k in range(currents.shape[2]):
-        differ += currents[one, sample, k] != currents[other, sample, k]
-    for k in range(rails.shape[2]):
-        differ += rails[one, sample, k] != rails[other, sample, k]
-    return differ == 0
+def same(one: Array | Index, other: Array | Index) -> bool:
+    """Return whether two rows of numbers are equal."""
+    differ = len(one) != len(other)
+    for k in range(min(len(one), len(other))):
+        differ = differ or one[k] != other[k]
+    return not differ
+
+
+def begin(
+    k: int,
+    first: int,
+    unknowns: Index,
+    begins: Index,
+    junctions: Index,
+    laws: Array,
+    currents: Array,
+    rails: Array,
+    order: Index,
+    solved: Array,
+    amperes: Array,
+    volts: Array,
+    known: Array,
+    bends: Array,
+) -> None:
+    """Begin the phase that is the k-th one in the order, in all lanes from a first sample on."""
+    n, inputs, begun = len(unknowns), order[k, 1], order[0, 1]
+    for lane in range(volts.shape[1]):
+        sample = first + lane
+        near = k > 0 and (inputs == begun or same(currents[inputs, sample], currents[begun, sample]))
+        near = near and (inputs == begun or same(rails[inputs, sample], rails[begun, sample]))
+        for i in range(n):
+            amperes[i, lane] = currents[inputs, sample, unknowns[i]]
+            volts[i, lane] = solved[sample, order[0, 0], unknowns[i]] if k else 0.0
+        for i in range(n, len(volts)):
+            volts[i, lane] = rails[inputs, sample, i - n]
+        for a in range(len(known)):
+            known[a, lane] = 1.0 if near else 0.0
+        for j in range(len(bends)):
+            diode, anode, cathode = junctions[begins[-1] + j]
+            bends[j, lane] = volts[anode, lane] - volts[cathode, lane]
+            if not near:
+                bends[j, lane] = limited(bends[j, lane], 0.0, laws[diode, 0], laws[diode, 1])
+
+
+def settle_block(
+    first: int,
+    networks: Index,
+    rest: Array,
+    into: Array,
+    out: Array,
+    products: Array,
+    own: Array,
+    unknowns: Index,
+    begins: Index,
+    junctions: Index,
+    outputs: Index,
+    laws: Array,
+    finest: Array,
+    currents: Array,
+    rails: Array,
+    pushed: Array,
+    clamped: Array,
+    springs: Array,
+    order: Index,
+    tolerance: float,
+    iterations: int,
+    solved: Array,
+) -> tuple[int, int, int]:
+    """Settle samples from a first one on, one for each of these networks; see `settle`."""
+    n, lanes, count = len(unknowns), len(networks), len(into)
+    amperes, volts = np.empty((n, lanes)), np.empty((n + rails.shape[2], lanes))
+    known, bends = np.empty((n - count, lanes)), np.empty((len(junctions) - begins[-1], lanes))
+    pushes, clamps, spring = np.empty((len(outputs), lanes)), np.empty((len(outputs), lanes)), np.empty(lanes)
+    active, status = np.empty_like(networks), np.full_like(networks, SETTLED)
+    failed = np.zeros_like(networks)
+    for k in range(len(order)):
+        phase, _, held = order[k]
+        begin(k, first, unknowns, begins, junctions, laws, currents, rails, order, solved, amperes, volts, known, bends)
+        for lane in range(lanes):
+            active[lane] = 1 if status[lane] == SETTLED else 0
+            status[lane] = UNSETTLED if active[lane] else status[lane]
+            spring[lane] = springs[phase, networks[lane]]
+            for j in range(len(outputs)):
+                pushes[j, lane], clamps[j, lane] = pushed[phase, first + lane, j], clamped[phase, first + lane, j]
+        newton(
+            rest,
+            into,
+            out,
+            products,
+            own,
+            begins,
+            junctions,
+            outputs,
+            laws,
+            finest,
+            amperes,
+            pushes,
+            clamps,
+            spring,
+            held,
+            tolerance,
+            iterations,
+            volts,
+            known,
+            bends,
+            active,
+            status,
+        )
+        for lane in range(lanes):
+            failed[lane] = failed[lane] if failed[lane] or status[lane] == SETTLED else k + 1
+            for i in range(n):
+                solved[first + lane, phase, unknowns[i]] = volts[i, lane]
+    for lane in range(lanes):
+        if failed[lane]:
+            return status[lane], first + lane, order[failed[lane] - 1, 0]
+    return SETTLED, 0, 0
 
 
 def settle(
@@ -400,54 +659,48 @@ def settle(
     Returns:
         `SETTLED`, or what went wrong first, with its sample and phase.
     """
-    n, count = len(unknowns), len(unknowns) - len(begins) + 1
-    each = max(1, len(solved) // len(conductances))
-    conductance, amperes, volts = np.empty((n, n)), np.empty(n), np.empty(n + rails.shape[2])
-    cells, bends = np.empty((5, n - count)), np.empty(len(junctions) - begins[-1])
-    matrix, right = np.empty((count + len(outputs), count + len(outputs))), np.empty(count + len(outputs))
-    into, out, products, pairs = np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0)), np.empty(0)
-    finest_of(begins, junctions, laws, cells)
-    for sample in range(len(solved)):
-        network = sample // each
-        if sample % each == 0:
-            for i in range(n):
-                for j in range(n):
-                    conductance[i, j] = conductances[network, unknowns[i], unknowns[j]]
-            into, out, products = coupled(conductance, count)
-            pairs = np.empty(products.shape[1])
-        for k in range(len(order)):
-            phase, inputs, held = order[k]
-            near = 1 if k and same(inputs, order[0, 1], sample, currents, rails) else 0
-            for i in range(n):
-                amperes[i] = currents[inputs, sample, unknowns[i]]
-                volts[i] = solved[sample, order[0, 0], unknowns[i]] if k else 0.0
-            volts[n:] = rails[inputs, sample]
-            status = newton(
-                conductance,
-                into,
-                out,
-                products,
-                begins,
-                junctions,
-                outputs,
-                laws,
-                amperes,
-                pushed[phase, sample],
-                clamped[phase, sample],
-                springs[phase, network],
-                held,
-                near,
-                tolerance,
-                iterations,
-                volts,
-                cells,
-                bends,
-                pairs,
-                matrix,
-                right,
-            )
-            if status != SETTLED:
-                return status, sample, phase
-            for i in range(n):
-                solved[sample, phase, unknowns[i]] = volts[i]
+    count, each = len(unknowns) - len(begins) + 1, max(1, len(solved) // len(conductances))
+    span = len(solved) if (len(unknowns) - count) * count * count <= _MOST_OWN else each
+    blocks = max(1, (span + _MOST - 1) // _MOST)
+    width = (span + 8 * blocks - 1) // (8 * blocks) * 8  # eight is a whole number of instructions
+    finest = np.full(len(unknowns) - count, np.inf)
+    for a in range(len(finest)):
+        for j in range(begins[a], begins[a + 1]):
+            finest[a] = min(finest[a], laws[junctions[j, 0], 1])
+    before, rest, own = np.empty(0, begins.dtype), np.empty((0, 0, 0)), np.empty((0, 0))
+    into, out, products = rest, rest, rest
+    first = 0
+    while first < len(solved):
+        last = min(first + width, (first // span + 1) * span)
+        networks = np.arange(first, last) // each
+        if not same(networks, before):
+            rest, into, out, products, own = coupled(conductances, unknowns, networks, count)
+            before = networks
+        found = settle_block(
+            first,
+            networks,
+            rest,
+            into,
+            out,
+            products,
+            own,
+            unknowns,
+            begins,
+            junctions,
+            outputs,
+            laws,
+            finest,
+            currents,
+            rails,
+            pushed,
+            clamped,
+            springs,
+            order,
+            tolerance,
+            iterations,
+            solved,
+        )
+        if found[0] != SETTLED:
+            return found
+        first = last
     return SETTLED, 0, 0
