@@ -87,6 +87,10 @@ class Drive:
     this state make them answer the nudge backwards, while the state itself stays one (`Drive` of any size, unlike
     small-signal phases). None leaves them as they are."""
 
+    currents: Array | None = None
+    """A that flow into every node besides, ``[batch, nodes]``, such as the noise of cells; where a source holds a node
+    they have no effect. None for none."""
+
     def at_states(self, own: Callable[["Reading"], "Reading"]) -> "Drive":
         """Return the drive about other states, which a function gives for those that it is about now."""
         if self.about is None and self.reversal is None:
@@ -165,6 +169,8 @@ class Capabilities:
     """True where a current into the outputs can oscillate, and the answer at its frequency be read."""
     reversal: bool = False
     """True where one-way parts can be reversed about a free state."""
+    node_currents: bool = False
+    """True where currents can flow into every node besides (`Drive.currents`), as noise needs."""
     reproducible: bool = False
     """True where the same drives give the same bits, after the same step key where the chip takes one."""
     tolerance: float = 1e-6

@@ -73,6 +73,14 @@ def test_hardware_linearization_is_exact_at_every_strength_in_cascades_too() -> 
     assert errors.max() < 1e-6
 
 
+def test_johnson_noise_is_that_of_nyquist_and_nudges_change_it() -> None:
+    found, expected = shown("johnson-noise", r"noise ([\d.]+) µV, by 4kTBR ([\d.]+) µV").ravel()
+    assert expected == pytest.approx(np.sqrt(4 * 1.380649e-23 * 300 * 1e6 / 50e-6) * 1e6, rel=1e-3)
+    assert found == pytest.approx(expected, rel=0.01)
+    found, expected = shown("johnson-noise", r"contrast (\S+) V²/S, by the covariances (\S+) V²/S").ravel()
+    assert found == pytest.approx(expected, rel=0.05)
+
+
 def test_reversed_buffers_let_nudges_back_with_the_errors_of_theory() -> None:
     rows = shown("asymmetric", r"one-sided ([\d.]+)%, centered ([\d.]+)%")
     np.testing.assert_allclose(rows[:-1] / rows[1:], [[2, 4]] * 2, rtol=0.03)

@@ -77,7 +77,14 @@ class Chip(Protocol):
 
 
 SIMULATED = Capabilities(
-    ALL_NUDGES, Access.NODES, small_signal=True, adjoint=True, oscillating=True, reversal=True, reproducible=True
+    ALL_NUDGES,
+    Access.NODES,
+    small_signal=True,
+    adjoint=True,
+    oscillating=True,
+    reversal=True,
+    node_currents=True,
+    reproducible=True,
 )
 """Abilities of a simulator."""
 
@@ -165,6 +172,10 @@ class SimulatedChip(ABC):
     def close(self) -> None:
         """See `Chip.close`; most simulated chips hold nothing."""
         return
+
+    def _is_whole(self, drive: Drive) -> bool:
+        """Return whether a drive wants every node solved for: where each has a current or a capacitance of its own."""
+        return drive.currents is not None or (drive.frequency is not None and self.farads is not None)
 
     def _asked(self, drives: Sequence[Drive], readings: Sequence[Reading]) -> Ledger:
         if self._settling_time is None:
@@ -264,6 +275,10 @@ def _check_drive(
         if drive.about is not None:
             raise ChipError(f"{phase}: in a small-signal phase 'adjoint' reverses one-way parts; leave 'reversal' out")
         _check_array(f"{phase}: free state", drive.reversal.all_nodes, (*batch, len(circuit.nodes)), sound)
+    if drive.currents is not None:
+        if not capabilities.node_currents or drive.adjoint or drive.frequency is not None:
+            raise ChipError(f"{phase}: the chip takes no currents into its nodes here; leave 'currents' out")
+        _check_array(f"{phase}: currents into nodes", drive.currents, (*batch, len(circuit.nodes)), sound)
     asked = Needs(
         nudges,
         small_signal=drive.about is not None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 from pydantic import Field, model_validator
 
 from harness.chip.base import SIMULATED, Chip, SimulationOptions
+from harness.chip.imperfect.johnson import JohnsonChip
 from harness.chip.imperfect.made import VariedChip
 from harness.chip.imperfect.pins import ImperfectChip
 from harness.chip.imperfect.programming import ProgrammedChip
@@ -279,17 +280,23 @@ class ChipDescription:
             **dict.fromkeys(reversed(self.variation.wrappers), True),
             ImperfectChip.__qualname__: not self.imperfect.build().ideal,
             VariedChip.__qualname__: not self.variation.build().absent,
+            JohnsonChip.__qualname__: self.imperfect.johnson.power > 0,
         }
         return [*(name for name, there in wrapped.items() if there), self.simulated.kind]
+
+    def _warm(self, chip: Chip) -> Chip:
+        """Return the chip with the noise of its conductances."""
+        noise = self.imperfect.johnson
+        return JohnsonChip(chip, noise, seed=self.seed) if noise.power else chip
 
     def _made(self, circuit: Circuit, simulators: SimulatorChoice, request: Request) -> Chip:
         """Return a chip of the circuit as it was made; the wrapper around it decides what may be read."""
         variation = self.variation.build()
         if variation.absent:
-            return self.simulated.build(circuit, simulators, request)
+            return self._warm(self.simulated.build(circuit, simulators, request))
 
         def inside(made: Circuit) -> Chip:
-            return self.simulated.build(made, simulators, replace(request, access=Access.NODES))
+            return self._warm(self.simulated.build(made, simulators, replace(request, access=Access.NODES)))
 
         try:
             return VariedChip(circuit, variation, self.seed, inside, access=request.access)

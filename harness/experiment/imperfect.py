@@ -6,10 +6,11 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from harness.chip.imperfect.johnson import ROOM, JohnsonNoise
 from harness.chip.imperfect.pins import PinErrors
 from harness.measurement import Array, Batch
 from harness.units import show
-from harness.validation import Number, Section, Siemens, Volts, Whole
+from harness.validation import Hertz, Kelvin, Number, Section, Siemens, Volts, Whole
 
 
 class ImperfectSettings(Section):
@@ -41,12 +42,22 @@ class ImperfectSettings(Section):
     2025, arXiv 2505.22887."""
     programming_noise: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Standard deviation of the noise of writes, as a fraction of a cell's range, per cycle."""
+    johnson_bandwidth: Annotated[Hertz, Field(ge=0, le=1e18)] = 0.0
+    """Bandwidth of the Johnson noise that every cell and resistor makes, per cycle; 0 is no noise
+    (`harness.chip.imperfect.johnson`)."""
+    johnson_temperature: Annotated[Kelvin, Field(ge=0, le=1e18)] = ROOM
+    """Temperature of that noise; that of the circuit is in `[variation]`."""
     levels: Annotated[Whole, Field(ge=2, le=2**24)] | None = None
     """Number of conductances that a cell can hold."""
 
     def build(self) -> PinErrors:
         """The strengths, which are called like the keys."""
-        return PinErrors(**self.model_dump())
+        return PinErrors(**self.model_dump(exclude={"johnson_bandwidth", "johnson_temperature"}))
+
+    @property
+    def johnson(self) -> JohnsonNoise:
+        """The noise of warm conductances."""
+        return JohnsonNoise(self.johnson_bandwidth, self.johnson_temperature)
 
     def warnings(self, rows: Batch) -> Iterator[str]:
         """A sentence for inputs, and one for targets, that lie beyond what converters reach."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from harness.chip.base import Chip
+from harness.chip.imperfect.johnson import JohnsonChip, JohnsonNoise
 from harness.chip.imperfect.made import VariedChip
 from harness.chip.imperfect.pins import ImperfectChip, PinErrors
 from harness.chip.imperfect.programming import Mode, ProgrammedChip, Programming
@@ -58,6 +59,7 @@ def outputs_only(circuit: Circuit) -> ImperfectChip:
 
 KINDS: dict[str, Callable[[Circuit], Chip]] = {
     "nodal": NodalChip,
+    "warm": lambda circuit: JohnsonChip(NodalChip(circuit), JohnsonNoise(1e6, 300.0), seed=0),
     "unreduced": UnreducedNodalChip,
     "outputs-only": outputs_only,
     "varied": varied,

@@ -89,15 +89,14 @@ class NgspiceChip(SimulatedChip):
         reduced = self._reduction.reduce(self.conductances)
         refuse_unstable(drives, reduced.output_conductance, reduced.withstands)
         readings: list[Reading] = []
-        for (frequency, *_), group in groupby(drives, _kind):
-            here = reduced if frequency is None else self._at_frequency.reduce(self.conductances)
-            readings += self._sweep(here, list(group))
+        for (whole, _), group in groupby(drives, lambda drive: (self._is_whole(drive), _kind(drive))):
+            readings += self._sweep(self._whole.reduce(self.conductances) if whole else reduced, list(group))
         return tuple(readings)
 
     @cached_property
-    def _at_frequency(self) -> Reduction:
-        """The reduction for drives that oscillate, which capacitances keep from eliminating nodes."""
-        return self._reduction if self.farads is None else Reduction(self.circuit, self.farads)
+    def _whole(self) -> Reduction:
+        """The reduction that eliminates no node."""
+        return Reduction(self.circuit, np.zeros(len(self.circuit.nodes)) if self.farads is None else self.farads)
 
     def _sweep(self, reduced: ReducedCircuit, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         settling = reduced.settling(drives)
@@ -116,7 +115,7 @@ class NgspiceChip(SimulatedChip):
 
 
 def _kind(drive: Drive) -> tuple[float | None, bool, bool, bool, bool]:
-    """Return what is the same for all drives that settle in one sweep; the frequency first."""
+    """Return what is the same for all drives that settle in one sweep."""
     transposed = drive.adjoint, drive.reversal is not None
     return drive.frequency, drive.about is None, *transposed, isinstance(drive.nudge, Clamp)
 
@@ -154,7 +153,8 @@ class FullNetlistChip(SimulatedChip):
     def __init__(
         self, circuit: Circuit, *, tolerances: Tolerances | None = None, **options: Unpack[SimulationOptions]
     ) -> None:
-        super().__init__(circuit, replace(_capabilities(tolerances), adjoint=False, reversal=False), **options)
+        able = replace(_capabilities(tolerances), adjoint=False, reversal=False, node_currents=False)
+        super().__init__(circuit, able, **options)
         self._tolerances = tolerances or Tolerances()
         self._session: Session = open_session()
         self._vectors = tuple(f"v({node.lower()})" for node in circuit.nodes)

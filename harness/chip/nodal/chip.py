@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Unpack
 
+import numpy as np
 from typing_extensions import override
 
 from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
@@ -37,21 +38,20 @@ class NodalChip(SimulatedChip):
         reduced = self.reduction.reduce(self.conductances)
         refuse_unstable(drives, reduced.output_conductance, reduced.withstands)
         readings: list[Reading] = []
-        for (*_, oscillates), group in groupby(drives, _kind):
-            alike = list(group)
-            here = self._at_frequency.reduce(self.conductances) if oscillates else reduced
+        for (whole, _), group in groupby(drives, lambda drive: (self._is_whole(drive), _kind(drive))):
+            alike, here = list(group), self._whole.reduce(self.conductances) if whole else reduced
             readings += here.readings(newton.settle(here.settling(alike), self.tolerance), alike)
         return tuple(readings)
 
     @cached_property
-    def _at_frequency(self) -> Reduction:
-        """The reduction for drives that oscillate, which capacitances keep from eliminating nodes."""
-        return self.reduction if self.farads is None else Reduction(self.circuit, self.farads)
+    def _whole(self) -> Reduction:
+        """The reduction that eliminates no node."""
+        return Reduction(self.circuit, np.zeros(len(self.circuit.nodes)) if self.farads is None else self.farads)
 
 
-def _kind(drive: Drive) -> tuple[bool, bool, bool]:
+def _kind(drive: Drive) -> tuple[bool, bool]:
     """Return what is the same for all drives of one network: the circuit's own, or one with transposed conductances."""
-    return drive.adjoint, drive.reversal is not None, drive.frequency is not None
+    return drive.adjoint, drive.reversal is not None
 
 
 def nodal_chip(

@@ -33,7 +33,7 @@ class NodalStack:
             raise ChipError(f"circuit {chip.circuit.name}: {UNSTACKED}")
         self.circuit = chip.circuit
         self.capabilities = replace(
-            chip.capabilities, small_signal=False, adjoint=False, oscillating=False, reversal=False
+            chip.capabilities, small_signal=False, adjoint=False, oscillating=False, reversal=False, node_currents=False
         )
         self.conductances: Conductances = tuple(map(np.stack, zip(*conductances, strict=True)))
         self.ledger = Ledger()

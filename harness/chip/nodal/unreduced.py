@@ -48,7 +48,8 @@ class UnreducedNodalChip(SimulatedChip):
     """
 
     def __init__(self, circuit: Circuit, *, tolerance: float = TOLERANCE, **options: Unpack[SimulationOptions]) -> None:
-        super().__init__(circuit, replace(SIMULATED, tolerance=tolerance, reversal=False), **options)
+        able = replace(SIMULATED, tolerance=tolerance, reversal=False, node_currents=False)
+        super().__init__(circuit, able, **options)
         self._branches = Branches(circuit)
         self._tolerance = tolerance
         self._last: tuple[Conductances, _Solver] | None = None

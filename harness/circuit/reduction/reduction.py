@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from harness.circuit.circuit import Circuit, refuse_nonlinear
 from harness.circuit.elements import Transformer
@@ -128,6 +129,8 @@ class ReducedCircuit:
             elif key not in shared:
                 shared[key] = self._driven(inputs, drive.reversal)
             currents, rails = shared[key] if drive.about is None else still
+            if drive.currents is not None:
+                currents = currents + self._way_back.entering(drive.currents)
             phases.append(Phase(drive.phase, currents, rails, *self._nudge(drive), slopes, oscillation))
         if drives[0].adjoint or drives[0].reversal is not None:
             return SettlingJob(self.network.adjoint, tuple(phases))
@@ -475,6 +478,15 @@ class _WayBack:
             variables[:, nodes.inner] = part.standing(inputs)
             voltages[:, nodes.moving.nodes] += nodes.moving.scale * variables[:, nodes.moving.variable]
         return voltages
+
+    def entering(self, amperes: Array) -> Array:
+        """Return the currents into the unknowns (A, ``[batch, n]``) for those into the nodes, A, ``[batch, nodes]``.
+
+        Nothing must be eliminated: a current into an inner node moves that node, too.
+        """
+        free, nodes = self._nodes.free, amperes.shape[-1]
+        into = csr_matrix((1 / free.scale, (free.nodes, free.variable)), shape=(nodes, len(self._nodes.kept)))
+        return np.asarray(amperes @ into)
 
     def unknowns(self, nodes: Array, inputs: Array) -> Array:
         """Return the unknowns that are left, V, ``[batch, n]``, where every node's voltage is known."""
