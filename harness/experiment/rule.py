@@ -70,6 +70,11 @@ class Units:
         """The scale of gradients: 1/g_unit in 1/S, or 1 where the rule gives directions in V²."""
         return self.conductance / self.rate
 
+    @property
+    def of_resistances(self) -> "Units":
+        """The units where steps are taken in resistances, whose gradients are g² times those of conductances."""
+        return Units(1 / self.conductance, self.rate / self.conductance**4)
+
 
 @dataclass(frozen=True)
 class Given:

@@ -11,6 +11,7 @@ from harness.errors import ExperimentError
 from harness.experiment.rule import Units
 from harness.learning import Largest, SubsetUpdate, cells_of, random_cells
 from harness.learning.updates.accumulation import AccumulatedUpdate
+from harness.learning.updates.resistances import ResistanceUpdate
 from harness.learning.updates.subsets import Choice, read_masks
 from harness.learning.updates.tied import TiedUpdate, copies
 from harness.learning.updates.updates import SGD, Adam, Momentum, Schedule, UpdateRule
@@ -28,6 +29,10 @@ class _Update(Section):
     """Factor on the rates from each epoch to the next."""
     to_zero: Flag = False
     """True to let rates fall in a straight line, from step to step, to nothing at the end of the training."""
+    variable: Literal["conductance", "resistance"] = "conductance"
+    """Quantity that steps are taken in. With ``resistance``, the gradient is ∂C/∂R = −g² ∂C/∂g, and all numbers of the
+    section count in 1/g_unit instead of g_unit: rates of sgd and momentum in 1/(g_unit² V²), those of adam in 1/g_unit.
+    Source: Lin et al. 2026, arXiv 2602.03546."""
     accumulate: Annotated[Number, In("g_unit"), Field(ge=0)] = 0.0
     """Portion of conductance: changes are summed, and written in whole multiples of it; 0 writes them at once. Source:
     Nandakumar et al. 2020, Front. Neurosci. 14, 406."""
@@ -131,6 +136,8 @@ def build_update(
     Raises:
         ExperimentError: the subset does not fit the circuit.
     """
+    in_ohms = update.variable == "resistance"
+    units = units.of_resistances if in_ohms else units
     built, tied = update.build(len(circuit.arrays), units), copies(circuit)
     if subset is not None and max(tied) > 1 and subset.choose in ("random", "largest"):
         raise ExperimentError(
@@ -142,4 +149,7 @@ def build_update(
     portion = update.accumulate * units.conductance
     if portion:
         built = AccumulatedUpdate(built, portion)
-    return TiedUpdate(built, tied) if max(tied) > 1 else built
+    if max(tied) > 1:
+        built = TiedUpdate(built, tied)
+    ranges = tuple((array.g_min, array.g_max) for array in circuit.arrays)
+    return ResistanceUpdate(built, ranges) if in_ohms else built

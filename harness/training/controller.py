@@ -13,6 +13,7 @@ from harness.errors import ChipError, ExperimentError, NotFiniteError
 from harness.files.reading import JsonObject
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, R, refuse_unfit
+from harness.learning.updates.resistances import ResistanceUpdate
 from harness.learning.updates.updates import Schedule, UpdateRule, UpdateState
 from harness.measurement import Array, Batch, Capabilities, Conductances, Drive, Index
 from harness.training import parts
@@ -94,7 +95,8 @@ def train_step(
     outputs = readings.free.outputs
     loss = _loss(cost, outputs, batch.targets)
     gradient = rule.gradient(readings)
-    wanted, state = update.step(gradient, state)
+    here = update.at(chip.conductances) if isinstance(update, ResistanceUpdate) else update
+    wanted, state = here.step(gradient, state)
     written = chip.adjust(wanted)
     return state, StepRecord(loss=loss, accuracy=cost.score(outputs, batch.targets), written=written)
 

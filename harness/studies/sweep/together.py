@@ -14,6 +14,7 @@ from harness.experiment.experiment import Experiment
 from harness.learning.costs import SoftmaxCrossEntropy, SquaredError
 from harness.learning.rules.coupled import CoupledLearning
 from harness.learning.rules.equilibrium import EquilibriumPropagation
+from harness.learning.updates.resistances import ResistanceUpdate
 from harness.measurement import Conductances
 from harness.processes.memory import exhausted
 from harness.studies.sweep.family import Family
@@ -113,6 +114,8 @@ def _stackable(subject: Experiment, run: Run) -> Training | str:
         return f"rule.kind = {settings.rule.kind!r} takes one chip at a time"
     if not isinstance(cost, SquaredError | SoftmaxCrossEntropy):
         return "its cost takes one chip at a time"
+    if isinstance(subject.update, ResistanceUpdate):
+        return "update.variable = 'resistance' takes one chip at a time"
     start, begin = run.position(), subject.circuit.conductances
     return Training(
         run,
