@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -215,3 +216,48 @@ def settling_curves(found: SettlingResult) -> list[str]:
         axes.legend()
         told = f"Logarithmic; one ADC step is {show(found.adc_step, 'V')}."
         return [response, _svg(figure, "error", "Distance from the operating point in time", told)]
+
+
+Series = dict[str, tuple[list[tuple[float | str, list[float]]], bool]]
+"""By name: values at each place, and whether it is a control."""
+
+
+def places(series: Series, name: str, across: str, unit: str, title: str) -> str:
+    """Draw values of several seeds at places: numbers along an axis, or words side by side; controls are broken lines.
+
+    Axes of numbers over a factor of 30, and of V² and relative errors, are logarithmic.
+    """
+    every = list(dict.fromkeys(x for points, _ in series.values() for x, _ in points))
+    numbers = [x for x in every if isinstance(x, float)]
+    numeric = len(numbers) == len(every) > 1
+    with _axes(name) as (figure, axes):
+        for k, (label, (points, control)) in enumerate(series.items()):
+            x = [float(at) if numeric else every.index(at) for at, _ in points]
+            line = ("--" if control else "-") if numeric else "none"
+            colour = SERIES[k % len(SERIES)]
+            means = [float(np.mean(values)) for _, values in points]
+            axes.plot(x, means, linestyle=line, marker="s" if control else "o", color=colour, label=label)
+            for at, (_, values) in zip(x, points, strict=True):
+                axes.plot([at] * len(values), values, "_", color=colour, markersize=7)
+        if not numeric:
+            axes.set_xticks(range(len(every)), labels=[_short(x) for x in every])
+        elif min(numbers) > 0 and max(numbers) > _WIDE * min(numbers):
+            axes.set_xscale("log")
+        drawn = [v for points, _ in series.values() for _, values in points for v in values]
+        if unit in ("V²", "relative") and min(drawn) > 0:
+            axes.set_yscale("log")
+        axes.set(xlabel=across, ylabel=unit or "measured")
+        if len(series) > 1:
+            axes.legend()
+        return _svg(figure, name, title, f"From {min(drawn):.3g} to {max(drawn):.3g} {unit}".strip() + ".")
+
+
+_WIDE = 30
+"""Ratio of places beyond which their axis is logarithmic."""
+_LABEL = 14
+"""Characters of a line of a label."""
+
+
+def _short(place: float | str) -> str:
+    """Return a place as a label of few lines."""
+    return "\n".join(wrap(str(place), _LABEL)[:4])

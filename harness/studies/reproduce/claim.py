@@ -7,6 +7,7 @@ seeds and a control, a criterion that is written down before anything is measure
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Self
@@ -39,7 +40,7 @@ class Effort:
 
     @property
     def form(self) -> str:
-        """Name of the form."""
+        """The name of the form."""
         return "full" if self.full else "short"
 
     def check(self) -> None:
@@ -191,7 +192,9 @@ class Found:
         """
         texts = [found.get(name) for name in ("claim", "form", "chip", "version")]
         seconds, figures = found.get("seconds"), found.get("figures")
-        if not (all(isinstance(t, str) for t in texts) and _is_number(seconds) and isinstance(figures, list) and figures):
+        if not (
+            all(isinstance(t, str) for t in texts) and _is_number(seconds) and isinstance(figures, list) and figures
+        ):
             raise RunError(f"{place} is no result of a claim; remove it to measure again")
         claim, form, chip, version = map(str, texts)
         read = tuple(Figure.from_json(figure, place) for figure in figures)
@@ -230,4 +233,4 @@ def _mean(figure: Figure, unit: str) -> str:
 def in_order(found: Sequence[Figure], *, rising: bool = True, slack: float = 0.0) -> bool:
     """Return whether means rise (or fall) from figure to figure, up to some slack."""
     means = [figure.mean if rising else -figure.mean for figure in found]
-    return all(later >= earlier - slack for earlier, later in zip(means, means[1:], strict=False))
+    return all(later >= earlier - slack for earlier, later in pairwise(means))

@@ -24,7 +24,9 @@ _XOR = Study(
     overrides=("rule.variant=one-sided", "rule.beta=0.1 uS", "training.epochs=400"),
     short=("training.epochs=40",),
 )
-_XOR_LINEAR = Study("xor", seeds=10, overrides=("rule.beta=auto", "network.hidden=[]", "network.bias=['4 V']", "update.rates=[3e-3]"))
+_XOR_LINEAR = Study(
+    "xor", seeds=10, overrides=("rule.beta=auto", "network.hidden=[]", "network.bias=['4 V']", "update.rates=[3e-3]")
+)
 
 
 def _xor(effort: Effort) -> Figures:
@@ -99,7 +101,7 @@ _GAINS = Study("digits", over={"network.amplifier_gain": ("1", "4")}, seeds=3, s
 
 def _gains(effort: Effort) -> Figures:
     return tuple(
-        Figure("", "amplifiers of gain 4" if f.x == 4 else "none", f.values, f.x != 4)  # noqa: PLR2004 - gain A = 4
+        Figure("", "amplifiers of gain 4" if f.x == 4 else "none", f.values, f.x != 4)
         for f in _GAINS.measure(effort, "gains")
     )
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.errors import RunError
+from harness.experiment.experiment import Experiment
 from harness.files.reading import JsonObject
-from harness.studies.reproduce.claim import STUDIED, Effort, Figure, Figures, StoppedError
+from harness.studies.reproduce.claim import STUDIED, Effort, Figure, Figures
 from harness.studies.sweep.deployment import Deployment
 from harness.studies.sweep.directory import CONTROL, Sweep, run
 from harness.studies.sweep.jobs import perform
@@ -126,7 +127,8 @@ class Study:
         values: dict[tuple[str, float | str, bool], list[float]] = {}
         for column, title in self.columns.items():
             for row in rows:
-                place, *more = [*(row[key] for key in sweep.keys), *([] if sweep.keys else [""]), row[CONTROL]]
+                places = [row[key] for key in sweep.keys] or [""]
+                place, more = places[0], [*places[1:], row[CONTROL]]
                 named = (self.names.get(str(value), str(value)) for value in more if value)
                 series = ", ".join(part for part in (title, *named) if part)
                 values.setdefault((series, _place(place), bool(row[CONTROL])), []).append(float(row[column]))
@@ -164,3 +166,17 @@ def _one_by_one(sweep: Sweep, effort: Effort) -> dict[str, str]:
                 errors[job.folder] = error
             effort.tell(job.folder)
     return errors
+
+
+def trained_run(effort: Effort, subject: Experiment, name: str) -> Run:
+    """Train an experiment in a folder of that name, or go on there, and return its complete run.
+
+    Raises:
+        StoppedError: Ctrl-C was pressed.
+    """
+    path = effort.folder / name
+    run = Run(path) if path.exists() else subject.create_run(path)
+    if run.result is None:
+        subject.train(run, stop=effort.stop, pictures=False)
+    effort.check()
+    return run
