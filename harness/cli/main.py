@@ -42,7 +42,7 @@ _COMMANDS = {
     "predict": ("harness.cli.runs.predict:predict", "Show a trained network new rows of a CSV file."),
     "regress": ("harness.cli.regress:regress", "Compare a suite of cases with golden results."),
     "report": ("harness.cli.report:report", "Write the design report of a run, one page of HTML."),
-    "reproduce": ("harness.cli.reproduce:reproduce", "Measure what papers claim, and what was found, again."),
+    "reproduce": ("harness.cli.runs.reproduce:reproduce", "Measure what papers claim, and what was found, again."),
     "runs": ("harness.cli.runs.compare:runs", "List the runs of a folder, and compare them."),
     "show": ("harness.cli.catalog.showing:show", "Draw a network, a device or what diodes do."),
     "sweep": ("harness.cli.sweep:sweep", "Train an experiment at every point of a grid."),

@@ -1,1 +1,1 @@
-"""What three papers claim and what the documentation says was found here, each measured again by one command."""
+"""Claims of three papers, and findings of the documentation, each measured again by one command."""

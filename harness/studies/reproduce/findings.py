@@ -1,4 +1,4 @@
-"""What the documentation says was found here: each table of the page "What was found" with its sweep."""
+"""Findings of the documentation: each table of its page on what was found, with the sweep that makes it."""
 
 from harness.experiment.experiment import Experiment
 from harness.experiment.imperfect import ImperfectSettings

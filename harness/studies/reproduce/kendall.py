@@ -126,7 +126,8 @@ def _learned(effort: Effort) -> Figures:
         effort.check()
         effort.tell(f"software on the rows of {name}, seed {seed}")
         data = Experiment.load(name, [f"training.seed={seed}"]).data
-        reached.append(accuracies(data, hidden=100, epochs=epochs, seed=seed, logistic_steps=200))
+        rows = (part.batch(slice(None)) for part in (data.train, data.test))
+        reached.append(accuracies(*rows, hidden=100, epochs=epochs, seed=seed, logistic_steps=200))
     return (*found, *(Figure("", which, tuple(r[which] for r in reached), control=True) for which in BASELINES))
 
 
