@@ -7,6 +7,7 @@
 # make netlists   rebuild the reference netlists
 # make docs    build the site of docs/ into build/site;  make pictures  make the pictures of docs/ and README anew
 #              (ARGS=board for some), by the commands in tests/page_pictures.py
+# make figures   write the tables of docs/pages/findings.md from the recorded figures (harness reproduce --record)
 
 PYTHON ?= python3
 EXPERIMENT ?= digits
@@ -15,7 +16,7 @@ SYSTEMS ?=
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: setup train test fresh campaigns lint bench netlists docs pictures clean
+.PHONY: setup train test fresh campaigns lint bench netlists docs pictures figures clean
 
 setup: $(STAMP)
 
@@ -52,6 +53,9 @@ docs: $(STAMP)
 pictures: $(STAMP)
 	@$(BIN)/python -m tests.page_pictures $(ARGS)
 	@$(BIN)/python -m tests.notebook
+
+figures: $(STAMP)
+	@$(BIN)/python -m tests.page_figures
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -60,7 +60,7 @@ def reproduce(
     paper's figure where one is known, and a picture; and the runs. Ctrl-C ends cleanly; the same command goes on. The
     exit code is 0 whether claims hold or not.
 
-    With --check, figures are compared with those that were recorded for the documentation, by default all findings in
+    With --check, figures are compared with those that were recorded for the documentation, by default all of them in
     the short form; the exit code is 1 where one is stale.
     """
     claims = _claims(names, checking=checking, listing=listing)
@@ -89,7 +89,7 @@ def _claims(names: Sequence[str], *, checking: bool, listing: bool) -> dict[str,
     if not names and listing:
         return chosen(tuple(GROUPS))
     if not names and checking:
-        return chosen(("findings",))
+        return chosen(tuple(recorded.read()))
     if not names:
         raise click.UsageError(f"name a CLAIM: {', '.join(GROUPS)}, or one of --list")
     return chosen(tuple(names))
