@@ -235,12 +235,12 @@ def _check_drivers(circuit: Circuit) -> None:
 def _check_paths(circuit: Circuit) -> None:
     """Refuse a node without a DC path to ground; open cells and current sources are no such path."""
     index = circuit.grounded_index
-    pairs = [np.array([(index[a], index[b])]) for e in circuit.elements for a, b in e.paths]
+    pairs = [np.array([(index[a], index[b]) for e in circuit.elements for a, b in e.paths], np.intp).reshape(-1, 2)]
     for array in circuit.arrays:
         first, second = np.broadcast_arrays(*array.ends(index))
         closed = array.conductances > 0
         pairs.append(np.column_stack([first[closed], second[closed]]))
-    edges = np.concatenate([np.zeros((0, 2), int), *pairs])
+    edges = np.concatenate(pairs)
     graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(len(index), len(index)))
     _, label = connected_components(graph, directed=False)
     floating = np.flatnonzero(label[:-1] != label[-1])

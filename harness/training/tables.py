@@ -82,7 +82,8 @@ def as_csv(rows: Sequence[Row], kind: type[Row], score: str) -> bytes:
     written = csv.writer(file, lineterminator="\n")
     written.writerow([_heading(name, score) for name in names])
     columns = _columns(kind)
-    written.writerows([_told(row.get(name), columns[name]) for name in names] for row in flat)
+    told = [_told([row.get(name) for row in flat], columns[name]) for name in names]
+    written.writerows(zip(*told, strict=True))
     return file.getvalue().encode()
 
 
@@ -138,11 +139,10 @@ def _heading(name: str, score: str) -> str:
     return (_HEADINGS | HEADINGS).get(name, name).replace("accuracy", score)
 
 
-def _told(value: float | None, column: "Field[Any]") -> str:
-    """Return a number with all of its bits; nothing for one that is missing, or not a number."""
-    if value is None or math.isnan(value):
-        return ""
-    return str(int(value)) if column.type is int else repr(float(value))
+def _told(values: "Sequence[float | None]", column: "Field[Any]") -> list[float | str]:
+    """Return numbers of a column with all of their bits, as a CSV file takes them; nothing for missing ones."""
+    kind = int if column.type is int else float
+    return ["" if value is None or math.isnan(value) else kind(value) for value in values]
 
 
 def _columns(kind: type[Row]) -> "dict[str, Field[Any]]":

@@ -36,7 +36,7 @@ from harness.devices.diode import GMIN
 from harness.measurement import Array, Index
 
 SETTLED, UNSETTLED, SINGULAR = 0, 1, 2
-_MOST = 32  # lanes at once, whose arrays shall stay in a processor's cache
+_MOST = 128  # lanes at once, whose arrays shall stay in a processor's cache
 _MOST_OWN = 2**12  # numbers in `products` of a network up to which each lane may have a network of its own
 _MAX_INNER = 60
 _LEAST_EXPONENT = -600.0

@@ -1,4 +1,4 @@
-"""Reduced networks settled sample by sample, by the compiled loops of `harness.chip.nodal.kernel`."""
+"""Small reduced networks settled by the compiled loops of `harness.chip.nodal.kernel`, each sample for itself."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from harness.circuit import Phase, SettlingJob, Topology
 from harness.measurement import Array, Index
 
 _MOST_DENSE = 32  # unknowns of Newton's matrix; measured: BLAS is faster from some 40 on
-_MOST_PRODUCTS = 2**18  # numbers in `Layout.products` of the kernel, which shall stay in a processor's cache
+_MOST_PRODUCTS = 2**18  # numbers in `products` of the kernel, which shall stay in a processor's cache
 
 
 @lru_cache(maxsize=64)

@@ -1,5 +1,7 @@
 """Choice of the variables that a Schur complement removes: those whose elimination leaves less to solve."""
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix
@@ -20,8 +22,15 @@ def eliminated(edges: Index, stays: Mask) -> Mask:
     them, so that what does not pay alone is tried together. More than a thousand unknowns go wherever they outnumber
     what is around them.
 
-    `edges` are pairs of variables that some conductance joins, ``[edges, 2]``, `stays` those that must stay.
+    `edges` are pairs of variables that some conductance joins, ``[edges, 2]``, `stays` those that must stay. The last
+    answers are kept: chips that were made alike ask the same.
     """
+    return _eliminated(edges.astype(np.intp).tobytes(), stays.tobytes())
+
+
+@lru_cache(maxsize=8)
+def _eliminated(pairs: bytes, staying: bytes) -> Mask:
+    edges, stays = np.frombuffer(pairs, np.intp).reshape(-1, 2), np.frombuffer(staying, bool)
     inner = edges[~stays[edges].any(axis=1)]
     _, component = connected_components(_graph(inner, len(stays), len(stays)), directed=False)
     part = np.where(stays, -1, component).astype(np.intp)
@@ -32,7 +41,9 @@ def eliminated(edges: Index, stays: Mask) -> Mask:
     joined = np.column_stack([rows, columns + around.shape[0]]).astype(np.intp)
     _, group = connected_components(_graph(joined, sum(around.shape), sum(around.shape)), directed=False)
     together = np.where(rest < 0, -1, group[rest]).astype(np.intp)
-    return gone | _worthwhile(edges, together)
+    found = gone | _worthwhile(edges, together)
+    found.flags.writeable = False
+    return found
 
 
 def _worthwhile(edges: Index, part: Index) -> Mask:
