@@ -20,6 +20,7 @@ from harness.circuit import (
     Resistor,
     VoltageSource,
 )
+from harness.circuit.reduction import partition
 from harness.errors import CircuitError
 from harness.measurement import Drive
 from harness.netlist.tolerances import TIGHT
@@ -187,3 +188,11 @@ def test_the_conductance_at_the_outputs_is_where_a_negative_spring_makes_the_net
         nudged = reduced.network.conductance - share * limit * drop.T @ drop
         assert (np.linalg.eigvalsh(nudged)[0] > 0) == stable
         assert reduced.withstands(share * limit) == stable
+
+
+def test_chips_that_were_made_alike_are_cut_into_the_same_parts_once() -> None:
+    edges, stays = np.array([[0, 1], [1, 2], [2, 3]]), np.array([True, False, False, True])
+    first = partition.eliminated(edges, stays)
+    assert partition.eliminated(edges.copy(), stays.copy()) is first
+    assert first.tolist() == [False, True, True, False]
+    assert not first.flags.writeable
