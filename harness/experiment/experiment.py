@@ -423,7 +423,11 @@ class Experiment:
         elif chip.bench is not None:
             chip.bench.check()
             controller.refuse_unable(chip.capabilities, self.rule, self.plan, names)
-        elif plugins or not self.settings.variation.build().absent or chip.access is not Access.NODES:
+        elif (
+            plugins
+            or self.settings.imperfect.johnson.power
+            or not (self.settings.variation.build().absent and chip.access is Access.NODES)
+        ):
             subject = self.replace({"chip.kind": "nodal"}) if chip.plugin is None else self
             with subject.open_chip() as made, blaming(plugins):
                 controller.refuse_beyond(made, self.rule, self.plan, names)

@@ -25,7 +25,7 @@ from harness.circuit import (
 )
 from harness.circuit.variation.variation import ConductanceSpread, Variation
 from harness.devices.diode import THERMAL_VOLTAGE
-from harness.errors import ChipError
+from harness.errors import ChipError, HarnessError
 from harness.experiment.chip import SimulatorChoice
 from harness.learning import EquilibriumPropagation, FrequencyPropagation, SquaredError
 from harness.measurement import Batch, Drive, Injection, Spring
@@ -274,6 +274,23 @@ def test_what_has_no_noise_here_is_refused() -> None:
     for changes in ({"bandwidth": -1.0}, {"temperature": np.nan}, {"bandwidth": np.inf}):
         with pytest.raises(ChipError, match="must be finite and not negative"):
             JohnsonNoise(**changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "message"),
+    [
+        ("cascade-digits", "chip.kind=nodal", "needs small-signal phases of the adjoint network, which chip nodal"),
+        ("iris", "rule.kind=frequency-propagation", "needs oscillating currents into outputs, which chip ngspice"),
+        ("iris", "variation.cell_sinh=2 V", "UnreducedNodalChip takes no currents into nodes; take linear cells"),
+    ],
+)
+def test_rules_and_cells_without_noise_are_refused_before_there_is_a_run(
+    name: str, told: str, message: str, tmp_path: Path
+) -> None:
+    subject = Experiment.load(name, [told, "imperfect.johnson_bandwidth=1 MHz"])
+    with pytest.raises(HarnessError, match=message):
+        subject.create_run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
