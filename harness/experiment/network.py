@@ -377,6 +377,18 @@ class CascadeSettings(_Crossbars):
     """Gain of the buffers behind each hidden layer; without it, 1 for all."""
     rectifier_rail: Volts = 0.0
     """Voltage at which the diodes' anodes are held."""
+    lateral: Flag = False
+    """True for a conductance between every two hidden nodes of a stage; its array follows the stage's crossbar, and
+    has a rate of its own in ``update.rates``."""
+
+    @property
+    def arrays(self) -> int:
+        """Number of crossbars and, with ``lateral``, of arrays between the hidden nodes of a stage."""
+        return len(self.hidden) + 1 + (sum(size > 1 for size in self.hidden) if self.lateral else 0)
+
+    @property
+    def _more_cells(self) -> int:
+        return sum(size**2 for size in self.hidden) if self.lateral else 0
 
     @model_validator(mode="after")
     def _one_gain_each(self) -> Self:
@@ -390,7 +402,8 @@ class CascadeSettings(_Crossbars):
     def build(self, data: Split, seed: int) -> Circuit:
         """See `LayeredSettings.build`."""
         sizes, parts = self._parts(data, seed)
-        return rectified_cascade(*sizes, **parts, buffer_gain=self.buffer_gain, rectifier_rail=self.rectifier_rail)
+        gain, rail = self.buffer_gain, self.rectifier_rail
+        return rectified_cascade(*sizes, **parts, buffer_gain=gain, rectifier_rail=rail, lateral=self.lateral)
 
 
 Node = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from sklearn.neural_network import MLPClassifier
 
 from harness.chip.ngspice.chip import NgspiceChip
-from harness.chip.nodal.chip import NodalChip
+from harness.chip.nodal.chip import NodalChip, nodal_chip
 from harness.circuit import CellRange, Circuit, VoltageSource, equilibrium_network, layered_network, rectified_cascade
 from harness.circuit.networks.perceptron import Perceptron, realize
 from harness.cli.main import main
@@ -20,6 +20,7 @@ from harness.exchange.perceptrons import agreement, import_perceptron, realizati
 from harness.experiment.experiment import Experiment
 from harness.learning import HardwareLinearization, SquaredError
 from harness.measurement import Drive
+from harness.studies import check
 from tests.conftest import DIODE, kendall, random_batch
 from tests.learning.test_rules import assert_close, gradient_of, inside, truth
 
@@ -217,3 +218,27 @@ def test_wrong_gains_are_refused() -> None:
     with pytest.raises(ExperimentError, match="2 layers; an equilibrium network has one"):
         Experiment.load("mondeq-digits", ["network.hidden=[4, 4]", "network.bias=[]"])
     assert kendall([3]).arrays
+
+
+def test_stages_with_lateral_cells_learn_from_an_experiment_file() -> None:
+    """Each stage is an equilibrium network then: the gradient is exact for its lateral cells, too."""
+    changes = ["network.hidden=[4,3]", "network.bias=[]", "network.buffer_gain=[4,4]", "update.rates=[5e-3]"]
+    own = [*changes, "network.lateral=true", "data.set=iris", "data.held_out=0.3", "chip.kind=nodal"]
+    subject = Experiment.load("cascade-digits", own)
+    assert [array.name for array in subject.circuit.arrays] == ["w1", "lateral1", "w2", "lateral2", "w3"]
+    assert subject.settings.network.arrays == len(subject.circuit.arrays)
+    circuit, batch = check.inside(subject.circuit), subject.data.train.batch(slice(5))
+    rule = HardwareLinearization(circuit, subject.cost, gamma=1e-6)
+    ours = rule.gradient(rule.measure(nodal_chip(circuit, tolerance=1e-11), batch, np.random.default_rng(0)))
+    cells = [np.argwhere(np.ones(array.shape))[:6] for array in circuit.arrays]
+    exact = check.finite_differences(circuit, subject.cost, batch, cells)
+    for array, chosen, found, right in zip(circuit.arrays, cells, ours, exact, strict=True):
+        assert np.abs(right).max() > 0, array.name
+        np.testing.assert_allclose(found[tuple(chosen.T)], right, rtol=1e-4, atol=1e-5 * np.abs(right).max())
+
+
+def test_a_lone_hidden_node_has_no_lateral_cells() -> None:
+    own = ["network.hidden=[1]", "network.lateral=true", "update.rates=[5e-3]"]
+    subject = Experiment.load("cascade-digits", own)
+    assert [array.name for array in subject.circuit.arrays] == ["w1", "w2"]
+    assert subject.settings.network.arrays == len(subject.circuit.arrays)

@@ -187,11 +187,7 @@ def equilibrium_network(
     nodes, (low, high) = [f"h{i}" for i in range(hidden)], bias_of(bias, 1)
     elements += _crossbar(1, words, nodes, low, cells, rng)
     elements += [rectifier(f"rect{i}", GROUND, node, diode) for i, node in enumerate(nodes)]
-    if hidden > 1:
-        first, second = (tuple(ends) for ends in zip(*combinations(nodes, 2), strict=True))
-        drawn = rng.uniform(0, 1, len(first)) * cells.unit / hidden
-        between = np.clip(drawn, cells.g_min, cells.g_max)
-        elements.append(Edges("lateral", first, second, between, cells.g_min, cells.g_max))
+    elements += _lateral("lateral", nodes, cells, rng)
     elements += _crossbar(2, nodes, _output_pairs(outputs), high, cells, rng)
     return Circuit("equilibrium", tuple(elements), pairs_of(outputs))
 
@@ -208,6 +204,7 @@ def rectified_cascade(
     bias: Sequence[float] = (),
     buffer_gain: Sequence[float] = (),
     rectifier_rail: float = 0.0,
+    lateral: bool = False,
 ) -> Circuit:
     """A feed-forward cascade of resistor–diode stages joined by buffers (Chaffey 2025, §6).
 
@@ -217,7 +214,8 @@ def rectified_cascade(
 
     Args and errors are those of `layered_network`, but for single outputs, `buffer_gain` of the buffers behind each
     hidden layer (by default all 1), and `rectifier_rail`, V that the diodes' anodes are held at: near a diode's own
-    drop it makes up for that.
+    drop it makes up for that. With `lateral`, a conductance joins every two hidden nodes of a stage, so that each stage
+    is an equilibrium network.
     """
     check_sizes(channels, hidden, outputs)
     if buffer_gain and len(buffer_gain) != len(hidden):
@@ -236,6 +234,7 @@ def rectified_cascade(
         elements += _crossbar(layer, words, bits, rail, cells, rng)
         if not is_output:
             elements += [rectifier(f"rect{layer}_{i}", anode, node, diode) for i, node in enumerate(bits)]
+            elements += _lateral(f"lateral{layer}", bits, cells, rng) if lateral else []
             words = [f"b{layer}_{i}{sign}" for sign in "pn" for i in range(size)]
             signs = [gain] * size + [-gain] * size
             pins = zip(words, bits * 2, signs, strict=True)
@@ -285,6 +284,16 @@ def pairs_of(outputs: int) -> tuple[Output, ...]:
 
 def _output_pairs(outputs: int) -> list[str]:
     return [f"o{k}{sign}" for k in range(outputs) for sign in "pn"]
+
+
+def _lateral(name: str, nodes: Sequence[str], cells: CellRange, rng: np.random.Generator) -> list[Element]:
+    """Return conductances between every two of some nodes; nothing for a single node."""
+    if len(nodes) == 1:
+        return []
+    first, second = (tuple(ends) for ends in zip(*combinations(nodes, 2), strict=True))
+    drawn = rng.uniform(0, 1, len(first)) * cells.unit / len(nodes)
+    between = np.clip(drawn, cells.g_min, cells.g_max)
+    return [Edges(name, first, second, between, cells.g_min, cells.g_max)]
 
 
 def _crossbar(
