@@ -67,6 +67,9 @@ MADE = {
         {"co-content.png": "co-content.png", "gradient-errors.png": "gradient-errors.png"}, "", page="physics/index.md"
     ),
     "iris": Made({"iris-network.png": "iris.png"}, "harness show iris --to iris.png"),
+    "convolution": Made(
+        {"digits-conv-network.png": "digits-conv.png"}, "harness show digits-conv --to digits-conv.png"
+    ),
     "moons": Made({"moons-boundary.png": "runs/moons-seed0/boundary.png"}, "harness train moons --chip nodal"),
     "range": Made(
         {"nonlinear-updates.png": "range/sweep.png"},
