@@ -14,7 +14,7 @@
     └── ChipError              a chip that cannot do what was asked
         ├── NgspiceMissing     libngspice cannot be loaded
         ├── NotFiniteError     a voltage, cost or change that is not finite
-        ├── SpringError        springs of −β outdo the network, which has no one stable state
+        ├── SpringError        springs of −β leave a sample no stable state; names sample and phase
         ├── SimulatorError     ngspice refused a deck, or answered something unusable
         ├── ConvergenceError   a sample did not settle; names sample and phase
         ├── BoardError         a board on the bench does not answer, or not as it must; names the message
@@ -78,11 +78,14 @@ class NotFiniteError(ChipError):
 
 
 class SpringError(ChipError):
-    """Springs of −β that leave a network no one stable state; `bound` (S) is what β must stay below."""
+    """Springs of −β that leave samples no stable state."""
 
-    def __init__(self, message: str, bound: float = 0.0) -> None:
+    def __init__(self, message: str, bound: float = 0.0, samples: tuple[int, ...] = ()) -> None:
         super().__init__(message)
         self.bound = bound
+        """S that β must stay below."""
+        self.samples = samples
+        """The samples of the batch that have none."""
 
 
 class BoardError(ChipError):

@@ -2,15 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypedDict
+from typing import NoReturn, Protocol, TypedDict
 
 import numpy as np
 
 from harness.chip.metering import Ledger
 from harness.circuit import Circuit, check_bounds
-from harness.circuit.dynamics import capacitances
+from harness.circuit.dynamics import States, capacitances
 from harness.circuit.power import dissipated
-from harness.errors import ChipError, NotFiniteError, SpringError
+from harness.errors import ChipError, ConvergenceError, NotFiniteError, SpringError
 from harness.measurement import (
     ALL_NUDGES,
     Access,
@@ -19,6 +19,7 @@ from harness.measurement import (
     Clamp,
     Conductances,
     Drive,
+    Index,
     Injection,
     Needs,
     Nudge,
@@ -69,6 +70,7 @@ class Chip(Protocol):
 
         Raises:
             ConvergenceError: a sample did not settle; names sample and phase.
+            SpringError: springs of −β left a sample no stable state; simulated chips look at every such state.
             ChipError: the drive does not fit the circuit, asks for more than the chip can, or the simulator failed.
         """
 
@@ -134,6 +136,7 @@ class SimulatedChip(ABC):
         self._settling_time = settling_time
         self.farads = _farads(circuit, node_capacitance, line_capacitance)
         """F from each node to ground, ``[nodes]``, which only oscillating drives see; None for none."""
+        self._full: tuple[Conductances, States] | None = None
 
     @abstractmethod
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
@@ -163,8 +166,17 @@ class SimulatedChip(ABC):
     def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """See `Chip.measure`."""
         check_drives(self.circuit, self.capabilities, drives)
-        readings = self._settle(drives)
+        try:
+            readings = self._settle(drives)
+        except SpringError as refused:  # of a chip inside
+            self.ledger += Ledger(unstable_states=len(refused.samples))
+            raise
+        except ConvergenceError as error:
+            self._refuse_unsettled(drives, error)
+            raise
         self.ledger += self._asked(drives, readings)
+        for drive, reading in zip(drives, readings, strict=True):
+            self._refuse_unstable(drive, reading)
         if self.capabilities.access is Access.OUTPUTS:
             return tuple(Reading(reading.outputs) for reading in readings)
         return tuple(Reading(reading.outputs, reading.volts, Tally(self, reading)) for reading in readings)
@@ -176,6 +188,47 @@ class SimulatedChip(ABC):
     def _is_whole(self, drive: Drive) -> bool:
         """Return whether a drive wants every node solved for: where each has a current or a capacitance of its own."""
         return drive.currents is not None or (drive.frequency is not None and self.farads is not None)
+
+    def _bears(self, beta: float) -> bool:  # noqa: ARG002
+        """Return whether springs of −β (S) surely leave every state stable; a chip around another leaves that to it."""
+        return True
+
+    def _unstable(self, spring: float, volts: Array) -> Index:
+        """Return the samples whose state (V, ``[batch, nodes]``) is unstable with springs of so many S."""
+        return self._states.unstable(spring, volts)
+
+    @property
+    def _states(self) -> States:
+        """The full equations with the conductances that are programmed now."""
+        if self._full is None or self._full[0] is not self.conductances:
+            self._full = self.conductances, States(self.circuit.with_conductances(self.conductances))
+        return self._full[1]
+
+    def _refuse_unstable(self, drive: Drive, reading: Reading) -> None:
+        """Refuse a phase in which springs of −β leave samples in unstable states.
+
+        Raises:
+            SpringError: see `refuse_unstable`.
+        """
+        if not isinstance(drive.nudge, Spring) or drive.nudge.conductance >= 0 or self._bears(-drive.nudge.conductance):
+            return
+        volts = (drive.about or reading).all_nodes
+        samples = self._unstable(drive.nudge.conductance, volts)
+        if len(samples):
+            self.ledger += Ledger(unstable_states=len(samples))
+            refuse_unstable(drive, samples, lambda sample: float(self._states.seen(volts[[sample]])[0]))
+
+    def _refuse_unsettled(self, drives: Sequence[Drive], error: ConvergenceError) -> None:
+        """Refuse springs of −β under which a sample did not settle, if it may have no stable state.
+
+        Raises:
+            SpringError: see `refuse_unstable`.
+        """
+        for drive in drives:
+            springs = isinstance(drive.nudge, Spring) and drive.phase == error.phase
+            if springs and (beta := drive.nudge.conductance) < 0 and not self._bears(-beta):  # type: ignore[union-attr]
+                self.ledger += Ledger(unstable_states=1)
+                refuse_unstable(drive, np.array([error.sample]), cause=error)
 
     def _asked(self, drives: Sequence[Drive], readings: Sequence[Reading]) -> Ledger:
         if self._settling_time is None:
@@ -310,30 +363,36 @@ def _check_frequency(phase: str, drive: Drive, frequency: float) -> None:
 
 
 def refuse_unstable(
-    drives: Sequence[Drive], own: Callable[[], float], withstands: Callable[[float], bool] = lambda _: False
-) -> None:
-    """Refuse springs of −β that leave a circuit no one stable state, for which any answer would be wrong.
-
-    While β is below the conductance that outputs see of the circuit with all diodes blocking, the energy is convex.
-    Beyond it, Kirchhoff's equations still have roots, but those are saddles or one of several states.
+    drive: Drive, samples: Index, seen: Callable[[int], float] | None = None, cause: Exception | None = None
+) -> NoReturn:
+    """Refuse springs of −β under which some samples have no stable state, for any answer would be wrong.
 
     Args:
-        drives: with nudges of any kind.
-        own: the smallest conductance (S) that any combination of outputs sees; asked for if there is such a spring.
-        withstands: whether springs of −β (S) are surely below it; a quicker answer than `own`.
+        drive: with the springs.
+        samples: those that have none, one at least.
+        seen: the smallest conductance (S) that any combination of outputs sees at a sample's state, if that is known.
+        cause: what went wrong where no state was found.
 
     Raises:
-        SpringError: names the phase, β and the bound.
+        SpringError: names the phase, a sample, β and the bound.
     """
-    pulled = [(float(np.min(d.nudge.conductance)), d.phase) for d in drives if isinstance(d.nudge, Spring)]
-    beta, phase = min(pulled, default=(0.0, ""))
-    if beta < 0 and not withstands(-beta) and -beta >= (bound := own()):
-        raise SpringError(
-            f"{phase} phase: springs of β = {show(beta, 'S')} outdo the network's own conductance at the outputs, "
-            f"{show(bound, 'S')} with all diodes blocking, and leave it no one stable state; lower β (rule.beta) below "
-            'that, or nudge by current (rule.nudging = "current")',
-            bound,
-        )
+    first, others = int(samples[0]), len(samples) - 1
+    beta = show(float(np.min(drive.nudge.conductance)), "S") if isinstance(drive.nudge, Spring) else ""
+    bound = 0.0 if seen is None else min(map(seen, samples.tolist()))
+    if cause is not None:
+        why = f"no state was found under springs of β = {beta}, which may outdo the network's own conductance"
+    elif seen is None:
+        why = f"the state under springs of β = {beta} is unstable: small disturbances grow"
+    else:
+        outdone = f"springs of β = {beta} outdo the conductance that the outputs see of the network in this state"
+        why = f"{outdone}, {show(bound, 'S')}, and the state is unstable"
+    also = f" (and {others} more of its samples)" if others else ""
+    raise SpringError(
+        f"{drive.phase} phase, sample {first}{also}: {why}; lower β (rule.beta){' below that' if bound else ''}, nudge "
+        'by current (rule.nudging = "current"), or compare such samples one-sided (rule.unstable = "one-sided")',
+        bound,
+        tuple(samples.tolist()),
+    ) from cause
 
 
 def _check_array(what: str, values: Array, shape: tuple[int, ...], sound: set[_Sound]) -> None:

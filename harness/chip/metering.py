@@ -38,6 +38,9 @@ class Ledger:
     sparse_sweeps: int = field(default=0, metadata={"heading": "sweeps that Sparse 1.3 did again"})
     """ngspice's sweeps without a solution by KLU, which Sparse 1.3 did again (`harness.chip.ngspice.session`)."""
 
+    unstable_states: int = field(default=0, metadata={"heading": "unstable states under −β"})
+    """Samples that springs of −β left no stable state (`harness.chip.base.SimulatedChip.measure`)."""
+
     def __add__(self, other: "Ledger") -> "Ledger":
         return Ledger(*map(add, vars(self).values(), vars(other).values()))
 

@@ -158,24 +158,45 @@ class Equations:
     siemens: Array
     """S of every nonlinear cell, ``[cells, 1]``."""
 
-    def output_conductance(self) -> float:
-        """The smallest conductance (S) that any combination of outputs sees while all diodes block.
+    def output_conductance(self, nodes: Array | None = None) -> float:
+        """The smallest conductance (S) that any combination of outputs sees.
 
-        Nonlinear cells conduct least where no voltage is over them, which is what they are taken at. The result is one
-        over the norm of D G⁻¹ P, D the outputs' drops and P where currents into them go; it is infinite where no output
-        can move.
+        It is that of small signals about a state (V, ``[nodes]``) or, without one, while all diodes block: nonlinear
+        cells conduct least where no voltage is over them, which is what they are taken at then. The result is one over
+        the norm of D G⁻¹ P, D the outputs' drops and P where currents into them go; it is infinite where no output can
+        move.
         """
         b = self.branches
         if not b.size:
             return np.inf
-        nonlinear = np.zeros(len(b.first))
-        nonlinear[: len(self.siemens)] = self.siemens[:, 0]
-        matrix = b.into @ self.linear @ b.rise + b.incidence @ diags(nonlinear) @ b.drops
+        if nodes is None:
+            nonlinear = np.zeros(len(b.first))
+            nonlinear[: len(self.siemens)] = self.siemens[:, 0]
+            matrix = self._with(nonlinear) + GMIN * identity(b.size)  # a node that only diodes hold is grounded, too
+        else:
+            matrix = self.small_signals(nodes)
         push, drop = b.into[:, b.plus] - b.into[:, b.minus], b.rise[b.plus] - b.rise[b.minus]
-        grounded = (matrix + GMIN * identity(b.size)).tocsc()  # a node that only diodes hold
-        ohms = drop @ splu(grounded).solve(push.toarray())
+        ohms = drop @ splu(matrix.tocsc()).solve(push.toarray())
         largest = float(np.linalg.norm(ohms, 2))
         return 1 / largest if largest > 0 else np.inf
+
+    def small_signals(self, nodes: Array, spring: float = 0.0) -> csr_matrix:
+        """Return the conductance matrix of small signals about a state (V, ``[nodes]``), S, ``[n, n]``.
+
+        `spring` are S between the nodes of every output, besides.
+        """
+        b = self.branches
+        _, slopes = self.through(np.append(nodes, np.zeros(b.rise.shape[0] - len(nodes)))[:, None])
+        matrix = self._with(slopes[:, 0])
+        if spring:
+            push, drop = b.into[:, b.plus] - b.into[:, b.minus], b.rise[b.plus] - b.rise[b.minus]
+            matrix = matrix + spring * push @ drop
+        return matrix.tocsr()
+
+    def _with(self, slopes: Array) -> csr_matrix:
+        """Return the equations' matrix with a conductance (S) for each branch, S, ``[n, n]``."""
+        b = self.branches
+        return (b.into @ self.linear @ b.rise + b.incidence @ diags(slopes) @ b.drops).tocsr()
 
     def tangents(self, volts: Array, junctions: Array) -> tuple[Array, Array]:
         """Currents (A) and slopes (S) of all branches, ``[branches, batch]``.

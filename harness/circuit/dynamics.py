@@ -4,6 +4,8 @@ C du/dt + G u + currents of diodes and nonlinear cells = currents of sources, ov
 `harness.circuit.scaling`: capacitances to ground lie on the diagonal. Stages (amplifiers, buffers) are ideal here.
 """
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix, diags
@@ -14,6 +16,7 @@ from harness.circuit.branches import Branches
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import Transformer
 from harness.circuit.power import dissipated
+from harness.circuit.scaling import is_reciprocal
 from harness.errors import CircuitError
 from harness.measurement import Array, Index, Injection, Nudge, Spring
 
@@ -62,7 +65,6 @@ class Dynamics:
         own = np.zeros(rows)
         own[self.free] = farads[self.free]
         self._capacitance = (self._branches.into @ diags(own) @ self._branches.rise).tocsc()
-        self._linear = self._branches.into @ self._equations.linear @ self._branches.rise
         self._incidence = _incidence(self._branches.first, self._branches.second, rows)
         self._pins = _incidence(*circuit.output_ends, rows)
 
@@ -74,13 +76,19 @@ class Dynamics:
         Raises:
             CircuitError: small signals grow there.
         """
-        matrix = (self._conductance(nodes) + spring * self._branches.into @ self._pins @ self._pins.T
-                  @ self._branches.rise).tocsc()  # fmt: skip
-        constants = _time_constants(matrix, self._capacitance)
-        decay = (1 / constants).real
-        if not (decay > 0).all():
+        if (growth := self.growth(nodes, spring)) >= 0:
             raise CircuitError(f"circuit {self.circuit.name}: small signals grow instead of settling")
-        return float(1 / decay.min())
+        return -1 / growth
+
+    def growth(self, nodes: Array, spring: float = 0.0) -> float:
+        """The rate (1/s) at which the fastest small signal about a state (V, ``[nodes]``) grows; below 0 they die out.
+
+        It is the largest real part of any eigenvalue of −C⁻¹G. `spring` are S between the nodes of every output.
+        """
+        matrix = self._equations.small_signals(nodes, spring)
+        if not matrix.shape[0]:  # sources hold every node
+            return -np.inf
+        return float(-(1 / _time_constants(matrix, self._capacitance)).real.min())
 
     def held_volts(self, inputs: Array) -> Array:
         """Return the voltages that ideal sources hold, 0 at other nodes, V, ``[points, nodes]``.
@@ -144,12 +152,49 @@ class Dynamics:
         drawn = scaling.scale[free][:, None] * total - missing[free]
         return np.asarray(np.sum(state[free] * drawn, axis=0))
 
-    def _conductance(self, nodes: Array) -> csr_matrix:
-        """Return the conductance matrix of small signals, S, ``[n, n]``."""
-        branches = self._branches
-        state = np.append(nodes, np.zeros(branches.rise.shape[0] - len(nodes)))[:, None]
-        _, slopes = self._equations.through(state)
-        return (self._linear + branches.incidence @ diags(slopes[:, 0]) @ branches.drops).tocsr()
+
+class States:
+    """The stability of the states of a programmed circuit, from its full equations.
+
+    With an energy a state is stable while β of springs of −β is below the conductance that outputs see of the network
+    at that state: G − β DᵀD is positive definite then, whatever the capacitances are. Without one, the eigenvalues of
+    C⁻¹G tell, with the same capacitance at every free node.
+    """
+
+    def __init__(self, circuit: Circuit) -> None:
+        self._reciprocal, self._circuit = is_reciprocal(circuit), circuit
+        self._equations = Branches(circuit).programmed(circuit.conductances)
+
+    def bears(self, beta: float) -> bool:
+        """Return whether all states are stable under springs of −β (S): the energy is convex with diodes that block."""
+        return self._reciprocal and self._monotone and beta < self._blocking
+
+    def unstable(self, spring: float, volts: Array) -> Index:
+        """Return the samples whose state (V, ``[batch, nodes]``) is unstable with springs of so many S."""
+        grows = self._outdone if self._reciprocal else self._grows
+        return np.flatnonzero([grows(spring, nodes) for nodes in volts])
+
+    def seen(self, volts: Array) -> Array:
+        """Return the smallest conductance (S) that any combination of outputs sees at each state, ``[batch]``."""
+        return np.array([self._equations.output_conductance(nodes) for nodes in volts])
+
+    @cached_property
+    def _blocking(self) -> float:
+        return self._equations.output_conductance()
+
+    @cached_property
+    def _monotone(self) -> bool:
+        return all(found.two_terminal for found in self._circuit.device_branches)
+
+    @cached_property
+    def _dynamics(self) -> Dynamics:
+        return Dynamics(self._circuit, np.ones(len(self._circuit.nodes)))
+
+    def _outdone(self, spring: float, nodes: Array) -> bool:
+        return -spring >= self._equations.output_conductance(nodes)
+
+    def _grows(self, spring: float, nodes: Array) -> bool:
+        return self._dynamics.growth(nodes, spring) >= 0
 
 
 def _pushed(nudge: Nudge | None, drops: Array, switched: Array) -> tuple[Array, Array]:
@@ -171,7 +216,7 @@ def _time_constants(matrix: csr_matrix, capacitance: csr_matrix) -> npt.NDArray[
     """Return eigenvalues of G⁻¹C other than 0, s, ``[k]``; of large networks the largest, which miss fast growth."""
     size = matrix.shape[0]
     if size > _DENSE:
-        factors = splu(matrix)
+        factors = splu(matrix.tocsc())
         operator = LinearOperator((size, size), matvec=lambda x: factors.solve(capacitance @ x), dtype=float)
         found = np.asarray(eigs(operator, k=4, which="LM", return_eigenvectors=False, v0=np.ones(size)), complex)
     else:

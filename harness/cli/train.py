@@ -370,6 +370,8 @@ def _print_result(run: Run, as_json: bool, result: JsonObject) -> None:
     _print_value_errors(result)
     speed = f"{result['train_samples_per_second']:.0f} samples/s"
     OUT.print(f"{counted(result['epochs'], 'epoch')} in {result['seconds']:.1f} s, {speed}")
+    if unstable := result.get("unstable_states"):
+        OUT.print(f"{counted(unstable, 'unstable state')} under springs of −β, compared one-sided instead")
     if "sharing" in result:
         OUT.print(result["sharing"])
     if "bench" in result:

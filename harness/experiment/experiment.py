@@ -279,11 +279,18 @@ class Experiment:
     @cached_property
     def springs(self) -> Springs:
         """The comparison of springs of −β with the network."""
-        return Springs(self.circuit, self.strength, both_signs=self.settings.rule.both_signs)
+        rule = self.settings.rule
+        return Springs(
+            self.circuit,
+            self.strength,
+            both_signs=rule.both_signs,
+            rows=lambda: self.data.train.batch(slice(ROWS)),
+            falls_back=rule.falls_back,
+        )
 
     @property
     def recorded(self) -> Settings:
-        """The settings as a run keeps them: with the figures that β = "auto" and a device's range stand for."""
+        """The settings as a run keeps them: with the figures that β as a share and a device's range stand for."""
         return self.fitted.model_copy(update={"rule": self.fitted.rule.recorded(lambda: self.strength)})
 
     @cached_property

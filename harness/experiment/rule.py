@@ -6,13 +6,21 @@ from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, Union
 
 import numpy as np
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    Tag,
+    ValidatorFunctionWrapHandler,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from harness.chip.nodal.chip import nodal_chip
 from harness.circuit import Circuit
 from harness.datasets import Split
 from harness.errors import ExperimentError, PluginError
-from harness.experiment.strength import SHARE, Strength, bearable
+from harness.experiment.strength import SHARE, Share, Strength, bearable
 from harness.learning import (
     AnalyticalGradient,
     AsymmetricEquilibriumPropagation,
@@ -25,6 +33,7 @@ from harness.learning import (
     NodePerturbation,
     Nudging,
     SimultaneousPerturbation,
+    Unstable,
     Variant,
 )
 from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError
@@ -149,9 +158,19 @@ class _Rule(Section):
         return False
 
     @property
+    def falls_back(self) -> bool:
+        """True where samples without a stable state under −β are compared one-sided."""
+        return False
+
+    @property
     def usual_nudging(self) -> Nudging:
         """Springs for squared error, current for other costs."""
         return Nudging.SPRING if self.cost == "squared-error" else Nudging.CURRENT
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """Keys whose values stand for others that a run chooses when it begins."""
+        return frozenset()
 
     def strength(self, circuit: Circuit, rows: Batch, unit: float) -> Strength:
         """Return the strength of all nudges of the network: in an audit, in a testbench, and by rules that have a β.
@@ -180,18 +199,27 @@ class EquilibriumSettings(_Rule):
 
     kind: Literal["equilibrium-propagation"]
     beta: Annotated[Siemens | None, Field(gt=0)] = None
-    """Strength β of the nudge at the outputs. Without it, or with ``"auto"``, it is a tenth of the conductance that the
-    outputs see of the initial network (`harness.experiment.strength.SHARE`); the run records the figure."""
+    """Strength β of the nudge at the outputs, in S; or, such as ``"5 %"``, a share of the conductance that the outputs
+    see of the initial network. Without it, or with ``"auto"``, it is a tenth of that conductance
+    (`harness.experiment.strength.SHARE`). A run records the figure in S when it begins, and keeps it."""
     variant: Variant = Variant.CENTERED
     """The two strengths that are compared."""
     nudging: Nudging | None = None
     """Pull on the outputs. Without it, springs for squared error; currents for other costs, and where outputs hang
-    on diodes and β is ``"auto"``."""
+    on diodes and β is ``"auto"`` or a share."""
+    unstable: Unstable = Unstable.REFUSE
+    """What is done with samples that springs of −β leave no stable state; simulated chips look at each."""
 
-    @field_validator("beta", mode="before")
+    @field_validator("beta", mode="wrap")
     @classmethod
-    def _auto(cls, beta: Any) -> Any:
-        return None if beta == "auto" else beta
+    def _beta(cls, beta: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        if isinstance(beta, str) and beta.strip().endswith("%"):
+            return Share.read(beta)
+        return beta if isinstance(beta, Share) else read(None if beta == "auto" else beta)
+
+    @field_serializer("beta")
+    def _written(self, beta: float | None) -> float | str | None:
+        return str(beta) if isinstance(beta, Share) else beta
 
     @model_validator(mode="after")
     def _springs(self) -> Self:
@@ -204,19 +232,31 @@ class EquilibriumSettings(_Rule):
         """See `_Rule.both_signs`."""
         return self.variant is not Variant.ONE_SIDED
 
+    @property
+    def falls_back(self) -> bool:
+        """See `_Rule.falls_back`."""
+        return self.unstable is Unstable.ONE_SIDED
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """See `_Rule.chosen`."""
+        return frozenset({"rule.beta"} if isinstance(self.beta, Share) else ())
+
     def strength(self, circuit: Circuit, rows: Batch, unit: float) -> Strength:
         """Return its own β, or one that the network bears."""
-        if self.beta is not None:
-            return Strength(self.beta, self.nudging or self.usual_nudging)
-        return bearable(circuit, rows, unit, self.usual_nudging, self.nudging)
+        if self.beta is None or isinstance(self.beta, Share):
+            return bearable(circuit, rows, unit, self.usual_nudging, self.nudging, self.beta or SHARE)
+        return Strength(self.beta, self.nudging or self.usual_nudging)
 
     def recorded(self, strength: Callable[[], Strength]) -> Self:
-        """Return the section with the β and the nudging that ``"auto"`` stands for."""
-        return self if self.beta is not None else self.model_copy(update=vars(strength()))
+        """Return the section with the β and the nudging that ``"auto"`` or a share stands for."""
+        resolved = self.beta is not None and not isinstance(self.beta, Share)
+        return self if resolved else self.model_copy(update=vars(strength()))
 
     def build(self, given: Given) -> LearningRule:
         """The rule."""
         nudge: dict[str, Any] = {"beta": given.strength.beta, "nudging": given.strength.nudging}
+        nudge["unstable"] = self.unstable
         return EquilibriumPropagation(given.circuit, given.cost, variant=self.variant, **nudge)
 
 

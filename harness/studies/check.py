@@ -8,17 +8,21 @@ import numpy as np
 from harness.chip.base import Chip
 from harness.chip.ngspice.chip import FullNetlistChip, NgspiceChip
 from harness.chip.nodal.chip import nodal_chip
-from harness.circuit import GROUND, BidirectionalAmplifier, Circuit, Crossbar, Reduction, Transformer
+from harness.circuit import GROUND, BidirectionalAmplifier, Circuit, Crossbar, Transformer
+from harness.circuit.dynamics import Dynamics, States
 from harness.circuit.primitives import Current, Vccs
 from harness.circuit.scaling import is_reciprocal
+from harness.errors import SpringError
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule
 from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging
 from harness.learning.rules.linearization import HardwareLinearization
-from harness.measurement import Array, Batch, Conductances, Drive, Index, Injection
+from harness.measurement import Array, Batch, Conductances, Drive, Index, Injection, Reading, Spring
 from harness.netlist.tolerances import TIGHT, Tolerances
+from harness.units import show
 
 _PROBED_CELLS = 12  # per crossbar, for finite differences
+_FARADS = 100e-15  # at each node that nothing holds; with an energy, the sign of growth does not depend on it
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,12 @@ def check_circuit(
 
     Bounds on voltages hold for signals of a volt and grow in proportion with larger ones. The gradient is that of
     `beta` (S) by current, compared with differences at cells that `rng` draws; with `springs`, learning nudges by
-    springs of −β, too, which the network must bear. `tell` is told what is being done.
+    springs of −β, too, which must leave every sample a stable state. `tell` is told what is being done.
     """
-    if springs:
-        own = Reduction(circuit).reduce(circuit.conductances).output_conductance()
-        yield Check("β against the network's own conductance at the outputs", beta / own, 1.0, "relative")
     nodal = nodal_chip(circuit)
     (free,) = nodal.measure([Drive(batch.inputs)])
+    if circuit.held_nodes < set(circuit.nodes):
+        yield from _stability_checks(circuit, batch, free, beta if springs else None)
     drives = [Drive(batch.inputs)]
     slopes = cost.slopes(free.outputs, batch.targets)
     drives += [Drive(batch.inputs, Injection(-b * slopes), name) for b, name in ((beta, "+β"), (-beta, "−β"))]
@@ -89,6 +92,22 @@ def check_circuit(
         ours, theirs = (_gradient(rule, c, batch) for c in (NgspiceChip(circuit, tolerances=tolerances), nodal))
         for array, a, b in zip(circuit.arrays, ours, theirs, strict=True):
             yield Check(f"gradient of {array.name}: ngspice against nodal", _relative(a, b), 1e-2, "relative")
+
+
+def _stability_checks(circuit: Circuit, batch: Batch, free: Reading, beta: float | None) -> Iterator[Check]:
+    """Check that the network rests in its free states and, with a β (S), in those under springs of −β."""
+    dynamics = Dynamics(circuit, np.full(len(circuit.nodes), _FARADS))
+    growth = [dynamics.growth(nodes) for nodes in free.all_nodes]
+    if beta is not None:
+        try:
+            (pushed,) = nodal_chip(circuit).measure([Drive(batch.inputs, Spring(-beta, batch.targets), "nudged −β")])
+            least = float(States(circuit).seen(pushed.all_nodes).min())
+            growth += [dynamics.growth(nodes, -beta) for nodes in pushed.all_nodes]
+        except SpringError as refused:
+            least = refused.bound
+        share = beta / least if least else np.inf
+        yield Check("β against the conductance that outputs see at the states under −β", share, 1.0, "relative")
+    yield Check(f"growth of small disturbances, {show(_FARADS, 'F')} at each node", max(growth), 0.0, "1/s")
 
 
 def finite_differences(

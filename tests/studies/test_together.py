@@ -192,7 +192,7 @@ def test_a_point_that_fails_leaves_the_others_in_step(tmp_path: Path) -> None:
     errors = alone(sweeps[1])
     assert said == ["together: 3 points in step", "one by one: 1 point, because a step failed in the stack"]
     (error,) = outcome.errors.values()
-    assert "springs of β = -1 µS outdo the network's own conductance at the outputs" in error
+    assert "springs of β = -232 nS outdo the conductance that the outputs see of the network in this state" in error
     assert "go on from its checkpoint with: harness train --from" in error
     ours, theirs = (
         text.replace(str(sweep.path), "")
@@ -311,7 +311,7 @@ def test_a_stack_refuses_what_one_of_its_chips_would() -> None:
         betas: Any = np.array(strengths)[:, None, None]
         drives = [Drive(inputs), Drive(inputs, Spring(betas, targets), "nudged")]
         if refused:
-            with pytest.raises(SpringError, match="outdo the own conductance of a chip in the stack"):
+            with pytest.raises(SpringError, match="springs of −β leave chip 1 of the stack in an unstable state"):
                 stack.measure(drives)
         else:
             stack.measure(drives)

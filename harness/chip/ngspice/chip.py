@@ -9,16 +9,15 @@ from typing import Unpack
 import numpy as np
 from typing_extensions import override
 
-from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
+from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions
 from harness.chip.metering import Ledger
 from harness.chip.ngspice.choosing import MeasuredSimulators
 from harness.chip.ngspice.session import BatchDeck, Session, Unsettled, open_session
 from harness.chip.ngspice.worker import OneSimulator, Settled, Simulators
 from harness.circuit import Circuit, ReducedCircuit, Reduction
-from harness.circuit.branches import Branches
 from harness.circuit.linearized import linearized
 from harness.errors import ConvergenceError
-from harness.measurement import Array, Capabilities, Clamp, Drive, Reading
+from harness.measurement import Array, Capabilities, Clamp, Drive, Index, Reading
 from harness.netlist.decks import full, full_batch, oscillating
 from harness.netlist.tolerances import Tolerances
 
@@ -87,7 +86,6 @@ class NgspiceChip(SimulatedChip):
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Settle neighbouring drives of one kind in one sweep; its deck has diodes or their slopes, clamps or none."""
         reduced = self._reduction.reduce(self.conductances)
-        refuse_unstable(drives, reduced.output_conductance, reduced.withstands)
         readings: list[Reading] = []
         for (whole, _), group in groupby(drives, lambda drive: (self._is_whole(drive), _kind(drive))):
             readings += self._sweep(self._whole.reduce(self.conductances) if whole else reduced, list(group))
@@ -97,6 +95,15 @@ class NgspiceChip(SimulatedChip):
     def _whole(self) -> Reduction:
         """The reduction that eliminates no node."""
         return Reduction(self.circuit, np.zeros(len(self.circuit.nodes)) if self.farads is None else self.farads)
+
+    @override
+    def _bears(self, beta: float) -> bool:
+        return self._reduction.reduce(self.conductances).withstands(beta)
+
+    @override
+    def _unstable(self, spring: float, volts: Array) -> Index:
+        found = self._reduction.reduce(self.conductances).unstable(spring, volts)
+        return super()._unstable(spring, volts) if found is None else found
 
     def _sweep(self, reduced: ReducedCircuit, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         settling = reduced.settling(drives)
@@ -166,12 +173,12 @@ class FullNetlistChip(SimulatedChip):
 
     @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        self._refuse_unstable(drives)
         circuit = self.circuit.with_conductances(self.conductances)
         return tuple(self._settle_each(circuit, drive) for drive in drives)
 
-    def _refuse_unstable(self, drives: Sequence[Drive]) -> None:
-        refuse_unstable(drives, lambda: Branches(self.circuit).programmed(self.conductances).output_conductance())
+    @override
+    def _bears(self, beta: float) -> bool:
+        return self._states.bears(beta)
 
     def _settle_each(self, circuit: Circuit, drive: Drive) -> Reading:
         nodes = np.zeros((len(drive.inputs), len(circuit.nodes)))
@@ -224,7 +231,6 @@ class FullBatchChip(FullNetlistChip):
 
     @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        self._refuse_unstable(drives)
         circuit = self.circuit.with_conductances(self.conductances)
         readings: list[Reading] = []
         for (still, _), group in groupby(

@@ -13,13 +13,13 @@ from typing import Unpack
 import numpy as np
 from typing_extensions import override
 
-from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
+from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions
 from harness.chip.nodal import newton
 from harness.chip.nodal.unreduced import TOLERANCE, UnreducedNodalChip
 from harness.circuit import Circuit, Reduction
 from harness.circuit.circuit import nonlinear_arrays
 from harness.circuit.reduction.reduction import reduction_of
-from harness.measurement import Drive, Reading
+from harness.measurement import Array, Drive, Index, Reading
 
 
 class NodalChip(SimulatedChip):
@@ -36,7 +36,6 @@ class NodalChip(SimulatedChip):
     @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         reduced = self.reduction.reduce(self.conductances)
-        refuse_unstable(drives, reduced.output_conductance, reduced.withstands)
         readings: list[Reading] = []
         for (whole, _), group in groupby(drives, lambda drive: (self._is_whole(drive), _kind(drive))):
             alike, here = list(group), self._whole.reduce(self.conductances) if whole else reduced
@@ -47,6 +46,15 @@ class NodalChip(SimulatedChip):
     def _whole(self) -> Reduction:
         """The reduction that eliminates no node."""
         return Reduction(self.circuit, np.zeros(len(self.circuit.nodes)) if self.farads is None else self.farads)
+
+    @override
+    def _bears(self, beta: float) -> bool:
+        return self.reduction.reduce(self.conductances).withstands(beta)
+
+    @override
+    def _unstable(self, spring: float, volts: Array) -> Index:
+        found = self.reduction.reduce(self.conductances).unstable(spring, volts)
+        return super()._unstable(spring, volts) if found is None else found
 
 
 def _kind(drive: Drive) -> tuple[bool, bool]:

@@ -10,6 +10,7 @@ from harness.chip.metering import Ledger
 from harness.chip.nodal import newton
 from harness.chip.nodal.chip import NodalChip
 from harness.circuit.reduction.reduction import ReducedCircuit
+from harness.circuit.reduction.settling import Network
 from harness.errors import ChipError, SpringError
 from harness.measurement import Array, Conductances, Drive, Reading, Spring
 
@@ -55,21 +56,29 @@ class NodalStack:
         if self._last is None or self._last[0] is not self.conductances:
             self._last = self.conductances, self._chip.reduction.reduce_stack(self.conductances)
         reduced = self._last[1]
-        self._refuse_unstable(drives, reduced)
         readings = reduced.readings(newton.settle_stack(reduced.settling(drives), self._chip.tolerance), drives)
+        for drive, reading in zip(drives, readings, strict=True):
+            self._refuse_unstable(drive, reading.all_nodes, reduced)
         self.ledger += asked(self.circuit, drives)
         return tuple(replace(reading, tally=Tally(self, reading)) for reading in readings)
 
-    def _refuse_unstable(self, drives: Sequence[Drive], reduced: ReducedCircuit) -> None:
-        """Refuse springs of −β that one of the chips does not bear; see `harness.chip.base.refuse_unstable`."""
-        strongest = np.zeros((len(self), 1, 1))
-        for drive in drives:
-            if isinstance(drive.nudge, Spring):
-                strongest = np.maximum(strongest, -np.asarray(drive.nudge.conductance))
-        if strongest.any() and not reduced.withstands(strongest):
-            bounds = reduced.output_conductances()
-            if (strongest.ravel() >= bounds).any():
-                raise SpringError("springs of −β outdo the own conductance of a chip in the stack", float(bounds.min()))
+    def _refuse_unstable(self, drive: Drive, volts: Array, reduced: ReducedCircuit) -> None:
+        """Refuse springs of −β that leave a chip in an unstable state (V, ``[chips, batch, nodes]``).
+
+        See `harness.chip.base.refuse_unstable`, which tells more for one chip.
+        """
+        if not isinstance(drive.nudge, Spring):
+            return
+        springs = np.broadcast_to(drive.nudge.conductance, (len(self), 1, 1))
+        if (springs >= 0).all() or reduced.withstands(np.maximum(-springs, 0)):
+            return
+        for k, spring in enumerate(springs.ravel().tolist()):
+            one = replace(reduced, network=Network(reduced.network.conductance[k], reduced.network.topology))
+            found = one.unstable(spring, volts[k]) if spring < 0 else ()
+            if found is None or len(found):
+                raise SpringError(
+                    f"{drive.phase} phase: springs of −β leave chip {k} of the stack in an unstable state"
+                )
 
     def adjust(self, wanted: Sequence[Array]) -> Conductances:
         """Change conductances by `wanted` (S) as far as their range allows; see `harness.chip.base.Chip.adjust`."""

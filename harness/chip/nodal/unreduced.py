@@ -12,7 +12,7 @@ sample; a factorisation is kept, into the next phase too, for as long as it make
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -20,7 +20,7 @@ from scipy.sparse import csc_matrix, diags
 from scipy.sparse.linalg import splu
 from typing_extensions import override
 
-from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions, refuse_unstable
+from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions
 from harness.chip.nodal.jacobians import Border, Dense, Jacobian, Logical, Sparse, unjoined
 from harness.circuit import Circuit
 from harness.circuit.branches import Branches, Equations
@@ -59,13 +59,16 @@ class UnreducedNodalChip(SimulatedChip):
         if self._last is None or self._last[0] is not self.conductances:
             self._last = self.conductances, _Solver(self._branches.programmed(self.conductances), self.farads)
         solver = self._last[1]
-        refuse_unstable(drives, solver.output_conductance)
         phases = [_Phase(solver.equations, drive) for drive in drives]
         samples, nodes = len(drives[0].inputs), len(self.circuit.nodes)
         found = np.zeros((len(drives), nodes + 1, samples))
         for rows in _blocks(samples, solver.block):
             solver.settle_block(phases, rows, self._tolerance, found[:, :, rows])
         return tuple(self._reading(volts) for volts in found)
+
+    @override
+    def _bears(self, beta: float) -> bool:
+        return self._states.bears(beta)
 
     def _reading(self, volts: Array) -> Reading:
         outputs = volts[self._branches.plus] - volts[self._branches.minus]
@@ -123,8 +126,6 @@ class _Solver:
         np.add.at(self._base, np.searchsorted(keys, fixed), matrix.data)
         np.add.at(self._spring, np.searchsorted(keys, springs), outputs.data)
         self._nonlinear = np.searchsorted(keys, self.branches.places)
-        self.output_conductance = cache(equations.output_conductance)
-        """S; see there."""
         self._jacobian: Jacobian = Sparse(size, keys)
         self.block = 1
         """Samples that are solved together."""

@@ -37,6 +37,7 @@ from harness.circuit.reduction.settling import (
     Topology,
     unjoined,
 )
+from harness.circuit.reduction.stability import unstable_samples
 from harness.circuit.scaling import Scaling, refuse_reversal, scaling_of
 from harness.devices import DiodeModel
 from harness.devices.diode import GMIN
@@ -96,7 +97,8 @@ class ReducedCircuit:
 
         False where that takes more than a Cholesky factorization to tell; `output_conductance` always tells.
         """
-        matrix, springs = self.network.conductance, self.network.topology.springs
+        whole, springs = self.network.conductance, self.network.topology.springs
+        matrix = whole
         if self.size > _WIDE:
             if (left := without_alone(self.network)) is None:
                 return False
@@ -106,7 +108,29 @@ class ReducedCircuit:
             np.linalg.cholesky(matrix - beta * springs)
         except np.linalg.LinAlgError:
             return False
-        return np.array_equal(matrix, matrix.swapaxes(-1, -2))
+        return not self.network.topology.others and np.array_equal(whole, whole.swapaxes(-1, -2))
+
+    def unstable(self, spring: float, volts: Array) -> Index | None:
+        """Return the samples whose state is unstable (`harness.circuit.reduction.stability`).
+
+        None where the circuit is not one of diodes with an energy, whose full equations must tell
+        (`harness.circuit.dynamics.States`).
+
+        Args:
+            spring: S between the nodes of every output.
+            volts: every node of each sample's state, V, ``[batch, nodes]``.
+        """
+        matrix = self.network.conductance
+        if self.network.topology.others or self._circuit.parts(Vccs) or not np.array_equal(matrix, matrix.T):
+            return None
+        if any(isinstance(element, Transformer) for element in self._circuit.elements):
+            return None
+        return unstable_samples(self.network, spring, self._slopes(volts))
+
+    def _slopes(self, volts: Array) -> Array:
+        """Return the conductances of all devices about a state (V, ``[batch, nodes]``), S, ``[batch, branches]``."""
+        about = self._circuit.with_ground(volts)
+        return np.concatenate([about[:, :0], *(found.slopes(about) for found in self._circuit.device_branches)], axis=1)
 
     def settling(self, drives: Sequence[Drive]) -> SettlingJob:
         """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays.
@@ -120,9 +144,7 @@ class ReducedCircuit:
             inputs, key, slopes, oscillation = drive.inputs, (id(drive.inputs), id(drive.reversal)), None, None
             if drive.about is not None:
                 still = np.zeros((len(inputs), self.size)), np.zeros((len(inputs), len(self.rail)))
-                about = self._circuit.with_ground(drive.about.all_nodes)
-                own = [found.slopes(about) for found in self._circuit.device_branches]
-                slopes = np.concatenate([about[:, :0], *own], axis=1)
+                slopes = self._slopes(drive.about.all_nodes)
                 if drive.frequency is not None:
                     kept = drive.about if drive.adjoint else None
                     oscillation = Oscillation(drive.frequency, *self._driven(inputs, kept), self.farads)

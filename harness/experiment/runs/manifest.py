@@ -212,7 +212,7 @@ def settings_of(run: Run, overrides: Sequence[str] = ()) -> Settings:
 def _chosen(settings: Settings) -> set[str]:
     """Return the keys that a run of such settings chooses: those that are open, and those that its device replaces."""
     replaced = settings.programming.chosen if settings.programming else frozenset[str]()
-    return {key for key, value in leaves(settings.model_dump()) if value is None} | replaced
+    return {key for key, value in leaves(settings.model_dump()) if value is None} | replaced | settings.rule.chosen
 
 
 def check_settings(run: Run, settings: Settings, *, before: bool = False) -> None:

@@ -76,8 +76,15 @@ class NudgedReadings:
     """Under the strength b₂."""
     span: float
     """b₁^k − b₂^k; of a stack, an array, ``[chips, 1, 1]``, where its chips differ in it."""
+    weights: Array | None = None
+    """Factors for the samples' contrasts, ``[batch, 1]``, where springs of −β left some of them no stable state and
+    these were compared with another strength than `span` says; None where all have the same."""
     through_free: Reading | None = None
     """The small-signal phase for ∂n/∂v_F, the one under b₁ less the one under b₂; None where it does not count."""
+
+    def moved(self, high: Array, low: Array) -> Array:
+        """Return the differences of two voltages of every node, V, ``[batch, nodes]``, with the samples' weights."""
+        return high - low if self.weights is None else self.weights * (high - low)
 
 
 class Uniform(Protocol):
@@ -161,14 +168,14 @@ class Contrast(LearningRule[NudgedReadings]):
             ConvergenceError: a sample did not settle; says which strength to lower where it was nudged.
         """
         try:
-            return self._measured(chip, batch, rng)
+            return self._measured(chip, batch, self._strengths(rng))
         except ConvergenceError as error:
             if error.phase == "free":
                 raise
             raise error.with_cure(self.cure) from error
 
-    def _measured(self, chip: Measurable, batch: Batch, rng: Uniform) -> NudgedReadings:
-        strengths, free_drive = self._strengths(rng), Drive(batch.inputs)
+    def _measured(self, chip: Measurable, batch: Batch, strengths: tuple[float, ...]) -> NudgedReadings:
+        free_drive = Drive(batch.inputs)
         if self.waits:
             (free,) = chip.measure([free_drive])
             drives, reversal = self._drives(batch, free.outputs, strengths), free if self._reverses else None
@@ -183,7 +190,7 @@ class Contrast(LearningRule[NudgedReadings]):
         if (slopes := self._slopes_by_free(batch, free.outputs, strengths, outputs)) is None:
             return NudgedReadings(batch, free, high, low, span)
         (small,) = chip.measure([Drive(batch.inputs, Injection(slopes), "small-signal", free)])
-        return NudgedReadings(batch, free, high, low, span, small)
+        return NudgedReadings(batch, free, high, low, span, through_free=small)
 
     def _slopes_by_free(
         self,
@@ -204,7 +211,7 @@ class Contrast(LearningRule[NudgedReadings]):
         """
         high, low = readings.high.nodes, readings.low.nodes
         factor = 1 / ((readings.span if self._normalized else np.sign(readings.span)) * len(readings.batch))
-        contrast = self._cells.products(high - low, high + low, 0.5 * factor)
+        contrast = self._cells.products(readings.moved(high, low), high + low, 0.5 * factor)
         if readings.through_free is None:
             return contrast
         through = self._cells.products(readings.through_free.nodes, readings.free.nodes, -factor)

@@ -87,7 +87,7 @@ PARTS = (
             "harness.circuit.reduction.reduction:Reduction.reduce",
             "harness.circuit.reduction.reduction:ReducedCircuit.settling",
             "harness.circuit.reduction.reduction:ReducedCircuit.readings",
-            "harness.chip.base:refuse_unstable",
+            "harness.chip.base:SimulatedChip._refuse_unstable",
         ),
     ),
     Part("gradient", "the learning rule makes a gradient of what was read"),
