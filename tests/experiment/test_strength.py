@@ -22,8 +22,10 @@ from harness.circuit.reduction.settling import Network
 from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.cli.main import main
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
-from harness.errors import ConvergenceError, ExperimentError, SpringError
+from harness.errors import ConvergenceError, ExperimentError, RunError, SpringError
 from harness.experiment.experiment import Experiment
+from harness.experiment.runs.manifest import check_settings
+from harness.experiment.settings import Settings
 from harness.experiment.strength import SHARE, own_conductance
 from harness.learning import AnalyticalGradient, CoupledLearning, EquilibriumPropagation, Nudging, SquaredError, Variant
 from harness.measurement import Array, Drive, Injection, Reading, Spring
@@ -213,6 +215,67 @@ def test_auto_is_the_default_and_a_run_records_its_figure(tmp_path: Path) -> Non
         assert recorded.settings.rule.nudging is Nudging.SPRING  # type: ignore[union-attr]
         assert recorded.strength == subject.strength
     assert runs[0].experiment.read_bytes() == runs[1].experiment.read_bytes()
+
+
+@pytest.mark.parametrize("text", ["5 %", "5%", " 5.0 % "])
+def test_a_share_counts_in_what_the_outputs_see_when_the_run_begins(text: str, tmp_path: Path) -> None:
+    subject = Experiment.load("iris", ["chip.kind=nodal", f"rule.beta={text}", "training.epochs=2"])
+    assert subject.strength.beta == 0.05 * own_conductance(subject.circuit)
+    run = subject.create_run(tmp_path / "run")
+    subject.train(run, pictures=False)
+    recorded = Experiment.from_file(run.experiment)
+    assert recorded.settings.rule.beta == subject.strength.beta  # type: ignore[union-attr]
+    assert "beta = 7.911" in run.experiment.read_text()
+    assert Settings.model_validate(subject.settings.model_dump()) == subject.settings
+    assert subject.settings.rule.model_dump()["beta"] == "5 %"
+    assert Experiment.of_run(Run(run.path)).strength == subject.strength
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0 %", r"'0 %' must be above 0 % and at most 1000 % of what the outputs see"),
+        ("-5 %", r"'-5 %' must be above 0 % and at most 1000 %"),
+        ("1001 %", r"'1001 %' must be above 0 % and at most 1000 %"),
+        ("abc %", r"'abc %' is no share; write a number in percent, such as '5 %'"),
+        ("5 S%", r"'5 S%' is no share; write a number in percent"),
+        ("nan %", r"'nan %' is no share"),
+        ("1e999 %", r"'1e999 %' is no share"),
+        ("5 % S", r"'5 % S' should be in S"),
+    ],
+)
+def test_shares_that_are_none_are_refused(text: str, said: str) -> None:
+    with pytest.raises(ExperimentError, match=rf"rule.beta: {said}|rule.beta=.*{said}"):
+        Experiment.load("iris", [f"rule.beta={text}"])
+
+
+def test_a_sweep_knows_a_run_whose_share_it_resolved(tmp_path: Path) -> None:
+    """Points of a sweep have the share, and their runs the figure that it stood for."""
+    subject = Experiment.load("xor", ["chip.kind=nodal", "rule.beta=10 %"])
+    run = subject.create_run(tmp_path / "run")
+    check_settings(run, subject.settings, before=True)
+    with pytest.raises(RunError, match=r"rule.beta is '10 %', but the run was made with 156 nS"):
+        check_settings(run, subject.settings)
+    with pytest.raises(RunError, match=r"rule.beta is 1 µS, but the run was made with 156 nS"):
+        check_settings(run, subject.replace({"rule.beta": 1e-6}).settings, before=True)
+
+
+@pytest.mark.parametrize("chip", ["nodal", pytest.param("ngspice", marks=pytest.mark.ngspice)])
+def test_samples_that_fall_back_are_counted_in_the_run(chip: str, tmp_path: Path) -> None:
+    result = train(tmp_path / "run", f"chip.kind={chip}", "rule.unstable=one-sided")
+    assert result.exit_code == 0, result.stderr
+    run = Run(tmp_path / "run")
+    found = run.result
+    assert found is not None
+    counted = run.epochs["unstable states under −β"].tolist()
+    assert found["unstable_states"] == sum(counted) > 0
+    assert (
+        f"{found['unstable_states']} unstable states under springs of −β, compared one-sided instead" in result.output
+    )
+    assert found["test_accuracy"] > 0.5
+    borne = train(tmp_path / "borne", f"chip.kind={chip}", "rule.beta=30 nS")
+    assert "unstable" not in borne.output
+    assert Run(tmp_path / "borne").result["unstable_states"] == 0  # type: ignore[index]
 
 
 def test_a_stopped_run_goes_on_with_the_strength_it_began_with(tmp_path: Path) -> None:
