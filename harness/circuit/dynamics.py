@@ -167,7 +167,7 @@ class States:
 
     def bears(self, beta: float) -> bool:
         """Return whether all states are stable under springs of −β (S): the energy is convex with diodes that block."""
-        return self._reciprocal and self._monotone and beta < self._blocking
+        return self._reciprocal and self._monotone and beta < self.blocking
 
     def unstable(self, spring: float, volts: Array) -> Index:
         """Return the samples whose state (V, ``[batch, nodes]``) is unstable with springs of so many S."""
@@ -179,7 +179,8 @@ class States:
         return np.array([self._equations.output_conductance(nodes) for nodes in volts])
 
     @cached_property
-    def _blocking(self) -> float:
+    def blocking(self) -> float:
+        """The smallest conductance (S) that any combination of outputs sees with all diodes blocking."""
         return self._equations.output_conductance()
 
     @cached_property

@@ -22,9 +22,11 @@ from harness.cli.terminal import (
 from harness.experiment.experiment import Experiment
 from harness.experiment.rule import ETA, STEP
 from harness.files.reading import JsonObject
+from harness.studies.along import Along, audit_along
 from harness.studies.audit import Curve, Doubt, GradientError, Subject, audit_gradients
 from harness.studies.check import check_circuit, inside
 from harness.training.runs import Run
+from harness.units import show
 
 _UNITS = {"β": "β (S)", "b": "b (1 for the table's β)"}
 
@@ -37,6 +39,11 @@ _UNITS = {"β": "β (S)", "b": "b (1 for the table's β)"}
 @click.option(
     "--to", "file", type=FILE, help="PNG file for curves of error and cosine against β, η, b and, in ngspice, reltol."
 )
+@click.option(
+    "--along",
+    is_flag=True,
+    help="Repeat a RUN's training, and show what β does to its gradients at five epochs, and the limit of β there.",
+)
 @click.option("--adc-bits", type=click.IntRange(1, 32), help="Bits of a converter that would read the nodes.")
 @click.option("--adc-range", type=click.FloatRange(min=0, min_open=True), help="V that the converter spans.")
 @experiment_options(chip=True, board=True, seed=True)
@@ -44,6 +51,7 @@ def audit(
     source: str,
     samples: int,
     file: Path | None,
+    along: bool,
     adc_bits: int | None,
     adc_range: float | None,
     overrides: list[str],
@@ -56,12 +64,21 @@ def audit(
     is compared with its own limit too. Every rule is measured on the nodal chip and, unless --chip nodal, in ngspice
     at the experiment's tolerances. Warns of nudges that drown in the solver's tolerance or, with --adc-bits and
     --adc-range, in a converter's step. It reports and does not judge: the exit code is 0 whatever it finds.
+
+    With --along, a RUN of equilibrium propagation is trained once more, which takes as long as it took then, and its
+    gradients are compared with the adjoint's under its own β, and for --to and --json under others. The limit is the
+    largest β under which every sample has a stable state.
     """
     if (adc_bits is None) != (adc_range is None):
         raise click.UsageError("--adc-bits and --adc-range belong together; give both or neither")
     if file is not None:
         picture_form(file, (".png",))
     experiment, run = subject_of(source, overrides)
+    if along:
+        if run is None or adc_bits is not None:
+            raise click.UsageError("--along takes a RUN, and neither --adc-bits nor --adc-range")
+        _audit_along(source, experiment, run, samples, file, as_json=as_json)
+        return
     adc_step = None if adc_bits is None or adc_range is None else adc_range / 2**adc_bits
     subject = subject_for(experiment, run, samples, adc_step)
     with working("auditing") as tell:
@@ -80,6 +97,49 @@ def audit(
     else:
         _print(found)
     exit_unless_drawn(file, done=done, quiet=as_json)
+
+
+def _audit_along(
+    source: str, experiment: Experiment, run: Run, samples: int, file: Path | None, *, as_json: bool
+) -> None:
+    subject = subject_for(experiment, run, samples, None)
+    with working("repeating the training") as tell:
+        found = audit_along(experiment, run, subject, tell=lambda text: tell(f"repeating the training: {text}"))
+    if found.apart:
+        warn(
+            f"the repeated training ends up to {show(found.apart, 'S')} from the run's conductances: another chip, or "
+            "another version of the libraries, does not give the same bits"
+        )
+    done = drawn(file, lambda: _picture_along(found, experiment.settings.name))
+    if as_json:
+        print_json({**about(source, experiment, run), **asdict(found)})
+    else:
+        _print_along(found)
+    exit_unless_drawn(file, done=done, quiet=as_json)
+
+
+def _print_along(found: Along) -> None:
+    table = wide_table("epoch", "limit of β", "β / limit", "array", "relative error", "cosine")
+    for stage in found.stages:
+        bound = stage.limit if stage.limit is not None and np.isfinite(stage.limit) else None
+        shown = [
+            str(stage.epoch),
+            *(("none", "") if bound is None else (show(bound, "S"), f"{found.beta / bound:.3f}")),
+        ]
+        for row in stage.gradients:
+            table.add_row(*shown, row.crossbar, f"{row.relative_error:.1e}", f"{row.cosine:.6f}")
+            shown = ["", "", ""]
+    WIDE.print(f"β = {show(found.beta, 'S')}, against the adjoint's gradient")
+    WIDE.print(table)
+
+
+def _picture_along(found: Along, name: str) -> bytes:
+    from harness.pictures.runs import draw_along  # noqa: PLC0415 - matplotlib takes a second to import
+
+    curves = {stage.epoch: stage.curve for stage in found.stages}
+    points = {k: list(zip(curve.values, curve.errors, curve.cosines, strict=True)) for k, curve in curves.items()}
+    limits = {stage.epoch: stage.limit for stage in found.stages}
+    return draw_along(points, limits, found.beta, f"{name}: gradients along training")
 
 
 def subject_for(experiment: Experiment, run: Run | None, samples: int, adc_step: float | None) -> Subject:

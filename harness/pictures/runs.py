@@ -271,6 +271,42 @@ def draw_audit(
     return as_bytes(figure)
 
 
+def draw_along(
+    stages: Mapping[int, Sequence[tuple[float, float, float]]],
+    limits: Mapping[int, float | None],
+    beta: float,
+    title: str,
+) -> bytes:
+    """Draw errors of a gradient against β at some epochs, and the limit of β over the epochs.
+
+    Args:
+        stages: points of β (S), relative error and cosine (NaN leaves a gap), by epoch.
+        limits: the largest β with stable states, S, by epoch; None or infinite for none.
+        beta: that of the run, S.
+        title: of the picture.
+    """
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    shown = {f"after {counted(epoch, 'epoch')}": np.array(points).T for epoch, points in stages.items()}
+    _draw_lines(left, {name: (values, errors) for name, (values, errors, _) in shown.items()})
+    for line, limit in zip(list(left.lines), limits.values(), strict=True):
+        if limit is not None and np.isfinite(limit):
+            left.axvline(limit, color=line.get_color(), linestyle=":", linewidth=1)
+    left.axvline(beta, color="0.6", linestyle="--", linewidth=1, label="the run's β")
+    left.plot([], [], color="0.3", linestyle=":", linewidth=1, label="limit of β at that epoch")
+    left.set(xlabel="β (S)", ylabel="relative error, worst array")
+    left.legend(fontsize=8)
+    found = [np.nan if limit is None else limit for limit in limits.values()]
+    right.semilogy(list(limits), found, "o-", markersize=4, label="limit of β")
+    right.axhline(beta, color="0.6", linestyle="--", linewidth=1, label="the run's β")
+    right.set(xlabel="epoch", ylabel="β (S)")
+    right.legend(fontsize=8)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.suptitle(title)
+    return as_bytes(figure)
+
+
 def _draw_lines(axes: Axes, lines: Mapping[str, tuple[Array, Array]]) -> None:
     """Draw lines by name on logarithmic axes of a decade at least."""
     for name, (values, heights) in lines.items():

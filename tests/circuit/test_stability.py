@@ -19,7 +19,7 @@ from tests.conftest import kendall, random_batch, scellier
 
 def strained(circuit: Circuit, share: float, samples: int = 3) -> tuple[float, Batch]:
     """β of a share of the conductance that outputs see with all diodes blocking, and samples."""
-    return share * States(circuit)._blocking, random_batch(circuit, samples)
+    return share * States(circuit).blocking, random_batch(circuit, samples)
 
 
 def settled(chip: SimulatedChip, drive: Drive) -> Array:
