@@ -208,7 +208,7 @@ class EquilibriumSettings(_Rule):
     """Pull on the outputs. Without it, springs for squared error; currents for other costs, and where outputs hang
     on diodes and β is ``"auto"`` or a share."""
     unstable: Unstable = Unstable.REFUSE
-    """What is done with samples that springs of −β leave no stable state; simulated chips look at each."""
+    """Treatment of samples that springs of −β leave no stable state; simulated chips look at each."""
 
     @field_validator("beta", mode="wrap")
     @classmethod

@@ -35,7 +35,7 @@ _DOUBLINGS, _HALVINGS = 60, 12  # of the interval in which the limit is
 
 @dataclass(frozen=True)
 class Stage:
-    """What β does at one epoch of a training."""
+    """The effect of β at one epoch of a training."""
 
     epoch: int
     """Epochs done."""
@@ -49,7 +49,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Along:
-    """What β does along a run's training."""
+    """The effect of β along a run's training."""
 
     beta: float
     """The run's own, S."""
