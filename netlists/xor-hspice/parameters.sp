@@ -5,7 +5,7 @@
 .option gmin=1e-12 gmindc=1e-12 tnom=27.0
 .option post=2 ingold=2 numdgt=10 measdgt=10
 .temp 27.0
-.param beta=1e-06
+.param beta=8e-08
 .param rail_shift_low=-1.0
 .param rail_shift_high=0.0
 .param rail_b1p=4.0

@@ -34,7 +34,7 @@ QUICK = ["chip.kind=nodal", "training.epochs=5"]
 SUITE = """
 [suite]
 experiment = "xor"
-set = { "chip.kind" = "nodal", training.epochs = 5 }
+set = { "chip.kind" = "nodal", training.epochs = 5, rule.beta = "1 uS" }
 
 [[case]]
 name = "converters"
