@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from harness.chip.ngspice import worker
+from harness.chip.ngspice.session import open_session
 from harness.chip.ngspice.worker import settle_in_ngspice
 from harness.chip.nodal import newton
 from harness.chip.nodal.chip import NodalChip
@@ -18,6 +19,7 @@ from harness.devices import DiodeModel
 from harness.devices.diode import THERMAL_VOLTAGE, current_and_slope
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array, Drive, Spring
+from harness.netlist.decks import batch
 from harness.netlist.tolerances import Tolerances
 from tests.conftest import kendall, random_batch, scellier
 
@@ -182,13 +184,30 @@ def test_where_ngspice_starts_does_not_show_in_where_it_ends(  # type: ignore[no
 
 
 @pytest.mark.ngspice
-def test_an_estimate_halves_the_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("build", [kendall, scellier])
+@pytest.mark.parametrize("strength", [1e-6, 1e-3])
+def test_an_estimate_leads_ngspice_to_each_point_in_few_iterations(  # type: ignore[no-untyped-def]
+    build, strength: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With conductances and currents of a real chip's size, below a junction's critical voltage."""
     cells, diode = CellRange(1e-5, 0.0, 1e-4), DiodeModel("dsmall", 1e-11, 2.0)
-    settling = settling_of(kendall([40], channels=10, input_gain=30.0, cells=cells, diode=diode), 16, 1e-6)
+    settling = settling_of(build([40], channels=10, input_gain=30.0, cells=cells, diode=diode), 16, strength)
     helped = settle_in_ngspice(settling, Tolerances()).iterations
+    assert helped <= 4 * 16 * 2
     monkeypatch.setattr(worker, "_estimate", lambda _: None)
     assert helped < 0.45 * settle_in_ngspice(settling, Tolerances()).iterations
+
+
+@pytest.mark.ngspice
+def test_a_point_is_led_to_at_once_whatever_was_before_it() -> None:
+    """Diodes turn around, springs come and go: three iterations, and voltages far within ngspice's tolerance."""
+    cells, diode = CellRange(1e-5, 0.0, 1e-4), DiodeModel("dsmall", 1e-11, 2.0)
+    settling = settling_of(kendall([6], channels=4, input_gain=30.0, cells=cells, diode=diode), 9, 1e-5)
+    exact = newton.settle(settling, 1e-9)
+    assert (np.abs(exact[1:, 0] - exact[:-1, 0]).max(axis=1) > 0.2).all()
+    found = open_session().sweep(*batch.batch_sweep(settling, Tolerances(), estimate=exact))
+    np.testing.assert_allclose(found.volts.reshape(exact.shape), exact, atol=1e-9)
+    assert found.iterations <= 3 * 18 + 1
 
 
 def settling_of(circuit, samples: int, beta: float = 0.05) -> SettlingJob:  # type: ignore[no-untyped-def]

@@ -108,11 +108,11 @@ def job_of(seed: int) -> SettlingJob:
     return Reduction(circuit).reduce(circuit.conductances).settling(drives)
 
 
-@pytest.mark.parametrize("held", [False, True])
-def test_each_point_of_a_loaded_circuit_is_what_its_netlist_gives_alone(held: bool) -> None:
+@pytest.mark.parametrize("led", [False, True])
+def test_each_point_of_a_loaded_circuit_is_what_its_netlist_gives_alone(led: bool) -> None:
     """Alone, no value comes from a table, no conductance was altered, and no point was before it."""
     job, session = job_of(0), open_session()
-    estimate = np.random.default_rng(0).normal(size=(3, 2, job.network.size)) if held else None
+    estimate = np.random.default_rng(0).normal(size=(3, 2, job.network.size)) if led else None
     circuit, gains, table = batch_deck.batch_sweep(job, Tolerances(), estimate=estimate)
     swept = session.sweep(circuit, gains, table).volts
     for point in range(len(table.then)):

@@ -82,7 +82,7 @@ def test_golden_sweep_of_two_samples_free_and_nudged() -> None:
         "g0_1": 0.25,
         "g0_2": 0.5,
     }
-    assert table.first is table.then  # without an estimate, nothing is held
+    assert table.first is table.then  # without an estimate, no iteration sees anything else
     assert table.then.tolist() == [
         [0.125, 0.0, 0.0, 0.0],
         [0.125, 0.0625, -0.0625, 1.0],

@@ -24,9 +24,8 @@ from harness.measurement import Array
 from harness.netlist.decks import batch, oscillating
 from harness.netlist.tolerances import Tolerances
 
-_ESTIMATE = 1e-4  # V, of the last Newton step; quadratic convergence makes a far smaller error of it
+_ESTIMATE = 1e-6  # V, of the last Newton step; quadratic convergence makes a far smaller error of it
 _LEAST_SIZE = 40  # unknowns; measured: with 16 an estimate costs more than it saves, with 120 it saves half
-_LEAST_CONDUCTING = 0.25  # of the samples
 _PEAK_SECONDS = 1.0
 _peak = [0.0, -math.inf]
 """Largest resident memory of this process, MB, and when it was asked for, s."""
@@ -103,14 +102,13 @@ def settle_in_ngspice(settling: SettlingJob, tolerances: Tolerances, number: int
     session = open_session()
     estimate = _estimate(settling)
     circuit, gains, table = batch.batch_sweep(settling, tolerances, estimate=estimate)
-    held = int(estimate is not None)
-    samples, size, points = len(settling), settling.network.size, len(settling.phases) + held
+    samples, size, points = len(settling), settling.network.size, len(settling.phases)
     try:
         found = session.sweep(circuit, gains, table)
     except Unsettled as stop:
         sample, point = divmod(stop.point, points)
-        raise stop.at(sample, settling.phases[max(0, point - held)].name, number) from stop
-    solved = found.volts.reshape(samples, points, size)[:, held:]
+        raise stop.at(sample, settling.phases[point].name, number) from stop
+    solved = found.volts.reshape(samples, points, size)
     return Settled(solved, found.seconds, found.iterations, _recent_peak(), int(found.again))
 
 
@@ -151,29 +149,17 @@ def peak_megabytes() -> float:
 
 
 def _estimate(settling: SettlingJob) -> Array | None:
-    """Estimate where the phases will settle (V, ``[batch, phases, n]``), which is where ngspice starts.
+    """Estimate where the phases will settle (V, ``[batch, phases, n]``), which is where ngspice is led to.
 
-    None where ngspice does as well without (in small networks, and where hardly a junction conducts), and where
-    Newton's method fails.
+    None where ngspice does as well without, in small networks and without diodes; where there are other devices
+    besides, whose first tangents are not known; and where Newton's method fails.
     """
-    network = settling.network
-    linear = not len(network.topology.diodes.emission) or settling.phases[0].slopes is not None
-    if network.size < _LEAST_SIZE or linear:
+    network, phases = settling.network, settling.phases
+    nonlinear = len(network.topology.diodes.emission) > 0 and phases[0].slopes is None
+    if network.size < _LEAST_SIZE or not nonlinear or network.topology.others:
         return None
     try:
         found = newton.settle(settling, _ESTIMATE, by_batch=True)
     except ChipError:
         return None
-    if not np.isfinite(found).all() or _share_conducting(settling, found[:, 0]) < _LEAST_CONDUCTING:
-        return None
-    return found
-
-
-def _share_conducting(settling: SettlingJob, solved: Array) -> float:
-    """Share of the samples in which some junction conducts more than everything else at one of its nodes."""
-    network, diodes = settling.network, settling.network.topology.diodes
-    terminals = np.concatenate([solved, settling.phases[0].rails], axis=1)
-    over = terminals[:, diodes.anode] - terminals[:, diodes.cathode]
-    _, slope = diodes.law.current_and_slope(over)
-    own = np.append(np.diagonal(network.conductance), np.full(len(settling.phases[0].rails[0]), np.inf))
-    return float((slope > np.minimum(own[diodes.anode], own[diodes.cathode])).any(axis=1).mean())
+    return found if np.isfinite(found).all() else None

@@ -5,17 +5,8 @@ that changes from step to step: ngspice fetches currents, rails and nudges of ea
 are transconductances whose gains are set before a sweep (`harness.netlist.decks.loaded`).
 
 A junction that conducted for the last sample and blocks for the next lets go by N V_T per iteration only. Where an
-estimate of the voltages is at hand, a point of its own (d = 0) therefore holds every junction's nodes by a conductance
-that is switched off again for the phases themselves: their equations do not contain it, and a wrong estimate costs
-iterations only. For estimates x and y of the first two phases, three habits of ngspice make it worth most:
-
-* a junction begins each point where the last two points lead to in a straight line. Held at x − (y − x), the second
-  phase begins at y;
-* a source that multiplies two voltages is linearized where the last iteration left them. In the first iteration of the
-  free phase the hold is therefore still on; the current that this iteration sees besides moves the node on to x. In the
-  same way, a spring whose strength changes is made up for by a current, and pulls what it will from the start;
-* the hold is not yet on in the first iteration of a held point, which sees the currents of the point before, so that
-  nothing moves.
+estimate of the voltages is at hand, the first iteration of each point sees currents that lead it there
+(`harness.netlist.decks.leading`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +20,7 @@ from harness.circuit.primitives import Model
 from harness.circuit.reduction.settling import Logical
 from harness.devices import DiodeModel
 from harness.measurement import Array, Index
+from harness.netlist.decks.leading import leads
 from harness.netlist.decks.loaded import SOURCE, LoadedCircuit, Table
 from harness.netlist.dialects.spice import named
 from harness.netlist.tolerances import Tolerances, options
@@ -37,7 +29,6 @@ from harness.units import spice_number
 _Card = tuple[str, Mapping[str, float]]
 """SPICE's type of model, and its parameters."""
 _NEGLIGIBLE = 1e-15  # of a node's own conductance: rounding of the reduction, not a connection
-_HOLD = 1e8  # of the largest conductance of a node
 _CACHED = 40_000  # matrix elements of some 50 bytes that a core's cache holds
 _SLOPE = 1e-6
 """S per volt of the sources that give the slopes of small-signal phases."""
@@ -59,8 +50,8 @@ class _Form:
     """S, largest strength of the springs; 0 where there are none."""
     clamped: bool
     small_signal: bool
-    hold: float
-    """Half of the strength of the holds, in the sense of `_circuit`; 0 where nothing is held."""
+    led: bool
+    """Whether first iterations see currents that lead them to an estimate."""
     tolerances: Tolerances
 
 
@@ -72,10 +63,11 @@ def batch_sweep(
     Args:
         settling: network, samples and phases, all of which are clamped or none, and all small-signal or none.
         tolerances: when ngspice takes a point for settled.
-        estimate: of the unknowns, V, ``[batch, phases, n]``; every sample then begins with a held point.
+        estimate: of the unknowns, V, ``[batch, phases, n]``; the first iterations are led there. It takes diodes alone.
     """
     network, phases = settling.network, settling.phases
     pattern = _pattern(network)
+    lead = None if estimate is None else leads(settling, estimate)
     form = _Form(
         network.topology.signature,
         network.topology,
@@ -85,11 +77,11 @@ def batch_sweep(
         max(abs(phase.spring) for phase in phases),
         phases[0].clamped is not None,
         phases[0].slopes is not None,
-        0.0 if estimate is None else _half(network),
+        lead is not None,
         tolerances,
     )
     circuit = _circuit(form)
-    return circuit, pattern.gains(network.conductance), _table(form, phases, estimate)
+    return circuit, pattern.gains(network.conductance), _table(form, phases, lead)
 
 
 def node_name(k: int) -> str:
@@ -101,8 +93,8 @@ def node_name(k: int) -> str:
 def _circuit(form: _Form) -> LoadedCircuit:
     """Write the netlist.
 
-    Half of the strength of a hold lies in its switch v(hold) and half in its factor: else ngspice finds no good pivots
-    and orders the matrix slowly. The factor v(nudge) of springs is β over its largest value for the same reason.
+    The factor v(nudge) of springs is β over its largest value: else ngspice finds no good pivots and orders the matrix
+    slowly. Where first iterations are led, v(start) is 1 V in them, and 0 V in all others.
     """
     topology = form.topology
     joined = np.frombuffer(form.joined, bool).reshape(topology.size, topology.size)
@@ -124,7 +116,7 @@ def _circuit(form: _Form) -> LoadedCircuit:
         *rails,
         *(f"{line} 1" for line in pattern.lines),
         *(f"i{k} 0 {node_name(k)} external" for k in range(topology.size)),
-        *_holds(form, columns),
+        *([f"i{columns.start} 0 start external", "rstart start 0 1"] if form.led else []),
         *_nudges(form, terminals, columns),
         *_saves(topology.size),
         ".end",
@@ -139,7 +131,7 @@ class _Columns:
         topology, self.count = form.topology, form.topology.size
         self.rails = {k: self._next() for k, volts in enumerate(form.rails) if volts is None}
         self.nudge = self._next() if form.spring else -1
-        self.hold = self._next() if form.hold else -1
+        self.start = self._next() if form.led else -1
         self.clamps = [self._next() for _ in topology.plus] if form.clamped else []
         self.slopes = [self._next() for _ in topology.branches[0]] if form.small_signal else []
 
@@ -230,30 +222,6 @@ def _constant_rails(phases: Sequence[Phase]) -> tuple[float | None, ...]:
     return tuple(volts if constant else None for constant, volts in pairs)
 
 
-def _half(network: Network) -> float:
-    """Return the square root of the conductance that holds a node, S½; a power of two, which seldom changes."""
-    strength = _HOLD * float(np.diagonal(network.conductance).max())
-    return float(2.0 ** np.rint(0.5 * np.log2(strength)))
-
-
-def _held_ends(topology: Topology) -> Index:
-    """Unknowns at junctions."""
-    ends = np.unique(np.concatenate([topology.diodes.anode, topology.diodes.cathode]))
-    return ends[ends < topology.size]
-
-
-def _holds(form: _Form, columns: _Columns) -> list[str]:
-    """Return the switch, and a conductance for each junction's node that v(hold) switches on."""
-    if not form.hold:
-        return []
-    half = spice_number(form.hold)
-    lines = [f"v{columns.hold} hold 0 external"]
-    for k in _held_ends(form.topology).tolist():
-        node = node_name(k)
-        lines.append(f"bhold{k} {node} 0 i=(v(hold) > {half}/2) ? {half}*v(hold)*v({node}) : 0")
-    return lines
-
-
 def _nudges(form: _Form, terminals: Sequence[str], columns: _Columns) -> list[str]:
     """Return the lines at each output: a source that clamps it, or a spring of β v(nudge) without its target."""
     pins = [
@@ -292,53 +260,30 @@ def _saves(size: int) -> list[str]:
     return [f".save {' '.join(names[k : k + 20])}" for k in range(0, size, 20)]
 
 
-def _table(form: _Form, phases: Sequence[Phase], estimate: Array | None) -> Table:
+def _table(form: _Form, phases: Sequence[Phase], lead: Array | None) -> Table:
     """Return the values of all external sources at every point."""
-    topology, columns, held = form.topology, _Columns(form), int(estimate is not None)
-    then = np.zeros((len(phases[0].currents), len(phases) + held, columns.count))
+    topology, columns = form.topology, _Columns(form)
+    then = np.zeros((len(phases[0].currents), len(phases), columns.count))
     drops = topology.drops[0]
-    for d, phase in enumerate([phases[0]] * held + list(phases)):
-        free = d < held  # nothing nudges while nodes are held
+    for d, phase in enumerate(phases):
         then[:, d, : topology.size] = phase.currents
-        if not free and phase.pushed.any():
+        if phase.pushed.any():
             then[:, d, : topology.size] += phase.pushed @ drops
         for k, column in columns.rails.items():
             then[:, d, column] = phase.rails[:, k]
-        if form.spring and not free:
+        if form.spring:
             then[:, d, columns.nudge] = phase.spring / form.spring
         if phase.clamped is not None:
             then[:, d, columns.clamps] = phase.clamped
         if phase.slopes is not None:
             then[:, d, columns.slopes] = phase.slopes / _SLOPE
-    if estimate is None:
-        rows = then.reshape(-1, columns.count)
+    rows = then.reshape(-1, columns.count)
+    if lead is None:
         return Table(rows, rows)
-    return _with_holds(form, columns, then, phases, estimate)
-
-
-def _with_holds(form: _Form, columns: _Columns, then: Array, phases: Sequence[Phase], estimate: Array) -> Table:
-    """Return the table with what holds the nodes of junctions in the first point of each sample."""
-    topology, size, half = form.topology, form.topology.size, form.hold
-    lean = estimate[:, 1] - estimate[:, 0] if len(phases) > 1 else 0.0
-    expected = np.concatenate([(estimate[:, 0] - lean)[:, None], estimate], axis=1)
-    ends, strength = _held_ends(topology), half * half
-    then[:, 0, columns.hold] = half
-    first = then.copy()
-    first[:, 1, ends] += strength * (expected[:, 1, ends] - expected[:, 0, ends])
-    if form.spring:
-        rails = np.stack([phase.rails for phase in [phases[0], *phases]], axis=1)
-        over = np.concatenate([expected, rails], axis=2)
-        over = over[:, :, topology.plus] - over[:, :, topology.minus]
-        stronger = form.spring * np.diff(then[:, 1:, columns.nudge], axis=1)
-        first[:, 2:, :size] -= (stronger[:, :, None] * np.diff(over[:, 1:], axis=1)) @ topology.drops[0]
-    still = then.copy()
-    then[:, 0, ends] += strength * expected[:, 0, ends]
-    rows, firsts = then.reshape(-1, columns.count), first.reshape(-1, columns.count)
-    points = then.shape[1]
-    firsts[0] = still.reshape(-1, columns.count)[0]
-    firsts[points::points] = rows[points - 1 : -1 : points]
-    firsts[::points, columns.hold] = half
-    return Table(firsts, rows)
+    first = rows.copy()
+    first[:, : topology.size] += lead
+    first[:, columns.start] = 1.0
+    return Table(first, rows)
 
 
 def device_lines(topology: Topology, terminals: Sequence[str]) -> list[str]:
