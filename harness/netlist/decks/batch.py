@@ -51,7 +51,7 @@ class _Form:
     clamped: bool
     small_signal: bool
     led: bool
-    """Whether first iterations see currents that lead them to an estimate."""
+    """True where first iterations see currents that lead them to an estimate."""
     tolerances: Tolerances
 
 
