@@ -25,9 +25,10 @@ from harness.circuit import (
 )
 from harness.circuit.variation.variation import ConductanceSpread, Variation
 from harness.devices.diode import THERMAL_VOLTAGE
-from harness.errors import ChipError, HarnessError
+from harness.errors import ChipError, ExperimentError, HarnessError
 from harness.experiment.chip import SimulatorChoice
 from harness.learning import EquilibriumPropagation, FrequencyPropagation, SquaredError
+from harness.learning.rules.base import refuse_unfit
 from harness.measurement import Batch, Drive, Injection, Spring
 from harness.netlist.tolerances import Tolerances
 from harness.studies.sweep.together import _stackable
@@ -303,3 +304,12 @@ def test_rules_and_cells_without_noise_are_refused_before_there_is_a_run(
 def test_settings_that_make_no_sense_are_refused(told: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Experiment.load("xor", [told])
+
+
+def test_a_rule_for_cascades_is_not_cured_by_itself() -> None:
+    experiment = Experiment.load("cascade-digits", ["chip.kind=nodal", "imperfect.johnson_bandwidth=1e6"])
+    with experiment.open_chip(SimulatorChoice(1)) as chip, pytest.raises(ExperimentError) as refused:
+        refuse_unfit("HardwareLinearization", experiment.rule.needs, chip.capabilities, "JohnsonChip")
+    served = str(refused.value).rpartition("serve: ")[2].split(", ")
+    assert "asymmetric-equilibrium-propagation" in served
+    assert "hardware-linearization" not in served

@@ -1,6 +1,7 @@
 """Learning rules, and what they ask of a chip."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -147,7 +148,10 @@ def refuse_unfit(rule: str, needs: Needs, capabilities: Capabilities, chip: str)
     """
     if lacking := capabilities.lacking(needs):
         beyond = needs.nudges - capabilities.nudges  # what more access would not help
-        served = ", ".join(name for name, least in LEAST_NEEDS.items() if not capabilities.lacking(least))
+        # a rule that asks for the adjoint network has a circuit whose small signals are of no use without it
+        small = {"adjoint": True} if needs.adjoint else {}
+        least = {name: replace(own, **small) if own.small_signal else own for name, own in LEAST_NEEDS.items()}
+        served = ", ".join(name for name, own in least.items() if not capabilities.lacking(own))
         cure = "; set chip.access = 'nodes' where the chip has them, or" if NODES in lacking and not beyond else ";"
         raise ExperimentError(
             f"rule {rule} needs {' and '.join(lacking)}, which chip {chip} does not give{cure} take a rule that it can "
