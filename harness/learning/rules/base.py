@@ -148,9 +148,10 @@ def refuse_unfit(rule: str, needs: Needs, capabilities: Capabilities, chip: str)
     """
     if lacking := capabilities.lacking(needs):
         beyond = needs.nudges - capabilities.nudges  # what more access would not help
-        # a rule that asks for the adjoint network has a circuit whose small signals are of no use without it
-        small = {"adjoint": True} if needs.adjoint else {}
-        least = {name: replace(own, **small) if own.small_signal else own for name, own in LEAST_NEEDS.items()}
+        # where a rule asks for the adjoint network, small signals are of no use to others without it
+        least = {
+            name: replace(own, adjoint=needs.adjoint) if own.small_signal else own for name, own in LEAST_NEEDS.items()
+        }
         served = ", ".join(name for name, own in least.items() if not capabilities.lacking(own))
         cure = "; set chip.access = 'nodes' where the chip has them, or" if NODES in lacking and not beyond else ";"
         raise ExperimentError(
