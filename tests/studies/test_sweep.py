@@ -70,7 +70,16 @@ def traces(folder: Path) -> dict[str, bytes]:
 
 def test_rows_come_in_the_order_of_the_grid(swept: tuple[Path, dict[str, Any]]) -> None:
     table = pd.read_csv(swept[0] / "results.csv")
-    assert list(table.columns) == ["rule.beta", "update.kind", "seed", *REACHED, *LEDGER, "run", "error"]
+    assert list(table.columns) == [
+        "rule.beta",
+        "update.kind",
+        "seed",
+        *REACHED,
+        *LEDGER,
+        "unstable_states",
+        "run",
+        "error",
+    ]
     found = list(table[["rule.beta", "update.kind", "seed"]].itertuples(index=False, name=None))
     assert found == [(beta, kind, seed) for beta in (1e-6, 5e-7) for kind in ("sgd", "adam") for seed in (0, 1)]
     assert table["error"].isna().all()

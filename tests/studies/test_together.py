@@ -192,7 +192,7 @@ def test_a_point_that_fails_leaves_the_others_in_step(tmp_path: Path) -> None:
     errors = alone(sweeps[1])
     assert said == ["together: 3 points in step", "one by one: 1 point, because a step failed in the stack"]
     (error,) = outcome.errors.values()
-    assert "springs of β = -232 nS outdo the conductance that the outputs see of the network in this state" in error
+    assert "springs of β = -80 nS outdo the conductance that the outputs see of the network in this state" in error
     assert "go on from its checkpoint with: harness train --from" in error
     ours, theirs = (
         text.replace(str(sweep.path), "")

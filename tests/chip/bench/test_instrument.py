@@ -209,7 +209,10 @@ WRONG = [
     (f"{LIST};NUDG:INJ 1", '-109,"Missing parameter: 2 samples of 2 take 4 numbers, and 1 came"'),
     (f"{LIST};NUDG:INJ 1,1,1,9999", '-222,"Data out of range: 9999 A is beyond 1000 A"'),
     (f"{LIST};NUDG:SPR 1e4,1,1,1,1", '-222,"Data out of range: 10000 S is beyond 1000 S"'),
-    (f"{LIST};NUDG:SPR -1,1,1,1,1;READ:OUTP?", '-200,"Execution error: nudged phase: springs of beta = -1 S outdo'),
+    (
+        f"{LIST};NUDG:SPR -1,1,1,1,1;READ:OUTP?",
+        '-200,"Execution error: nudged phase, sample 0 (and 1 more of its samples): springs of beta = -1 S outdo',
+    ),
     ("CELL:COND?", '-109,"Missing parameter'),
     ("CELL:COND? 1", '-109,"Missing parameter: CELL:COND? takes numbers in groups of 2"'),
     ("CELL:COND? 99,0", f'-224,"Illegal parameter value: {CELL} 99 and bit 0"'),
