@@ -1,5 +1,6 @@
 """Experiments whose training is measured, and their steps: the training loop's own, from the same place each time."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -69,8 +70,12 @@ class Subject:
 
     @property
     def sha256(self) -> str:
-        """The hash of what its settings say beside defaults: calls that differ in it have measured two things."""
-        return sha256(self.experiment.settings.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+        """The hash of what its settings say beside defaults: calls that differ in it have measured two things.
+
+        Keys are sorted, since a later version may declare them in another order.
+        """
+        said = self.experiment.settings.model_dump(mode="json", exclude_defaults=True)
+        return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     @property
     def kinds(self) -> tuple[str, ...]:

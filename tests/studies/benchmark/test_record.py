@@ -3,7 +3,8 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from harness.cli.main import main
 from harness.errors import RunError
+from harness.experiment.experiment import Experiment
 from harness.studies.benchmark import against, measuring, record
 from harness.studies.benchmark.noise import Verdict
 from harness.studies.benchmark.parts import NAMES
 from harness.studies.benchmark.record import Record, Times, read, written
+from harness.studies.benchmark.subjects import Subject
 
 QUICK = ("--seconds", "0.1", "--workers", "1")
 
@@ -262,3 +265,14 @@ def test_fixed_work_is_on_a_processor() -> None:
     block = measuring.fixed_work()
     assert 0 < block.processor_seconds < 10
     assert Times(seconds=(block.seconds,), processor_seconds=(block.processor_seconds,)).seconds == (block.seconds,)
+
+
+def test_the_order_in_which_keys_are_declared_makes_no_other_experiment() -> None:
+    experiment = Experiment.load("iris")
+    said = experiment.settings.model_dump(mode="json", exclude_defaults=True)
+    turned = {name: dict(reversed(part.items())) if isinstance(part, dict) else part for name, part in said.items()}
+    settings = SimpleNamespace(model_dump=lambda **_: dict(reversed(turned.items())))
+    other = Subject("iris", cast("Experiment", SimpleNamespace(settings=settings)), ())
+    assert json.dumps(turned) != json.dumps(said)
+    assert other.sha256 == Subject("iris", experiment, ()).sha256
+    assert other.sha256 != Subject("iris", Experiment.load("iris", ["training.batch=35"]), ()).sha256
