@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import groupby
 from typing import Unpack
 
@@ -14,10 +13,11 @@ from harness.chip.metering import Ledger
 from harness.chip.ngspice.choosing import MeasuredSimulators
 from harness.chip.ngspice.session import BatchDeck, Session, Unsettled, open_session
 from harness.chip.ngspice.worker import OneSimulator, Settled, Simulators
+from harness.chip.reduced import ReducedChip
 from harness.circuit import Circuit, ReducedCircuit, Reduction
 from harness.circuit.linearized import linearized
 from harness.errors import ConvergenceError
-from harness.measurement import Array, Capabilities, Clamp, Drive, Index, Reading
+from harness.measurement import Array, Capabilities, Clamp, Drive, Reading
 from harness.netlist.decks import full, full_batch, oscillating
 from harness.netlist.tolerances import Tolerances
 
@@ -34,7 +34,7 @@ def _capabilities(tolerances: Tolerances | None) -> Capabilities:
     return replace(SIMULATED, tolerance=_NEIGHBOURS * bounds.reltol + bounds.vntol, simulator="ngspice")
 
 
-class NgspiceChip(SimulatedChip):
+class NgspiceChip(ReducedChip):
     """A `Chip` that ngspice solves: reduced exactly, chunks of a batch with all their phases each in one sweep.
 
     Args:
@@ -57,8 +57,7 @@ class NgspiceChip(SimulatedChip):
         chunk: int = CHUNK,
         **options: Unpack[SimulationOptions],
     ) -> None:
-        super().__init__(circuit, _capabilities(tolerances), **options)
-        self._reduction = Reduction(circuit)
+        super().__init__(circuit, Reduction(circuit), _capabilities(tolerances), **options)
         self._simulators = simulators or OneSimulator(tolerances or Tolerances())
         self._chunk = chunk
         self.work = Work()
@@ -83,29 +82,12 @@ class NgspiceChip(SimulatedChip):
         self._simulators.close()
 
     @override
-    def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
-        """Settle neighbouring drives of one kind in one sweep; its deck has diodes or their slopes, clamps or none."""
-        reduced = self._reduction.reduce(self.conductances)
-        readings: list[Reading] = []
-        for (whole, _), group in groupby(drives, lambda drive: (self._is_whole(drive), _kind(drive))):
-            readings += self._sweep(self._whole.reduce(self.conductances) if whole else reduced, list(group))
-        return tuple(readings)
-
-    @cached_property
-    def _whole(self) -> Reduction:
-        """The reduction that eliminates no node."""
-        return Reduction(self.circuit, np.zeros(len(self.circuit.nodes)) if self.farads is None else self.farads)
+    def _alike(self, drive: Drive) -> tuple[object, ...]:
+        """Return what is the same for all drives of one sweep: its deck has diodes or slopes, clamps or none."""
+        return *super()._alike(drive), drive.frequency, drive.about is None, isinstance(drive.nudge, Clamp)
 
     @override
-    def _bears(self, beta: float) -> bool:
-        return self._reduction.reduce(self.conductances).withstands(beta)
-
-    @override
-    def _unstable(self, spring: float, volts: Array) -> Index:
-        found = self._reduction.reduce(self.conductances).unstable(spring, volts)
-        return super()._unstable(spring, volts) if found is None else found
-
-    def _sweep(self, reduced: ReducedCircuit, drives: Sequence[Drive]) -> tuple[Reading, ...]:
+    def _solve(self, reduced: ReducedCircuit, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         settling = reduced.settling(drives)
         if not reduced.size:  # sources hold every node
             return reduced.readings(np.zeros((len(settling), len(drives), 0)), drives)
@@ -119,12 +101,6 @@ class NgspiceChip(SimulatedChip):
         self.ledger += Ledger(sparse_sweeps=sum(part.sparse_sweeps for part in settled))
         nothing = np.zeros((0, len(drives), reduced.size))
         return reduced.readings(np.concatenate([nothing, *(part.solved for part in settled)]), drives)
-
-
-def _kind(drive: Drive) -> tuple[float | None, bool, bool, bool, bool]:
-    """Return what is the same for all drives that settle in one sweep."""
-    transposed = drive.adjoint, drive.reversal is not None
-    return drive.frequency, drive.about is None, *transposed, isinstance(drive.nudge, Clamp)
 
 
 @dataclass(frozen=True)
