@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.chip.nodal import compiled, elementary, kernel, newton, samplewise
+from harness.chip.nodal import compiled, newton, samplewise
+from harness.chip.nodal.loops import elementary, equations, kernel
 from harness.circuit import GROUND, Circuit, Network, Output, Phase, Reduction, Resistor, SettlingJob, VoltageSource
 from harness.devices.diode import JunctionLaw, current_and_slope
 from harness.errors import ChipError, ConvergenceError
@@ -192,7 +193,7 @@ def test_exponential_and_logarithm_are_right_to_the_last_place(x: float) -> None
 @settings(deadline=None)
 def test_junctions_are_limited_as_elsewhere(new: float, old: float, saturation: float, scale: float) -> None:
     law = JunctionLaw(np.array(10.0**saturation), np.array(10.0**scale))
-    found = kernel.limited(new, old, 10.0**saturation, 10.0**scale)
+    found = equations.limited(new, old, 10.0**saturation, 10.0**scale)
     assert found == pytest.approx(float(law.limited(np.array(new), np.array(old))), rel=1e-14, abs=1e-300)
 
 
@@ -200,7 +201,7 @@ def test_junctions_are_limited_as_elsewhere(new: float, old: float, saturation: 
 
 
 SOURCE = """
-from harness.chip.nodal.elementary import conducted
+from harness.chip.nodal.loops.elementary import conducted
 
 def twice(x):
     return 2.0 * x

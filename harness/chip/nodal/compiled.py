@@ -1,4 +1,4 @@
-"""The loops of `harness.chip.nodal.kernel` as machine code, by Numba.
+"""The loops of `harness.chip.nodal.loops.kernel` as machine code, by Numba.
 
 Numba takes a fifth of a second to import and some seconds to compile, so neither is done before a network is to be
 solved. The machine code is kept: in ``__pycache__`` beside the sources, else in the user's cache directory, else not.
@@ -27,7 +27,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from harness.chip.nodal import elementary, kernel
+from harness.chip.nodal.loops import elementary, equations, kernel
 from harness.devices import diode
 from harness.errors import ChipError
 from harness.processes.directory import working_in
@@ -37,14 +37,14 @@ _LOG = logging.getLogger(__name__)
 _ONE_AT_A_TIME = Lock()
 _SAFE = Path(os.sep)
 _PREFIX = "loops-"
-_LOOPS: tuple[ModuleType, ...] = (elementary, kernel)
+_LOOPS: tuple[ModuleType, ...] = (elementary, equations, kernel)
 """Modules whose functions are compiled, each after those that it takes functions of; the last one has `settle`."""
 _COLOURS = "colorama.initialise"
 """A library that Numba uses for its messages where it is installed."""
 
 
 def settle() -> Settle:
-    """Return `harness.chip.nodal.kernel.settle` as machine code; it is loaded or compiled at the first call.
+    """Return `harness.chip.nodal.loops.kernel.settle` as machine code; it is loaded or compiled at the first call.
 
     Raises:
         ChipError: Numba cannot be imported, or not in this working directory.
@@ -171,7 +171,7 @@ def _jitted(numba: ModuleType, folder: Path | None) -> Any:
 
 
 def _signature(numba: ModuleType) -> Any:
-    """Return the types of the arguments of `harness.chip.nodal.kernel.settle`, in their order."""
+    """Return the types of the arguments of `harness.chip.nodal.loops.kernel.settle`, in their order."""
     whole, real = numba.intp, numba.float64
     plan = (whole[::1], whole[::1], whole[:, ::1], whole[:, ::1], real[:, ::1])
     drives = (

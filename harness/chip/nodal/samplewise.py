@@ -1,4 +1,4 @@
-"""Small reduced networks settled by the compiled loops of `harness.chip.nodal.kernel`, each sample for itself."""
+"""Small reduced networks settled by the compiled loops of `harness.chip.nodal.loops.kernel`, each sample for itself."""
 
 import math
 from collections.abc import Sequence
@@ -6,8 +6,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from harness.chip.nodal import compiled, kernel
+from harness.chip.nodal import compiled
 from harness.chip.nodal.failures import Unsettled, named
+from harness.chip.nodal.loops import kernel
 from harness.circuit import Phase, SettlingJob, Topology
 from harness.measurement import Array, Index
 

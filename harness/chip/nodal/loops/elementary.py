@@ -1,8 +1,8 @@
 """The law of a diode, and the functions in it, in arithmetic that a compiler does on several numbers at once.
 
 A library's exponential is a call for each number. These are products and sums, which loops of
-`harness.chip.nodal.kernel` do on several numbers in one instruction. No number's result depends on the numbers beside
-it.
+`harness.chip.nodal.loops.kernel` do on several numbers in one instruction. No number's result depends on the numbers
+beside it.
 """
 
 import math
