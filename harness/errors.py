@@ -147,6 +147,10 @@ class ConvergenceError(ChipError):
         """Return the same error with samples counted within the batch, in which this settling begins at `first`."""
         return self._again(sample=first + self.sample, settling=0)
 
+    def of_settling(self, number: int) -> "ConvergenceError":
+        """Return the same error, of the settling with this number."""
+        return self._again(settling=number)
+
     def on_host(self, host: str) -> "ConvergenceError":
         """Return the same error, from a machine of that name."""
         return self._again(host=host)

@@ -7,6 +7,7 @@ from typing import NoReturn, Protocol, TypedDict
 import numpy as np
 
 from harness.chip.metering import Ledger
+from harness.chip.shorts import shorted
 from harness.circuit import Circuit, check_bounds
 from harness.circuit.dynamics import States, capacitances
 from harness.circuit.power import dissipated
@@ -173,6 +174,9 @@ class SimulatedChip(ABC):
             raise
         except ConvergenceError as error:
             self._refuse_unsettled(drives, error)
+            drive = next(drive for drive in drives if drive.phase == error.phase)
+            if cure := shorted(self.circuit, drive, error.sample):
+                raise error.with_cure(cure) from error
             raise
         self.ledger += self._asked(drives, readings)
         for drive, reading in zip(drives, readings, strict=True):

@@ -198,13 +198,14 @@ class Equations:
         b = self.branches
         return (b.into @ self.linear @ b.rise + b.incidence @ diags(slopes) @ b.drops).tocsr()
 
-    def tangents(self, volts: Array, junctions: Array) -> tuple[Array, Array]:
+    def tangents(self, volts: Array, junctions: Array, softness: float = 1.0) -> tuple[Array, Array]:
         """Currents (A) and slopes (S) of all branches, ``[branches, batch]``.
 
         Args:
             volts: that every current follows, V, ``[branches, batch]``.
             junctions: of every branch of devices, V, ``[device branches, batch]``: where its tangent is taken, on which
                 its current lies.
+            softness: of the devices; see `Law`.
         """
         current, slope = np.empty_like(volts), np.empty_like(volts)
         begin = 0
@@ -212,7 +213,8 @@ class Equations:
             rows = slice(begin, begin + self.branches.circuit.arrays[k].conductances.size)
             _scaled(law, volts[rows], self.siemens[rows], current[rows], slope[rows])
             begin = rows.stop
-        for rows, device in self.branches.laws:
+        for rows, hard in self.branches.laws:
+            device = hard if softness == 1 else hard.softened(softness)
             current[begin:][rows], slope[begin:][rows] = device.current_and_slope(junctions[rows])
         current[begin:] += slope[begin:] * (volts[begin:] - junctions)
         return current, slope

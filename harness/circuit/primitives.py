@@ -36,6 +36,15 @@ class Law(Protocol):
         """The same law for voltages whose last axis is the batch, ``[branches, batch]``."""
         ...
 
+    def softened(self, softness: float) -> Self:
+        """The same law for devices whose currents grow over so many times the voltage, if they grow exponentially."""
+        ...
+
+    @property
+    def sharpest(self) -> float:
+        """The least voltage (V) over which a current grows e-fold; infinite where none grows exponentially."""
+        ...
+
 
 class Model(Protocol):
     """The parameters of a device, and all that is said about its kind."""

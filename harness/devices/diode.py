@@ -98,6 +98,15 @@ class JunctionLaw:
         """The same law for voltages ``[junctions, batch]``."""
         return JunctionLaw(self.saturation[:, None], self.scale[:, None])
 
+    def softened(self, softness: float) -> "JunctionLaw":
+        """The same law for junctions of so many times the scale."""
+        return JunctionLaw(self.saturation, softness * self.scale)
+
+    @property
+    def sharpest(self) -> float:
+        """The least N V_T, V."""
+        return float(self.scale.min(initial=np.inf))
+
     def limited(self, new: Array, old: Array) -> Array:
         """Voltages (V) at most a logarithmic step above the old ones, as SPICE's ``pnjlim`` does."""
         critical = self.scale * np.log(self.scale / (np.sqrt(2) * self.saturation))

@@ -92,6 +92,15 @@ class SquareLaw:
         """The same law for voltages ``[branches, batch]``."""
         return SquareLaw(self.factor[:, None], self.threshold[:, None], self.sign[:, None])
 
+    def softened(self, softness: float) -> "SquareLaw":  # noqa: ARG002
+        """The same law: nothing grows exponentially."""
+        return self
+
+    @property
+    def sharpest(self) -> float:
+        """Infinite: nothing grows exponentially."""
+        return np.inf
+
     def limited(self, new: Array, old: Array) -> Array:  # noqa: ARG002
         """Voltages (V) as they are: no square runs away."""
         return new

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from harness.chip.ngspice import worker
 from harness.chip.ngspice.session import open_session
 from harness.chip.ngspice.worker import settle_in_ngspice
-from harness.chip.nodal import newton
+from harness.chip.nodal import continuation, newton
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.circuit import Circuit, Junctions, Network, Phase, Reduction, SettlingJob, Topology
@@ -121,6 +121,7 @@ def test_a_batch_is_settled_as_its_samples_are(circuit) -> None:  # type: ignore
 
 def test_what_does_not_settle_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(newton, "MAX_ITERATIONS", 1)
+    monkeypatch.setattr(continuation, "_MOST", 1)
     with pytest.raises(ConvergenceError, match="sample 0, free phase: Newton's method did not settle within 1 iter"):
         newton.settle(settling_of(kendall([4]), 3), 1e-9)
 

@@ -11,7 +11,7 @@ from scipy.optimize import brentq, root
 from harness.chip.base import Chip
 from harness.chip.imperfect.made import VariedChip
 from harness.chip.ngspice.chip import FullBatchChip, FullNetlistChip, NgspiceChip
-from harness.chip.nodal import unreduced
+from harness.chip.nodal import continuation, unreduced
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
 from harness.circuit import (
@@ -349,6 +349,7 @@ def test_the_reduced_ngspice_chip_says_so_too() -> None:
 
 def test_what_cannot_settle_names_sample_and_phase(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unreduced, "MAX_ITERATIONS", 2)
+    monkeypatch.setattr(continuation, "_MOST", 2)
     inputs = np.array([[0.0], [0.0], [3.0]])
     with pytest.raises(
         ConvergenceError, match="sample 2, held phase: Newton's method did not settle within 2"

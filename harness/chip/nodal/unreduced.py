@@ -3,7 +3,7 @@
 It settles what cannot be reduced, cells whose current is not proportional to their voltage, and witnesses what can.
 Nonlinear cells are taken at the voltage that they have: towards the zero of a sum of sinh, which is a sinh itself, no
 step is longer than V₀. Junctions are taken at a voltage that rises as SPICE lets it rise. Steps that do not shrink
-after many iterations are damped.
+after many iterations are damped. Samples that do not settle so are solved by `harness.chip.nodal.continuation`.
 
 Small circuits are solved as a stack of dense matrices, a block of samples at a time, in which unknowns that nothing
 joins to each other are eliminated first. Large ones (crossbars with resistance in their lines) are solved sample by
@@ -21,6 +21,7 @@ from scipy.sparse.linalg import splu
 from typing_extensions import override
 
 from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions
+from harness.chip.nodal.continuation import Sample
 from harness.chip.nodal.jacobians import Border, Dense, Jacobian, Logical, Sparse, unjoined
 from harness.circuit import Circuit
 from harness.circuit.branches import Branches, Equations
@@ -151,18 +152,63 @@ class _Solver:
         return barred
 
     def settle_block(self, phases: Sequence[_Phase], rows: slice, tolerance: float, found: Array) -> None:
-        """Node voltages (V) of some samples in all phases into `found`, ``[phases, nodes + ground, samples]``."""
+        """Node voltages (V) of some samples in all phases into `found`, ``[phases, nodes + ground, samples]``.
+
+        Where one does not settle, each is settled for itself.
+        """
+        count = found.shape[2]
         self._jacobian.forget()
-        start = np.zeros((self.branches.size, found.shape[2]))
-        for phase, volts in zip(phases, found, strict=True):
+        start = np.zeros((self.branches.size, count))
+        try:
+            for phase, volts in zip(phases, found, strict=True):
+                start = self._settle_phase(phase, rows, start, tolerance, volts)
+        except ChipError:
+            if count == 1:
+                raise
+            for k in range(count):
+                self.settle_block(phases, slice(rows.start + k, rows.start + k + 1), tolerance, found[:, :, k : k + 1])
+
+    def _settle_phase(self, phase: _Phase, rows: slice, start: Array, tolerance: float, volts: Array) -> Array:
+        """Fill in node voltages (V) of some samples in one phase; return where the next phase starts (V)."""
+        try:
+            if phase.about is not None:
+                volts[:] = self._small_signal(phase, phase.about.all_nodes, rows)[: len(volts)]
+                return start
             try:
-                if phase.about is not None:
-                    volts[:] = self._small_signal(phase, phase.about.all_nodes, rows)[: len(volts)]
-                else:
-                    start = self._newton(phase, rows, start, tolerance)
-                    volts[:] = (self.branches.rise @ start + phase.held[:, rows])[: len(volts)]
-            except np.linalg.LinAlgError as error:
-                raise ChipError(f"{phase.name} phase: the equations are singular in floating point") from error
+                start = self._newton(phase, rows, start, tolerance)
+            except (ConvergenceError, np.linalg.LinAlgError):
+                alone = volts.shape[1] == 1 and phase.spring >= 0
+                found = self._continued(phase, rows, tolerance) if alone else None
+                if found is None:
+                    raise
+                start = found
+                self._refuse_strain(phase, np.array([rows.start]), self.branches.drops @ start + phase.over[:, rows])
+        except np.linalg.LinAlgError as error:
+            raise ChipError(f"{phase.name} phase: the equations are singular in floating point") from error
+        volts[:] = (self.branches.rise @ start + phase.held[:, rows])[: len(volts)]
+        return start
+
+    def _continued(self, phase: _Phase, rows: slice, tolerance: float) -> Array | None:
+        """Return the unknowns of one sample (V, ``[n, 1]``) by softer devices; None where that does not settle either.
+
+        Raises:
+            LinAlgError: the equations are singular.
+        """
+        branches, cells, border = self.branches, len(self.equations.siemens), phase.border
+        linear = self._linear + phase.spring * (border.push @ border.drop)
+
+        def through(volts: Array, softness: float) -> tuple[Array, Array]:
+            column = volts[:, None]
+            current, slope = self.equations.tangents(column, column[cells:], softness)
+            return current[:, 0], slope[:, 0]
+
+        scale = min((law.sharpest for _, law in branches.laws), default=np.inf)
+        currents, over = phase.current[:, rows][:, 0], phase.over[:, rows][:, 0]
+        sample = Sample(linear, currents, branches.incidence, branches.drops, over, through, scale)
+        if phase.wanted is not None:
+            sample = sample.clamped(border.push, border.drop, phase.wanted[:, rows][:, 0])
+        found = sample.settled(tolerance, branches.scaling.variables)
+        return None if found is None else found[: branches.size, None]
 
     def _small_signal(self, phase: _Phase, about: Array, rows: slice) -> Array:
         """Return the voltages by which nodes move about an operating point, V, ``[rows, samples]``.
@@ -231,9 +277,9 @@ class _Solver:
             phase=phase.name,
         )
 
-    def _refuse_strain(self, phase: _Phase, samples: Index, cells: Array) -> None:
-        """Refuse drops over cells (V, ``[cells, samples]``) at which their currents are no numbers."""
-        beyond = (np.abs(cells) > self.branches.limits).any(axis=0)
+    def _refuse_strain(self, phase: _Phase, samples: Index, drops: Array) -> None:
+        """Refuse drops over cells (V, ``[cells or branches, samples]``) at which their currents are no numbers."""
+        beyond = (np.abs(drops[: len(self.branches.limits)]) > self.branches.limits).any(axis=0)
         if beyond.any():
             message = "a sinh cell would have more than 600 V₀; raise V₀ or lower the voltages"
             raise ConvergenceError(message, sample=int(samples[beyond.argmax()]), phase=phase.name)
