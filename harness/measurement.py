@@ -81,7 +81,10 @@ class Drive:
     frequency: float | None = None
     """Hz at which the nudge of a small-signal phase oscillates while all sources stay on: the chip itself finds how its
     devices answer, and readings are the parts of the oscillations that are in phase with the nudge. None for a phase in
-    which the devices are replaced by conductances."""
+    devices are replaced by conductances."""
+    ideal: bool = False
+    """For a small-signal phase: devices are a short where they conduct at the operating point, and an open where they
+    do not (`harness.circuit.linearized.shorts_and_opens`). False takes the slopes of their laws."""
     reversal: "Reading | None" = None
     """The free state about which one-way parts of the circuit are reversed: sources that follow the differences from
     this state make them answer the nudge backwards, while the state itself stays one (`Drive` of any size, unlike
@@ -149,6 +152,8 @@ class Needs:
     """True where it does so in the adjoint network."""
     oscillating: bool = False
     """True where its nudge oscillates about an operating point."""
+    ideal: bool = False
+    """True where devices are shorts and opens about an operating point."""
     reversal: bool = False
     """True where one-way parts are reversed about the free state."""
 
@@ -167,6 +172,8 @@ class Capabilities:
     """True where that can be done in the adjoint network."""
     oscillating: bool = False
     """True where a current into the outputs can oscillate, and the answer at its frequency be read."""
+    ideal: bool = False
+    """True where shorts and opens can take the devices' places about an operating point."""
     reversal: bool = False
     """True where one-way parts can be reversed about a free state."""
     node_currents: bool = False
@@ -191,7 +198,13 @@ class Capabilities:
         if access == Access.NODES:
             return self
         return replace(
-            self, access=Access(access), small_signal=False, adjoint=False, oscillating=False, reversal=False
+            self,
+            access=Access(access),
+            small_signal=False,
+            adjoint=False,
+            oscillating=False,
+            ideal=False,
+            reversal=False,
         )
 
     def lacking(self, needs: Needs) -> list[str]:
@@ -205,6 +218,8 @@ class Capabilities:
             lacking.append("small-signal phases of the adjoint network")
         if needs.oscillating and not self.oscillating:
             lacking.append("oscillating currents into outputs")
+        if needs.ideal and not self.ideal:
+            lacking.append("shorts and opens in the places of devices")
         if needs.reversal and not self.reversal:
             lacking.append("reversed one-way parts")
         return lacking

@@ -85,6 +85,7 @@ SIMULATED = Capabilities(
     small_signal=True,
     adjoint=True,
     oscillating=True,
+    ideal=True,
     reversal=True,
     node_currents=True,
     reproducible=True,
@@ -326,8 +327,7 @@ def _check_drive(
     elif drive.adjoint:
         raise ChipError(f"{phase}: an adjoint drive needs an operating point; give 'about'")
     nudges = set[type[Nudge]]() if drive.nudge is None else {type(drive.nudge)}
-    if drive.frequency is not None:
-        _check_frequency(phase, drive, drive.frequency)
+    _check_small_signal(phase, drive)
     if drive.reversal is not None:
         if drive.about is not None:
             raise ChipError(f"{phase}: in a small-signal phase 'adjoint' reverses one-way parts; leave 'reversal' out")
@@ -341,6 +341,7 @@ def _check_drive(
         small_signal=drive.about is not None,
         adjoint=drive.adjoint,
         oscillating=drive.frequency is not None,
+        ideal=drive.ideal,
         reversal=drive.reversal is not None,
     )
     if lacking := capabilities.lacking(asked):
@@ -357,7 +358,11 @@ def _check_drive(
             _check_array(f"{phase}: clamped voltages", volts, outputs, sound)
 
 
-def _check_frequency(phase: str, drive: Drive, frequency: float) -> None:
+def _check_small_signal(phase: str, drive: Drive) -> None:
+    if drive.ideal and (drive.about is None or drive.frequency is not None):
+        raise ChipError(f"{phase}: shorts and opens are for small-signal phases without a frequency; leave 'ideal' out")
+    if (frequency := drive.frequency) is None:
+        return
     if not 0 < frequency < np.inf:
         raise ChipError(f"{phase}: a frequency of {frequency:g} Hz must be above 0 Hz and finite")
     if drive.about is None:

@@ -180,6 +180,19 @@ class Equations:
         largest = float(np.linalg.norm(ohms, 2))
         return 1 / largest if largest > 0 else np.inf
 
+    def beside(self) -> Array:
+        """Return the conductance of all linear parts at each node and ground, S, ``[nodes + 1]``; infinite where held.
+
+        Amplifiers pass on what is behind them. Nonlinear cells count as where no voltage is over them.
+        """
+        b = self.branches
+        slopes = np.zeros(len(b.first))
+        slopes[: len(self.siemens)] = self.siemens[:, 0]
+        own, free = self._with(slopes).diagonal(), np.flatnonzero(b.scaling.free)
+        found = np.full(len(b.scaling.free), np.inf)
+        found[free] = own[b.scaling.variable[free]]
+        return found
+
     def small_signals(self, nodes: Array, spring: float = 0.0) -> csr_matrix:
         """Return the conductance matrix of small signals about a state (V, ``[nodes]``), S, ``[n, n]``.
 

@@ -25,6 +25,7 @@ from harness.learning import (
     AnalyticalGradient,
     AsymmetricEquilibriumPropagation,
     CoupledLearning,
+    Devices,
     EquilibriumPropagation,
     FiniteDifferences,
     Form,
@@ -343,10 +344,13 @@ class LinearizationSettings(_SmallSignalRule):
     """
 
     kind: Literal["hardware-linearization"]
+    form: Devices = Devices.SLOPES
+    """Conductances that take the devices' places in the small-signal phase: the slopes of their laws, or, with
+    ``ideal``, a short where a device conducts and an open where it does not, as in the paper."""
 
     def build(self, given: Given) -> LearningRule:
         """The rule."""
-        return HardwareLinearization(given.circuit, given.cost, gamma=given.strength.beta)
+        return HardwareLinearization(given.circuit, given.cost, gamma=given.strength.beta, form=self.form)
 
 
 class FrequencySettings(_SmallSignalRule):

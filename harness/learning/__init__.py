@@ -7,7 +7,7 @@ from harness.learning.rules.coupled import CoupledLearning
 from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging, Unstable
 from harness.learning.rules.frequency import FrequencyPropagation
 from harness.learning.rules.generalized import GeneralizedEquilibriumPropagation, Variant
-from harness.learning.rules.linearization import HardwareLinearization
+from harness.learning.rules.linearization import Devices, HardwareLinearization
 from harness.learning.rules.perturbation.differences import FiniteDifferences, SimultaneousPerturbation
 from harness.learning.rules.perturbation.node_perturbation import NodePerturbation
 from harness.learning.updates.subsets import Chosen, Largest, SubsetUpdate, cells_of, random_cells
@@ -21,6 +21,7 @@ __all__ = [
     "Chosen",
     "Cost",
     "CoupledLearning",
+    "Devices",
     "EquilibriumPropagation",
     "FiniteDifferences",
     "Form",

@@ -84,6 +84,7 @@ class _Watched(Programmable):
                 small_signal=self.asked.small_signal or drive.about is not None,
                 adjoint=self.asked.adjoint or drive.adjoint,
                 oscillating=self.asked.oscillating or drive.frequency is not None,
+                ideal=self.asked.ideal or drive.ideal,
                 reversal=self.asked.reversal or drive.reversal is not None,
             )
         found = self._chip.measure([self._about_its_own(drive) for drive in drives])
@@ -109,6 +110,7 @@ def _no_more_than(needs: Needs) -> Capabilities:
         small_signal=needs.small_signal,
         adjoint=needs.adjoint,
         oscillating=needs.oscillating,
+        ideal=needs.ideal,
         reversal=needs.reversal,
     )
 

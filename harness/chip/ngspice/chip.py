@@ -162,7 +162,7 @@ class FullNetlistChip(SimulatedChip):
             if drive.frequency is not None:
                 nodes[sample] = self._oscillated(circuit, drive, sample, drive.frequency)
                 continue
-            shown = circuit if drive.about is None else linearized(circuit, drive.about.all_nodes[sample])
+            shown = circuit if drive.about is None else _about(circuit, drive, drive.about, sample)
             lines = full.operating_point_lines(shown, drive, sample, self._tolerances)
             try:
                 nodes[sample] = self._swept(BatchDeck(tuple(lines), full.SWEPT, 1, self._vectors))[0]
@@ -185,6 +185,11 @@ class FullNetlistChip(SimulatedChip):
         found = self._session.measured_batch(deck)
         self.ledger += Ledger(sparse_sweeps=int(found.again))
         return found.volts
+
+
+def _about(circuit: Circuit, drive: Drive, about: Reading, sample: int) -> Circuit:
+    """Return the circuit as small signals about a sample's operating point see it."""
+    return linearized(circuit, about.all_nodes[sample], ideal=drive.ideal)
 
 
 class FullBatchChip(FullNetlistChip):

@@ -15,6 +15,7 @@ One sample at a time, and some hundred times as slow as a sample that settles at
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,35 +77,33 @@ class Sample:
         Args:
             tolerance: V of the last step.
             volts: number of unknowns that are voltages, the first ones; others need not be so exact.
-
-        Raises:
-            LinAlgError: the equations are singular.
         """
-        x = self._solve(np.full(len(self.held), GMIN), self.currents - GMIN * (self.flows @ self.held))
-        largest = max(float(np.abs(v).max(initial=0.0)) for v in (self.held, self.follows @ x + self.held))
-        softness = max(1.0, largest / (_EXPONENT * self.scale))
-        while True:
-            bound = tolerance if softness == 1 else _ROUGH * softness * self.scale
-            x, found = self._newton(x, softness, bound, volts)
-            current, _ = self.through(self.follows @ x + self.held, softness)
-            if not found or np.abs(current).max(initial=0.0) > _ABSURD:
-                return None
-            if softness == 1:
-                return x
-            softness = max(1.0, _SHARPER * softness)
+        with suppress(np.linalg.LinAlgError):
+            x = self._solve(np.full(len(self.held), GMIN), self.currents - GMIN * (self.flows @ self.held))
+            largest = max(float(np.abs(v).max(initial=0.0)) for v in (self.held, self.follows @ x + self.held))
+            softness = max(1.0, largest / (_EXPONENT * self.scale))
+            while self._advances(x := self._newton(x, softness, tolerance, volts), softness):
+                if softness == 1:
+                    return x
+                softness = max(1.0, _SHARPER * softness)
+        return None
 
-    def _newton(self, x: Array, softness: float, tolerance: float, volts: int) -> tuple[Array, bool]:
-        """Return the unknowns, and whether the last step was within the tolerance (V)."""
+    def _advances(self, x: Array, softness: float) -> bool:
+        """Return whether there are unknowns at which no current is absurd."""
+        current, _ = self.through(self.follows @ x + self.held, softness)
+        return bool(np.abs(current).max(initial=0.0) <= _ABSURD)
+
+    def _newton(self, x: Array, softness: float, tolerance: float, volts: int) -> Array:
+        """Return the unknowns with devices of some softness; they are no numbers where they are not found."""
+        bound = tolerance if softness == 1 else _ROUGH * softness * self.scale
         for _ in range(_MOST):
             current, slope = self.through(self.follows @ x + self.held, softness)
             left = self.currents - self.linear @ x - self.flows @ current
             step = self._solve(slope, left)
-            if not np.isfinite(step).all():
-                return x, False
-            if np.abs(step[:volts]).max(initial=0.0) <= tolerance:
-                return x + step, True
+            if np.abs(step[:volts]).max(initial=0.0) <= bound:
+                return np.asarray(x + step)
             x = x + self._share(x, step, left, softness) * step
-        return x, False
+        return np.full_like(x, np.nan)
 
     def _solve(self, slopes: Array, right: Array) -> Array:
         matrix = self.linear + self.flows @ diags(slopes) @ self.follows

@@ -6,7 +6,6 @@ that do not settle so are solved by `harness.chip.nodal.continuation`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -62,30 +61,18 @@ def _settle_alone(
         settle(one, chosen, tolerance, MAX_ITERATIONS, solved)
     except ChipError as error:
         for k in chosen:
-            if one.phases[k].spring < 0:
-                _again(error, sample)
-            try:
-                found = _continued(one.network, one.phases[k], tolerance)
-            except np.linalg.LinAlgError:
-                found = None
+            found = _continued(one.network, one.phases[k], tolerance)
             if found is None:
-                _again(error, sample)
+                if isinstance(error, ConvergenceError):
+                    raise error.in_batch(sample) from error
+                raise
             solved[0, k] = found
 
 
-def _again(error: ChipError, sample: int) -> NoReturn:
-    """Raise the error of one sample as that of a batch."""
-    if isinstance(error, ConvergenceError):
-        raise error.in_batch(sample) from error
-    raise error
-
-
 def _continued(network: Network, phase: Phase, tolerance: float) -> Array | None:
-    """Return the unknowns of the only sample of a phase, V, ``[n]``; None where softer devices do not settle either.
-
-    Raises:
-        LinAlgError: the equations are singular.
-    """
+    """Return the unknowns of the only sample of a phase, V, ``[n]``; None where softer devices do not settle either."""
+    if phase.spring < 0:
+        return None
     topology, size = network.topology, network.size
     matrix, currents = sprung(network, phase)
     first, second, above, below = topology.branches

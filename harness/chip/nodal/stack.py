@@ -34,7 +34,13 @@ class NodalStack:
             raise ChipError(f"circuit {chip.circuit.name}: {UNSTACKED}")
         self.circuit = chip.circuit
         self.capabilities = replace(
-            chip.capabilities, small_signal=False, adjoint=False, oscillating=False, reversal=False, node_currents=False
+            chip.capabilities,
+            small_signal=False,
+            adjoint=False,
+            oscillating=False,
+            ideal=False,
+            reversal=False,
+            node_currents=False,
         )
         self.conductances: Conductances = tuple(map(np.stack, zip(*conductances, strict=True)))
         self.ledger = Ledger()

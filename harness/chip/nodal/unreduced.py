@@ -25,6 +25,7 @@ from harness.chip.nodal.continuation import Sample
 from harness.chip.nodal.jacobians import Border, Dense, Jacobian, Logical, Sparse, unjoined
 from harness.circuit import Circuit
 from harness.circuit.branches import Branches, Equations
+from harness.circuit.linearized import shorts_and_opens
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Array, Clamp, Conductances, Drive, Index, Injection, Reading, Spring
 
@@ -85,7 +86,7 @@ class _Phase:
 
     def __init__(self, equations: Equations, drive: Drive) -> None:
         branches = equations.branches
-        self.name, self.about, self.frequency = drive.phase, drive.about, drive.frequency
+        self.name, self.about, self.frequency, self.ideal = drive.phase, drive.about, drive.frequency, drive.ideal
         batch = len(drive.inputs)
         still = drive.about is not None
         self.held = np.zeros((branches.rise.shape[0], batch)) if still else branches.held(drive.inputs)
@@ -177,8 +178,7 @@ class _Solver:
             try:
                 start = self._newton(phase, rows, start, tolerance)
             except (ConvergenceError, np.linalg.LinAlgError):
-                alone = volts.shape[1] == 1 and phase.spring >= 0
-                found = self._continued(phase, rows, tolerance) if alone else None
+                found = self._continued(phase, rows, tolerance) if volts.shape[1] == 1 else None
                 if found is None:
                     raise
                 start = found
@@ -189,11 +189,9 @@ class _Solver:
         return start
 
     def _continued(self, phase: _Phase, rows: slice, tolerance: float) -> Array | None:
-        """Return the unknowns of one sample (V, ``[n, 1]``) by softer devices; None where that does not settle either.
-
-        Raises:
-            LinAlgError: the equations are singular.
-        """
+        """Return the unknowns of one sample, V, ``[n, 1]``; None where softer devices do not settle either."""
+        if phase.spring < 0:
+            return None
         branches, cells, border = self.branches, len(self.equations.siemens), phase.border
         linear = self._linear + phase.spring * (border.push @ border.drop)
 
@@ -216,6 +214,10 @@ class _Solver:
         The operating point `about` is in V, ``[batch, nodes]``.
         """
         _, slopes = self.equations.through(self.branches.circuit.with_ground(about[rows]).T)
+        if phase.ideal:
+            cells, beside, b = len(self.equations.siemens), self.equations.beside(), self.branches
+            least = np.minimum(beside[b.first[cells:]], beside[b.second[cells:]])
+            slopes[cells:] = shorts_and_opens(slopes[cells:].T, least, beside).T
         if phase.frequency is not None and self._farads is not None:
             return self._in_phase(phase, phase.frequency, self._entries(slopes, phase), rows)
         missing = None if phase.wanted is None else phase.wanted[:, rows]

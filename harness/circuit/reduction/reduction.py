@@ -21,6 +21,7 @@ from scipy.sparse import csr_matrix
 
 from harness.circuit.circuit import Circuit, refuse_nonlinear
 from harness.circuit.elements import Transformer
+from harness.circuit.linearized import shorts_and_opens
 from harness.circuit.primitives import Current, Device, Vccs
 from harness.circuit.reduction.elimination import Elimination, Factors, eliminate
 from harness.circuit.reduction.equations import Equations, Interior, System, Terms
@@ -69,6 +70,8 @@ class ReducedCircuit:
     """Physical volts per reduced volt at the outputs; injected currents shrink by the same factor."""
     farads: Array
     """F from every unknown to ground, ``[n]``, which only oscillating drives see."""
+    beside: Array
+    """S of all linear parts at every node and ground, ``[nodes + 1]``, infinite where a source or buffer holds it."""
     _way_back: "_WayBack"
     _circuit: Circuit
 
@@ -127,10 +130,14 @@ class ReducedCircuit:
             return None
         return unstable_samples(self.network, spring, self._slopes(volts))
 
-    def _slopes(self, volts: Array) -> Array:
+    def _slopes(self, volts: Array, *, ideal: bool = False) -> Array:
         """Return the conductances of all devices about a state (V, ``[batch, nodes]``), S, ``[batch, branches]``."""
-        about = self._circuit.with_ground(volts)
-        return np.concatenate([about[:, :0], *(found.slopes(about) for found in self._circuit.device_branches)], axis=1)
+        about, kinds = self._circuit.with_ground(volts), self._circuit.device_branches
+        slopes = np.concatenate([about[:, :0], *(found.slopes(about) for found in kinds)], axis=1)
+        if not ideal:
+            return slopes
+        least = [np.minimum(self.beside[found.first], self.beside[found.second]) for found in kinds]
+        return shorts_and_opens(slopes, np.concatenate([about[0, :0], *least]), self.beside)
 
     def settling(self, drives: Sequence[Drive]) -> SettlingJob:
         """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays.
@@ -144,7 +151,7 @@ class ReducedCircuit:
             inputs, key, slopes, oscillation = drive.inputs, (id(drive.inputs), id(drive.reversal)), None, None
             if drive.about is not None:
                 still = np.zeros((len(inputs), self.size)), np.zeros((len(inputs), len(self.rail)))
-                slopes = self._slopes(drive.about.all_nodes)
+                slopes = self._slopes(drive.about.all_nodes, ideal=drive.ideal)
                 if drive.frequency is not None:
                     kept = drive.about if drive.adjoint else None
                     oscillation = Oscillation(drive.frequency, *self._driven(inputs, kept), self.farads)
@@ -293,9 +300,17 @@ class Reduction:
             rail_gain=self._rail_gain,
             output_scale=self._output_scale,
             farads=self._farads,
+            beside=self._beside(system),
             _way_back=_WayBack(self._nodes, elimination),
             _circuit=self.circuit,
         )
+
+    def _beside(self, system: System) -> Array:
+        """Return the conductance of all linear parts at every node and ground, S; infinite where a node is held."""
+        free = np.flatnonzero(self._scaling.free)
+        found = np.full((*system.own.shape[:-1], len(self._scaling.free)), np.inf)
+        found[..., free] = system.own[..., self._scaling.variable[free]]
+        return found
 
     def _factoring(self, system: Interior | None, interior: Index) -> Factors | Fronts:
         """Choose how to factor the interior; lines are looked for among resistors, the cells' neighbours."""

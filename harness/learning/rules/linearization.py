@@ -12,22 +12,38 @@ A cascade is not reciprocal, but its stages are: each is read in turn, from the 
 a stage draws from a buffer, times the buffer's gain, as the error of the stage before it. Settled at once, that is the
 adjoint network (Director & Rohrer 1969), in which gyrators work backwards too; ∂C/∂g = −Δv Δλ / γ in it. So is a
 layer read whose amplifiers have unequal gains, which leave it without an energy.
+
+The paper's diodes are ideal: shorts where they conduct and opens where they block. With `Devices.IDEAL` that is what
+real ones become, too. The gradient is then exact for the circuit with ideal diodes, and nears that of the real circuit
+in proportion to N V_T as they become sharper.
 """
 
 from dataclasses import dataclass
-from typing import final
+from enum import StrEnum
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
 
 from harness.circuit import Circuit
+from harness.circuit.elements import Mosfet
 from harness.circuit.scaling import is_reciprocal
-from harness.errors import ExperimentError
+from harness.errors import CircuitError, ExperimentError
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, Measurable
 from harness.learning.rules.cells import Cells
 from harness.learning.rules.sources import rail_gradient
 from harness.measurement import Array, Batch, Conductances, Drive, Injection, Needs, Reading
+
+
+class Devices(StrEnum):
+    """Conductances that take the devices' places in the small-signal phase."""
+
+    SLOPES = "slopes"
+    """The slopes di/dv of their laws at the free state: the gradient of the circuit as it is."""
+    IDEAL = "ideal"
+    """A short where a device conducts more than the linear parts at one of its ends, else an open: the gradient of the
+    circuit with ideal diodes in the same state, as in the paper."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +67,8 @@ class SmallSignals(LearningRule[LinearizedReadings]):
 
     frequency: float | None = None
     """Hz at which the currents oscillate; None where devices are replaced by conductances instead."""
+    ideal = False
+    """True where these are shorts and opens."""
 
     def __init__(self, circuit: Circuit, cost: Cost, gamma: float) -> None:
         self._circuit, self._cost, self._gamma = circuit, cost, gamma
@@ -61,14 +79,16 @@ class SmallSignals(LearningRule[LinearizedReadings]):
     @override
     def needs(self) -> Needs:
         oscillating = self.frequency is not None
-        return Needs({Injection}, nodes=True, small_signal=True, adjoint=self._adjoint, oscillating=oscillating)
+        kinds = {"adjoint": self._adjoint, "oscillating": oscillating, "ideal": self.ideal}
+        return Needs({Injection}, nodes=True, small_signal=True, **kinds)
 
     @override
     def measure(self, chip: Measurable, batch: Batch, rng: np.random.Generator) -> LinearizedReadings:
         """Settle the free phase, then the small-signal one about it."""
         (free,) = chip.measure([Drive(batch.inputs)])
         errors = Injection(self._gamma * self._cost.slopes(free.outputs, batch.targets))
-        drive = Drive(batch.inputs, errors, "small-signal", free, adjoint=self._adjoint, frequency=self.frequency)
+        how: dict[str, Any] = {"adjoint": self._adjoint, "frequency": self.frequency, "ideal": self.ideal}
+        drive = Drive(batch.inputs, errors, "small-signal", free, **how)
         (small,) = chip.measure([drive])
         return LinearizedReadings(batch, free, small)
 
@@ -102,12 +122,21 @@ class HardwareLinearization(SmallSignals):
         circuit: the topology (conductances in it are ignored).
         cost: what is lowered.
         gamma: γ in S: A of injected current for each V of error; the gradient does not depend on it.
+        form: conductances that take the devices' places.
 
     Raises:
         ExperimentError: γ is not above 0.
+        CircuitError: shorts and opens are asked for, and a transistor is no device of two terminals.
     """
 
-    def __init__(self, circuit: Circuit, cost: Cost, *, gamma: float) -> None:
+    def __init__(self, circuit: Circuit, cost: Cost, *, gamma: float, form: Devices = Devices.SLOPES) -> None:
         if not gamma > 0:
             raise ExperimentError(f"hardware linearization: γ = {gamma:g} S must be above 0")
+        self.ideal = form is Devices.IDEAL
+        for element in circuit.elements if self.ideal else ():
+            if isinstance(element, Mosfet) and element.gate not in (element.drain, element.source):
+                raise CircuitError(
+                    f"{element.title}: its gate is at a node of its own, so that it is neither a short nor an open; "
+                    "take form = 'slopes'"
+                )
         super().__init__(circuit, cost, gamma)
