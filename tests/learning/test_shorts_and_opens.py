@@ -132,6 +132,6 @@ def test_what_has_no_shorts_is_refused() -> None:
     plain = Capabilities(needs.nudges, small_signal=True)
     assert "shorts and opens in the places of devices" in plain.lacking(needs)
     elements = (*circuit.elements, Mosfet("gate", "h1_0", "x0p", "0", MosfetModel("mgate", 1e-3, 0.2)))
+    gated = Circuit("gated", elements, circuit.outputs)
     with pytest.raises(CircuitError, match="transistor gate: its gate is at a node of its own"):
-        gated = Circuit("gated", elements, circuit.outputs)
         HardwareLinearization(gated, SquaredError(), gamma=1.0, form=Devices.IDEAL)
