@@ -67,7 +67,16 @@ def load_images(source: ImageSet) -> Table:
     train, train_labels, test, test_labels = arrays
     images = np.concatenate([train, test]).reshape(source.samples, source.channels)
     labels = np.concatenate([train_labels, test_labels]).astype(np.intp)
-    return Table(images, labels, source.classes, standardise=True, stratify=True, test_rows=len(test))
+    height, width = train.shape[1:]
+    return Table(
+        images,
+        labels,
+        source.classes,
+        standardise=True,
+        stratify=True,
+        test_rows=len(test),
+        image=(height, width),
+    )
 
 
 def _from_folder(source: ImageSet, folder: Path) -> list[Bytes]:

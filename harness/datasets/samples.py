@@ -7,10 +7,51 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
+from harness.errors import DataError
 from harness.measurement import Array, Batch, Index
 
 Codes = Array | npt.NDArray[np.uint8]
 """Values as the data set gives them: numbers, or pixels 0…255."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """Random translations of images by whole pixels, along both axes; pixels that come into view are blank."""
+
+    pixels: int
+    """The largest one, along each axis."""
+    image: tuple[int, int]
+    """Height and width of an image, in pixels."""
+    blank: float
+    """The code of a blank pixel."""
+
+    def __post_init__(self) -> None:
+        """Refuse translations that can move all of an image out of sight.
+
+        Raises:
+            DataError: the largest translation is not below the shorter side of an image, or it is negative.
+        """
+        shorter = min(self.image)
+        if not 0 <= self.pixels < shorter:
+            size = "×".join(map(str, self.image))
+            raise DataError(
+                f"data.translate = {self.pixels}: images of {size} pixels can move by 0…{shorter - 1} pixels"
+            )
+
+    def draw(self, rows: int, rng: np.random.Generator) -> Index:
+        """Draw how far each of so many images moves down and to the right, in pixels, ``[rows, 2]``."""
+        return rng.integers(-self.pixels, self.pixels, (rows, 2), endpoint=True)
+
+    def moved(self, codes: Codes, moves: Index) -> Codes:
+        """Return images (``[rows, pixels]``) that moved down and to the right (pixels, ``[rows, 2]``)."""
+        height, width = self.image
+        down = np.arange(height)[:, None] - moves[:, 0, None, None]
+        right = np.arange(width) - moves[:, 1, None, None]
+        seen = (down >= 0) & (down < height) & (right >= 0) & (right < width)
+        images = codes.reshape(-1, height, width)
+        found = images[np.arange(len(codes))[:, None, None], down % height, right % width]
+        found[~seen] = self.blank
+        return found.reshape(codes.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +73,8 @@ class Samples:
     """The line that each row begins in, in a file of one's own, ``[samples]``."""
     counted: str = "line"
     """The word for an entry of `lines`: ``"line"``, or ``"row"`` of an array or data frame."""
+    translation: Translation | None = None
+    """Random translations of images while they are learned; None shows them as they are."""
 
     @property
     def answered(self) -> bool:
@@ -41,9 +84,16 @@ class Samples:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def batch(self, rows: Index | slice) -> Batch:
-        """Return the samples in `rows`, in that order, in volts."""
-        return Batch((self.codes[rows] - self.centre) / self.width, self.targets[rows])
+    def batch(self, rows: Index | slice, moves: Index | None = None) -> Batch:
+        """Return the samples in `rows`, in that order, in volts; with `moves`, as images that moved (see `moves`)."""
+        codes = self.codes[rows]
+        if moves is not None and self.translation is not None:
+            codes = self.translation.moved(codes, moves[rows])
+        return Batch((codes - self.centre) / self.width, self.targets[rows])
+
+    def moves(self, rng: np.random.Generator) -> Index | None:
+        """Draw how far each image moves, in pixels down and to the right, ``[samples, 2]``; None where none moves."""
+        return None if self.translation is None else self.translation.draw(len(self), rng)
 
     def first(self, count: int) -> "Samples":
         """Return at most so many rows from the start."""
@@ -160,6 +210,8 @@ class Split:
         for rows in (self.train, self.test):
             for part in (rows.codes, rows.centre, rows.width, rows.targets):
                 digest.update(part.tobytes())
+            if rows.translation is not None:
+                digest.update(repr(rows.translation).encode())
         if self.scaling is not None and (self.scaling.offset.any() or (self.scaling.per_volt != 1).any()):
             digest.update(self.scaling.offset.tobytes() + self.scaling.per_volt.tobytes())
         return digest.hexdigest()

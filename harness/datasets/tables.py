@@ -60,6 +60,10 @@ class Table:
     """Names of the columns of a set that comes with the package, where they have names."""
     answered: bool = True
     """False where neither labels nor values are known, and rows are only to be predicted."""
+    image: tuple[int, int] | None = None
+    """Height and width where each row is an image, row by row of its pixels."""
+    blank: float = 0.0
+    """The code of a blank pixel, where rows are images."""
 
 
 def digits() -> Table:
@@ -68,7 +72,8 @@ def digits() -> Table:
     rows = np.loadtxt(gzip.decompress(packed).decode("ascii").splitlines(), delimiter=",")
     pixels, labels = np.ascontiguousarray(rows[:, :-1]), rows[:, -1].astype(int)
     names = tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8))
-    return Table(pixels / 8 - 1, labels, tuple(map(str, range(10))), stratify=True, channels=names)
+    classes = tuple(map(str, range(10)))
+    return Table(pixels / 8 - 1, labels, classes, stratify=True, channels=names, image=(8, 8), blank=-1.0)
 
 
 def iris() -> Table:

@@ -1,16 +1,18 @@
 """``[data]``: which rows, and what is wanted at the outputs."""
 
 import codecs
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.datasets import BUILT_IN, IMAGE_SETS, CsvFile, Split, Table, load_images, read_csv, split
+from harness.datasets import BUILT_IN, IMAGE_SETS, CsvFile, Samples, Split, Table, load_images, read_csv, split
+from harness.datasets.samples import Translation
+from harness.errors import DataError
 from harness.plugins import Kind, Plugin, find, named, options_of
 from harness.units import show
-from harness.validation import Flag, MismatchError, Number, Section, Seed, Volts
+from harness.validation import Flag, MismatchError, Number, Section, Seed, Volts, Whole
 
 Encoding = Literal[
     "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252", "cp1250", "cp1251",
@@ -77,6 +79,10 @@ class DataSettings(Section):
     targets: tuple[Volts, Volts] | None = None
     """V of a wrong and of the right output, 0 V and 1 V without it; for scaled ``values``, V of the smallest and of the
     largest value of the training rows, −1 V and 1 V without it."""
+    translate: Annotated[Whole, Field(ge=0)] = 0
+    """For images: each time that a training image is shown, it moves by up to so many pixels along both axes, at
+    random; pixels that come into view are blank. Training sees more places of a figure, and held-out images stay as
+    they are. ``digits`` and the MNIST-like sets are images."""
     seed: Seed | None = None
     """Seed of the split into training and held-out rows; training.seed without it."""
 
@@ -137,7 +143,15 @@ class DataSettings(Section):
             table = self.plugged[0].build(("features", "labels", "classes"), self.options)
         else:
             table = BUILT_IN[self.set]()
-        return split(table, held_out=self.held_out, seed=seed, levels=self.targets, scaled=self.scaled)
+        found = split(table, held_out=self.held_out, seed=seed, levels=self.targets, scaled=self.scaled)
+        return found if not self.translate else replace(found, train=self._translated(table, found.train))
+
+    def _translated(self, table: Table, rows: Samples) -> Samples:
+        if table.image is None:
+            raise DataError(
+                f"data.translate = {self.translate}: the rows of set {self.set!r} are no images; leave it out"
+            )
+        return replace(rows, translation=Translation(self.translate, table.image, table.blank))
 
     def _check_alone(self) -> None:
         """Refuse keys of ``csv`` with other sets, but for a label, which nobody reads there."""

@@ -26,7 +26,8 @@ EVALUATION_BATCH = 256
 CHECKPOINT_SECONDS = 10.0
 _SAVING_SHARE = 30  # epochs of milliseconds are not all saved: a checkpoint takes at most a thirtieth of the time
 _CORE = ("circuit", "capabilities", "conductances", "program", "adjust", "measure", "close")
-_ORDER, _STEP = 0, 1  # streams of random numbers: one for the order of an epoch, one for each step of it
+_ORDER, _STEP, _MOVES = 0, 1, 2
+"""Streams of random numbers: one for the order of an epoch, one for each step of it, one for its images' places."""
 
 
 @dataclass(frozen=True)
@@ -179,10 +180,10 @@ def steps_of_epoch(
     batches = -(-len(rows) // plan.batch)
     scaled, factor = update, 1.0
     draws, nothing_drawn = getattr(rule, "draws", True), np.random.default_rng(0)
-    order = order_of(plan, epoch, len(rows))
+    order, moves = order_of(plan, epoch, len(rows)), moves_of(plan, epoch, rows)
     for step in range(position.step, batches):
         began, simulated, asked = time.perf_counter(), simulator_seconds_of(chip), ledger_of(chip)
-        batch = rows.batch(order[step * plan.batch : (step + 1) * plan.batch])
+        batch = rows.batch(order[step * plan.batch : (step + 1) * plan.batch], moves)
         rng = stream_of(plan, epoch, step) if draws else nothing_drawn
         set_step_key(chip, [epoch, step])
         if factor != (wanted := plan.schedule.factor(epoch, (epoch + step / batches) / plan.epochs)):
@@ -205,6 +206,11 @@ def steps_of_epoch(
 def order_of(plan: Plan, epoch: int, rows: int) -> Index:
     """Return the order in which an epoch shows so many rows."""
     return np.random.default_rng([plan.seed, _ORDER, epoch]).permutation(rows)
+
+
+def moves_of(plan: Plan, epoch: int, rows: Samples) -> Index | None:
+    """Return how far an epoch moves each image (`Samples.moves`)."""
+    return rows.moves(np.random.default_rng([plan.seed, _MOVES, epoch]))
 
 
 def stream_of(plan: Plan, epoch: int, step: int) -> np.random.Generator:

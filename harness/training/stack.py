@@ -105,11 +105,13 @@ class Stack:
     def _batches(self) -> Iterator[Batch]:
         """The batches that are left in the epoch, of all chips; many small ones are drawn at once."""
         rows, size = self._samples("train"), self._plan.batch
-        orders = [controller.order_of(training.plan, self._epoch, len(rows[0])) for training in self.trainings]
+        plans = [training.plan for training in self.trainings]
+        orders = [controller.order_of(plan, self._epoch, len(rows[0])) for plan in plans]
+        moves = [controller.moves_of(plan, self._epoch, one) for plan, one in zip(plans, rows, strict=True)]
         numbers = len(rows) * size * rows[0].codes.shape[1]
         span = size * max(1, _DRAWN // numbers)
         for first in range(self._step * size, len(rows[0]), span):
-            drawn = _batch(rows, [order[first : first + span] for order in orders])
+            drawn = _batch(rows, [order[first : first + span] for order in orders], moves)
             for begin in range(0, len(drawn), size):
                 chosen = slice(begin, begin + size)
                 yield Batch(drawn.inputs[:, chosen], drawn.targets[:, chosen])
@@ -151,7 +153,7 @@ class Stack:
         """Evaluate each chip on its held-out rows, without learning."""
         rows, cost, read = self._samples("test"), self.trainings[0].cost, []
         for first in range(0, len(rows[0]), EVALUATION_BATCH):
-            batch = _batch(rows, [slice(first, first + EVALUATION_BATCH)] * len(rows))
+            batch = _batch(rows, [slice(first, first + EVALUATION_BATCH)] * len(rows), [None] * len(rows))
             read.append(self._stack.measure([Drive(batch.inputs)])[0].outputs)
         outputs, targets = np.concatenate(read, axis=1), np.stack([samples.targets for samples in rows])
         losses, scores = _losses(cost, outputs, targets), cost.scores(outputs, targets)
@@ -236,9 +238,9 @@ class _Draws:
         return np.array([rng.random() for rng in streams])[:, None, None]
 
 
-def _batch(rows: Sequence[Samples], chosen: Sequence[Index | slice]) -> Batch:
-    """Return some rows of each chip, as one batch of the stack."""
-    drawn = [samples.batch(some) for samples, some in zip(rows, chosen, strict=True)]
+def _batch(rows: Sequence[Samples], chosen: Sequence[Index | slice], moves: Sequence[Index | None]) -> Batch:
+    """Return some rows of each chip, as one batch of the stack; images have moved as `Samples.moves` drew."""
+    drawn = [samples.batch(*some) for samples, some in zip(rows, zip(chosen, moves, strict=True), strict=True)]
     return Batch(np.stack([batch.inputs for batch in drawn]), np.stack([batch.targets for batch in drawn]))
 
 

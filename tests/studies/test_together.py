@@ -82,6 +82,7 @@ def both_ways(tmp_path: Path, points: Any, deployment: Deployment | None = None)
     [
         ("xor", {"update.rates": ["[6e-3]", "[6e-3, 1e-3]"], "rule.beta": ["1 uS", "auto"]}, []),
         ("xor", {"update.kind": ["adam", "momentum"]}, ["rule.variant=random-sign"]),
+        ("digits", {}, ["data.translate=1", "data.held_out=0.9", "training.epochs=2"]),
         ("iris", {}, ["rule.kind=coupled-learning", "rule.eta=0.5", "training.epochs=1", "training.batch=32"]),
         (
             "iris",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -128,6 +129,19 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, update: str, after: i
     assert Experiment.from_file(parts.experiment).train(Run(parts.path)) is not None
     for name in ("steps.csv", "conductances.npz"):
         assert (whole.path / name).read_bytes() == (parts.path / name).read_bytes()
+
+
+def test_a_stopped_run_goes_on_with_the_same_places_of_images(tmp_path: Path) -> None:
+    still = ["chip.kind=nodal", "data.held_out=0.9", "training.epochs=2", "training.batch=16"]
+    experiment = Experiment.load("digits", [*still, "data.translate=1"])
+    whole, parts, other = (experiment.create_run(tmp_path / name) for name in ("whole", "parts", "other"))
+    experiment.train(whole, pictures=False)
+    seen: list[object] = []
+    assert experiment.train(parts, watch=seen.append, stop=lambda: len(seen) >= 5, pictures=False) is None
+    assert Experiment.from_file(parts.experiment).train(Run(parts.path), pictures=False) is not None
+    assert (whole.path / "steps.csv").read_bytes() == (parts.path / "steps.csv").read_bytes()
+    with pytest.raises(RunError, match=re.escape("data.translate")):
+        Experiment.load("digits", still).train(other)
 
 
 def test_every_sample_is_visited_once_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
