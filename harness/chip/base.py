@@ -6,7 +6,7 @@ from typing import NoReturn, Protocol, TypedDict
 
 import numpy as np
 
-from harness.chip.metering import Ledger
+from harness.chip.metering import NOTHING, Ledger
 from harness.chip.shorts import shorted
 from harness.circuit import Circuit, check_bounds
 from harness.circuit.dynamics import States, capacitances
@@ -23,9 +23,9 @@ from harness.measurement import (
     Index,
     Injection,
     Needs,
-    Nudge,
     Reading,
     Spring,
+    all_finite,
 )
 from harness.units import show
 
@@ -162,7 +162,7 @@ class SimulatedChip(ABC):
         pairs = zip(self.circuit.arrays, before, wanted, strict=True)
         self.conductances = tuple(_within(g + change, c.g_min, c.g_max) for c, g, change in pairs)
         written = tuple(new - old for new, old in zip(self.conductances, before, strict=True))
-        self.ledger += Ledger(conductances_written=sum(int(np.count_nonzero(change)) for change in written))
+        self.ledger = self.ledger.plus(conductances_written=sum(int(np.count_nonzero(change)) for change in written))
         return written
 
     def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
@@ -171,7 +171,7 @@ class SimulatedChip(ABC):
         try:
             readings = self._settle(drives)
         except SpringError as refused:  # of a chip inside
-            self.ledger += Ledger(unstable_states=len(refused.samples))
+            self.ledger = self.ledger.plus(unstable_states=len(refused.samples))
             raise
         except ConvergenceError as error:
             self._refuse_unsettled(drives, error)
@@ -220,7 +220,7 @@ class SimulatedChip(ABC):
         volts = (drive.about or reading).all_nodes
         samples = self._unstable(drive.nudge.conductance, volts)
         if len(samples):
-            self.ledger += Ledger(unstable_states=len(samples))
+            self.ledger = self.ledger.plus(unstable_states=len(samples))
             refuse_unstable(drive, samples, lambda sample: float(self._states.seen(volts[[sample]])[0]))
 
     def _refuse_unsettled(self, drives: Sequence[Drive], error: ConvergenceError) -> None:
@@ -232,7 +232,7 @@ class SimulatedChip(ABC):
         for drive in drives:
             springs = isinstance(drive.nudge, Spring) and drive.phase == error.phase
             if springs and (beta := drive.nudge.conductance) < 0 and not self._bears(-beta):  # type: ignore[union-attr]
-                self.ledger += Ledger(unstable_states=1)
+                self.ledger = self.ledger.plus(unstable_states=1)
                 refuse_unstable(drive, np.array([error.sample]), cause=error)
 
     def _asked(self, drives: Sequence[Drive], readings: Sequence[Reading]) -> Ledger:
@@ -240,7 +240,7 @@ class SimulatedChip(ABC):
             return asked(self.circuit, drives)
         settled = [r.all_nodes for r, d in zip(readings, drives, strict=True) if d.about is None]
         watts = sum(float(dissipated(self.circuit, self.conductances, nodes).sum()) for nodes in settled)
-        return asked(self.circuit, drives) + Ledger(energy=watts * self._settling_time)
+        return asked(self.circuit, drives).plus(energy=watts * self._settling_time)
 
 
 class Counting(Protocol):
@@ -257,13 +257,17 @@ class Tally:
     """Counts the inner nodes of a reading when they are looked at, once."""
 
     def __init__(self, chip: Counting, reading: Reading) -> None:
-        *_, batch, nodes = reading.all_nodes.shape
-        self._chip, self._count = chip, batch * (nodes - len(chip.circuit.held_nodes) - reading.outputs.shape[-1])
+        self._chip = chip
+        self._unread: Reading | None = reading
 
     def __call__(self) -> None:
         """Count them."""
-        self._chip.ledger += Ledger(nodes_read=max(0, self._count))
-        self._count = 0
+        if (reading := self._unread) is None:
+            return
+        self._unread = None
+        *_, batch, nodes = reading.all_nodes.shape
+        inner = nodes - len(self._chip.circuit.held_nodes) - reading.outputs.shape[-1]
+        self._chip.ledger = self._chip.ledger.plus(nodes_read=max(0, batch * inner))
 
 
 def asked(circuit: Circuit, drives: Sequence[Drive]) -> Ledger:
@@ -271,7 +275,7 @@ def asked(circuit: Circuit, drives: Sequence[Drive]) -> Ledger:
     batch, outputs = drives[0].inputs.shape[-2], len(circuit.outputs)
     shown = len({id(drive.inputs) for drive in drives if drive.about is None})
     nudged = sum(drive.nudge is not None for drive in drives)
-    return Ledger(
+    return NOTHING.plus(
         phases=batch * len(drives),
         nodes_read=batch * len(drives) * outputs,
         voltages_set=batch * (shown * circuit.input_pins + nudged * outputs),
@@ -285,7 +289,7 @@ def check_changes(circuit: Circuit, wanted: Sequence[Array]) -> None:
         NotFiniteError: names the array.
     """
     for array, change in zip(circuit.arrays, wanted, strict=True):
-        if not np.isfinite(change).all():
+        if not all_finite(change):
             message = f"{array.title}: a wanted change is not finite; lower the learning rate or the nudge"
             raise NotFiniteError(message, "learning rule", "cost")
 
@@ -322,22 +326,40 @@ def _check_drive(
     circuit: Circuit, capabilities: Capabilities, drive: Drive, batch: tuple[int, ...], sound: set[_Sound]
 ) -> None:
     phase, outputs = f"{drive.phase} phase", (*batch, len(circuit.outputs))
+    if not drive.plain or (drive.nudge is not None and type(drive.nudge) not in capabilities.nudges):
+        _check_abilities(circuit, capabilities, drive, batch, sound)
+    _check_array(f"{phase}: inputs", drive.inputs, (*batch, circuit.channels), sound)
+    match drive.nudge:
+        case Spring(beta, targets):
+            _check_array(f"{phase}: targets", targets, outputs, sound)
+            if not all_finite(beta):
+                raise NotFiniteError(f"{phase}: β = {beta} S is not finite", "learning rule")
+        case Injection(current):
+            _check_array(f"{phase}: nudging currents", current, outputs, sound)
+        case Clamp(volts):
+            _check_array(f"{phase}: clamped voltages", volts, outputs, sound)
+
+
+def _check_abilities(
+    circuit: Circuit, capabilities: Capabilities, drive: Drive, batch: tuple[int, ...], sound: set[_Sound]
+) -> None:
+    """Refuse what the chip cannot do, or cannot do together."""
+    phase, shape = f"{drive.phase} phase", (*batch, len(circuit.nodes))
     if drive.about is not None:
-        _check_array(f"{phase}: operating point", drive.about.all_nodes, (*batch, len(circuit.nodes)), sound)
+        _check_array(f"{phase}: operating point", drive.about.all_nodes, shape, sound)
     elif drive.adjoint:
         raise ChipError(f"{phase}: an adjoint drive needs an operating point; give 'about'")
-    nudges = set[type[Nudge]]() if drive.nudge is None else {type(drive.nudge)}
     _check_small_signal(phase, drive)
     if drive.reversal is not None:
         if drive.about is not None:
             raise ChipError(f"{phase}: in a small-signal phase 'adjoint' reverses one-way parts; leave 'reversal' out")
-        _check_array(f"{phase}: free state", drive.reversal.all_nodes, (*batch, len(circuit.nodes)), sound)
+        _check_array(f"{phase}: free state", drive.reversal.all_nodes, shape, sound)
     if drive.currents is not None:
         if not capabilities.node_currents or drive.adjoint or drive.frequency is not None:
             raise ChipError(f"{phase}: the chip takes no currents into its nodes here; leave 'currents' out")
-        _check_array(f"{phase}: currents into nodes", drive.currents, (*batch, len(circuit.nodes)), sound)
+        _check_array(f"{phase}: currents into nodes", drive.currents, shape, sound)
     asked = Needs(
-        nudges,
+        set() if drive.nudge is None else {type(drive.nudge)},
         small_signal=drive.about is not None,
         adjoint=drive.adjoint,
         oscillating=drive.frequency is not None,
@@ -346,16 +368,6 @@ def _check_drive(
     )
     if lacking := capabilities.lacking(asked):
         raise ChipError(f"{phase}: the chip has no {' and no '.join(lacking)}")
-    _check_array(f"{phase}: inputs", drive.inputs, (*batch, circuit.channels), sound)
-    match drive.nudge:
-        case Spring(beta, targets):
-            _check_array(f"{phase}: targets", targets, outputs, sound)
-            if not np.isfinite(beta).all():
-                raise NotFiniteError(f"{phase}: β = {beta} S is not finite", "learning rule")
-        case Injection(current):
-            _check_array(f"{phase}: nudging currents", current, outputs, sound)
-        case Clamp(volts):
-            _check_array(f"{phase}: clamped voltages", volts, outputs, sound)
 
 
 def _check_small_signal(phase: str, drive: Drive) -> None:
@@ -409,7 +421,7 @@ def _check_array(what: str, values: Array, shape: tuple[int, ...], sound: set[_S
         return
     if values.shape != shape:
         raise ChipError(f"{what} have shape {values.shape}, the circuit takes [samples, columns] = {shape}")
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         *_, row, column = place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
         message = f"{what}: sample {row}, column {column} is {values[place]}, which is not finite"
         raise NotFiniteError(message, "chip", "non-ideality", "learning rule", "cost")

@@ -29,14 +29,14 @@ class ReducedChip(SimulatedChip):
 
     def _alike(self, drive: Drive) -> tuple[object, ...]:
         """Return what is the same for all drives that are solved together: here, that they see one network."""
-        return drive.adjoint, drive.reversal is not None
+        return self._is_whole(drive), drive.adjoint, drive.reversal is not None
 
     @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Solve neighbouring drives together that are alike."""
         reduced = self.reduction.reduce(self.conductances)
         readings: list[Reading] = []
-        for (whole, _), group in groupby(drives, lambda drive: (self._is_whole(drive), self._alike(drive))):
+        for (whole, *_), group in groupby(drives, self._alike):
             readings += self._solve(self._whole.reduce(self.conductances) if whole else reduced, list(group))
         return tuple(readings)
 

@@ -106,11 +106,12 @@ def _distribution(targets: Array) -> Array:
 
 def accuracy(outputs: Array, targets: Array) -> float:
     """The share of samples whose largest output is the one with the largest target."""
-    return float(accuracies(outputs, targets))
+    right = outputs.argmax(axis=-1) == targets.argmax(axis=-1)
+    return float(np.count_nonzero(right)) / len(right)
 
 
 def accuracies(outputs: Array, targets: Array) -> Array:
-    """The accuracy of each chip in a stack, ``[chips]``; of one chip, a number."""
+    """The accuracy of each chip in a stack, ``[chips]``."""
     return np.asarray((outputs.argmax(axis=-1) == targets.argmax(axis=-1)).mean(axis=-1))
 
 

@@ -1,5 +1,6 @@
 """The training loop: free and nudged phases, gradient, update, write-back; it knows the `Chip` protocol only."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.chip.base import Chip
-from harness.chip.metering import Ledger, ledger_of, set_step_key, simulator_seconds_of
+from harness.chip.metering import NOTHING, Ledger, ledger_of, set_step_key, simulator_seconds_of
 from harness.datasets import Samples, Split
 from harness.errors import ChipError, ExperimentError, NotFiniteError
 from harness.files.reading import JsonObject
@@ -15,7 +16,7 @@ from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, R, refuse_unfit
 from harness.learning.updates.resistances import ResistanceUpdate
 from harness.learning.updates.updates import Schedule, UpdateRule, UpdateState
-from harness.measurement import Array, Batch, Capabilities, Conductances, Drive, Index
+from harness.measurement import Array, Batch, Capabilities, Conductances, Drive, Index, all_finite
 from harness.training import parts
 from harness.training.position import Position
 from harness.training.runs import Run
@@ -128,7 +129,7 @@ def settled(chip: Chip, samples: Samples) -> Array:
 
 
 def _check_finite(outputs: Array) -> None:
-    if not np.isfinite(outputs).all():
+    if not all_finite(outputs):
         row, column = np.argwhere(~np.isfinite(outputs))[0]
         message = f"the chip reads {outputs[row, column]} V at output {column}, which is not finite"
         raise NotFiniteError(message, "chip", "non-ideality")
@@ -137,8 +138,9 @@ def _check_finite(outputs: Array) -> None:
 def _loss(cost: Cost, outputs: Array, targets: Array) -> float:
     """Mean cost, V², of outputs (V); what is not finite would spoil all that is learned and written from it."""
     _check_finite(outputs)
-    loss = float(cost.values(outputs, targets).mean())
-    if not np.isfinite(loss):
+    values = cost.values(outputs, targets)
+    loss = float(values.sum()) / values.size
+    if not math.isfinite(loss):
         largest = show(float(np.abs(outputs).max()), "V")
         message = f"the cost of the chip's outputs, of up to {largest}, is {loss} V², which is not finite"
         raise NotFiniteError(message, "cost")
@@ -166,7 +168,7 @@ def training(
         began, asked = time.perf_counter(), ledger_of(chip)
         test = evaluate(chip, cost, data.test)
         spent, again = time.perf_counter() - began, _since(chip, asked).sparse_sweeps
-        position = replace(position, ledger=position.ledger + Ledger(sparse_sweeps=again))
+        position = replace(position, ledger=position.ledger.plus(sparse_sweeps=again))
         row = epoch_row(position, len(data.train), test, spent, chip)
         position = position.next_epoch
         yield EpochDone(position, row)
@@ -302,11 +304,12 @@ def refuse_unable(can: Capabilities, rule: LearningRule[R], plan: Plan, names: t
 def _since(chip: Chip, before: Ledger | None) -> Ledger:
     """Return what was asked of a chip since its ledger was `before`; an empty ledger where it has none."""
     now = ledger_of(chip)
-    return Ledger() if now is None or before is None else now - before
+    return NOTHING if now is None or before is None else now - before
 
 
 def _step_row(position: Position, record: StepRecord) -> StepRow:
-    sizes = np.abs(np.concatenate([change.ravel() for change in record.written]))
+    sizes = np.concatenate([change.ravel() for change in record.written])
+    np.abs(sizes, out=sizes)
     return StepRow(
         epoch=position.epoch + 1,
         step=position.step,

@@ -9,7 +9,6 @@ import numpy as np
 from typing_extensions import override
 
 from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions
-from harness.chip.metering import Ledger
 from harness.chip.ngspice.choosing import MeasuredSimulators
 from harness.chip.ngspice.session import BatchDeck, Session, Unsettled, open_session
 from harness.chip.ngspice.worker import OneSimulator, Settled, Simulators
@@ -98,7 +97,9 @@ class NgspiceChip(ReducedChip):
         except ConvergenceError as error:
             raise error.in_batch(starts[error.settling]) from error
         self.work = self.work.and_of(settled, self._simulators.workers)
-        self.ledger += Ledger(sparse_sweeps=sum(part.sparse_sweeps for part in settled))
+        self.ledger = self.ledger.plus(sparse_sweeps=sum(part.sparse_sweeps for part in settled))
+        if len(settled) == 1:
+            return reduced.readings(settled[0].solved, drives)
         nothing = np.zeros((0, len(drives), reduced.size))
         return reduced.readings(np.concatenate([nothing, *(part.solved for part in settled)]), drives)
 
@@ -178,12 +179,12 @@ class FullNetlistChip(SimulatedChip):
             found = self._session.oscillate(lines, self._vectors, frequency, [[]])
         except Unsettled as stop:
             raise stop.at(sample, drive.phase) from stop
-        self.ledger += Ledger(sparse_sweeps=int(found.again))
+        self.ledger = self.ledger.plus(sparse_sweeps=int(found.again))
         return np.asarray(found.volts[0].real)
 
     def _swept(self, deck: BatchDeck) -> Array:
         found = self._session.measured_batch(deck)
-        self.ledger += Ledger(sparse_sweeps=int(found.again))
+        self.ledger = self.ledger.plus(sparse_sweeps=int(found.again))
         return found.volts
 
 

@@ -192,7 +192,10 @@ class Feed:
         used = int(self._memory[_USED])
         if used >= _MOST:
             raise SimulatorError(f"ngspice printed more than {_MOST >> 20} MB of text in one analysis")
-        lines = (line.partition(" ") for line in self._text[:used].tobytes().decode("utf-8", "replace").split("\0"))
+        said = self._text[:used].tobytes()
+        if f"{stream} ".encode() not in said:
+            return []
+        lines = (line.partition(" ") for line in said.decode("utf-8", "replace").split("\0"))
         return [text for name, _, text in lines if name == stream]
 
     def begin(self, table: Table, vectors: int) -> Array:

@@ -26,7 +26,7 @@ from harness.chip.ngspice.isolation import SimulatorThread
 from harness.chip.ngspice.library import find_library
 from harness.chip.ngspice.messages import Verdict, telling, worst
 from harness.errors import ConvergenceError, NgspiceMissing, SimulatorError
-from harness.measurement import Array
+from harness.measurement import Array, Index, all_finite
 from harness.netlist.decks.loaded import SOURCE, LoadedCircuit, Table
 from harness.units import spice_number
 
@@ -130,7 +130,7 @@ class Session:
         self._commands = 0
         self._loaded: tuple[LoadedCircuit, str] | None = None
         self._set: Array | None = None
-        self._places: list[int] | None = None
+        self._places: Index | None = None
         self.analysis_seconds = 0.0
         """Time spent inside ngspice's analyses so far, s."""
         self.sparse_runs = 0
@@ -188,14 +188,14 @@ class Session:
             SimulatorError: ngspice refused the circuit, or its answer is incomplete or not finite.
         """
         sweep = partial(self._sweep, circuit, gains, table)
-        if self._loaded is not None and self._loaded[0].lines == circuit.lines:  # no formula is to be parsed
+        if self._loaded is not None and self._loaded[0].same(circuit):  # no formula is to be parsed
             return _THREAD.here(sweep)
         return _THREAD.call(sweep)
 
     def _sweep(self, circuit: LoadedCircuit, gains: Array, table: Table) -> BatchResult:
         before = self.sparse_runs
         result = self._solved(lambda option: self._swept(circuit, option, gains, table))
-        return replace(result, again=self.sparse_runs > before)
+        return replace(result, again=True) if self.sparse_runs > before else result
 
     def _swept(self, circuit: LoadedCircuit, option: str, gains: Array, table: Table) -> BatchResult:
         try:
@@ -211,7 +211,7 @@ class Session:
 
     def _prepare(self, circuit: LoadedCircuit, option: str, gains: Array) -> None:
         """Have a circuit loaded, and its gains set."""
-        if self._loaded is None or self._loaded[1] != option or self._loaded[0].lines != circuit.lines:
+        if self._loaded is None or self._loaded[1] != option or not self._loaded[0].same(circuit):
             self._unload()
             self._load(_with(option, circuit.lines))
             self._loaded = (circuit, option)
@@ -240,20 +240,20 @@ class Session:
             raise SimulatorError(f"ngspice returned {told} of {points} points", log=said, deck=deck)
         if self._places is None:
             self._places = self._order(circuit.nodes)
-        volts = kept[:, self._places]
-        if not np.isfinite(volts).all():
+        volts = kept.take(self._places, axis=1)
+        if not all_finite(volts):
             point, node = np.argwhere(~np.isfinite(volts))[0]
             deck = _save(circuit.alone(gains, table.then[point]))
             raise SimulatorError(f"ngspice returned a voltage of {circuit.nodes[node]} that is not finite", deck=deck)
         return BatchResult(volts, seconds, self._feed.iterations)
 
-    def _order(self, names: Sequence[str]) -> list[int]:
+    def _order(self, names: Sequence[str]) -> Index:
         """Places of nodes among the vectors that ngspice has announced for this sweep."""
         announced = {name: place for place, name in enumerate(self._binding.vectors())}
         lacking = [name for name in names if name not in announced]
         if lacking or len(announced) != len(names) + 1:
             raise SimulatorError(f"ngspice announced other vectors than it was asked for (no {', '.join(lacking)})")
-        return [announced[name] for name in names]
+        return np.array([announced[name] for name in names], np.intp)
 
     def _unload(self) -> None:
         if self._loaded is not None:

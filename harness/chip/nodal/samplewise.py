@@ -71,14 +71,15 @@ def settle(settling: SettlingJob, chosen: Sequence[int], tolerance: float, itera
     layout, n = _layout(topology), topology.size
     conductance = np.array(settling.network.conductance, float, order="C", ndmin=3)
     networks, samples = len(conductance), math.prod(solved.shape[:-2])
-    inputs = {_inputs(phases[k]): phases[k] for k in chosen}
-    places = {key: place for place, key in enumerate(inputs)}
-    order = [(k, places[_inputs(phases[k])], phases[k].clamped is not None) for k in chosen]
+    order, inputs = _ordered(phases, chosen)
     springs = np.empty((len(phases), networks))
     for k, phase in enumerate(phases):
-        springs[k] = np.reshape(phase.spring, -1)
-    outputs = (samples, len(topology.plus))
-    clamped = [phase.pushed if phase.clamped is None else phase.clamped for phase in phases]
+        springs[k] = phase.spring.ravel() if isinstance(phase.spring, np.ndarray) else phase.spring
+    pushed = _stacked([phase.pushed for phase in phases], samples, len(topology.plus))
+    clamped = pushed
+    if any(held for *_, held in order):
+        volts = [phase.pushed if phase.clamped is None else phase.clamped for phase in phases]
+        clamped = _stacked(volts, samples, len(topology.plus))
     status, sample, number = compiled.settle()(
         layout.unknowns,
         layout.begins,
@@ -86,10 +87,10 @@ def settle(settling: SettlingJob, chosen: Sequence[int], tolerance: float, itera
         layout.outputs,
         layout.laws,
         conductance,
-        np.array([phase.currents.reshape(samples, n) for phase in inputs.values()], float),
-        np.array([phase.rails.reshape(samples, topology.rails) for phase in inputs.values()], float),
-        np.array([phase.pushed.reshape(outputs) for phase in phases], float),
-        np.array([volts.reshape(outputs) for volts in clamped], float),
+        _stacked([phase.currents for phase in inputs], samples, n),
+        _stacked([phase.rails for phase in inputs], samples, topology.rails),
+        pushed,
+        clamped,
         springs,
         np.array(order, np.intp),
         tolerance,
@@ -103,5 +104,18 @@ def settle(settling: SettlingJob, chosen: Sequence[int], tolerance: float, itera
         raise Unsettled(sample, number, network) if status == kernel.UNSETTLED else np.linalg.LinAlgError
 
 
-def _inputs(phase: Phase) -> tuple[int, int]:
-    return id(phase.currents), id(phase.rails)
+def _ordered(phases: Sequence[Phase], chosen: Sequence[int]) -> tuple[list[tuple[int, int, bool]], list[Phase]]:
+    """Return the `order` of `harness.chip.nodal.loops.kernel.settle`, and a phase with each of the inputs."""
+    order, places, inputs = [], dict[tuple[int, int], int](), list[Phase]()
+    for k in chosen:
+        phase = phases[k]
+        place = places.setdefault((id(phase.currents), id(phase.rails)), len(inputs))
+        if place == len(inputs):
+            inputs.append(phase)
+        order.append((k, place, phase.clamped is not None))
+    return order, inputs
+
+
+def _stacked(arrays: Sequence[Array], samples: int, columns: int) -> Array:
+    """Return arrays of all samples as one whole array, ``[arrays, samples, columns]``."""
+    return np.array(arrays, float).reshape(len(arrays), samples, columns)

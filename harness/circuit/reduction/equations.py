@@ -219,10 +219,8 @@ class Equations:
 
     def _filled(self, values: Array) -> System:
         interior = None if self._interior is None else self._interior.filled(values)
-        kept, gain = (
-            values[..., rows].reshape(*values.shape[:-1], *shape)
-            for rows, shape in zip((self._kept, self._gain), self._shapes, strict=True)
-        )
+        kept = values[..., self._kept].reshape(*values.shape[:-1], *self._shapes[0])
+        gain = values[..., self._gain].reshape(*values.shape[:-1], *self._shapes[1])
         return System(values[..., self._own], kept, values[..., self._current], gain, interior)
 
 

@@ -1,6 +1,7 @@
 """Linear algebra of reduced networks: what springs and clamps add to the equations, and small-signal phases solved."""
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf
 
 from harness.circuit.reduction.settling import Network, Phase, Topology
 from harness.measurement import Array, Index
@@ -101,6 +102,13 @@ def without_alone(network: Network) -> Array | None:
     if not (own > 0).all() or not np.array_equal(into, out.swapaxes(-1, -2)):
         return None
     return np.asarray(matrix[..., dense[:, None], dense] - out @ (into / own[..., None]))
+
+
+def positive_definite(matrix: Array) -> bool:
+    """Return whether a symmetric matrix of finite numbers, or every one of a stack, has a Cholesky factorization."""
+    if matrix.ndim > 2:
+        return all(map(positive_definite, matrix))
+    return not len(matrix) or dpotrf(matrix.T, lower=False, clean=False)[1] == 0
 
 
 def incidence(size: int, first: Index, second: Index) -> Array:

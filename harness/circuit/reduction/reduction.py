@@ -25,7 +25,7 @@ from harness.circuit.linearized import shorts_and_opens
 from harness.circuit.primitives import Current, Device, Vccs
 from harness.circuit.reduction.elimination import Elimination, Factors, eliminate
 from harness.circuit.reduction.equations import Equations, Interior, System, Terms
-from harness.circuit.reduction.linear import output_resistance, without_alone
+from harness.circuit.reduction.linear import output_resistance, positive_definite, without_alone
 from harness.circuit.reduction.multifrontal import Fronts, fronts_of
 from harness.circuit.reduction.partition import eliminated
 from harness.circuit.reduction.settling import (
@@ -100,18 +100,15 @@ class ReducedCircuit:
 
         False where that takes more than a Cholesky factorization to tell; `output_conductance` always tells.
         """
-        whole, springs = self.network.conductance, self.network.topology.springs
-        matrix = whole
+        matrix, springs = self.network.conductance, self.network.topology.springs
+        if self.network.topology.others or not self.network.symmetric:
+            return False
         if self.size > _WIDE:
             if (left := without_alone(self.network)) is None:
                 return False
             matrix, dense = left, self.network.topology.dense
             springs = springs[dense[:, None], dense]
-        try:
-            np.linalg.cholesky(matrix - beta * springs)
-        except np.linalg.LinAlgError:
-            return False
-        return not self.network.topology.others and np.array_equal(whole, whole.swapaxes(-1, -2))
+        return positive_definite(matrix - beta * springs)
 
     def unstable(self, spring: float, volts: Array) -> Index | None:
         """Return the samples whose state is unstable (`harness.circuit.reduction.stability`).
@@ -123,8 +120,7 @@ class ReducedCircuit:
             spring: S between the nodes of every output.
             volts: every node of each sample's state, V, ``[batch, nodes]``.
         """
-        matrix = self.network.conductance
-        if self.network.topology.others or self._circuit.parts(Vccs) or not np.array_equal(matrix, matrix.T):
+        if self.network.topology.others or self._circuit.parts(Vccs) or not self.network.symmetric:
             return None
         if any(isinstance(element, Transformer) for element in self._circuit.elements):
             return None
@@ -170,17 +166,14 @@ class ReducedCircuit:
 
         Adjoint drives and those with a reversal must be among themselves each.
         """
-        phases = np.moveaxis(solved, -2, 0)
+        phases = solved.transpose(solved.ndim - 2, *range(solved.ndim - 2), solved.ndim - 1)
         if drives[0].reversal is not None:
             nodes = np.stack(list(map(self._reversed, phases, drives)))
             return tuple(map(Reading, self._circuit.outputs_of(nodes), nodes))
-        standing: dict[int, Array] = {}
         nodes = (self._way_back.adjoints if drives[0].adjoint else self._way_back.responses)(phases)
-        for k, drive in enumerate(drives):
-            if drive.about is None:
-                if id(drive.inputs) not in standing:
-                    standing[id(drive.inputs)] = self._way_back.standing(drive.inputs)
-                nodes[k] += standing[id(drive.inputs)]
+        for inputs in {id(drive.inputs): drive.inputs for drive in drives if drive.about is None}.values():
+            alike = [k for k, drive in enumerate(drives) if drive.inputs is inputs and drive.about is None]
+            nodes[alike if len(alike) < len(drives) else slice(None)] += self._way_back.standing(inputs)
         return tuple(map(Reading, self._circuit.outputs_of(nodes), nodes))
 
     def _driven(self, inputs: Array, kept: Reading | None = None) -> tuple[Array, Array]:
@@ -208,16 +201,18 @@ class ReducedCircuit:
 
     def _nudge(self, drive: Drive) -> tuple[Array, float, Array | None]:
         """Pushed current (A, reduced, ``[batch, outputs]``), spring (S) and clamped voltage (V, reduced)."""
-        nothing = np.zeros((*drive.inputs.shape[:-1], len(self.network.topology.plus)))
         match drive.nudge:
             case Spring(conductance=beta, targets=targets):
-                return beta * targets / self.output_scale, beta, None
+                return (beta / self.output_scale) * targets, beta, None
             case Injection(current=amperes):
                 scale = 1 / self.output_scale if drive.adjoint else self.output_scale
                 return amperes / scale, 0.0, None
             case Clamp(volts=volts):
-                return nothing, 0.0, volts / self.output_scale
-        return nothing, 0.0, None
+                return self._nothing(drive), 0.0, volts / self.output_scale
+        return self._nothing(drive), 0.0, None
+
+    def _nothing(self, drive: Drive) -> Array:
+        return np.zeros((*drive.inputs.shape[:-1], len(self.network.topology.plus)))
 
 
 class Reduction:
@@ -289,7 +284,8 @@ class Reduction:
         self._refuse_floating(system)
         conductance, current, gain, elimination = eliminate(system, self._factors, reciprocal=self._reciprocal)
         topology, alone = self._topology, self._topology.alone
-        if (below := conductance[..., alone, alone] < 0).any():  # a loop of stages can make one negative
+        if conductance.diagonal(axis1=-2, axis2=-1).min(initial=0.0) < 0:  # a loop of stages can make one negative
+            below = conductance[..., alone, alone] < 0
             topology = replace(topology, alone=alone[~below.reshape(-1, len(alone)).any(axis=0)])
         return ReducedCircuit(
             names=self._kept_names,
@@ -438,9 +434,10 @@ class Reduction:
         return next(iter(frames), (1.0, 0.0))
 
     def _refuse_floating(self, system: "System") -> None:
-        open_nodes = np.flatnonzero(system.own[..., : self._scaling.variables] <= 0) % max(1, self._scaling.variables)
-        if not len(open_nodes):
+        own = system.own[..., : self._scaling.variables]
+        if own.min(initial=np.inf) > 0:
             return
+        open_nodes = np.flatnonzero(own <= 0) % max(1, self._scaling.variables)
         ends = [nodes for found in self.circuit.device_branches for nodes in (found.first, found.second)]
         with_device = set(self._scaling.variable[np.concatenate([np.zeros(0, np.intp), *ends])].tolist())
         for variable in open_nodes:
@@ -469,33 +466,26 @@ def _junctions_apart(kinds: Sequence[Devices]) -> tuple[Junctions, tuple[Devices
 
 
 class _Nodes:
-    """Where the unknowns and the sources of a topology stand among its nodes."""
+    """Where the unknowns and the sources of a topology stand among its nodes.
+
+    The voltage of every node is a constant, plus a gain times an input, plus a scale times a variable.
+    """
 
     def __init__(self, scaling: Scaling, kept: Index, inner: Index) -> None:
         self.kept, self.inner = kept, inner
         self.variables = len(kept) + len(inner)
         self.constant = scaling.constant[:-1]
-        self.follows = np.flatnonzero(scaling.channel[:-1] >= 0)
-        self.channel, self.gain = scaling.channel[self.follows], scaling.gain[self.follows]
-        self.moving = _Moving.of(scaling, np.flatnonzero(scaling.unknown[:-1]))
-        one_each = dict(zip(reversed(self.moving.variable.tolist()), reversed(self.moving.nodes.tolist()), strict=True))
+        follows, moves, free = scaling.channel[:-1] >= 0, scaling.unknown[:-1], scaling.free[:-1]
+        self.channel, self.gain = np.where(follows, scaling.channel[:-1], 0), np.where(follows, scaling.gain[:-1], 0.0)
+        self.variable, self.scale = np.where(moves, scaling.variable[:-1], 0), np.where(moves, scaling.scale[:-1], 0.0)
+        self.adjoint_scale = np.where(free, 1 / scaling.scale[:-1], 0.0)
+        """Factor from the adjoint network's variable to its voltage at each node."""
+        self.free = np.flatnonzero(free)
+        variable = np.where(moves, scaling.variable[:-1], -1).tolist()
+        one_each = {number: node for node, number in reversed(list(enumerate(variable)))}
         """A node of every variable that has one."""
         self.one_of_kept = np.array([one_each.get(k, -1) for k in kept.tolist()], np.intp)
         self.scale_of_kept = scaling.scale[self.one_of_kept]
-        self.free = _Moving.of(scaling, np.flatnonzero(scaling.free[:-1]))
-
-
-@dataclass(frozen=True, eq=False)
-class _Moving:
-    """Nodes whose voltage is a multiple of a variable."""
-
-    nodes: Index
-    variable: Index
-    scale: Array
-
-    @classmethod
-    def of(cls, scaling: Scaling, nodes: Index) -> "_Moving":
-        return cls(nodes, scaling.variable[nodes], scaling.scale[nodes])
 
 
 class _WayBack:
@@ -507,13 +497,11 @@ class _WayBack:
     def standing(self, inputs: Array) -> Array:
         """Return the voltage of every node while all unknowns that are left are at 0 V, V, ``[batch, nodes]``."""
         nodes = self._nodes
-        voltages = np.empty((*inputs.shape[:-1], len(nodes.constant)))
-        voltages[:] = nodes.constant
-        voltages[..., nodes.follows] += nodes.gain * inputs[..., nodes.channel]
+        voltages = nodes.constant + _spread(inputs, nodes.channel, nodes.gain)
         if part := self._elimination:
             variables = np.zeros((len(inputs), nodes.variables))
             variables[:, nodes.inner] = part.standing(inputs)
-            voltages[:, nodes.moving.nodes] += nodes.moving.scale * variables[:, nodes.moving.variable]
+            voltages += _spread(variables, nodes.variable, nodes.scale)
         return voltages
 
     def entering(self, amperes: Array) -> Array:
@@ -521,8 +509,10 @@ class _WayBack:
 
         Nothing must be eliminated: a current into an inner node moves that node, too.
         """
-        free, nodes = self._nodes.free, amperes.shape[-1]
-        into = csr_matrix((1 / free.scale, (free.nodes, free.variable)), shape=(nodes, len(self._nodes.kept)))
+        nodes, free = self._nodes, self._nodes.free
+        into = csr_matrix(
+            (nodes.adjoint_scale[free], (free, nodes.variable[free])), shape=(amperes.shape[-1], len(nodes.kept))
+        )
         return np.asarray(amperes @ into)
 
     def unknowns(self, nodes: Array, inputs: Array) -> Array:
@@ -537,17 +527,12 @@ class _WayBack:
         """
         part = self._elimination
         transfer = None if part is None else part.adjoint_transfer if transposed else part.transfer
-        variables = self._completed(solved, transfer)
-        moving, moved = self._nodes.moving, np.zeros((*solved.shape[:-1], len(self._nodes.constant)))
-        moved[..., moving.nodes] = moving.scale * variables.take(moving.variable, axis=-1)
-        return moved
+        return _spread(self._completed(solved, transfer), self._nodes.variable, self._nodes.scale)
 
     def adjoints(self, solved: Array) -> Array:
         """Return the voltages of the adjoint network, V, ``[..., nodes]``: 0 where sources or buffers hold a node."""
         variables = self._completed(solved, part.adjoint_transfer if (part := self._elimination) else None)
-        free, found = self._nodes.free, np.zeros((*solved.shape[:-1], len(self._nodes.constant)))
-        found[..., free.nodes] = variables.take(free.variable, axis=-1) / free.scale
-        return found
+        return _spread(variables, self._nodes.variable, self._nodes.adjoint_scale)
 
     def _completed(self, solved: Array, transfer: Array | None) -> Array:
         """Return the voltages of all variables while all sources stand still, V, ``[..., variables]``."""
@@ -557,6 +542,15 @@ class _WayBack:
         variables[..., self._nodes.kept] = solved
         variables[..., self._nodes.inner] = -(solved @ transfer)
         return variables
+
+
+def _spread(values: Array, chosen: Index, factors: Array) -> Array:
+    """Return the chosen one of the values times a factor for every node, ``[..., nodes]``; zeros without values."""
+    if not values.shape[-1]:
+        return np.zeros((*values.shape[:-1], len(factors)))
+    found = values.take(chosen, axis=-1)
+    found *= factors
+    return found
 
 
 def _variable_names(circuit: Circuit, scaling: Scaling) -> list[str]:

@@ -131,6 +131,11 @@ class Network:
     transformer's row and column hold its equation."""
     topology: Topology
 
+    @cached_property
+    def symmetric(self) -> bool:
+        """True where the matrix is its own transpose; of a stack, where all are."""
+        return bool((self.conductance == self.conductance.swapaxes(-1, -2)).all())
+
     @property
     def adjoint(self) -> "Network":
         """The network whose equations are the transposed ones, for small-signal phases."""

@@ -7,11 +7,11 @@ import numpy as np
 
 from harness.circuit import Circuit, Convolution, Edges, TrainableArray
 from harness.circuit.scaling import energy_scales, node_scales
-from harness.measurement import Array, Conductances, Index
+from harness.measurement import Array, Conductances, Index, view_of
 
 _Lines = slice | Index
-"""Positions of lines among the nodes of a circuit."""
-_Products = Callable[[Array, Array, tuple[_Lines, ...], float | Array, float | Array], Array]
+"""Positions of lines among the nodes of a circuit; the index behind the last node is ground's."""
+_Products = Callable[["_Pair", tuple[_Lines, ...], float | Array, float | Array], Array]
 """The product of one kind of array: of two voltages of all nodes, at its lines, times a factor and a scale."""
 
 
@@ -30,7 +30,7 @@ class Cells:
         self.outputs = len(circuit.outputs)
         self._ways = [_way(circuit, array) for array in circuit.arrays]
         if energy:
-            self._scales = energy_scales(circuit)
+            self._scales = [scale if scale.ndim else float(scale) for scale in energy_scales(circuit)]
         self._circuit = circuit
 
     def adjoint_of(self, small: Array) -> Array:
@@ -52,7 +52,8 @@ class Cells:
             adjoint: λ in V²/A, ``[batch, nodes]``; ∂C/∂i of every node, which the adjoint network's voltages are.
             nodes: v in V, ``[batch, nodes]``.
         """
-        return tuple(products(adjoint, nodes, ends, -1.0, 1.0) for products, ends in self._ways)
+        pair = _Pair(adjoint, nodes)
+        return tuple(products(pair, ends, -1.0, 1.0) for products, ends in self._ways)
 
     def products(self, first: Array, second: Array, factor: float | Array) -> Conductances:
         """`factor` · ΠA² · Σ over the batch of Δp Δq for every cell (V²), from node voltages p and q.
@@ -65,8 +66,47 @@ class Cells:
             second: q in V, likewise.
             factor: number that the sums are multiplied by, of any unit; ``[chips, 1, 1]`` where chips differ in it.
         """
-        arrays = zip(self._ways, self._scales, strict=True)
-        return tuple(products(first, second, ends, factor, scale) for (products, ends), scale in arrays)
+        pair, arrays = _Pair(first, second), zip(self._ways, self._scales, strict=True)
+        return tuple(products(pair, ends, factor, scale) for (products, ends), scale in arrays)
+
+
+class _Pair:
+    """Two voltages of every node, p and q, ``[..., batch, nodes]``.
+
+    A cell between a word line w and a bit line b has the product Σ (p_w − p_b) (q_w − q_b) over the batch, which is
+
+        Σ q_w (−p_b) + Σ p_b q_b + Σ p_w q_w + Σ p_w (−q_b),
+
+    so that a crossbar's products are one product of two matrices, without an array of samples and cells.
+    """
+
+    def __init__(self, first: Array, second: Array) -> None:
+        self._first, self._second = first, second
+
+    def factors(self, words: _Lines, bits: _Lines) -> tuple[Array, Array]:
+        """Return the two matrices at some lines, ``[..., terms, lines]``, in the order of the sum above."""
+        (at_words, at_bits), still = self._terms, self._first.shape[-2] + 1
+        if at_words[..., still:, words].any():
+            return at_words[..., words], at_bits[..., bits]
+        return at_words[..., :still, words], at_bits[..., :still, bits]  # as at input pins: p is 0 there
+
+    def drops(self, first: _Lines, second: _Lines) -> tuple[Array, Array]:
+        """Return both voltages between pairs of nodes, V, ``[..., batch, pairs]``."""
+        (terms, _), batch = self._terms, self._first.shape[-2]
+        q, p = terms[..., :batch, :], terms[..., batch + 2 :, :]
+        return p[..., first] - p[..., second], q[..., first] - q[..., second]
+
+    @cached_property
+    def _terms(self) -> tuple[Array, Array]:
+        """The matrices with a column for every node and, last, ground, ``[..., 2 batch + 2, nodes + 1]``."""
+        p, q = self._first, self._second
+        *stack, batch, nodes = p.shape
+        words, bits = terms = np.empty((2, *stack, 2 * batch + 2, nodes + 1))
+        terms[..., -1], own = 0.0, (p * q).sum(axis=-2)
+        words[..., :batch, :-1], words[..., batch, :], words[..., batch + 1, :-1] = q, 1.0, own
+        bits[..., :batch, :-1], bits[..., batch, :-1], bits[..., batch + 1, :] = -p, own, 1.0
+        words[..., batch + 2 :, :-1], bits[..., batch + 2 :, :-1] = p, -q
+        return words, bits
 
 
 def _way(circuit: Circuit, array: TrainableArray) -> tuple[_Products, tuple[_Lines, ...]]:
@@ -75,74 +115,26 @@ def _way(circuit: Circuit, array: TrainableArray) -> tuple[_Products, tuple[_Lin
     if isinstance(array, Convolution):
         return _convolution_products, array.lines(ends)
     kind = _edge_products if isinstance(array, Edges) else _crossbar_products
-    return kind, tuple(_lines(circuit, nodes) for nodes in ends)
+    return kind, tuple(view_of(nodes.ravel()) for nodes in ends)
 
 
-def _edge_products(
-    first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array
-) -> Array:
-    p, q = ((_voltages(nodes, ends[0]) - _voltages(nodes, ends[1])) for nodes in (first, second))
+def _edge_products(pair: _Pair, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array) -> Array:
+    p, q = pair.drops(*ends)
     weight = np.asarray(factor)
     return np.asarray(scale * ((weight[..., 0] if weight.ndim else weight) * np.einsum("...se,...se->...e", p, q)))
 
 
-def _convolution_products(
-    first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array
-) -> Array:
+def _convolution_products(pair: _Pair, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array) -> Array:
     """Return `factor` · `scale` · the products of the small crossbar at every position, one behind the other."""
-    p, q = ([_at_positions(nodes, lines) for lines in ends] for nodes in (first, second))
+    words, bits = (np.moveaxis(factor, -2, -3) for factor in pair.factors(*ends))
     weight = np.asarray(factor)
-    found = _lines_products((p[0], p[1]), (q[0], q[1]), weight[..., None] if weight.ndim else factor, 1.0)
+    found = words.swapaxes(-1, -2) @ ((weight[..., None] if weight.ndim else weight) * bits)
     return np.asarray(scale * found.reshape(*found.shape[:-3], -1))
 
 
-def _at_positions(nodes: Array, lines: _Lines) -> Array:
-    """Return the voltage of each line at each position, V, ``[..., positions, batch, lines]``."""
-    return np.moveaxis(_voltages(nodes, lines), -2, -3)
-
-
-def _crossbar_products(
-    first: Array, second: Array, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array
-) -> Array:
-    """Return `factor` · `scale` · the products of a crossbar."""
-    p, q = ((_voltages(nodes, ends[0]), _voltages(nodes, ends[1])) for nodes in (first, second))
-    return _lines_products(p, q, factor, scale)
-
-
-def _lines_products(
-    p: tuple[Array, Array], q: tuple[Array, Array], factor: float | Array, scale: float | Array
-) -> Array:
-    """Return `factor` · `scale` · the products of a crossbar, without an array of samples and cells.
-
-    `factor` is a number, or one a chip, and `scale` a number, or one a cell. `p` and `q` are voltages of word lines
-    and of bit lines, ``[..., batch, lines]``.
-    """
-    (p_word, p_bit), (q_word, q_bit) = p, q
-    uneven = np.ndim(scale) > 0
-    weight: float | Array = 1.0 if uneven else factor * scale
-    p_bit = weight * p_bit
-    total = np.matmul(q_word.swapaxes(-1, -2), -p_bit)
-    total += (p_bit * q_bit).sum(axis=-2)[..., None, :]
-    if p_word.any():  # input pins do not move between phases
-        p_word = weight * p_word
-        total += (p_word * q_word).sum(axis=-2)[..., None]
-        total -= p_word.swapaxes(-1, -2) @ q_bit
-    return np.asarray(factor * scale * total if uneven else total)
-
-
-def _lines(circuit: Circuit, nodes: Index) -> _Lines:
-    """Positions of some lines among the nodes; the index behind the last node is ground's."""
-    lines = nodes.ravel()
-    first, count = int(lines[0]), len(lines)
-    if lines.max() < len(circuit.nodes) and np.array_equal(lines, np.arange(first, first + count)):
-        return slice(first, first + count)  # of which a view is taken: word lines are a network's most numerous nodes
-    return lines
-
-
-def _voltages(nodes: Array, lines: _Lines) -> Array:
-    """Return the voltage of each line, V, ``[..., batch, lines]``."""
-    if isinstance(lines, slice):
-        return nodes[..., lines]
-    if lines.max() < nodes.shape[-1]:
-        return nodes.take(lines, axis=-1)
-    return np.concatenate([nodes, np.zeros((*nodes.shape[:-1], 1))], axis=-1).take(lines, axis=-1)
+def _crossbar_products(pair: _Pair, ends: tuple[_Lines, ...], factor: float | Array, scale: float | Array) -> Array:
+    """Return `factor` · `scale` · the products of a crossbar; `scale` is a number, or one for each cell."""
+    words, bits = pair.factors(*ends)
+    if isinstance(scale, np.ndarray):
+        return np.asarray(scale * (words.swapaxes(-1, -2) @ (factor * bits)))
+    return np.asarray(words.swapaxes(-1, -2) @ (factor * scale * bits))

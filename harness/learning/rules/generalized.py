@@ -181,7 +181,7 @@ class Contrast(LearningRule[NudgedReadings]):
             drives, reversal = self._drives(batch, free.outputs, strengths), free if self._reverses else None
             nudged = list(chip.measure([replace(drive, reversal=reversal) for drive in drives]))
         else:
-            unknown = np.full_like(batch.targets, np.nan)
+            unknown = np.full(batch.targets.shape, np.nan)
             free, *nudged = chip.measure([free_drive, *self._drives(batch, unknown, strengths)])
         high, low = (*nudged, free)[:2]
         first, second = (*strengths, 0.0)[:2]

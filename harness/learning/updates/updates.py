@@ -89,7 +89,7 @@ class SGD(_Rated):
     @override
     def step(self, gradient: Conductances, state: UpdateState) -> tuple[Conductances, UpdateState]:
         change = tuple(-rate * g for rate, g in zip(self.rates, gradient, strict=True))
-        return change, replace(state, steps=state.steps + 1)
+        return change, UpdateState(state.steps + 1, state.slots)
 
 
 @dataclass(frozen=True)

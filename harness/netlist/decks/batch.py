@@ -80,8 +80,8 @@ def batch_sweep(
         lead is not None,
         tolerances,
     )
-    circuit = _circuit(form)
-    return circuit, pattern.gains(network.conductance), _table(form, phases, lead)
+    circuit, columns = _circuit(form)
+    return circuit, pattern.gains(network.conductance), _table(form, columns, phases, lead)
 
 
 def node_name(k: int) -> str:
@@ -90,8 +90,8 @@ def node_name(k: int) -> str:
 
 
 @lru_cache(maxsize=8)
-def _circuit(form: _Form) -> LoadedCircuit:
-    """Write the netlist.
+def _circuit(form: _Form) -> tuple[LoadedCircuit, "_Columns"]:
+    """Write the netlist; returns it with the columns of its table.
 
     The factor v(nudge) of springs is β over its largest value: else ngspice finds no good pivots and orders the matrix
     slowly. Where first iterations are led, v(start) is 1 V in them, and 0 V in all others.
@@ -121,7 +121,7 @@ def _circuit(form: _Form) -> LoadedCircuit:
         *_saves(topology.size),
         ".end",
     ]
-    return LoadedCircuit(tuple(lines), pattern.names, tuple(map(node_name, range(topology.size))))
+    return LoadedCircuit(tuple(lines), pattern.names, tuple(map(node_name, range(topology.size)))), columns
 
 
 class _Columns:
@@ -153,10 +153,11 @@ class _Pattern:
         self.joined, self.symmetric = joined.tobytes(), symmetric and int(np.count_nonzero(joined)) <= _CACHED
         own = [(f"gg{k}", f"n{k} 0 n{k} 0") for k in range(len(joined))]
         if self.symmetric:
-            self._rows, self._columns = np.nonzero(np.triu(joined))
+            rows, columns = np.nonzero(np.triu(joined))
         else:
-            self._columns, self._rows = np.nonzero(joined.T)
-        pairs = zip(self._rows.tolist(), self._columns.tolist(), strict=True)
+            columns, rows = np.nonzero(joined.T)
+        self._places = rows * len(joined) + columns
+        pairs = zip(rows.tolist(), columns.tolist(), strict=True)
         nodes = "n{0} n{1} n{0} n{1}" if self.symmetric else "n{0} 0 n{1} 0"
         found = own + [(f"g{a}_{b}", nodes.format(a, b)) for a, b in pairs]
         self.names = tuple(name for name, _ in found)
@@ -164,32 +165,31 @@ class _Pattern:
         """Lines of the transconductances, without their gain."""
         barred = ~joined
         np.fill_diagonal(barred, False)
-        self._unjoined = np.nonzero(barred)
+        self._unjoined = np.flatnonzero(barred)
 
     def fits(self, matrix: Array) -> bool:
         """Return whether the matrix joins nothing else, but for rounding."""
-        if not matrix[self._unjoined].any():
+        if not matrix.take(self._unjoined).any():
             return True
-        return not (_significant(matrix)[self._unjoined]).any()
+        return not _significant(matrix).take(self._unjoined).any()
 
     def gains(self, matrix: Array) -> Array:
         """Return the gains of a matrix (S)."""
-        own = np.diagonal(matrix)
+        own, between = matrix.diagonal(), matrix.take(self._places)
         if not self.symmetric:
-            return np.concatenate([own, matrix[self._rows, self._columns]])
+            return np.concatenate([own, between])
         to_ground = matrix.sum(axis=1)
         to_ground[np.abs(to_ground) <= _NEGLIGIBLE * np.abs(own)] = 0.0
-        return np.concatenate([to_ground, -matrix[self._rows, self._columns]])
+        return np.concatenate([to_ground, -between])
 
 
 def _pattern(network: Network) -> _Pattern:
     """Return the pattern of the network's topology, or of its own conductances where they join more."""
     matrix = network.conductance
-    symmetric = bool((matrix == matrix.T).all())
-    pattern = _topological(network.topology, symmetric)
+    pattern = _topological(network.topology, network.symmetric)
     if pattern.fits(matrix):
         return pattern
-    return _Pattern(_off_diagonal(network.topology.joined) | _significant(matrix), symmetric=symmetric)
+    return _Pattern(_off_diagonal(network.topology.joined) | _significant(matrix), symmetric=network.symmetric)
 
 
 @lru_cache(maxsize=8)
@@ -215,10 +215,11 @@ def conductance_lines(matrix: Array) -> list[str]:
 
 
 def _constant_rails(phases: Sequence[Phase]) -> tuple[float | None, ...]:
-    first = phases[0].rails[:1]
-    distinct = {id(phase.rails): phase.rails for phase in phases}.values()
-    steady = np.all([(rails == first).all(axis=0) for rails in distinct], axis=0)
-    pairs = zip(steady.tolist(), (first[0] + 0.0).tolist(), strict=True)  # a negative zero is a zero
+    first = phases[0].rails[0]
+    steady = np.ones(len(first), bool)
+    for rails in {id(phase.rails): phase.rails for phase in phases}.values():
+        steady &= (rails == first).all(axis=0)
+    pairs = zip(steady.tolist(), (first + 0.0).tolist(), strict=True)  # a negative zero is a zero
     return tuple(volts if constant else None for constant, volts in pairs)
 
 
@@ -260,9 +261,9 @@ def _saves(size: int) -> list[str]:
     return [f".save {' '.join(names[k : k + 20])}" for k in range(0, size, 20)]
 
 
-def _table(form: _Form, phases: Sequence[Phase], lead: Array | None) -> Table:
+def _table(form: _Form, columns: _Columns, phases: Sequence[Phase], lead: Array | None) -> Table:
     """Return the values of all external sources at every point."""
-    topology, columns = form.topology, _Columns(form)
+    topology = form.topology
     then = np.zeros((len(phases[0].currents), len(phases), columns.count))
     drops = topology.drops[0]
     for d, phase in enumerate(phases):

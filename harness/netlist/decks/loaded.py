@@ -36,10 +36,14 @@ class LoadedCircuit:
     nodes: tuple[str, ...]
     """Nodes whose voltages are read at every point; the netlist saves these alone."""
 
+    def same(self, other: "LoadedCircuit") -> bool:
+        """Return whether another circuit is the same."""
+        return self is other or self.lines == other.lines
+
     @cached_property
     def alterations(self) -> tuple[tuple[str, slice], ...]:
         """Commands that set the gains, numbers left open, and which of the gains each of them sets."""
-        alters = [f"alter @{name}[gain]=%r" for name in self.gains]
+        alters = [f"alter @{name}[gain]=%.17g" for name in self.gains]  # all digits, a third faster than the fewest
         cuts = [slice(k, k + _GAINS_A_COMMAND) for k in range(0, len(alters), _GAINS_A_COMMAND)]
         return tuple((";".join(alters[cut]), cut) for cut in cuts)
 
