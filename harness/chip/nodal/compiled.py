@@ -27,7 +27,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from harness.chip.nodal.loops import elementary, equations, kernel
+from harness.chip.nodal.loops import elementary, equations, kernel, newton
 from harness.devices import diode
 from harness.errors import ChipError
 from harness.processes.directory import working_in
@@ -37,7 +37,7 @@ _LOG = logging.getLogger(__name__)
 _ONE_AT_A_TIME = Lock()
 _SAFE = Path(os.sep)
 _PREFIX = "loops-"
-_LOOPS: tuple[ModuleType, ...] = (elementary, equations, kernel)
+_LOOPS: tuple[ModuleType, ...] = (elementary, equations, newton, kernel)
 """Modules whose functions are compiled, each after those that it takes functions of; the last one has `settle`."""
 _COLOURS = "colorama.initialise"
 """A library that Numba uses for its messages where it is installed."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.chip.nodal import compiled
 from harness.chip.nodal.failures import Unsettled, named
-from harness.chip.nodal.loops import kernel
+from harness.chip.nodal.loops.newton import SETTLED, UNSETTLED
 from harness.circuit import Phase, SettlingJob, Topology
 from harness.measurement import Array, Index
 
@@ -97,11 +97,11 @@ def settle(settling: SettlingJob, chosen: Sequence[int], tolerance: float, itera
         iterations,
         solved.reshape(samples, len(phases), n),
     )
-    if status == kernel.SETTLED:
+    if status == SETTLED:
         return
-    with named(phases if status == kernel.UNSETTLED else phases[number : number + 1], iterations):
+    with named(phases if status == UNSETTLED else phases[number : number + 1], iterations):
         network, sample = divmod(sample, samples // networks)
-        raise Unsettled(sample, number, network) if status == kernel.UNSETTLED else np.linalg.LinAlgError
+        raise Unsettled(sample, number, network) if status == UNSETTLED else np.linalg.LinAlgError
 
 
 def _ordered(phases: Sequence[Phase], chosen: Sequence[int]) -> tuple[list[tuple[int, int, bool]], list[Phase]]:
