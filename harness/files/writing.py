@@ -11,14 +11,16 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 _LOG = logging.getLogger(__name__)
 _PARTIAL = ".partial"
 _LONGEST = 50
 """Characters of a name that its part repeats; file systems take 255 bytes."""
+_AT_ONCE = 16
+"""Files that wait for the disk at the same time."""
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -27,20 +29,58 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         OSError: there is no such folder, it cannot be written, or the disk is full; names the file.
     """
-    with _named(path):
-        remove_partial(path)
-        part, opened = _made(path, lambda part: os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-        try:
-            with open(opened, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(opened)
+    write_in_turn({path: content})
+
+
+def write_in_turn(files: Mapping[Path, bytes]) -> None:
+    """Replace some files, each as a whole and in their order: one is new only where those before it are.
+
+    They wait for the disk together, which takes hardly longer than for one.
+
+    Raises:
+        OSError: see `write_atomic`; where the content of one cannot be written, all stay as they were.
+    """
+    with ExitStack() as stack:
+        parts = {path: stack.enter_context(_written(path, content)) for path, content in files.items()}
+        _sync(parts)
+        for path, (part, _) in parts.items():
+            with _named(path):
                 os.replace(part, path)  # before the lock on the part is given back
             if _PARTIAL not in str(path):  # else a folder is being made, which is told as a whole
                 _LOG.info("wrote %s", path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+
+
+@contextmanager
+def _written(path: Path, content: bytes) -> Iterator[tuple[Path, int]]:
+    """Give the part of a file, and its descriptor; a part that has not taken the file's place by the end is removed."""
+    with _named(path):
+        remove_partial(path)
+        part, opened = _made(path, lambda part: os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    try:
+        with open(opened, "wb") as file:
+            with _named(path):
+                file.write(content)
+                file.flush()
+            yield part, opened
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _sync(parts: Mapping[Path, tuple[Path, int]]) -> None:
+    """Wait until all parts of files are on the disk, for several at the same time."""
+    if len(parts) == 1:
+        for path, (_, opened) in parts.items():
+            with _named(path):
+                os.fsync(opened)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - help is printed without
+
+    with ThreadPoolExecutor(max_workers=min(_AT_ONCE, max(1, len(parts)))) as threads:
+        waiting = {path: threads.submit(os.fsync, opened) for path, (_, opened) in parts.items()}
+    for path, one in waiting.items():
+        with _named(path):
+            one.result()
 
 
 @contextmanager
@@ -83,10 +123,11 @@ def remove_folder(path: Path) -> None:
 
 def remove_partial(path: Path) -> None:
     """Remove what killed commands have left of a file or folder; parts that a living command holds stay."""
+    begins = f".{path.name[:_LONGEST]}-"
     with suppress(OSError):
-        for part in path.parent.iterdir():
-            if part.name.startswith(f".{path.name[:_LONGEST]}-") and part.name.endswith(_PARTIAL):
-                _remove_abandoned(part)
+        for name in os.listdir(path.parent):
+            if name.startswith(begins) and name.endswith(_PARTIAL):
+                _remove_abandoned(path.parent / name)
 
 
 def _remove_abandoned(part: Path) -> None:

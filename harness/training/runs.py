@@ -30,7 +30,7 @@ import numpy as np
 from harness.errors import RunError
 from harness.files.locking import alone_in
 from harness.files.reading import JsonObject, read_arrays, read_json
-from harness.files.writing import whole_folder, write_atomic
+from harness.files.writing import whole_folder, write_atomic, write_in_turn
 from harness.measurement import Conductances
 from harness.training.position import Position, arrays_of, npz, position_of
 from harness.training.tables import EpochRow, StepRow, as_csv, as_frame, read_rows, score_in
@@ -92,12 +92,10 @@ class Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with whole_folder(path) as made:
-                write_atomic(made / "experiment.toml", experiment.encode())
-                write_atomic(made / MANIFEST, _json(manifest).encode())
-                for name, content in files.items():
-                    write_atomic(made / name, content)
+                first = {"experiment.toml": experiment.encode(), MANIFEST: _json(manifest).encode(), **files}
                 if start is not None:
-                    cls(made).save(start, [], [])
+                    first |= _saved(start, [], [], _owner(manifest, start.begun))
+                write_in_turn({made / name: content for name, content in first.items()})
         except FileExistsError as error:
             raise RunError(f"{path} was made by another process just now") from error
         return cls(path)
@@ -126,9 +124,7 @@ class Run:
         Until something has been trained, a part of one's own may still take the place of what the manifest says will
         train the run (`harness.training.parts.claim`).
         """
-        manifest = self.manifest
-        made = {key: manifest.get(key) for key in (*_MADE, *_LEARNING, *(["parts"] if begun else []))}
-        return _hash(made | {"settings": _without_places(made["settings"])})
+        return _owner(self.manifest, begun)
 
     @property
     def _old_owner(self) -> str:
@@ -260,10 +256,9 @@ class Run:
 
         Columns of accuracies are headed by `score`, such as R².
         """
-        write_atomic(self.path / "steps.csv", as_csv(steps, StepRow, score))
-        write_atomic(self.path / "epochs.csv", as_csv(epochs, EpochRow, score))
-        whose = {_OWNER: np.asarray(self.owner(position.begun))}
-        write_atomic(self.path / "checkpoint.npz", npz(arrays_of(position) | whose))
+        whose = self.owner(position.begun)
+        files = _saved(position, steps, epochs, whose, score)
+        write_in_turn({self.path / name: content for name, content in files.items()})
 
     def position(self) -> Position | None:
         """The last checkpoint; None before the first.
@@ -289,8 +284,9 @@ class Run:
 
     def finish(self, names: Sequence[str], conductances: Conductances, result: JsonObject) -> None:
         """Write the trained conductances (S, by crossbar) and the result."""
-        write_atomic(self.path / "conductances.npz", npz(dict(zip(names, conductances, strict=True))))
-        write_atomic(self.path / "result.json", _json(result).encode())
+        trained = npz(dict(zip(names, conductances, strict=True)))
+        files = {"conductances.npz": trained, "result.json": _json(result).encode()}
+        write_in_turn({self.path / name: content for name, content in files.items()})
 
 
 _OWNER = "owner"
@@ -308,6 +304,23 @@ _RESULT: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("seconds", "train_samples_per_second"), (int, float)),
 }
 """Keys of ``result.json`` that every version writes."""
+
+
+def _owner(manifest: JsonObject, begun: bool) -> str:
+    """See `Run.owner`."""
+    made = {key: manifest.get(key) for key in (*_MADE, *_LEARNING, *(["parts"] if begun else []))}
+    return _hash(made | {"settings": _without_places(made["settings"])})
+
+
+def _saved(
+    position: Position, steps: Sequence[StepRow], epochs: Sequence[EpochRow], owner: str, score: str = "accuracy"
+) -> dict[str, bytes]:
+    """Return the files of a checkpoint in the order in which they are replaced; see `Run.save`."""
+    return {
+        "steps.csv": as_csv(steps, StepRow, score),
+        "epochs.csv": as_csv(epochs, EpochRow, score),
+        "checkpoint.npz": npz(arrays_of(position) | {_OWNER: np.asarray(owner)}),
+    }
 
 
 def _without_places(settings: Any) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.files.writing import whole_folder, write_atomic
+from harness.files.writing import whole_folder, write_atomic, write_in_turn
 
 WRITER = """
 import sys, time
@@ -48,6 +48,49 @@ def test_a_file_that_fails_leaves_the_old_one_and_nothing_beside_it(
     assert caught.value.filename == str(file)
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_files_in_turn_are_on_the_disk_before_the_first_is_replaced_and_replaced_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def told_sync(file: int) -> None:
+        done.append("sync")
+        sync(file)
+
+    def told_replace(part: Path, path: Path) -> None:
+        done.append(path.name)
+        replace(part, path)
+
+    monkeypatch.setattr(os, "fsync", told_sync)
+    monkeypatch.setattr(os, "replace", told_replace)
+    files = {tmp_path / name: name.encode() for name in ("zoo", "a", "middle")}
+    write_in_turn(files)
+    assert done == ["sync", "sync", "sync", "zoo", "a", "middle"]
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == files
+
+
+def test_files_in_turn_stay_as_they_were_where_one_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    write_in_turn({one: b"old", other: b"old"})
+    with pytest.raises(FileNotFoundError, match="there is no folder") as caught:
+        write_in_turn({one: b"new", tmp_path / "absent" / "file": b"new", other: b"new"})
+    assert caught.value.filename == str(tmp_path / "absent" / "file")
+    calls = iter(range(9))
+
+    def fail_once(file: int) -> None:
+        if next(calls) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    with pytest.raises(OSError, match="No space left on device"):
+        write_in_turn({one: b"new", other: b"new"})
+    assert (one.read_bytes(), other.read_bytes()) == (b"old", b"old")
+    assert sorted(tmp_path.iterdir()) == [one, other]
 
 
 def test_a_file_obeys_the_umask_and_takes_the_longest_name(tmp_path: Path) -> None:
