@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -175,6 +176,33 @@ class Circuit:
         """The programmed conductances (S), one array per trainable array, in its shape."""
         return tuple(crossbar.conductances for crossbar in self.arrays)
 
+    @cached_property
+    def wiring(self) -> object:
+        """An object that circuits share where `altered` found that they differ in numbers alone."""
+        return object()
+
+    def altered(self, elements: Iterable[Element]) -> "Circuit":
+        """Return the circuit with other elements, checked as far as it is not checked already.
+
+        Where elements have other numbers and models alone, names and nodes are not looked at again.
+        """
+        other = tuple(elements)
+        if len(other) != len(self.elements) or not all(map(_differ_in_numbers, self.elements, other)):
+            return replace(self, elements=other)
+        changed = [(old, new) for old, new in zip(self.elements, other, strict=True) if old is not new]
+        same_devices = not any(isinstance(new, Modelled) for _, new in changed)
+        made = copy(self)
+        for name in vars(made).keys() - _OF_WIRING - (_OF_DEVICES if same_devices else set()):
+            del vars(made)[name]
+        vars(made).update(elements=other, wiring=self.wiring)
+        for _, new in changed:
+            new.check()
+        if not same_devices:
+            _check_models(made)
+        if any(isinstance(new, TrainableArray) and _opens(old, new) for old, new in changed):
+            _check_paths(made)
+        return made
+
     def with_conductances(self, conductances: Sequence[Array]) -> "Circuit":
         """Return the circuit with other programmed conductances (S, one array per trainable array)."""
         if len(conductances) != len(self.arrays):
@@ -182,18 +210,48 @@ class Circuit:
                 f"circuit {self.name}: conductances for {len(conductances)} arrays, it has {len(self.arrays)}"
             )
         programmed = iter(conductances)
-        elements = tuple(
+        return self.altered(
             e.with_conductances(next(programmed)) if isinstance(e, TrainableArray) else e for e in self.elements
         )
-        return replace(self, elements=elements)
 
 
-def _check_names(circuit: Circuit) -> None:
-    _check_name("circuit", circuit.name)
+_OF_WIRING = {
+    *("name", "outputs", "wiring", "nodes", "node_index", "grounded_index", "output_ends", "_grounded_outputs"),
+    *("channels", "input_pins", "held_nodes"),
+}
+"""Attributes of a circuit that no number of an element decides."""
+_OF_DEVICES = {"devices", "device_branches"}
+"""Those that only the models of devices decide."""
+
+
+def _differ_in_numbers(one: Element, other: Element) -> bool:
+    """Return whether two elements are alike but for numbers and models."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    pairs = ((part, getattr(other, name)) for name, part in vars(one).items())
+    return all(a is b or (type(a) is type(b) and (isinstance(a, _NUMBERS) or a == b)) for a, b in pairs)
+
+
+_NUMBERS = (float, np.ndarray, DiodeModel)
+
+
+def _opens(old: Any, new: TrainableArray) -> bool:
+    """Return whether a cell is open that was closed in the former array."""
+    return bool(((new.conductances == 0) & (old.conductances > 0)).any())
+
+
+def _check_models(circuit: Circuit) -> None:
     models: dict[str, Model] = {}
     for device in (e for e in circuit.elements if isinstance(e, Modelled)):
         if models.setdefault(device.model.name.casefold(), device.model) != device.model:
             raise CircuitError(f"{device.title}: another {device.noun} model is called {device.model.name} too")
+
+
+def _check_names(circuit: Circuit) -> None:
+    _check_name("circuit", circuit.name)
+    _check_models(circuit)
     seen: dict[str, str] = {}
     for element in (*circuit.elements, *circuit.outputs):
         _check_name("element", element.name)

@@ -13,7 +13,7 @@ two equations by g s₂/s₁ one way and by g s₁/s₂ the other, which is as e
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import chain
 from math import isclose
@@ -23,14 +23,16 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from harness.circuit.arrays import Crossbar, Edges
+from harness.circuit.arrays import Crossbar, Edges, TrainableArray
 from harness.circuit.circuit import Circuit
-from harness.circuit.elements import Buffer, Stage, Transformer, VoltageSource
+from harness.circuit.elements import Buffer, Diode, Element, Stage, Transformer, VoltageSource
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
 
 _LARGEST = 1e75
 """V/V between a node and the one that its scale counts from: ratios of two scales have squares that are numbers."""
+_KIN = 2
+"""Circuits of a wiring of which the scaling is kept: the one that was drawn, and one that was made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,8 @@ class Scaling:
     """V per V of that channel."""
     copied: npt.NDArray[np.bool_]
     """True where a buffer holds the node at a multiple of an unknown: currents into it are the buffer's."""
+    order: Index
+    """Numbers of the circuit's stages, each after the one that drives it."""
     uneven: str
     """Says which amplifier closes a loop of which gain other than 1; empty where s is the same all over every part."""
 
@@ -80,20 +84,57 @@ def scaling_of(circuit: Circuit) -> Scaling:
     Raises:
         CircuitError: stages close a loop without anything between them; names one. Or there are too many in a row.
     """
+    known = _known(circuit.wiring)
+    for former, scaling in known:
+        if only_constants_differ(former, circuit):
+            return replace(scaling, constant=_constants(circuit, scaling.order))
+    found = _scaling(circuit)
+    known[:] = [(circuit, found), *known[: _KIN - 1]]
+    return found
+
+
+@lru_cache(maxsize=4)
+def _known(wiring: object) -> list[tuple[Circuit, Scaling]]:  # noqa: ARG001 - it is the key
+    """The last few circuits of a wiring that had to be looked at as a whole."""
+    return []
+
+
+def only_constants_differ(one: Circuit, other: Circuit) -> bool:
+    """Return whether circuits differ in offsets, rails, cells and models of diodes alone: not in any scale."""
+    return one.wiring is other.wiring and all(map(_of_one_scale, one.elements, other.elements))
+
+
+def _of_one_scale(one: Element, other: Element) -> bool:
+    """Return whether elements of one place, in circuits of one wiring, differ in no scale."""
+    if isinstance(one, Stage) and isinstance(other, Stage):
+        return one.gain == other.gain
+    return one is other or isinstance(one, TrainableArray | VoltageSource | Diode)
+
+
+def _constants(circuit: Circuit, order: Index) -> Array:
+    """Return `Scaling.constant` where the order of the stages is known."""
+    index = circuit.grounded_index
+    constant = np.zeros(len(index))
+    for source in circuit.sources:
+        constant[index[source.node]] = source.volts if isinstance(source, VoltageSource) else 0.0
+    for stage in (circuit.stages[number] for number in order.tolist()):
+        constant[index[stage.output]] = stage.gain * (constant[index[stage.input]] + stage.offset)
+    return constant
+
+
+def _scaling(circuit: Circuit) -> Scaling:
     count = len(circuit.nodes) + 1
     index = circuit.grounded_index
-    constant, gain = np.zeros(count), np.zeros(count)
-    channel = np.full(count, -1)
+    gain, channel = np.zeros(count), np.full(count, -1)
     driven = np.zeros(count, bool)
     driven[-1] = True
     for source in circuit.sources:
         node = index[source.node]
         driven[node] = True
-        if isinstance(source, VoltageSource):
-            constant[node] = source.volts
-        else:
+        if not isinstance(source, VoltageSource):
             channel[node], gain[node] = source.channel, source.gain
-    stages = _in_order(_settle_driven(circuit, index, driven, constant, channel, gain))
+    behind, waiting = _settle_driven(circuit, index, driven, channel, gain)
+    stages = _in_order(waiting)
     copied = np.zeros(count, bool)
     for stage in stages:  # buffers, and amplifiers behind them
         copied[index[stage.output]] = isinstance(stage, Buffer) or copied[index[stage.input]]
@@ -103,7 +144,6 @@ def scaling_of(circuit: Circuit) -> Scaling:
         near, far = index[stage.input], index[stage.output]
         if uneven or copied[far]:
             scale[far] = stage.gain * scale[near]
-        constant[far] = stage.gain * (constant[near] + stage.offset)
         _check_range(circuit, stage, scale[far])
     links = [(index[stage.input], index[stage.output]) for stage in stages]
     merged = _components(count, np.array(links, dtype=np.intp).reshape(-1, 2))
@@ -111,7 +151,10 @@ def scaling_of(circuit: Circuit) -> Scaling:
     _, first, inverse = np.unique(merged[~driven], return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))  # variables are numbered in the order in which their nodes appear
     variable[~driven] = order[inverse]
-    return Scaling(variable, np.where(driven, 1.0, scale), constant, channel, gain, copied, uneven)
+    numbers = {stage.name: number for number, stage in enumerate(circuit.stages)}
+    sequence = np.array([numbers[stage.name] for stage in (*behind, *stages)], np.intp)
+    scale, constant = np.where(driven, 1.0, scale), _constants(circuit, sequence)
+    return Scaling(variable, scale, constant, channel, gain, copied, sequence, uneven)
 
 
 def _check_range(circuit: Circuit, stage: Stage, scale: float) -> None:
@@ -235,18 +278,17 @@ def _energy_scale(ends: tuple[Index, Index], scaling: Scaling, top: float) -> Ar
 
 
 def _settle_driven(
-    circuit: Circuit, index: dict[str, int], driven: npt.NDArray[np.bool_], constant: Array, channel: Index, gain: Array
-) -> list[Stage]:
-    """Mark the outputs of amplifiers and buffers behind ideal sources as held, and return the other stages."""
-    waiting = list(circuit.stages)
+    circuit: Circuit, index: dict[str, int], driven: npt.NDArray[np.bool_], channel: Index, gain: Array
+) -> tuple[list[Stage], list[Stage]]:
+    """Mark the outputs of amplifiers and buffers behind ideal sources as held; return these stages, and the others."""
+    behind, waiting = list[Stage](), list(circuit.stages)
     while ready := [a for a in waiting if driven[index[a.input]]]:
         for amplifier in ready:
             source, sink = index[amplifier.input], index[amplifier.output]
-            driven[sink], channel[sink] = True, channel[source]
-            constant[sink] = amplifier.gain * (constant[source] + amplifier.offset)
-            gain[sink] = amplifier.gain * gain[source]
+            driven[sink], channel[sink], gain[sink] = True, channel[source], amplifier.gain * gain[source]
+        behind += ready
         waiting = [a for a in waiting if a not in ready]
-    return waiting
+    return behind, waiting
 
 
 def _scales(

@@ -43,7 +43,8 @@ class VariedChip(SimulatedChip):
         sound = vary(circuit, variation.without_faults, seed)
         self._cell_factor = variation.temperature.cell_factor
         self._faults = faults_of(circuit, variation, seed)
-        made = faulty(sound, faults_of(sound, variation, seed))
+        same = _cells(sound) == _cells(circuit)  # then they have the same faults
+        made = faulty(sound, self._faults if same else faults_of(sound, variation, seed))
         self._shapes = [array.shape for array in made.arrays]
         real = self._real
         same = all(map(np.array_equal, real, made.conductances))  # and a circuit need not be checked once more
@@ -122,3 +123,8 @@ class VariedChip(SimulatedChip):
         """Return the ledger as counted at the pins; the energy is that of the inner circuit."""
         inside = ledger_of(self._chip) or Ledger()
         return replace(super()._asked(drives, readings), energy=inside.energy - self.ledger.energy)
+
+
+def _cells(circuit: Circuit) -> list[tuple[object, ...]]:
+    """Return what faults of cells depend on."""
+    return [(array.shape, array.g_min, array.g_max) for array in circuit.arrays]

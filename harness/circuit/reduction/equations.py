@@ -5,6 +5,7 @@ those that are eliminated, so that the coefficients for given conductances are o
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,36 @@ _Part = tuple[Index, Index, Index, Array]
 """Rows, columns, cells and weights of the terms of some coefficients."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Driven:
+    """Terms of currents: a weight times the constant of one node less that of another, over the scale of the row.
+
+    Nodes count as in a scaling, and one more stands for 1 V.
+    """
+
+    rows: Index
+    """Variables."""
+    cells: Index
+    weights: Array
+    plus: Index
+    minus: Index
+    scales: Array
+
+    def amperes(self, constant: Array) -> Array:
+        """Return A, or A/S of a cell, for the constants of all nodes, V."""
+        volts = np.append(constant, 1.0)
+        return np.asarray(self.weights * (volts[self.plus] - volts[self.minus]) / self.scales)
+
+    def where(self, chosen: Index) -> "_Driven":
+        """Return some of the terms."""
+        return _Driven(*(part[chosen] for part in vars(self).values()))
+
+    @staticmethod
+    def joined(parts: "Sequence[_Driven]") -> "_Driven":
+        """Return all terms of some parts, of which there is one at least."""
+        return _Driven(*(np.concatenate(each) for each in zip(*(vars(part).values() for part in parts), strict=True)))
+
+
 class Terms:
     """Kirchhoff's current law over the free variables and each transformer's constraint, while elements are added.
 
@@ -25,15 +56,16 @@ class Terms:
     """
 
     def __init__(self, scaling: Scaling, cells: int, transformers: int = 0) -> None:
-        self._scaling = scaling
+        self._scaling, self.constant = scaling, scaling.constant
         self.one = cells
         self.size = scaling.variables + transformers
         self.matrix: list[_Part] = []
         """S: rows and columns are variables."""
         self.own: list[_Part] = []
         """S: conductances that lead to a variable, whatever is at their other end; columns are 0."""
-        self.current: list[_Part] = []
-        """A: rows are variables, columns are 0."""
+        nothing = np.zeros(0, np.intp)
+        self.current = [_Driven(nothing, nothing, np.zeros(0), nothing, nothing, np.zeros(0))]
+        """A: rows are variables."""
         self.gain: list[_Part] = []
         """A/V: rows are channels, columns variables."""
 
@@ -46,7 +78,7 @@ class Terms:
             chosen = np.flatnonzero(free[nodes] & ~free[others])
             near, far, cell, weight = nodes[chosen], others[chosen], cells[chosen], weights[chosen]
             self._add_own(scaling.variable[near], cell, weight)
-            self._add_current(near, cell, -weight * scaling.constant[near])
+            self._add_current(near, cell, -weight, near)
             self._add_transfer(near, far, cell, -weight)
 
     def add_transconductance(self, nets: Index, conductance: float) -> None:
@@ -67,13 +99,13 @@ class Terms:
         weighted = weights[moving] * scaling.scale[pins[moving]]
         self._add_entries(np.full_like(columns, own), columns, self._ones(len(columns)), weighted)
         everywhere = np.full(4, own)
-        self._append(self.current, everywhere, np.zeros(4, np.intp), self._ones(4), -weights * scaling.constant[pins])
+        self.current.append(_Driven(everywhere, self._ones(4), -weights, pins, self._ground(4), np.ones(4)))
         self._add_gains(everywhere, pins, self._ones(4), -weights)
 
     def add_currents(self, nodes: Index, amperes: Array) -> None:
         """Currents (A) into nodes."""
-        free = self._scaling.free[nodes]
-        self._add_current(nodes[free], self._ones(int(free.sum())), amperes[free])
+        free = np.flatnonzero(self._scaling.free[nodes])
+        self._add_current(nodes[free], self._ones(len(free)), amperes[free], self._ground(len(free)) + 1)
 
     def _ones(self, count: int) -> Index:
         return np.full(count, self.one)
@@ -87,9 +119,8 @@ class Terms:
         ratio = scaling.scale[second] / scaling.scale[first] if scaling.uneven else np.ones(len(first))
         self._add_entries(rows, columns, cells, -weights * ratio)
         self._add_entries(columns, rows, cells, -weights / ratio)
-        driven = weights * (scaling.constant[first] - scaling.constant[second])
-        self._add_current(first, cells, -driven)
-        self._add_current(second, cells, driven)
+        self._add_current(first, cells, -weights, first, second)
+        self._add_current(second, cells, weights, first, second)
 
     def _add_transfer(self, nodes: Index, others: Index, cells: Index, weights: Array) -> None:
         """Currents weight · v(other) out of free nodes, ``[transfers]``; other rows are nobody's equation."""
@@ -99,7 +130,7 @@ class Terms:
         moving = scaling.unknown[others]
         columns, scaled = scaling.variable[others[moving]], drawn[moving] * scaling.scale[others[moving]]
         self._add_entries(at[moving], columns, cells[moving], scaled)
-        self._add_current(nodes, cells, -weights * scaling.constant[others])
+        self._add_current(nodes, cells, -weights, others)
         self._add_gains(at[~moving], others[~moving], cells[~moving], -drawn[~moving])
 
     def _add_own(self, variables: Index, cells: Index, weights: Array) -> None:
@@ -109,10 +140,15 @@ class Terms:
     def _add_entries(self, rows: Index, columns: Index, cells: Index, weights: Array) -> None:
         self._append(self.matrix, rows, columns, cells, weights)
 
-    def _add_current(self, nodes: Index, cells: Index, amperes: Array) -> None:
-        """Currents (A, or A/S of a cell) into free nodes."""
-        rows = self._scaling.variable[nodes]
-        self._append(self.current, rows, np.zeros_like(rows), cells, amperes / self._scaling.scale[nodes])
+    def _add_current(self, nodes: Index, cells: Index, weights: Array, plus: Index, minus: Index | None = None) -> None:
+        """Currents weight · (constant of plus − constant of minus) into free nodes; without minus, of plus alone."""
+        minus = self._ground(len(nodes)) if minus is None else minus
+        rows, scales = self._scaling.variable[nodes], self._scaling.scale[nodes]
+        found = _Driven(rows, cells, weights, plus, minus, scales)
+        self.current.append(found.where(np.flatnonzero(found.amperes(self._scaling.constant))))
+
+    def _ground(self, count: int) -> Index:
+        return np.full(count, len(self._scaling.constant) - 1)
 
     def _add_gains(self, variables: Index, nodes: Index, cells: Index, weights: Array) -> None:
         """Currents weight · v(node) into variables, where an input channel holds the node."""
@@ -185,19 +221,41 @@ class Equations:
 
         self._own = stack.dense(_joined(terms.own), terms.size, 1)
         self._kept = stack.dense(found(terms.matrix, True, True), len(kept), len(kept))
-        self._current = stack.dense(found(terms.current, True, None), len(kept), 1)
         self._gain = stack.dense(found(terms.gain, None, True), channels, len(kept))
         self._shapes = (len(kept), len(kept)), (channels, len(kept))
-        self._interior: _InteriorPlan | None = None
-        if len(inner):
-            self._interior = _InteriorPlan(
-                block(False, False),
-                block(False, True),
-                block(True, False),
-                stack.dense(found(terms.current, False, None), len(inner), 1),
-                stack.sparse(found(terms.gain, None, False), channels, len(inner)),
-            )
-        self._operator = stack.operator()
+        inside = (block(False, False), block(False, True), block(True, False)) if len(inner) else ()
+        gain = stack.sparse(found(terms.gain, None, False), channels, len(inner))
+        self._current, rest = (
+            slice(stack.height + first, stack.height + last)
+            for first, last in ((0, len(kept)), (len(kept), terms.size))
+        )
+        self._interior = _InteriorPlan(*inside, rest, gain) if inside else None
+        self._driven, self._constant = _Driven.joined(terms.current), terms.constant
+        place = number + np.where(is_kept, 0, len(kept))
+        keys = place[self._driven.rows] * (terms.one + 1) + self._driven.cells
+        keys, self._at = np.unique(keys, return_inverse=True)
+        self._operator = _below(stack.operator(), keys, self._amperes(terms.constant), terms.size)
+
+    def of_constants(self, constant: Array) -> "Equations | None":
+        """Return the equations of a circuit with other constants (V) alone; None where these join what was apart.
+
+        Terms were left out whose constants are 0, or the same at both ends.
+        """
+        _, first, same = np.unique(self._constant, return_index=True, return_inverse=True)
+        if (constant != constant[first][same]).any() or constant[self._constant == 0].any():
+            return None
+        made, former = copy(self), self._operator
+        amperes = self._amperes(constant)
+        values = np.concatenate([former.data[: len(former.data) - len(amperes)], amperes])
+        made._operator = csr_matrix((values, former.indices, former.indptr), shape=former.shape)
+        made._constant = constant
+        return made
+
+    def _amperes(self, constant: Array) -> Array:
+        """Return the coefficients of currents, A and A/S, for the constants of all nodes, V."""
+        found = np.zeros(int(self._at.max(initial=-1)) + 1)
+        np.add.at(found, self._at, self._driven.amperes(constant))
+        return found
 
     def system(self, conductances: Sequence[Array]) -> System:
         """Return the equations for conductances (S, one array per trainable array)."""
@@ -261,7 +319,7 @@ class _Stack:
     """Coefficients of all kinds, one below the other, as rows of one matrix over the cells."""
 
     def __init__(self, cells: int) -> None:
-        self._cells, self._height = cells, 0
+        self._cells, self.height = cells, 0
         self._parts: list[tuple[Index, Index, Array]] = []
 
     def dense(self, part: _Part, rows: int, columns: int) -> slice:
@@ -278,14 +336,22 @@ class _Stack:
         return _Pattern(self._add(number, cells, weights, len(keys)), indices, pointers, (rows, columns))
 
     def _add(self, at: Index, cells: Index, weights: Array, height: int) -> slice:
-        self._parts.append((at + self._height, cells, weights))
-        first, self._height = self._height, self._height + height
-        return slice(first, self._height)
+        self._parts.append((at + self.height, cells, weights))
+        first, self.height = self.height, self.height + height
+        return slice(first, self.height)
 
     def operator(self) -> csr_matrix:
         """Return the matrix, ``[coefficients, cells]``."""
         at, cells, weights = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        return coo_matrix((weights, (at, cells)), shape=(self._height, self._cells)).tocsr()
+        return coo_matrix((weights, (at, cells)), shape=(self.height, self._cells)).tocsr()
+
+
+def _below(above: csr_matrix, keys: Index, values: Array, rows: int) -> csr_matrix:
+    """Return a matrix with more rows below it, whose entries are numbered row by row by `keys`."""
+    at, cells = np.divmod(keys, above.shape[1])
+    pointers = len(above.data) + np.searchsorted(at, np.arange(1, rows + 1))
+    parts = np.concatenate([above.data, values]), np.concatenate([above.indices, cells])
+    return csr_matrix((*parts, np.concatenate([above.indptr, pointers])), shape=(above.shape[0] + rows, above.shape[1]))
 
 
 def _joined(parts: Sequence[_Part]) -> _Part:

@@ -13,6 +13,7 @@ set of conductances.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -39,12 +40,13 @@ from harness.circuit.reduction.settling import (
     unjoined,
 )
 from harness.circuit.reduction.stability import unstable_samples
-from harness.circuit.scaling import Scaling, refuse_reversal, scaling_of
+from harness.circuit.scaling import Scaling, only_constants_differ, refuse_reversal, scaling_of
 from harness.devices import DiodeModel
 from harness.devices.diode import GMIN
 from harness.errors import CircuitError
 from harness.measurement import Array, Clamp, Drive, Index, Injection, Reading, Spring
 
+_KIN = 2  # circuits of a wiring whose plans are kept: the drawn one's, and that of one that was made
 _WIDE = 200  # unknowns, from which on eliminating the alone ones costs less than a factorization of all
 
 
@@ -251,6 +253,23 @@ class Reduction:
         self._nodes = _Nodes(self._scaling, self._kept, interior)
         self._last: tuple[Sequence[Array], ReducedCircuit] | None = None
 
+    def of_kin(self, circuit: Circuit) -> "Reduction | None":
+        """The reduction of a circuit that differs in cells, offsets, rails and models of diodes alone; None of others.
+
+        Nothing is sorted and no part is eliminated anew for it.
+        """
+        if self._others or not only_constants_differ(self.circuit, circuit):
+            return None
+        made = copy(self)
+        made.circuit, made._scaling, made._last = circuit, scaling_of(circuit), None
+        equations = self._equations.of_constants(made._scaling.constant)
+        made._plan_terminals()
+        topology = self._topology.of_kin(made._junctions, made._plus, made._minus, len(made._rail))
+        if equations is None or topology is None:
+            return None
+        made._equations, made._topology, made._nodes = equations, topology, self._nodes.standing_at(made._scaling)
+        return made
+
     def reduce(self, conductances: Sequence[Array]) -> ReducedCircuit:
         """The reduced circuit for conductances (S, one array per trainable array).
 
@@ -452,7 +471,17 @@ def reduction_of(circuit: Circuit) -> Reduction:
     Raises:
         CircuitError: see `Reduction`.
     """
-    return Reduction(circuit)
+    known = _known(circuit.wiring)
+    if found := next(filter(None, (former.of_kin(circuit) for former in known)), None):
+        return found
+    known[:] = [Reduction(circuit), *known[: _KIN - 1]]
+    return known[0]
+
+
+@lru_cache(maxsize=4)
+def _known(wiring: object) -> list[Reduction]:  # noqa: ARG001 - it is the key
+    """The last few reductions of a wiring that had to be planned."""
+    return []
 
 
 def _junctions_apart(kinds: Sequence[Devices]) -> tuple[Junctions, tuple[Devices, ...]]:
@@ -470,6 +499,12 @@ class _Nodes:
 
     The voltage of every node is a constant, plus a gain times an input, plus a scale times a variable.
     """
+
+    def standing_at(self, scaling: Scaling) -> "_Nodes":
+        """Return the same with the constants of another scaling, from which it differs in nothing else."""
+        made = copy(self)
+        made.constant = scaling.constant[:-1]
+        return made
 
     def __init__(self, scaling: Scaling, kept: Index, inner: Index) -> None:
         self.kept, self.inner = kept, inner

@@ -78,6 +78,20 @@ class Topology:
     others: tuple[Devices, ...] = ()
     """Devices that are no diodes; nothing at their terminals is alone."""
 
+    def of_kin(self, diodes: Junctions, plus: Index, minus: Index, rails: int) -> "Topology | None":
+        """Return the topology with such diodes, which is the same one if they are the same.
+
+        None where a diode or an output stands elsewhere, or rails are apart that were one.
+        """
+        ours, theirs = (
+            (each.anode, each.cathode, p, m)
+            for each, p, m in ((self.diodes, self.plus, self.minus), (diodes, plus, minus))
+        )
+        if rails != self.rails or not all(map(np.array_equal, ours, theirs)):
+            return None
+        laws = ((self.diodes.saturation, diodes.saturation), (self.diodes.emission, diodes.emission))
+        return self if all(np.array_equal(*pair) for pair in laws) else replace(self, diodes=diodes)
+
     @cached_property
     def signature(self) -> bytes:
         """The same for topologies that are the same, in whatever process."""

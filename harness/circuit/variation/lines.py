@@ -194,7 +194,7 @@ class SourceErrors:
 
         if not (self.offset or self.gain):
             return circuit
-        return replace(circuit, elements=tuple(map(erring, circuit.elements)))
+        return circuit.altered(map(erring, circuit.elements))
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ class AmplifierErrors:
             common = float(shared[layers[element.name]]) if element.name in layers else 1.0
             return replace(element, gain=element.gain * factor * common, offset=element.offset + offset)
 
-        return replace(circuit, elements=tuple(map(erring, circuit.elements)))
+        return circuit.altered(map(erring, circuit.elements))
 
 
 def _layers(circuit: Circuit) -> dict[str, int]:

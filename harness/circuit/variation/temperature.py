@@ -67,7 +67,7 @@ class Temperature:
         """
         if self.celsius == TEMPERATURE:
             return circuit
-        return replace(circuit, elements=tuple(map(self._heated, circuit.elements)))
+        return circuit.altered(map(self._heated, circuit.elements))
 
     def _heated(self, element: Element) -> Element:
         match element:

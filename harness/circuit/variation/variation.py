@@ -135,7 +135,7 @@ def faulty(circuit: Circuit, faults: Sequence[CellFaults]) -> Circuit:
         return circuit
     remaining = iter(faults)
     elements = (_faulty(e, next(remaining)) if isinstance(e, TrainableArray) else e for e in circuit.elements)
-    return replace(circuit, elements=tuple(elements))
+    return circuit.altered(elements)
 
 
 def _faulty(array: TrainableArray, fault: CellFaults) -> TrainableArray:
@@ -212,10 +212,7 @@ class DiodeMismatch:
                 raise CircuitError(f"{transistor.title}: no law says how transistors differ, as diodes do")
             return circuit
         drawn = zip(currents, emissions, strict=True)
-        return replace(
-            circuit,
-            elements=tuple(_own_model(e, *next(drawn)) if isinstance(e, Diode) else e for e in circuit.elements),
-        )
+        return circuit.altered(_own_model(e, *next(drawn)) if isinstance(e, Diode) else e for e in circuit.elements)
 
 
 def _own_model(diode: Diode, current: float, emission: float) -> Diode:
