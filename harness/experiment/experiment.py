@@ -59,6 +59,8 @@ if TYPE_CHECKING:  # most trainings need neither data frames nor boards, which t
 
 _PARTS = ("data", "circuit", "cost", "rule", "update")
 """Parts that may be of one's own."""
+_LEARNING = ("strength", "springs", "cost", "rule", "update")
+"""Parts that decide what is learned on a given network."""
 _AS_DRAWN = VariationSettings(), ImperfectSettings()
 Made = TypeVar("Made")
 _MADE = "_parts_made"
@@ -178,6 +180,12 @@ class Experiment:
             vars(subject)["circuit"] = subject._made("circuit", circuit)
         if netlist is not None:
             vars(subject)["drawn_netlist"] = netlist
+        return subject
+
+    def learning_as(self, other: "Experiment") -> "Experiment":
+        """The experiment with the cost, rule and update of another one, whose settings describe the same ones."""
+        subject, made = Experiment(self.settings), {name: getattr(other, name) for name in _LEARNING}
+        vars(subject).update({**vars(self), **made, _MADE: {**vars(self).get(_MADE, {}), **vars(other).get(_MADE, {})}})
         return subject
 
     def replace(self, changes: JsonObject) -> "Experiment":

@@ -24,6 +24,7 @@ from harness.learning.updates.updates import SGD, Adam, Momentum, Schedule, Upda
 from harness.measurement import Drive, Spring
 from harness.studies.sweep import Sweep, run
 from harness.studies.sweep.deployment import Deployment
+from harness.studies.sweep.family import Family
 from harness.studies.sweep.jobs import perform
 from harness.studies.sweep.points import grid
 from harness.training.runs import Run
@@ -124,6 +125,22 @@ def test_deployments_on_chips_that_differ_read_what_each_reads_alone(tmp_path: P
         assert_same(here, there)
         losses.add(json.loads((here / "deployed.json").read_text())["deployed_loss"])
     assert len(losses) == 4
+
+
+def test_experiments_of_a_family_share_what_their_settings_have_in_common() -> None:
+    family = Family()
+    loaded = [
+        Experiment.load("xor", [*OVERRIDES, *given]).settings
+        for given in ([], [*NOISY, "variation.seed=3"], ["rule.beta=2 uS"], ["training.seed=1"])
+    ]
+    first, chip, rule, seed = map(family.of, loaded)
+    for name in ("data", "circuit", "drawn_netlist", "strength", "springs", "cost", "rule", "update"):
+        assert getattr(chip, name) is getattr(first, name)
+    assert chip.settings is loaded[1]
+    assert (chip.own, first.own) == ([], [])
+    assert rule.circuit is first.circuit
+    assert rule.rule is not first.rule
+    assert seed.circuit is not first.circuit
 
 
 def test_deployed_conductances_are_tuned_in_step(tmp_path: Path) -> None:

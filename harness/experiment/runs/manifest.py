@@ -147,7 +147,7 @@ def manifest_of(settings: Settings, data: Split, netlist: str, parts: JsonObject
     """Return what a run needs to be repeated: versions, seed, tolerances, settings, and hashes of what it is made from.
 
     The netlist is the full one, with the initial conductances; `parts` describe what will train it
-    (`harness.training.parts`).
+    (`harness.training.parts`), data included.
 
     Raises:
         RunError: a file that the settings name cannot be read.
@@ -159,7 +159,7 @@ def manifest_of(settings: Settings, data: Split, netlist: str, parts: JsonObject
         "chip": settings.chip.recorded(),
         "versions": versions_of(settings),
         "netlist_sha256": sha256(netlist.encode()).hexdigest(),
-        "data_sha256": data.sha256(),
+        "data_sha256": parts["data"],
         **(_recorded_encoding(data) if settings.data.set == "csv" else {}),
         "files": _hashes(settings),
         "settings": settings.model_dump(mode="json", exclude_none=True),

@@ -1,15 +1,19 @@
-"""Experiments of one sweep that share what their settings describe in the same words: rows, network, netlist."""
+"""Experiments of one sweep that share what their settings describe in the same words: rows, network, rule, update."""
 
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import Settings
 
+_OF_A_CHIP = {"variation", "imperfect"}
+"""Sections that say what is wrong with one chip."""
+
 
 class Family:
-    """Experiments, the first one for each choice of rows and of a network."""
+    """Experiments, the first one for each choice of rows, of a network and of a rule."""
 
     def __init__(self) -> None:
         self._rows: dict[str, Experiment] = {}
         self._networks: dict[str, Experiment] = {}
+        self._learning: dict[str, Experiment] = {}
 
     def of(self, settings: Settings) -> Experiment:
         """The experiment of some settings, with the parts of earlier ones that have the same.
@@ -24,4 +28,9 @@ class Family:
             [rows, settings.name, str(settings.network_seed), *(part.model_dump_json() for part in told)]
         )
         first = self._networks.setdefault(network, Experiment(settings).holding(known.data))
-        return Experiment(settings).holding(known.data, first.circuit, first.drawn_netlist)
+        subject = Experiment(settings).holding(known.data, first.circuit, first.drawn_netlist)
+        if settings.plugins:
+            return subject
+        learning = f"{network} {settings.model_dump_json(exclude=_OF_A_CHIP)}"
+        alike = self._learning.setdefault(learning, subject)
+        return subject if alike is subject else subject.learning_as(alike)

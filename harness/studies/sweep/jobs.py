@@ -2,10 +2,11 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -99,8 +100,11 @@ def open_run(job: Job, folder: Path, start: Conductances | None, subject: Experi
     if inside is None or (folder / DEPLOYED).exists():
         return _opened(subject, folder, inside, job.origin)
     with subject.open_chip() as chip:
-        run = _opened(subject, folder, inside, job.origin, chip)
-        _deploy(subject, run, inside, chip)
+        if not folder.exists():
+            subject.refuse_chip(chip)
+            return _opened(subject, folder, inside, job.origin, chip, {DEPLOYED: _deployed(subject, inside, chip)})
+        run = _opened(subject, folder, inside, job.origin)
+        write_atomic(run.path / DEPLOYED, _deployed(subject, inside, chip))
     return run
 
 
@@ -118,12 +122,17 @@ def deployed(folder: Path) -> JsonObject:
 
 
 def _opened(
-    subject: Experiment, folder: Path, start: Conductances | None, origin: str | None, chip: Chip | None = None
+    subject: Experiment,
+    folder: Path,
+    start: Conductances | None,
+    origin: str | None,
+    chip: Chip | None = None,
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Run:
-    """Return the run of a job, which begins with the conductances that are deployed."""
+    """Return the run of a job, which begins with the conductances that are deployed; a new one has such files, too."""
     if not folder.exists():
         beginning = None if start is None else Start(start, {"origin": {"run": origin}})
-        return subject.create_run(folder, beginning, chip=chip)
+        return subject.create_run(folder, beginning, chip=chip, files=files)
     run = Run(folder)
     subject.check(run)
     return run
@@ -134,11 +143,12 @@ def _inside(subject: Experiment, start: Conductances) -> Conductances:
     return tuple(np.clip(g, array.g_min, array.g_max) for g, array in zip(start, subject.circuit.arrays, strict=True))
 
 
-def _deploy(subject: Experiment, run: Run, conductances: Conductances, chip: Chip) -> None:
+def _deployed(subject: Experiment, conductances: Conductances, chip: Chip) -> bytes:
+    """Return the file that says what conductances reach on a chip."""
     chip.program(conductances)
     found = evaluate(chip, subject.cost, subject.data.test)
     reached = {"deployed_accuracy": found.accuracy, "deployed_loss": found.loss, "samples": len(found.outputs)}
-    write_atomic(run.path / DEPLOYED, (json.dumps(reached, indent=2) + "\n").encode())
+    return (json.dumps(reached, indent=2) + "\n").encode()
 
 
 def in_processes(
