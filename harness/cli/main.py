@@ -17,6 +17,7 @@ from harness.cli.output.help import Later, NarrowContext
 from harness.cli.terminal import ERR, accept_every_character, end_output, reason_of, usual_loudness
 from harness.errors import ExperimentError, HarnessError, UnitError
 from harness.experiment.runs.trust import only_boards_here
+from harness.processes.garbage import seldom_collected
 from harness.processes.interrupts import ended_by_interrupt
 from harness.processes.memory import exhausted
 from harness.wording import printable
@@ -66,7 +67,7 @@ class _Group(click.Group):
 
     @override
     def invoke(self, ctx: click.Context) -> Any:
-        with ended_by_interrupt(), _in_one_sentence(), only_boards_here(), usual_loudness():
+        with seldom_collected(), ended_by_interrupt(), _in_one_sentence(), only_boards_here(), usual_loudness():
             return super().invoke(ctx)
 
     @override

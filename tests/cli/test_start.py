@@ -4,11 +4,14 @@ import gc
 import json
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli.main import main
 from harness.cli.output.help import Later
 
 SLOW = {
@@ -117,3 +120,18 @@ def test_no_garbage_is_looked_for_while_a_command_is_loaded(tmp_path: Path, monk
     (tmp_path / "looked.py").write_text("import click, gc\nfound = click.Command(str(gc.isenabled()))\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert Later({"one": ("looked:found", "A sentence.")})["one"].name == "False"
+
+
+def test_a_command_searches_seldom_for_garbage_and_puts_the_habit_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, before = list[tuple[int, int, int]](), gc.get_threshold()
+
+    @contextmanager
+    def looked() -> Iterator[None]:
+        seen.append(gc.get_threshold())
+        yield
+
+    monkeypatch.setattr(sys.modules["harness.cli.main"], "usual_loudness", looked)
+    for words, code in ((["sweep", "--help"], 0), (["sweep"], 2)):  # what fails puts it back, too
+        assert CliRunner().invoke(main, words).exit_code == code
+    assert seen == [(10 * before[0], before[1], 10 * before[2])] * 2
+    assert gc.get_threshold() == before

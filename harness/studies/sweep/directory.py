@@ -321,7 +321,7 @@ def run(
                 executed = _executed(ready, sweep.path, workers, scheduler, stop)
             try:
                 for job, error in executed:
-                    if error is None and not job.complete(sweep.path):
+                    if error is None and job.trains and not job.complete(sweep.path):
                         continue  # stopped
                     errors |= {} if error is None else {job.folder: error}
                     ended.add(job.folder)

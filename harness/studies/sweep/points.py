@@ -173,7 +173,7 @@ def _refuse_twins(settings: Sequence[Settings], changes: Sequence[Sequence[str]]
     """Refuse a value that is given twice, or that another key makes void."""
     first: dict[str, int] = {}
     for k, each in enumerate(settings):
-        if (twin := first.setdefault(each.to_toml(), k)) < k:
+        if (twin := first.setdefault(each.model_dump_json(), k)) < k:
             one, other = (", ".join(change.partition(" ")[2] for change in changes[n]) for n in (twin, k))
             raise ExperimentError(f"{one!r} and {other!r} are the same experiment; leave one of them out")
 
