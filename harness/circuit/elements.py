@@ -347,7 +347,7 @@ class BidirectionalAmplifier(_Stage):
     """An amplifier of `gain` A: v(output) = A (v(input) + offset), and i(input) = i(output) / A.
 
     i(output) leaves it at its output, i(input) enters it at its input, A. Signals grow forward, error currents shrink
-    backward (Kendall et al. 2020, §3).
+    backward (Kendall et al. 2020).
     """
 
     noun: ClassVar[str] = "bidirectional amplifier"
@@ -375,7 +375,7 @@ class BidirectionalAmplifier(_Stage):
 class Buffer(_Stage):
     """A buffer between stages of a cascade: v(output) = gain (v(input) + offset), and no current enters its input.
 
-    A negative gain inverts. No error returns through it: the circuit is not reciprocal (Chaffey 2025, §6).
+    A negative gain inverts. No error returns through it: the circuit is not reciprocal (Chaffey 2025).
     """
 
     noun: ClassVar[str] = "buffer"

@@ -1,4 +1,4 @@
-"""A circuit as small signals see it: nonlinear elements become conductances, sources stand still (Chaffey 2025, §5)."""
+"""A circuit as small signals see it: nonlinear elements become conductances, sources stand still (Chaffey 2025)."""
 
 from collections.abc import Iterator
 from dataclasses import replace

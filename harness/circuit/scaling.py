@@ -225,7 +225,7 @@ def refuse_reversal(circuit: Circuit) -> None:
 def energy_scales(circuit: Circuit) -> tuple[Array, ...]:
     """Per trainable array (s_out / s)² of its cells: ΠA² over the amplifier stages between a cell and the outputs.
 
-    The factor by which the nudged energy differences of a cell must be multiplied (Kendall et al. 2020, §3); arrays of
+    The factor by which the nudged energy differences of a cell must be multiplied (Kendall et al. 2020); arrays of
     shape () where it is the same for the whole array.
 
     Raises:

@@ -370,7 +370,7 @@ class EquilibriumNetworkSettings(_Crossbars):
 
 
 class CascadeSettings(_Crossbars):
-    """Resistor–diode stages joined by buffers, as a perceptron's layers. Source: Chaffey 2025, arXiv 2509.13793, §6."""
+    """Resistor–diode stages joined by buffers, as a perceptron's layers. Source: Chaffey 2025, arXiv 2509.13793."""
 
     kind: Literal["cascade"]
     buffer_gain: tuple[Number, ...] = ()

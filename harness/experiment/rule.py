@@ -340,7 +340,7 @@ class _SmallSignalRule(_Rule):
 class LinearizationSettings(_SmallSignalRule):
     """Hardware linearization: the gradient is measured as a small signal.
 
-    Source: Chaffey 2025, arXiv 2509.13793, §5.
+    Source: Chaffey 2025, arXiv 2509.13793.
     """
 
     kind: Literal["hardware-linearization"]

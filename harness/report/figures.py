@@ -223,33 +223,59 @@ Series = dict[str, tuple[list[tuple[float | str, list[float]]], bool]]
 
 
 def places(series: Series, name: str, across: str, unit: str, title: str) -> str:
+    """Draw values of several seeds at places as `places_png` does; return SVG to stand in a page."""
+    drawn = [v for points, _ in series.values() for _, values in points for v in values]
+    with _axes(name) as (figure, axes):
+        _draw_places(axes, series, across, unit, SERIES)
+        return _svg(figure, name, title, f"From {min(drawn):.3g} to {max(drawn):.3g} {unit}".strip() + ".")
+
+
+@own_style()
+def places_png(series: Series, across: str, unit: str) -> bytes:
     """Draw values of several seeds at places: numbers along an axis, or words side by side; controls are broken lines.
 
-    Axes of numbers over a factor of 30, and of V² and relative errors, are logarithmic.
+    Lines join means, and dashes are single seeds. Axes of numbers over a factor of 30 are logarithmic. So are those of
+    V² and of relative errors, where lines join medians.
     """
+    figure = Figure(figsize=_SIZE, dpi=_SHARP, layout="constrained")
+    axes = figure.subplots()
+    axes.grid(alpha=_PALE)
+    _draw_places(axes, series, across, unit, [f"C{k}" for k in range(10)])
+    return as_bytes(figure)
+
+
+_SHARP = 120
+"""Dots per inch of a picture that is no SVG."""
+_PALE = 0.3
+_NOTHING = 1e-16
+"""V²: smaller losses are rounding, and are drawn there."""
+
+
+def _draw_places(axes: Axes, series: Series, across: str, unit: str, colours: Sequence[str]) -> None:
     every = list(dict.fromkeys(x for points, _ in series.values() for x, _ in points))
     numbers = [x for x in every if isinstance(x, float)]
     numeric = len(numbers) == len(every) > 1
-    with _axes(name) as (figure, axes):
-        for k, (label, (points, control)) in enumerate(series.items()):
-            x = [float(at) if numeric else every.index(at) for at, _ in points]
-            line = ("--" if control else "-") if numeric else "none"
-            colour = SERIES[k % len(SERIES)]
-            means = [float(np.mean(values)) for _, values in points]
-            axes.plot(x, means, linestyle=line, marker="s" if control else "o", color=colour, label=label)
-            for at, (_, values) in zip(x, points, strict=True):
-                axes.plot([at] * len(values), values, "_", color=colour, markersize=7)
-        if not numeric:
-            axes.set_xticks(range(len(every)), labels=[_short(x) for x in every])
-        elif min(numbers) > 0 and max(numbers) > _WIDE * min(numbers):
-            axes.set_xscale("log")
-        drawn = [v for points, _ in series.values() for _, values in points for v in values]
-        if unit in ("V²", "relative") and min(drawn) > 0:
-            axes.set_yscale("log")
-        axes.set(xlabel=across, ylabel=unit or "measured")
-        if len(series) > 1:
-            axes.legend()
-        return _svg(figure, name, title, f"From {min(drawn):.3g} to {max(drawn):.3g} {unit}".strip() + ".")
+    drawn = [v for points, _ in series.values() for _, values in points for v in values]
+    wide = unit in ("V²", "relative") and min(drawn) > 0
+    for k, (label, (points, control)) in enumerate(series.items()):
+        x = [float(at) if numeric else every.index(at) for at, _ in points]
+        line = ("--" if control else "-") if numeric else "none"
+        seeds = [np.maximum(values, _NOTHING) if wide else np.array(values) for _, values in points]
+        middle = [float(np.median(values) if wide else np.mean(values)) for values in seeds]
+        colour, marker = colours[k % len(colours)], "s" if control else "o"
+        axes.plot(x, middle, linestyle=line, marker=marker, color=colour, label=label, markersize=5)
+        for at, values in zip(x, seeds, strict=True):
+            axes.plot([at] * len(values), values, "_", color=colour, markersize=7)
+    if not numeric:
+        axes.set_xticks(range(len(every)), labels=[_short(x) for x in every])
+    elif min(numbers) > 0 and max(numbers) > _WIDE * min(numbers):
+        axes.set_xscale("log")
+    if wide:
+        axes.set_yscale("log")
+    low = f" ({_NOTHING:g} or less at the bottom)" if wide and min(drawn) < _NOTHING else ""
+    axes.set(xlabel=across, ylabel=(unit or "measured") + low)
+    if len(series) > 1:
+        axes.legend(fontsize="small")
 
 
 _WIDE = 30

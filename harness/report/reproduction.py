@@ -6,7 +6,7 @@ from importlib import resources
 from jinja2 import Environment, StrictUndefined
 
 import harness
-from harness.report.figures import places
+from harness.report.figures import Series, places, places_png
 from harness.studies.reproduce.claim import Claim, Effort, Found, shown, table
 from harness.studies.reproduce.running import Result
 from harness.wording import counted
@@ -22,12 +22,11 @@ def render(title: str, results: Sequence[Result], effort: Effort) -> str:
     return environment.from_string((folder / "reproduction.html").read_text(encoding="utf-8")).render(
         title=title,
         form=effort.form,
-        about=f"{counted(len(results), 'claim')}, measured on the {effort.chip} chip",
+        about=counted(len(results), "claim"),
         results=results,
         in_a_line=in_a_line,
         table_of=_table_of,
         draw=_draw,
-        counted=counted,
         style=(folder / "style.css").read_text(encoding="utf-8").strip(),
         version=harness.__version__,
     )
@@ -36,7 +35,7 @@ def render(title: str, results: Sequence[Result], effort: Effort) -> str:
 def in_a_line(result: Result) -> str:
     """Return the first and the last figures of a claim, as much as a cell of a table takes."""
     if result.found is None:
-        return result.why
+        return result.why or result.verdict.value
     unit, every = result.claim.unit, result.found.figures
     some = every if len(every) <= _SHOWN else (every[0], every[-1])
     told = [f"{_place(f.x)}{f', {f.series}' if f.series else ''}: {shown(f.mean, unit)}" for f in some]
@@ -51,16 +50,24 @@ def _table_of(claim: Claim, found: Found) -> tuple[list[str], list[list[str]]]:
     return table(found, claim.unit, claim.rows)
 
 
+def picture(claim: Claim, found: Found) -> bytes:
+    """Return a claim's figures as a picture, PNG."""
+    return places_png(_series(claim, found), claim.rows, claim.unit)
+
+
 def _draw(claim: Claim, found: Found, number: int) -> str:
+    return places(_series(claim, found), f"claim{number}", claim.rows, claim.unit, claim.sentence)
+
+
+def _series(claim: Claim, found: Found) -> Series:
     percent = 100.0 if claim.unit == "%" else 1.0
-    series = {
+    return {
         (name or "measured"): (
             [(_number(f.x), [percent * value for value in f.values]) for f in found.along(name)],
             any(f.control for f in found.along(name)) and not all(f.control for f in found.figures),
         )
         for name in found.series
     }
-    return places(series, f"claim{number}", claim.rows, claim.unit, claim.sentence)
 
 
 def _number(x: float | str) -> float | str:

@@ -1,7 +1,9 @@
 """Claims are measured, judged, kept and recorded; a recorded figure that is no longer true is told."""
 
 import json
+import re
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,13 +11,17 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import main
+from harness.cli.runs import reproduce as command_line
 from harness.errors import ExperimentError, RunError
+from harness.experiment.experiment import Experiment
 from harness.studies.reproduce import recorded
 from harness.studies.reproduce.catalog import GROUPS, chosen, every_claim
 from harness.studies.reproduce.claim import Claim, Effort, Figure, Figures, Found, StoppedError
-from harness.studies.reproduce.running import Result, Verdict, measured
+from harness.studies.reproduce.running import Result, Verdict, digest_of, measured
+from harness.training.runs import Run
 
-PAGE = Path(__file__).parents[2] / "docs" / "pages" / "findings.md"
+NOTHING_SET = sha256(b"").hexdigest()[:16]
+"""Digest of no experiment at all."""
 QUICK = ("kendall/gradient-of-beta", "kendall/amplifier", "kendall/xor", "lin/subset-curve", "chaffey/fixed-point")
 
 
@@ -25,11 +31,11 @@ def _told(values: tuple[float, ...], x: float = 1.0) -> Figures:
 
 def _claim(figures: Figures, unit: str = "%", tolerance: float = 0.01) -> Claim:
     mean = lambda found: found.of("").mean > 0.5  # noqa: E731
-    return Claim("one", "One.", "here", "above a half", mean, lambda _: figures, "x", unit, tolerance=tolerance)
+    return Claim("one", "One.", "here", "above a half", mean, lambda _: figures, "x", "0", unit, tolerance=tolerance)
 
 
 def _found(figures: Figures, form: str = "full") -> Found:
-    return Found("g/one", figures, form, "nodal", "0.1.0", 0.1)
+    return Found("g/one", figures, form, "nodal", "0.1.0", 0.1, "2026-11-28", NOTHING_SET)
 
 
 def test_short_forms_of_all_papers_run_and_make_a_page(tmp_path: Path) -> None:
@@ -136,10 +142,68 @@ def test_figures_that_moved_are_stale(
     claim = _claim(_told((was,)), unit, tolerance)
     recorded.record([Result("g/one", claim, _found(_told((was,))))], file)
     monkeypatch.setattr(recorded, "read", lambda: json.loads(file.read_text()))
-    found = recorded.stale("g/one", claim, _found(_told((now,))))
+    found = recorded.stale(Result("g/one", claim, _found(_told((now,)))))
     assert (found == []) is fresh
-    assert recorded.stale("g/one", replace(claim, settings=lambda: "other"), _found(_told((was,))))  # other settings
-    assert recorded.stale("g/one", claim, _found(_told((was, was))))  # another seed
+    assert recorded.stale(Result("g/one", claim, _found(_told((was, was)))))  # another seed
+
+
+def test_a_changed_experiment_makes_both_forms_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recording one form anew does not make the other one fresh."""
+    file, claim = tmp_path / recorded.FILE, _claim(_told((0.5,)))
+    file.write_text("{}")
+    monkeypatch.setattr(recorded, "read", lambda: json.loads(file.read_text()))
+    for form in ("full", "short"):
+        recorded.record([Result("g/one", claim, _found(_told((0.5,)), form))], file)
+    changed = replace(claim, settings=lambda: "other")
+    short = replace(_found(_told((0.5,)), "short"), settings=digest_of(changed))
+    assert len(recorded.stale(Result("g/one", changed, short))) == 2
+    recorded.record([Result("g/one", changed, short)], file)
+    (left,) = recorded.stale(Result("g/one", changed, short))
+    assert left == recorded.Stale("g/one", "packaged experiments, full form", "as on 2026-11-28", "changed since")
+
+
+def test_what_has_no_short_form_is_compared_by_its_experiment_and_told_with_its_day(tmp_path: Path) -> None:
+    where = ["reproduce", "--check", "packaged/mnist-5v", "packaged/allostery", "--to", str(tmp_path)]
+    done = CliRunner().invoke(main, where)
+    assert done.exit_code == 0, done.output
+    day = recorded.read()["packaged/mnist-5v"]["full"]["date"]
+    assert re.search(rf"packaged/mnist-5v\s+{day}\s+0\.1\.0", done.stdout)
+    assert "none of the recorded figures of 1 claim is stale" in done.stdout
+    claim = replace(every_claim()["packaged/mnist-5v"], settings=lambda: "other")
+    (one,) = recorded.stale(Result("packaged/mnist-5v", claim, None))
+    assert one.now == "changed since"
+    told = json.loads(CliRunner().invoke(main, [*where, "--json"]).stdout)
+    assert told["no short form"] == {"packaged/mnist-5v": {"date": day, "version": "0.1.0"}}
+    refused = CliRunner().invoke(main, ["reproduce", "packaged/mnist-5v", "--short", "--record", "--to", str(tmp_path)])
+    assert "there is nothing to record: these claims have no short form" in refused.output
+
+
+def test_a_check_measures_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a folder nothing is taken from an earlier check, whose program may have been another one."""
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    measure = every_claim()["packaged/allostery"].measure
+    claim = replace(every_claim()["packaged/allostery"], measure=lambda e: (asked.append(e.folder), measure(e))[1])
+    monkeypatch.setattr(command_line, "chosen", lambda _: {"packaged/allostery": claim})
+    for _ in range(2):
+        assert CliRunner().invoke(main, ["reproduce", "--check", "packaged/allostery"]).exit_code == 0
+    assert len(set(asked)) == 2
+    assert not any(folder.exists() for folder in asked)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_complete_run_of_the_same_settings_is_taken_and_another_is_refused(tmp_path: Path) -> None:
+    claims = chosen(("packaged/allostery",))
+    folder = tmp_path / "packaged" / "allostery" / "short-nodal-seed0"
+    kept = Experiment.load("allostery", ["chip.kind=nodal", "training.seed=0"])
+    kept.train(kept.create_run(folder), pictures=False)
+    (result,) = measured(claims, Effort(tmp_path))
+    assert _of(result)[0].values == ((Run(folder).result or {})["test_accuracy"],)
+    other = Experiment.load("allostery", ["chip.kind=nodal", "training.seed=0", "training.epochs=2"])
+    elsewhere = tmp_path / "b" / "packaged" / "allostery" / "short-nodal-seed0"
+    other.train(other.create_run(elsewhere), pictures=False)
+    with pytest.raises(RunError, match=r"training\.epochs"):
+        list(measured(claims, Effort(tmp_path / "b")))
 
 
 def test_a_recorded_figure_that_was_altered_is_found_by_the_command(
@@ -157,23 +221,14 @@ def test_a_recorded_figure_that_was_altered_is_found_by_the_command(
     assert "--record" in found.stdout
 
 
-@pytest.mark.parametrize("key", sorted(recorded.read()))
-def test_the_page_has_the_recorded_figures(key: str) -> None:
-    """By ``harness reproduce … --record`` and ``python -m tests.page_figures``."""
-    claim, found = every_claim()[key], recorded.recorded(key, "full")
-    assert found is not None
-    assert recorded.markdown(claim, found) in PAGE.read_text(encoding="utf-8")
-    entry = recorded.read()[key]
-    assert entry["seeds"] >= 1
-    assert entry["command"]
-    assert entry["control"]
-
-
 def test_recorded_experiments_are_those_of_today() -> None:
     """A packaged experiment that changes makes figures stale, which tells at once."""
     content = recorded.read()
-    now = {key: recorded.digest_of(every_claim()[key]) for key in content}
-    assert {key: entry["settings"] for key, entry in content.items()} == now
+    now = {key: digest_of(every_claim()[key]) for key in content}
+    kept = {
+        key: {entry[form]["settings"] for form in ("full", "short") if form in entry} for key, entry in content.items()
+    }
+    assert kept == {key: {digest} for key, digest in now.items()}
 
 
 def test_every_claim_has_a_control_a_criterion_and_a_command() -> None:
@@ -181,7 +236,8 @@ def test_every_claim_has_a_control_a_criterion_and_a_command() -> None:
         assert claim.control, key
         assert claim.criterion, key
         assert claim.command, key
-    assert set(GROUPS) == {"kendall", "lin", "chaffey", "findings"}
+        assert claim.seeds, key
+    assert set(GROUPS) == {"kendall", "lin", "chaffey", "findings", "packaged"}
 
 
 def test_wrong_names_get_the_nearest() -> None:
@@ -189,4 +245,4 @@ def test_wrong_names_get_the_nearest() -> None:
         chosen(("kendal",))
     done = CliRunner().invoke(main, ["reproduce"])
     assert done.exit_code == 2
-    assert "name a CLAIM: kendall, lin, chaffey, findings" in done.stderr
+    assert "name a CLAIM: kendall, lin, chaffey, findings, packaged" in done.stderr

@@ -1,7 +1,7 @@
 """The state of a resistor–diode network with ideal diodes, computed by operator splitting, to compare chips with.
 
 Two independent iterations for 0 ∈ H z + B u + bias + N(z), N the normal cone of z ≥ 0, whose resolvent is the ReLU
-(Winston & Kolter 2020, arXiv 2006.08591, §4; Ryu & Boyd 2016). Both work on equilibrated variables, z = d z', so that
+(Winston & Kolter 2020, arXiv 2006.08591; Ryu & Boyd 2016). Both work on equilibrated variables, z = d z', so that
 neither units nor the spread of conductances matter. They stop where their contraction factor ρ bounds the error: it
 is at most ρ/(1 − ρ) times the last step (Banach), relative to the largest of state, drive and start of a sample, in
 the Euclidean norm of z'. Where no ρ below 1 is known (H is monotone, but not strongly so) or ρ is so near to 1 that

@@ -59,7 +59,7 @@ def layered_network(
     shift: tuple[float, float] = (-1.0, 1.0),
     amplifier_gain: float = 4.0,
 ) -> Circuit:
-    """Kendall's layered nonlinear resistive network (Kendall et al. 2020, §3 and figure 2), of any depth.
+    """Kendall's layered nonlinear resistive network (Kendall et al. 2020), of any depth.
 
     Every input is applied twice, as +x and −x; each crossbar has a pair of bias rails among its word lines; each
     hidden node has an antiparallel pair of diodes to two shift sources and drives the next crossbar through a
@@ -141,7 +141,7 @@ def deep_resistive_network(
     input_gain: float = 100.0,
     bias: Sequence[float] = (),
 ) -> Circuit:
-    """Scellier's deep resistive network (Scellier 2024, arXiv 2402.11674, §3).
+    """Scellier's deep resistive network (Scellier 2024, arXiv 2402.11674).
 
     Inputs are doubled and enlarged by a gain instead of amplifiers between the layers; each hidden node has one diode
     to ground, which holds the even nodes at v ≥ 0 and the odd ones at v ≤ 0; outputs are single linear nodes.
@@ -206,7 +206,7 @@ def rectified_cascade(
     rectifier_rail: float = 0.0,
     lateral: bool = False,
 ) -> Circuit:
-    """A feed-forward cascade of resistor–diode stages joined by buffers (Chaffey 2025, §6).
+    """A feed-forward cascade of resistor–diode stages joined by buffers (Chaffey 2025).
 
     Each hidden node has a diode from a rail, so that it takes max(0, mean of its word lines' voltages, weighted by
     their cells), and two buffers of opposite gain that drive the next crossbar; outputs are single linear nodes. With

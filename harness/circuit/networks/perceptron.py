@@ -1,4 +1,4 @@
-"""A trained ReLU multilayer perceptron as a cascade of resistor–diode stages (Chaffey 2025, §6).
+"""A trained ReLU multilayer perceptron as a cascade of resistor–diode stages (Chaffey 2025).
 
 A node of a stage takes the mean of its word lines' voltages, weighted by its cells. Every line is there with both
 signs: a weight w is a cell k w on the line of its sign, and the same conductance added to both signs changes nothing

@@ -58,7 +58,7 @@ class Cells:
     def products(self, first: Array, second: Array, factor: float | Array) -> Conductances:
         """`factor` · ΠA² · Σ over the batch of Δp Δq for every cell (V²), from node voltages p and q.
 
-        ΠA² runs over the amplifier stages between a cell and the outputs (Kendall et al. 2020, §3).
+        ΠA² runs over the amplifier stages between a cell and the outputs (Kendall et al. 2020).
 
         Args:
             first: p in V, ``[batch, nodes]`` or, of a stack of chips, ``[chips, batch, nodes]``, as the products have

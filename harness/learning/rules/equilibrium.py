@@ -1,4 +1,4 @@
-"""Equilibrium propagation (Scellier & Bengio 2017; Kendall et al. 2020, §3): member k = 1 of the generalized family.
+"""Equilibrium propagation (Scellier & Bengio 2017; Kendall et al. 2020): member k = 1 of the generalized family.
 
 With the outputs nudged by β, the state minimises E + βC, and for any two strengths b₁ and b₂
 

@@ -1,4 +1,4 @@
-"""Hardware linearization (Chaffey 2025, arXiv 2509.13793, §5): the gradient as one more measurement.
+"""Hardware linearization (Chaffey 2025, arXiv 2509.13793): the gradient as one more measurement.
 
 About the free operating point every diode is replaced by its small-signal conductance and all sources stand still; the
 errors ∂C/∂v enter the outputs as currents γ ∂C/∂v, and the linear circuit settles. In a reciprocal circuit

@@ -33,7 +33,7 @@ class Effort:
     full: bool = False
     """True for the figures that count; False for a short form of seconds, which shows that everything runs."""
     chip: str = "nodal"
-    """Kind of the chip, as `chip.kind` takes it."""
+    """Kind of the chip, as `chip.kind` takes it; nothing for the one that each claim names."""
     workers: int = 1
     stop: Callable[[], bool] = lambda: False
     tell: Callable[[str], None] = lambda _: None
@@ -112,7 +112,7 @@ class Claim:
     """Letters and hyphens: the name that the command line takes and that its files have."""
     sentence: str
     source: str
-    """The paper with its section, equation or figure; the page of the documentation for a finding."""
+    """The paper, and in words what part of it says so; the page of the documentation for a finding."""
     criterion: str
     """Words for `holds`."""
     holds: Callable[["Found"], bool]
@@ -121,6 +121,8 @@ class Claim:
     """Measures the figures; raises `StoppedError` after Ctrl-C."""
     rows: str
     """Title of the rows, and of the axis of the picture."""
+    seeds: str
+    """Seeds of the full form, in words such as ``0–2``; the short form has seed 0."""
     unit: str = "%"
     """Unit of the figures: ``%`` (of shares, 0…1), ``V²``, ``V`` or nothing."""
     theirs: str = ""
@@ -135,6 +137,14 @@ class Claim:
     """Distance from a recorded figure that is still the same figure: a share of it, but for ``%`` an absolute share."""
     settings: Callable[[], str] = field(default=lambda: "", repr=False)
     """Returns a digest of the experiments that it measures; another one makes recorded figures stale."""
+    chip: str = "nodal"
+    """Kind of the chip of the full form, where none is asked for; the short form takes the nodal chip."""
+    brief: bool = True
+    """False where there is no short form, because each training takes minutes."""
+
+    def seeds_in(self, form: str) -> str:
+        """Return the seeds of a form, in words."""
+        return self.seeds if form == "full" else "0"
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,10 @@ class Found:
     chip: str
     version: str
     seconds: float
+    date: str
+    """Day on which it was measured, such as ``2026-11-28``."""
+    settings: str
+    """Digest of the settings of all experiments behind it, those of the full form."""
 
     def of(self, series: str, x: float | str | None = None) -> Figure:
         """Return the only figure of a series, or that at a place.
@@ -174,11 +188,6 @@ class Found:
         """The places in their order."""
         return list(dict.fromkeys(figure.x for figure in self.figures))
 
-    @property
-    def seeds(self) -> int:
-        """The largest number of seeds of a figure."""
-        return max(len(figure.values) for figure in self.figures)
-
     def to_json(self) -> JsonObject:
         """Return it as plain data."""
         return {**vars(self), "figures": [figure.to_json() for figure in self.figures]}
@@ -190,15 +199,15 @@ class Found:
         Raises:
             RunError: something else stands there.
         """
-        texts = [found.get(name) for name in ("claim", "form", "chip", "version")]
+        texts = [found.get(name) for name in ("claim", "form", "chip", "version", "date", "settings")]
         seconds, figures = found.get("seconds"), found.get("figures")
         if not (
             all(isinstance(t, str) for t in texts) and _is_number(seconds) and isinstance(figures, list) and figures
         ):
             raise RunError(f"{place} is no result of a claim; remove it to measure again")
-        claim, form, chip, version = map(str, texts)
+        claim, form, chip, version, date, settings = map(str, texts)
         read = tuple(Figure.from_json(figure, place) for figure in figures)
-        return cls(claim, read, form, chip, version, float(str(seconds)))
+        return cls(claim, read, form, chip, version, float(str(seconds)), date, settings)
 
 
 def shown(value: float, unit: str) -> str:

@@ -14,8 +14,8 @@ import harness
 from harness.errors import RunError
 from harness.files.reading import JsonObject, parse_json
 from harness.files.writing import write_atomic
-from harness.studies.reproduce.claim import Claim, Figure, Found, shown, table
-from harness.studies.reproduce.running import Result, digest_of
+from harness.studies.reproduce.claim import Claim, Figure, Found, shown
+from harness.studies.reproduce.running import Result, Verdict, digest_of
 
 FILE = "recorded.json"
 _ROOM = "harness.studies.reproduce"
@@ -60,28 +60,48 @@ def recorded(key: str, form: str) -> Found | None:
 
 
 def record(results: Sequence[Result], path: Path) -> None:
-    """Write figures of one form into the file of recorded ones."""
+    """Write figures of one form into the file of recorded ones; claims without that form are left out.
+
+    Raises:
+        RunError: a claim could not be measured, or none has that form.
+    """
     content = parse_json(path.read_text(encoding="utf-8"), RunError, str(path))
     for result in results:
         if (found := result.found) is None:
-            raise RunError(f"{result.key} was not measured, and cannot be recorded: {result.why}")
+            if result.verdict is Verdict.MISSING:
+                raise RunError(f"{result.key} was not measured, and cannot be recorded: {result.why}")
+            continue
         entry = content.setdefault(result.key, {})
-        entry |= {"command": result.claim.command, "control": result.claim.control}
-        entry |= {"tolerance": result.claim.tolerance, "unit": result.claim.unit}
-        entry |= {"settings": digest_of(result.claim), "seeds": max(found.seeds, entry.get("seeds", 0))}
+        claim = result.claim
+        entry |= {"command": claim.command, "control": claim.control, "seeds": claim.seeds}
+        entry |= {"tolerance": claim.tolerance, "unit": claim.unit}
         entry[found.form] = found.to_json()
+    if all(result.found is None for result in results):
+        raise RunError("there is nothing to record: these claims have no short form; --full measures them")
     write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def stale(key: str, claim: Claim, found: Found) -> list[Stale]:
-    """Return the recorded figures of a claim that are stale, beside what was found now in the same form."""
-    entry = read().get(key)
-    before = recorded(key, found.form)
-    if entry is None or before is None:
-        return [Stale(key, "all figures", "never recorded", f"{len(found.figures)} figures")]
+def stale(result: Result) -> list[Stale]:
+    """Return the recorded figures of a claim that are stale, beside what was found now in the same form.
+
+    Where nothing was found, since there is no short form, only the experiments behind recorded figures are compared.
+    """
+    key, claim, found = result.key, result.claim, result.found
+    forms = {form: kept for form in ("full", "short") if (kept := recorded(key, form)) is not None}
+    if (form := "full" if found is None else found.form) not in forms:
+        return [Stale(key, f"all figures, {form} form", "never recorded", "" if found is None else "measured")]
+    digest = digest_of(claim)
+    differing = [
+        Stale(key, f"packaged experiments, {form} form", f"as on {kept.date}", "changed since")
+        for form, kept in forms.items()
+        if kept.settings != digest
+    ]
+    return differing if found is None else [*differing, *_moved(result.key, claim, forms[form], found)]
+
+
+def _moved(key: str, claim: Claim, before: Found, found: Found) -> list[Stale]:
+    """Return figures that are others now."""
     differing = []
-    if entry.get("settings") != digest_of(claim):
-        differing.append(Stale(key, "packaged experiments", "as recorded", "changed since"))
     old, new = ({(f.series, f.x): f for f in each.figures} for each in (before, found))
     for place in dict.fromkeys([*old, *new]):
         was, now = old.get(place), new.get(place)
@@ -107,10 +127,3 @@ def _same(was: Figure, now: Figure, claim: Claim) -> bool:
 
 _NOTHING = 1e-12
 """V² and the like: a loss that is nothing but rounding is the same whatever it is."""
-
-
-def markdown(claim: Claim, found: Found) -> str:
-    """Return the table of a claim as a page has it."""
-    titles, rows = table(found, claim.unit, claim.rows)
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

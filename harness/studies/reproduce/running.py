@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +23,7 @@ class Verdict(StrEnum):
     HOLDS = "holds here"
     FAILS = "does not hold here"
     SHORT = "short form, not judged"
+    LONG = "no short form"
     MISSING = "not measured"
 
 
@@ -34,20 +36,20 @@ class Result:
     claim: Claim
     found: Found | None
     why: str = ""
-    """The reason why it was not measured."""
+    """The reason why it could not be measured; nothing where there is no short form."""
 
     @property
     def verdict(self) -> Verdict:
         """The outcome; the short form is not judged, since it is too short to learn anything."""
         if self.found is None:
-            return Verdict.MISSING
+            return Verdict.MISSING if self.why else Verdict.LONG
         if self.found.form == "short":
             return Verdict.SHORT
         return Verdict.HOLDS if self.claim.holds(self.found) else Verdict.FAILS
 
     def to_json(self) -> JsonObject:
         """Return it as plain data."""
-        told = ("sentence", "source", "criterion", "theirs", "unit", "command", "control", "note")
+        told = ("sentence", "source", "criterion", "theirs", "unit", "command", "control", "note", "seeds")
         words = {name: getattr(self.claim, name) for name in told}
         figures = None if self.found is None else self.found.to_json()
         return {"name": self.key, **words, "verdict": self.verdict.value, "why": self.why or None, "found": figures}
@@ -64,10 +66,13 @@ def measured(claims: Mapping[str, Claim], effort: Effort) -> Iterator[Result]:
     with alone_in(effort.folder, f"folder {effort.folder}"):
         for key, claim in claims.items():
             effort.check()
-            yield _result(key, claim, replace(effort, folder=effort.folder / key))
+            chip = effort.chip or (claim.chip if effort.full else "nodal")
+            yield _result(key, claim, replace(effort, folder=effort.folder / key, chip=chip))
 
 
 def _result(key: str, claim: Claim, effort: Effort) -> Result:
+    if not (effort.full or claim.brief):
+        return Result(key, claim, None)
     effort.folder.mkdir(parents=True, exist_ok=True)
     file = effort.folder / f"{effort.form}-{effort.chip}.json"
     digest = digest_of(claim)
@@ -80,9 +85,9 @@ def _result(key: str, claim: Claim, effort: Effort) -> Result:
         raise
     except HarnessError as error:  # such as data that cannot be downloaded, or a rule that the chip cannot serve
         return Result(key, claim, None, str(error))
-    found = Found(key, figures, effort.form, effort.chip, harness.__version__, time.monotonic() - began)
-    content = {**found.to_json(), "settings": digest}
-    write_atomic(file, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    seconds, today = time.monotonic() - began, datetime.now(UTC).date().isoformat()
+    found = Found(key, figures, effort.form, effort.chip, harness.__version__, seconds, today, digest)
+    write_atomic(file, (json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
     return Result(key, claim, found)
 
 
@@ -90,10 +95,8 @@ def _kept(file: Path, digest: str) -> Found | None:
     """Return what was found before by this version with these settings; None where nothing was."""
     if not file.exists():
         return None
-    content = read_json(file, RunError)
-    found = Found.from_json(content, str(file))
-    same = found.version == harness.__version__ and content.get("settings") == digest
-    return found if same else None
+    found = Found.from_json(read_json(file, RunError), str(file))
+    return found if (found.version, found.settings) == (harness.__version__, digest) else None
 
 
 def digest_of(claim: Claim) -> str:

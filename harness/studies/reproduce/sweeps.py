@@ -4,10 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any
 
 from harness.errors import RunError
 from harness.experiment.experiment import Experiment
+from harness.experiment.runs.manifest import check_data, check_settings
+from harness.experiment.settings import Settings
 from harness.files.reading import JsonObject
 from harness.studies.reproduce.claim import STUDIED, Effort, Figure, Figures
 from harness.studies.sweep.deployment import Deployment
@@ -34,8 +37,8 @@ class Study:
     deploy: bool = False
     train: bool = False
     """True to train every point, too, where conductances are deployed."""
-    last: int = 0
-    """Mean of the test loss over so many last epochs, instead of a column."""
+    parts: int = 0
+    """Number of parts of a training; series are the means of the test loss in all but the first, instead of columns."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Better names of series than the values of keys."""
     short: tuple[str, ...] = ()
@@ -77,11 +80,14 @@ class Study:
         words += ["--also-train"] if self.train else []
         return command(*words)
 
+    @property
+    def told_seeds(self) -> str:
+        """Its seeds in words, and how many chips each has."""
+        return seeds_told(self.seeds) + (f", {self.chips} chips each" if self.chips else "")
+
     def digest(self) -> str:
         """Return a digest of all settings of the sweep's points, which changes with the packaged experiment."""
-        points = self.points("nodal")
-        told = [point.settings.model_dump(mode="json", exclude_defaults=True) for point in points]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return _digest([point.settings for point in self.points("nodal")])
 
     def measure(self, effort: Effort, name: str) -> Figures:
         """Do the sweep in a folder of that name, or go on with it, and return its figures.
@@ -94,12 +100,20 @@ class Study:
         sweep = study._opened(effort, name)
         _done(sweep, effort)
         rows = {point.name: sweep.row(point, {}) or {} for point in sweep.points}
-        if study.last:
-            for point in sweep.points:
-                _, epochs = Run(sweep.path / "points" / point.name).tables()
-                kept = epochs[-study.last :]
-                rows[point.name]["test_loss"] = sum(row.test_loss for row in kept) / len(kept)
+        if study.parts:
+            means = {name: study._in_parts(Run(sweep.path / "points" / name)) for name in rows}
+            rows = {name: row | means[name] for name, row in rows.items()}
+            study = replace(study, columns={title: title for own in means.values() for title in own})
         return study._figures(sweep, list(rows.values()))
+
+    def _in_parts(self, run: Run) -> dict[str, float]:
+        """Return the means of the test loss over parts of a training, by the part's epochs."""
+        _, epochs = run.tables()
+        length, means = len(epochs) // self.parts, dict[str, float]()
+        for first in range(length, length * self.parts, length):
+            kept = epochs[first : first + length]
+            means[f"epochs {first + 1}–{first + length}"] = fmean(row.test_loss for row in kept)
+        return means
 
     def _opened(self, effort: Effort, name: str) -> Sweep:
         """Return the sweep in its folder, made if it is not there.
@@ -168,15 +182,36 @@ def _one_by_one(sweep: Sweep, effort: Effort) -> dict[str, str]:
     return errors
 
 
+def digest_of_training(experiment: str, overrides: Sequence[str] = ()) -> str:
+    """Return a digest of the settings of a training by itself; its data need not be there."""
+    return _digest([Experiment.load(experiment, overrides).settings])
+
+
+def _digest(settings: Sequence[Settings]) -> str:
+    told = [one.model_dump(mode="json", exclude_defaults=True) for one in settings]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def seeds_told(count: int) -> str:
+    """Return seeds from 0 on in words."""
+    return "0" if count == 1 else f"0–{count - 1}"
+
+
 def trained_run(effort: Effort, subject: Experiment, name: str) -> Run:
     """Train an experiment in a folder of that name, or go on there, and return its complete run.
 
+    A complete run is taken where its settings and its data are those of the experiment, whichever version made it.
+
     Raises:
         StoppedError: Ctrl-C was pressed.
+        RunError: the run there is damaged, or has other settings or data.
     """
     path = effort.folder / name
     run = Run(path) if path.exists() else subject.create_run(path)
-    if run.result is None:
+    if run.result is not None:
+        check_settings(run, subject.recorded)
+        check_data(run, subject.data)
+    else:
         subject.train(run, stop=effort.stop, pictures=False)
     effort.check()
     return run
