@@ -71,26 +71,6 @@ MADE = {
         {"digits-conv-network.png": "digits-conv.png"}, "harness show digits-conv --to digits-conv.png"
     ),
     "moons": Made({"moons-boundary.png": "runs/moons-seed0/boundary.png"}, "harness train moons --chip nodal"),
-    "range": Made(
-        {"nonlinear-updates.png": "range/sweep.png"},
-        "harness sweep nonlinear-updates --chip nodal --seeds 3 --over programming.on_off_ratio=1.2,2,10,100"
-        " --control programming.mode=exact --to range",
-        quickly="harness sweep xor --chip nodal --to range --over programming.on_off_ratio=2,10"
-        " --control programming.mode=exact --set programming.law=linear --set programming.pulses=100",
-    ),
-    "bias": Made(
-        {"biased-updates.png": "bias/sweep.png"},
-        "harness sweep biased-updates --chip nodal --seeds 3 --over rule.eta=1,2,4"
-        " --control imperfect.update_bias=0 --set training.epochs=400 --to bias",
-        quickly="harness sweep xor --chip nodal --control update.kind=adam --to bias",
-    ),
-    "read-out": Made(
-        {"read-out.png": "bits/sweep.png"},
-        'harness sweep digits --chip nodal --over imperfect.adc_bits=4,6,8,10 --set imperfect.adc_range="8 V"'
-        " --over rule.kind=equilibrium-propagation,analytical-gradient --deploy --also-train --to bits",
-        quickly='harness sweep xor --chip nodal --over imperfect.adc_bits=4,6 --set imperfect.adc_range="8 V"'
-        " --deploy --to bits",
-    ),
     "activations": Made({"activations.png": "activations.png"}, "", page="physics/monotone.md"),
     "your-data": Made({"penguins-training.png": "runs/penguins-seed0/training.png"}, "", page="tutorials/your-data.md"),
     "your-circuit": Made({"absolute.png": "absolute.png"}, "", page="tutorials/your-circuit.md"),
