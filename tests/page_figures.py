@@ -22,14 +22,14 @@ PICTURES = {
     "bias-floor.png": "findings/bias-floor",
 }
 """Pictures that are drawn from recorded figures."""
-PLACE = re.compile(r"(<!-- figures: ([\w/-]+) -->\n\n).*?(\n\n<!-- end of figures -->)", re.S)
+PLACE = re.compile(r"(<!-- figures: ([\w/-]+) -->\n\n).*?(<!-- end of figures -->)", re.S)
 _FINE = 0.005
 """Tolerance of a share below which it is shown with two decimals of a per cent."""
 
 
 def written(text: str) -> str:
     """Return a page with its tables as they are recorded."""
-    return PLACE.sub(lambda place: place[1] + table_of(place[2]) + place[3], text)
+    return PLACE.sub(lambda place: place[1] + table_of(place[2]) + "\n\n" + place[3], text)
 
 
 def table_of(name: str) -> str:
