@@ -94,14 +94,29 @@ def _compared(first: str, second: str) -> str:
     return "" if db.NetlistComparer().compare(*sides) else "devices, values or connections differ"
 
 
-def _opened(db: Any, file: Path, text: str) -> Any:
-    """Return a netlist whose top cell holds every device. KLayout does not know CDL's slash before a cell's name."""
+def read_cdl(db: Any, file: Path, text: str) -> Any:
+    """Return KLayout's netlist of a CDL text, which is written to a file that does not exist yet.
+
+    Args:
+        db: the module ``klayout.db``.
+        file: the file to write. KLayout does not know CDL's slash before a cell's name, which is left out there.
+        text: the netlist.
+
+    Raises:
+        SimulatorError: KLayout cannot read it.
+    """
     file.write_text(_SLASH.sub("", text), encoding="utf-8")
     netlist = db.Netlist()
     try:
         netlist.read(str(file), db.NetlistSpiceReader())
     except RuntimeError as error:
         raise SimulatorError(f"KLayout cannot read the netlist: {error}") from error
+    return netlist
+
+
+def _opened(db: Any, file: Path, text: str) -> Any:
+    """Return a netlist whose top cell holds every device."""
+    netlist = read_cdl(db, file, text)
     top = _top(text).upper()
     for circuit in list(netlist.each_circuit_bottom_up()):
         if circuit.name != top and any(True for _ in circuit.each_device()):
