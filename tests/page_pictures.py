@@ -76,6 +76,7 @@ MADE = {
     "your-circuit": Made({"absolute.png": "absolute.png"}, "", page="tutorials/your-circuit.md"),
     "devices": Made({"devices-pulses.png": "pulses.png"}, "", page="tutorials/devices.md"),
     "designers": Made({"designers-steps.png": "steps.png"}, "", page="tutorials/designers.md"),
+    "layout": Made({"xor-layout.png": "xor-layout.png"}, "", page="guide/layout.md"),
     "tolerance": Made({"tolerance-spread.png": "spread/sweep.png"}, "", page="tutorials/tolerance.md"),
 }
 """What makes each picture."""

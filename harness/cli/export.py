@@ -19,10 +19,13 @@ from harness.units import show
 from harness.wording import counted, listed
 
 
-class _Tile(click.ParamType[tuple[int, int]]):
+class TileSize(click.ParamType[tuple[int, int]]):
+    """The size of a tile, such as ``128x128``."""
+
     name = "tile"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return the most word lines and bit lines, or fail with a usage error."""
         if isinstance(value, tuple):
             return value
         words, by, bits = str(value).partition("x")
@@ -47,7 +50,7 @@ class _Tile(click.ParamType[tuple[int, int]]):
 )
 @click.option(
     "--tile",
-    type=_Tile(),
+    type=TileSize(),
     default="128x128",
     show_default=True,
     help="Largest number of word lines and of bit lines in a subcircuit.",

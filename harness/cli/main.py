@@ -39,6 +39,7 @@ _COMMANDS = {
     "evaluate": ("harness.cli.train:evaluate", "Measure loss and accuracy of a run."),
     "export": ("harness.cli.export:export", "Write a package of netlists for chip designers."),
     "import-mlp": ("harness.cli.conductances:import_mlp", "Program a trained ReLU perceptron into a circuit."),
+    "layout": ("harness.cli.runs.layout:layout", "Lay out a network's crossbars as a GDS file."),
     "list": ("harness.cli.catalog.listing:list_", "List experiments, data sets, boards and plug-ins."),
     "predict": ("harness.cli.runs.predict:predict", "Show a trained network new rows of a CSV file."),
     "regress": ("harness.cli.regress:regress", "Compare a suite of cases with golden results."),

@@ -18,6 +18,7 @@ EXTRAS = {
     "daq": "reads and drives National Instruments' multifunction devices",
     "dev": "tests and checks this package (make test, make lint)",
     "docs": "builds the documentation's site (make docs)",
+    "layout": "lays out crossbars (harness layout)",
     "tensorboard": "writes curves that TensorBoard shows (--tensorboard)",
     "torch": "trains a chip as a layer of PyTorch",
 }

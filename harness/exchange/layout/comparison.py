@@ -56,7 +56,9 @@ def _above(layout: db.Netlist, top: str) -> Iterator[str]:
     if (circuit := layout.circuit_by_name(top)) is not None:
         for net in circuit.each_net():
             if net.subcircuit_pin_count() > 1:
-                pins = [f"{pin.pin().name()} of {pin.subcircuit().circuit_ref().name}" for pin in net.each_subcircuit_pin()]
+                pins = [
+                    f"{pin.pin().name()} of {pin.subcircuit().circuit_ref().name}" for pin in net.each_subcircuit_pin()
+                ]
                 yield f"cell {top} connects lines {' and '.join(pins)}"
         if any(True for _ in circuit.each_device()):
             yield f"cell {top} has via cells outside of every crossbar"
@@ -119,7 +121,11 @@ class _Differences(db.GenericNetlistCompareLogger):
     def _add(self, a: object, b: object, what: str, message: str) -> None:
         one = a if a is not None else b
         name = _name(one)
-        side = "differs" if a is not None and b is not None else f"is in the {'layout' if a is not None else 'schematic'} only"
+        side = (
+            "differs"
+            if a is not None and b is not None
+            else f"is in the {'layout' if a is not None else 'schematic'} only"
+        )
         self._say(f"{what} {name} {side}", message)
 
     def _say(self, told: str, message: str) -> None:

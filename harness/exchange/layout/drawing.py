@@ -2,8 +2,8 @@
 
 Word lines run along x, word line 0 at the top; bit lines run along y, bit line 0 at the left. The crossing of word line
 w and bit line b lies at x = (b + ½) pitches and y = −(w + ½) pitches. Tiles abut, so that lines go on from one to the
-next. Word lines end half a pitch left of the first crossing's square and bit lines half a pitch below the last one's, so
-that every segment that a current crosses is one pitch long, as in `harness.circuit.variation.lines`.
+next. A word line begins one pitch left of its first crossing, and a bit line ends one pitch below its last one: every
+segment that a current crosses is one pitch long, as in `harness.circuit.variation.lines`.
 """
 
 from functools import cached_property
@@ -15,7 +15,7 @@ from harness.exchange.layout.technology import Layer, Technology
 
 UNIT = 1e-3
 """µm of a unit of the layout's coordinates: 1 nm."""
-_APART = 10
+_APART = 4
 """Pitches between two crossbars."""
 
 
@@ -53,7 +53,7 @@ class _Drawing:
     def via(self) -> int:
         """The index of the cell that is one via, which is drawn where the first tile needs it."""
         cell = self.layout.create_cell(self.plan.via)
-        for square in filter(None, (self.technology.via, self.technology.marker)):
+        for square in self.technology.squares.values():
             half = self.technology.nanometres(square.size) // 2
             cell.shapes(self.layer(square.layer)).insert(db.Box(-half, -half, half, half))
         return int(cell.cell_index())

@@ -27,7 +27,9 @@ class Read:
         except RuntimeError as error:
             raise NetlistError(f"the layout cannot be read: {str(error).splitlines()[0]}") from error
         if abs(self.layout.dbu - 1e-3) > 1e-9:
-            raise NetlistError(f"the layout counts in {self.layout.dbu:g} µm; write it with a database unit of 0.001 µm")
+            raise NetlistError(
+                f"the layout counts in {self.layout.dbu:g} µm; write it with a database unit of 0.001 µm"
+            )
         tops = self.layout.top_cells()
         if len(tops) != 1:
             raise NetlistError(f"the layout has {len(tops)} top cells; it must have one")

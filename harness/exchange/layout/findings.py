@@ -26,7 +26,7 @@ class Violation:
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Resistances of all segments of a crossbar's lines, Ω: between two crossings, and from the end to the first one."""
+    """Resistances of all segments of a crossbar's lines, Ω: between crossings, and from the end to the first one."""
 
     array: str
     word: Array

@@ -11,6 +11,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import NetlistError, SimulatorError
 from harness.exchange.layout.findings import Examination
@@ -20,7 +21,20 @@ from harness.exchange.simulators.child import Limits, in_child
 from harness.files.reading import read_bytes
 from harness.processes.distribution import installing
 
-__all__ = ["Examination", "Plan", "Technology", "drawn", "examined", "plan_of", "read_layout", "technology_of"]
+__all__ = [
+    "Examination",
+    "Plan",
+    "Technology",
+    "drawn",
+    "examined",
+    "plan_of",
+    "read_layout",
+    "shapes",
+    "technology_of",
+]
+
+if TYPE_CHECKING:
+    from harness.exchange.layout.shapes import Shapes
 
 _NAME = "KLayout"
 _LARGEST = 500_000_000
@@ -43,6 +57,16 @@ def examined(gds: bytes, plan: Plan, technology: Technology) -> Examination:
         SimulatorError: KLayout is not installed, crashed or took too long.
     """
     return in_child(_NAME, _limits(plan), _examined, gds, plan, technology)
+
+
+def shapes(gds: bytes, plan: Plan, technology: Technology) -> "list[Shapes]":
+    """Return the shapes of a layout as plain data, for `harness.pictures.layouts.draw_layout`.
+
+    Raises:
+        NetlistError: the file is no layout that KLayout reads.
+        SimulatorError: KLayout is not installed, crashed or took too long.
+    """
+    return in_child(_NAME, _limits(plan), _shapes, gds, plan, technology)
 
 
 def read_layout(file: Path) -> bytes:
@@ -73,6 +97,13 @@ def _drawn(plan: Plan, technology: Technology) -> bytes:
     from harness.exchange.layout.drawing import draw  # noqa: PLC0415 - klayout is an extra
 
     return draw(plan, technology)
+
+
+def _shapes(gds: bytes, plan: Plan, technology: Technology) -> "list[Shapes]":
+    from harness.exchange.layout.extraction import Read  # noqa: PLC0415 - klayout is an extra
+    from harness.exchange.layout.shapes import shapes_of  # noqa: PLC0415
+
+    return shapes_of(Read(gds, technology), plan)
 
 
 def _examined(gds: bytes, plan: Plan, technology: Technology) -> Examination:

@@ -1,9 +1,11 @@
 """Resistances of lines, measured on their shapes by KLayout's square counting."""
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
 
 import numpy as np
-from klayout import db, pex
+from klayout import db
 
 from harness.errors import NetlistError
 from harness.exchange.layout.extraction import Read
@@ -11,6 +13,8 @@ from harness.exchange.layout.findings import Segments
 from harness.exchange.layout.plan import ArrayPlan, Plan
 from harness.exchange.layout.technology import Metal
 from harness.measurement import Array
+
+pex: Any = import_module("klayout.pex")  # its types lack the extractors
 
 
 def segments_of(read: Read, plan: Plan) -> list[Segments]:
@@ -47,18 +51,22 @@ def _along(read: Read, cell: db.Cell, metal: Metal, shapes: db.Region, crossings
         extractor = pex.RExtractor.square_counting_extractor(read.layout.dbu)
         squares = _chain(extractor.extract(line, ports), len(ports))
         if squares is None:
-            raise NetlistError(f"cell {cell.name}: line {label.string} does not lead from its end past one crossing after the other")
+            raise NetlistError(
+                f"cell {cell.name}: line {label.string} does not lead from its end past one crossing after the other"
+            )
         yield metal.sheet_resistance * np.array(squares)
 
 
-def _chain(network: pex.RNetwork, ports: int) -> Sequence[float] | None:
+def _chain(network: Any, ports: int) -> Sequence[float] | None:
     """Return the resistances in the order in which a walk from port 0 meets them; None if there is no such order."""
     ends: dict[int, list[tuple[int, float]]] = {}
     for element in network.each_element():
         a, b = element.a().object_id(), element.b().object_id()
         for one, other in ((a, b), (b, a)):
             ends.setdefault(one, []).append((other, element.resistance()))
-    starts = [node for node in network.each_node() if node.type() == pex.RNodeType.VertexPort and node.port_index() == 0]
+    starts = [
+        node for node in network.each_node() if node.type() == pex.RNodeType.VertexPort and node.port_index() == 0
+    ]
     at, before, found = starts[0].object_id(), -1, list[float]()
     while len(onward := [(node, ohms) for node, ohms in ends.get(at, ()) if node != before]) == 1:
         before, (at, ohms) = at, onward[0]

@@ -62,7 +62,11 @@ def plan_of(circuit: Circuit, tile: Tile, name: str | None = None) -> Plan:
     crossbars = [name for name, array in design.arrays.items() if isinstance(array, Crossbar)]
     others = tuple(array.name for array in design.arrays.values() if not isinstance(array, Crossbar))
     if not crossbars:
-        what = f"its cells ({listed(others)}) lie on the edges of a graph or are copies of kernels" if others else "no cells"
+        what = (
+            f"its cells ({listed(others)}) lie on the edges of a graph or are copies of kernels"
+            if others
+            else "no cells"
+        )
         raise CircuitError(f"circuit {circuit.name}: there is no crossbar to lay out; {what}")
     names = Names(cell.name for cell in design.cells)
     arrays = tuple(_array(design, array, names.claim(f"{design.top.name}_{array}")) for array in crossbars)
@@ -82,8 +86,8 @@ def _array(design: Design, array: str, name: str) -> ArrayPlan:
             words, bits = (_numbers(cell.port_names, letter) for letter in "wb")
             closed = tuple((part.position[0], part.position[1]) for part in parts if part.siemens)
             tiles.append(TilePlan(cell.name, words, bits, closed))
-    words, bits = (tuple(nets[f"{letter}{k}"] for k in range(_count(nets, letter))) for letter in "wb")
-    return ArrayPlan(name, words, bits, tuple(tiles))
+    lines = [tuple(nets[f"{letter}{k}"] for k in range(_count(nets, letter))) for letter in "wb"]
+    return ArrayPlan(name, lines[0], lines[1], tuple(tiles))
 
 
 def _numbers(ports: Sequence[str], letter: str) -> range:

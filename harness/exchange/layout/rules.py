@@ -6,7 +6,7 @@ from klayout import db
 
 from harness.exchange.layout.extraction import Read
 from harness.exchange.layout.findings import Violation
-from harness.exchange.layout.technology import Layer, Marker, Via
+from harness.exchange.layout.technology import Layer
 from harness.units import show
 
 
@@ -16,7 +16,8 @@ def violations(read: Read) -> list[Violation]:
 
 
 def _places(read: Read, found: db.Region | db.EdgePairs) -> tuple[int, tuple[float, float]]:
-    middle = next(iter(found.each())).bbox().center()
+    boxes: Iterator[db.Box] = (place.bbox() for place in found.each())
+    middle = next(boxes).center()
     return found.count(), (middle.x * read.layout.dbu, middle.y * read.layout.dbu)
 
 
@@ -33,12 +34,10 @@ def _checked(read: Read) -> Iterator[tuple[str, db.Region | db.EdgePairs]]:
         yield _told(f"{name}.least_spacing", metal.least_spacing), shapes.space_check(nm(metal.least_spacing))
         yield _told(f"via.{name}_enclosure", enclosure), vias.enclosed_check(shapes, nm(enclosure))
         yield f"via inside a {name} line", vias.not_inside(shapes)
-    squares: list[tuple[str, Via | Marker]] = [("via", technology.via)]
     if technology.marker is not None:
-        squares.append(("marker", technology.marker))
         markers = read.shapes(technology.marker.layer)
         yield "marker around a via", vias.not_inside(markers) + markers.not_covering(vias)
-    for name, square in squares:
+    for name, square in technology.squares.items():
         shapes, size = read.shapes(square.layer), nm(square.size)
         yield _told(f"{name}.size", square.size), shapes - shapes.merged().squares().with_bbox_width(size, False)
         yield _told(f"{name}.least_spacing", square.least_spacing), shapes.space_check(nm(square.least_spacing))

@@ -106,6 +106,11 @@ class Technology(Section):
         found["via.layer"] = self.via.layer
         return found if self.marker is None else {**found, "marker.layer": self.marker.layer}
 
+    @property
+    def squares(self) -> dict[str, Via | Marker]:
+        """The squares of a via cell, by their section."""
+        return {"via": self.via} if self.marker is None else {"via": self.via, "marker": self.marker}
+
     def nanometres(self, metres: float) -> int:
         """Return a length of the technology in nm, the unit that layouts are drawn in."""
         return round(metres / _NANOMETRE)
@@ -130,7 +135,8 @@ class Technology(Section):
                 told = f"must be at least via.size + 2 via.{name}_enclosure, {_told(least)}"
                 raise MismatchError(f"{name}.width", told, _told(metal.width))
             squares = [("via", self.via.size + max(self.via.least_spacing, 2 * max(enclosures.values())))]
-            squares += [("marker", self.marker.size + self.marker.least_spacing)] if self.marker else []
+            if self.marker is not None:
+                squares.append(("marker", self.marker.size + self.marker.least_spacing))
             for square, least in squares:
                 if metal.pitch < least - _NANOMETRE / 2:
                     told = f"leaves no room between two {square} squares; it must be at least {_told(least)}"
@@ -142,11 +148,12 @@ class Technology(Section):
         """Check that squares and lines, which lie in the middle of a pitch, have their corners on the grid."""
         grid = self.nanometres(self.grid)
         drawn = [(f"{name}.{key}", getattr(metal, key)) for name, metal in self._metals() for key in ("width", "pitch")]
-        drawn += [("via.size", self.via.size)]
-        drawn += [("marker.size", self.marker.size)] if self.marker else []
+        drawn += [(f"{name}.size", square.size) for name, square in self.squares.items()]
         for key, length in drawn:
             if self.nanometres(length) % (2 * grid):
-                told = f"must be a multiple of twice the grid, {_told(2 * self.grid)}, so that its middle lies on the grid"
+                told = (
+                    f"must be a multiple of twice the grid, {_told(2 * self.grid)}, so that its middle lies on the grid"
+                )
                 raise MismatchError(key, told, _told(length))
 
     def _metals(self) -> Iterator[tuple[str, Metal]]:
