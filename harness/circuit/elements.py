@@ -193,7 +193,7 @@ class Diode(Part):
     @override
     def small_signal(self, volts: Mapping[str, float]) -> Iterator[Resistor]:
         over = np.array([volts[self.anode] - volts[self.cathode]])
-        _, slope = DiodeModel.laws([self.model], [1.0]).current_and_slope(over)
+        _, slope = type(self.model).laws([self.model], [1.0]).current_and_slope(over)
         yield Resistor(self.name, self.anode, self.cathode, float(slope[0]))
 
 

@@ -81,6 +81,89 @@ class DiodeModel:
         return JunctionLaw(saturation, emission * THERMAL_VOLTAGE)
 
 
+@dataclass(frozen=True)
+class ZenerModel(DiodeModel):
+    """A junction diode that breaks down when it is reversed: −I_s exp(−(v + V_B) / N V_T) below v = −V_B.
+
+    Raises:
+        CircuitError: a parameter out of range.
+    """
+
+    breakdown: float
+    """V_B in V: the reverse voltage at which the current begins to grow from I_s."""
+
+    noun: ClassVar[str] = "Zener diode"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = show(self.breakdown, "V")
+        if not 0.1 <= self.breakdown <= 1e4:
+            raise CircuitError(f"diode model {self.name}: breakdown voltage {given} must lie in 0.1…10,000 V")
+        if self.breakdown < -_KNEE * self.emission * THERMAL_VOLTAGE:
+            least = show(-_KNEE * self.emission * THERMAL_VOLTAGE, "V")
+            raise CircuitError(
+                f"diode model {self.name}: breakdown voltage {given} must be at least 3 N V_T = {least}; lower N"
+            )
+
+    def card(self, unit: float = 1.0) -> tuple[str, Mapping[str, float]]:
+        """See `DiodeModel.card`; the current at the breakdown voltage is I_s."""
+        kind, parameters = super().card(unit)
+        return kind, {**parameters, "bv": self.breakdown / unit, "ibv": self.saturation_current / unit}
+
+    @property
+    def figures(self) -> Mapping[str, tuple[float, str]]:
+        """See `DiodeModel.figures`."""
+        return {**super().figures, "V_B": (self.breakdown, "V")}
+
+    @staticmethod
+    def laws(models: Sequence["ZenerModel"], units: Sequence[float]) -> "ZenerLaw":  # type: ignore[override]
+        """The law of many diodes, each with currents and voltages in units of so many A and V."""
+        return ZenerLaw(DiodeModel.laws(models, units), np.array([m.breakdown for m in models]) / units)
+
+
+@dataclass(frozen=True, eq=False)
+class ZenerLaw:
+    """The law of many junctions with a breakdown voltage.
+
+    ngspice's own law has a step at −V_B, by (3 N V_T / e V_B)³ I_s and to the smaller current, in which no state can
+    rest. Here both laws are added, so that there is none; beyond −V_B the current differs by less than that step.
+    """
+
+    forward: "JunctionLaw"
+    """The law above the breakdown."""
+    breakdown: Array
+    """V_B, V, ``[junctions]``."""
+
+    def current_and_slope(self, volts: Array) -> tuple[Array, Array]:
+        """See `JunctionLaw.current_and_slope`."""
+        current, slope = self.forward.current_and_slope(volts)
+        scale, saturation = self.forward.scale, self.forward.saturation
+        exponent = np.clip(-(volts + self.breakdown) / scale, 0.0, _LARGEST_EXPONENT)
+        grown = saturation * np.expm1(exponent)
+        return current - grown, slope + np.where(exponent > 0, (grown + saturation) / scale, 0.0)
+
+    def upright(self) -> "ZenerLaw":
+        """The same law for voltages ``[junctions, batch]``."""
+        return ZenerLaw(self.forward.upright(), self.breakdown[:, None])
+
+    def softened(self, softness: float) -> "ZenerLaw":
+        """The same law for junctions of so many times the scale."""
+        return ZenerLaw(self.forward.softened(softness), self.breakdown)
+
+    @property
+    def sharpest(self) -> float:
+        """The least N V_T, V."""
+        return self.forward.sharpest
+
+    def limited(self, new: Array, old: Array) -> Array:
+        """Voltages (V) at most a logarithmic step further in either direction, as SPICE's ``pnjlim`` does."""
+        broken = new < np.minimum(0.0, 10 * self.forward.scale - self.breakdown)
+        if not broken.any():
+            return self.forward.limited(new, old)
+        back = -self.forward.limited(-(new + self.breakdown), -(old + self.breakdown)) - self.breakdown
+        return np.where(broken, back, self.forward.limited(new, old))
+
+
 @dataclass(frozen=True, eq=False)
 class JunctionLaw:
     """The law of many junctions, whose parameters broadcast together with voltages."""

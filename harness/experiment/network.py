@@ -22,7 +22,7 @@ from harness.circuit import (
 )
 from harness.circuit.networks.graphs import EdgeDiode, GraphEdge, read_edges
 from harness.datasets import Split
-from harness.devices import DiodeModel, MosfetModel
+from harness.devices import DiodeModel, MosfetModel, ZenerModel
 from harness.errors import CircuitError, ExperimentError
 from harness.measurement import Batch
 from harness.processes.memory import Part
@@ -57,6 +57,8 @@ _MATRIX = 2 * 8
 _READING = 3 * 8
 """B of a node's voltage in a phase: solved, completed and read."""
 _PHASES = 2
+_SECTIONS = {"diode": "diode", "mosfet": "transistor", "zener": "zener"}
+"""The section that describes the devices of each kind of neuron."""
 _Side = Annotated[Whole, Field(ge=1, le=10_000)]
 
 
@@ -83,6 +85,21 @@ class DiodeSettings(Section):
     def build(self) -> DiodeModel:
         """The model of all the network's diodes."""
         return DiodeModel("dhidden", self.saturation_current, self.emission)
+
+
+class ZenerSettings(Section):
+    """The Zener diode in the diodes' places: below −V_B its current is −I_s exp(−(V + V_B) / (N V_T))."""
+
+    saturation_current: Annotated[Amperes, Field(gt=0, le=1)]
+    """Saturation current I_s, which also flows at the breakdown voltage."""
+    emission: Annotated[Number, Field(ge=0.01, le=100)] = 1.0
+    """Emission coefficient N, in both directions."""
+    breakdown: Annotated[Volts, Field(ge=0.1, le=1e4)]
+    """Reverse voltage V_B at which the current begins to grow."""
+
+    def build(self) -> ZenerModel:
+        """The model of all the network's Zener diodes."""
+        return ZenerModel("zhidden", self.saturation_current, self.emission, self.breakdown)
 
 
 class TransistorSettings(Section):
@@ -134,16 +151,20 @@ class _Crossbars(_Network):
     """Number of nodes in each hidden layer, such as ``[100]`` or ``[256, 256]``."""
     bias: tuple[Annotated[Volts, Field(ge=0)], ...] = ()
     """Voltage V of the two bias lines, at +V and −V, of each crossbar; 0 for a crossbar without."""
-    neuron: Literal["diode", "mosfet"] = "diode"
-    """Rectifiers at hidden nodes: diodes, or transistors with their gates at their drains in the diodes' places."""
+    neuron: Literal["diode", "mosfet", "zener"] = "diode"
+    """Devices at hidden nodes: diodes, or transistors with their gates at their drains in the diodes' places, or Zener
+    diodes. These stand in the places of single diodes, and clip at both ends; where a node has two diodes, they are a
+    pair back to back to ground, without shift sources."""
     diode: DiodeSettings | None = None
     """The diode that ``neuron = "diode"`` and edges with diodes need."""
     transistor: TransistorSettings | None = None
     """The transistor that ``neuron = "mosfet"`` needs."""
+    zener: ZenerSettings | None = None
+    """The Zener diode that ``neuron = "zener"`` needs."""
 
     @model_validator(mode="after")
     def _modelled(self) -> Self:
-        for neuron, section in (("diode", "diode"), ("mosfet", "transistor")):
+        for neuron, section in _SECTIONS.items():
             if self.neuron == neuron and getattr(self, section) is None:
                 raise MismatchError("neuron", f"{neuron!r} needs a section [network.{section}]")
         return self
@@ -193,10 +214,10 @@ class _Crossbars(_Network):
     def _parts(self, data: Split, seed: int) -> tuple[tuple[int, tuple[int, ...], int], dict[str, Any]]:
         """Numbers of nodes, and what all builders of crossbars take besides."""
         sizes = data.channels, self.hidden, len(data.classes)
-        rectifying = self.diode if self.neuron == "diode" else self.transistor
+        rectifying = getattr(self, _SECTIONS[self.neuron])
         return sizes, {
             **self._cells(seed),
-            "diode": cast("DiodeSettings | TransistorSettings", rectifying).build(),
+            "diode": cast("DiodeSettings | TransistorSettings | ZenerSettings", rectifying).build(),
             "bias": self.bias,
         }
 

@@ -215,9 +215,9 @@ class _Solver:
         """
         _, slopes = self.equations.through(self.branches.circuit.with_ground(about[rows]).T)
         if phase.ideal:
-            cells, beside, b = len(self.equations.siemens), self.equations.beside(), self.branches
-            least = np.minimum(beside[b.first[cells:]], beside[b.second[cells:]])
-            slopes[cells:] = shorts_and_opens(slopes[cells:].T, least, beside).T
+            cells, b = len(self.equations.siemens), self.branches
+            ends = b.first[cells:], b.second[cells:]
+            slopes[cells:] = shorts_and_opens(slopes[cells:].T, *ends, self.equations.beside()).T
         if phase.frequency is not None and self._farads is not None:
             return self._in_phase(phase, phase.frequency, self._entries(slopes, phase), rows)
         missing = None if phase.wanted is None else phase.wanted[:, rows]

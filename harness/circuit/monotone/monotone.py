@@ -28,6 +28,7 @@ from harness.circuit.circuit import Circuit, refuse_nonlinear
 from harness.circuit.elements import CurrentSource, Diode, Gyrator, Resistor, Source, Transformer
 from harness.circuit.part import GROUND
 from harness.circuit.primitives import Current, Device, Vccs
+from harness.devices import ZenerModel
 from harness.errors import CircuitError
 from harness.measurement import Array, Index
 from harness.wording import counted
@@ -273,6 +274,8 @@ def _linear_part(circuit: Circuit) -> _Linear:
 def _refuse_cascades(circuit: Circuit) -> None:
     refuse_nonlinear(circuit)
     for e in circuit.elements:
+        if isinstance(e, Diode) and isinstance(e.model, ZenerModel):
+            raise CircuitError(f"{e.title}: its breakdown is no part of a monotone network, whose diodes only block")
         if not isinstance(e, _PARTS):
             raise CircuitError(
                 f"{e.title}: no part of a monotone network, which has one stage; take the circuit of one stage"

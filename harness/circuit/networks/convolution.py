@@ -20,7 +20,7 @@ from harness.circuit.networks.layered import (
     pairs_of,
     shift_sources,
 )
-from harness.devices import DiodeModel, MosfetModel
+from harness.devices import DiodeModel, MosfetModel, ZenerModel
 from harness.errors import CircuitError
 from harness.measurement import Array
 
@@ -112,7 +112,7 @@ def convolutional_network(
     check_sizes(int(np.prod(image)), hidden, outputs)
     volts = bias_of(bias, len(convolutions) + len(hidden))
     elements, words = doubled_inputs(int(np.prod(image)), input_gain)
-    elements += shift_sources(shift)
+    elements += [] if isinstance(diode, ZenerModel) else shift_sources(shift)
     layers, planes = Layers(cells, diode, amplifier_gain, rng), (2 * image[0], *image[1:])
     for layer, kernels in enumerate(convolutions, start=1):
         nodes = _named("h", layer, kernels.planned(planes))

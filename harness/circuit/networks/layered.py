@@ -11,6 +11,7 @@ from harness.circuit.circuit import Circuit
 from harness.circuit.elements import (
     BidirectionalAmplifier,
     Buffer,
+    Diode,
     Element,
     InputSource,
     Output,
@@ -18,7 +19,7 @@ from harness.circuit.elements import (
     rectifier,
 )
 from harness.circuit.part import GROUND
-from harness.devices import DiodeModel, MosfetModel
+from harness.devices import DiodeModel, MosfetModel, ZenerModel
 from harness.errors import CircuitError
 from harness.measurement import Array
 from harness.wording import counted
@@ -70,7 +71,9 @@ def layered_network(
         hidden: nodes of each hidden layer.
         outputs: number of output pairs.
         cells: range and unit of the conductances.
-        diode: the model of all diodes, or of transistors that are connected as diodes in their place.
+        diode: the model of all diodes, or of transistors that are connected as diodes in their place. Zener diodes
+            stand back to back between each hidden node and ground instead, which holds it between plus and minus the
+            sum of the breakdown voltage and a forward drop.
         rng: draws the initial conductances.
         input_gain: V at the input pin per V of input.
         bias: V of the rail pair ±V at each crossbar (``len(hidden) + 1`` values; 0 for none); default all ±1 V.
@@ -83,7 +86,7 @@ def layered_network(
     check_sizes(channels, hidden, outputs)
     rails = shift_sources(shift)
     elements, words = doubled_inputs(channels, input_gain)
-    elements += rails if hidden else []
+    elements += rails if hidden and not isinstance(diode, ZenerModel) else []
     layers = Layers(cells, diode, amplifier_gain, rng)
     elements += layers.dense(1, words, (*hidden, outputs), bias_of(bias, len(hidden)))
     return Circuit("layered", tuple(elements), pairs_of(outputs))
@@ -114,8 +117,14 @@ class Layers:
         return elements
 
     def neurons(self, layer: int, nodes: Sequence[str]) -> list[Element]:
-        """Two antiparallel diodes at each of a layer's nodes, to the shift sources."""
+        """Two antiparallel diodes at each of a layer's nodes, to the shift sources; or two Zeners back to back."""
         elements: list[Element] = []
+        if isinstance(self.diode, ZenerModel):
+            for i, node in enumerate(nodes):
+                between = f"z{layer}_{i}"
+                elements.append(Diode(f"near{layer}_{i}", node, between, self.diode))
+                elements.append(Diode(f"far{layer}_{i}", GROUND, between, self.diode))
+            return elements
         for i, node in enumerate(nodes):
             elements.append(rectifier(f"up{layer}_{i}", node, "shift_high", self.diode))
             elements.append(rectifier(f"down{layer}_{i}", "shift_low", node, self.diode))

@@ -134,8 +134,9 @@ class ReducedCircuit:
         slopes = np.concatenate([about[:, :0], *(found.slopes(about) for found in kinds)], axis=1)
         if not ideal:
             return slopes
-        least = [np.minimum(self.beside[found.first], self.beside[found.second]) for found in kinds]
-        return shorts_and_opens(slopes, np.concatenate([about[0, :0], *least]), self.beside)
+        nowhere = np.zeros(0, np.intp)
+        first, second = (np.concatenate([nowhere, *(getattr(k, end) for k in kinds)]) for end in ("first", "second"))
+        return shorts_and_opens(slopes, first, second, self.beside)
 
     def settling(self, drives: Sequence[Drive]) -> SettlingJob:
         """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays.
@@ -487,7 +488,7 @@ def _known(wiring: object) -> list[Reduction]:  # noqa: ARG001 - it is the key
 def _junctions_apart(kinds: Sequence[Devices]) -> tuple[Junctions, tuple[Devices, ...]]:
     """The diodes, and the devices of all other kinds."""
     pins, cards = np.zeros((0, 2), np.intp), []
-    if kinds and isinstance(kinds[0].models[0], DiodeModel):
+    if kinds and type(kinds[0].models[0]) is DiodeModel:
         pins = kinds[0].pins
         cards = [model.card(unit)[1] for model, unit in zip(kinds[0].models, kinds[0].units, strict=True)]
     saturation, emission = (np.array([card[name] for card in cards]) for name in ("is", "n"))

@@ -12,7 +12,7 @@ import numpy as np
 from harness.circuit.arrays import Crossbar, Edges
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import Diode, Element, Mosfet, Resistor
-from harness.devices import DiodeModel
+from harness.devices import DiodeModel, ZenerModel
 from harness.devices.diode import TEMPERATURE, THERMAL_VOLTAGE
 from harness.errors import CircuitError
 
@@ -63,7 +63,7 @@ class Temperature:
         """The circuit as it is at that temperature, limits of its cells included; draws nothing.
 
         Raises:
-            CircuitError: it has transistors.
+            CircuitError: it has transistors or Zener diodes.
         """
         if self.celsius == TEMPERATURE:
             return circuit
@@ -71,6 +71,8 @@ class Temperature:
 
     def _heated(self, element: Element) -> Element:
         match element:
+            case Diode(model=ZenerModel()):
+                raise CircuitError(f"{element.title}: no law says what temperature does to its breakdown voltage")
             case Diode(model=model):
                 return replace(element, model=self.model(model))
             case Mosfet():

@@ -24,7 +24,6 @@ from harness.circuit.elements import Diode, Mosfet
 from harness.circuit.variation.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors, check_amount
 from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.circuit.variation.temperature import Temperature
-from harness.devices import DiodeModel
 from harness.errors import CircuitError
 from harness.measurement import Array, Conductances
 
@@ -217,8 +216,8 @@ class DiodeMismatch:
 
 def _own_model(diode: Diode, current: float, emission: float) -> Diode:
     model = diode.model
-    own = DiodeModel(f"d_{diode.name}", current * model.saturation_current, emission * model.emission)
-    return replace(diode, model=own)
+    varied = {"saturation_current": current * model.saturation_current, "emission": emission * model.emission}
+    return replace(diode, model=replace(model, name=f"d_{diode.name}", **varied))
 
 
 class Pass(Protocol):

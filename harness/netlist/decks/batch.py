@@ -293,20 +293,24 @@ def device_lines(topology: Topology, terminals: Sequence[str]) -> list[str]:
     values = zip(diodes.saturation.tolist(), diodes.emission.tolist(), strict=True)
     cards: list[_Card] = [("d", {"is": current, "n": emission}) for current, emission in values]
     lines = _lines_of(DiodeModel, np.column_stack([diodes.anode, diodes.cathode]), cards, terminals)
+    count = len(cards)
     for devices in topology.others:
         cards = [model.card(unit) for model, unit in zip(devices.models, devices.units, strict=True)]
-        lines += _lines_of(type(devices.models[0]), devices.pins, cards, terminals)
+        lines += _lines_of(type(devices.models[0]), devices.pins, cards, terminals, count)
+        count += len(cards)
     return lines
 
 
-def _lines_of(kind: type[Model], pins: Index, cards: Sequence[_Card], terminals: Sequence[str]) -> list[str]:
-    """Models and devices of one kind."""
+def _lines_of(
+    kind: type[Model], pins: Index, cards: Sequence[_Card], terminals: Sequence[str], begin: int = 0
+) -> list[str]:
+    """Models and devices of one kind, with numbers from `begin` on: kinds may share a letter."""
     models: dict[tuple[str, *tuple[float, ...]], str] = {}
     lines, instance = [], named(kind.instance)
     for k, (ends, (title, parameters)) in enumerate(zip(pins.tolist(), cards, strict=True)):
-        model = models.setdefault((title, *parameters.values()), f"{kind.letter}m{len(models)}")
+        model = models.setdefault((title, *parameters.values()), f"{kind.letter}m{begin + len(models)}")
         nets = " ".join(terminals[end] for end in ends)
-        lines.append(f"{kind.letter}{k} {nets} {model} {instance}".rstrip())
+        lines.append(f"{kind.letter}{begin + k} {nets} {model} {instance}".rstrip())
     names = list(cards[0][1]) if cards else []
     shown = ((name, title, dict(zip(names, values, strict=True))) for (title, *values), name in models.items())
     return [f".model {name} {title}({named(parameters)})" for name, title, parameters in shown] + lines

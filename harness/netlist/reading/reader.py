@@ -19,7 +19,7 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 
 from harness.circuit import Circuit, Crossbar, Element, Output, Resistor, TrainableArray
-from harness.devices import CellLaw, Curve
+from harness.devices import CellLaw, Curve, DiodeModel, ZenerModel
 from harness.errors import CircuitError, NetlistError
 from harness.files.reading import JsonObject
 from harness.measurement import Array
@@ -227,6 +227,7 @@ def _element(
     values = {name: _value(entry[name], wanted) for name, wanted in _types(kind).items() if name in entry}
     if "model" in values:
         model, given = _types(kind)["model"], models[entry["model"]]
+        model = ZenerModel if model is DiodeModel and "breakdown" in given else model
         values["model"] = model(**{name: _value(given[name], wanted) for name, wanted in _types(model).items()})
     elif kind is Resistor:
         values["conductance"] = conductance(entry["path"])

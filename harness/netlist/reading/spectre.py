@@ -26,8 +26,8 @@ def spice_of(statement: str) -> str | None:
             return f".include {file}"
         case ["parameters", pair]:
             return f".param {pair}"
-        case ["model", name, "diode", current, emission]:
-            return f".model {name} d({current} {emission})"
+        case ["model", name, "diode", *pairs]:
+            return f".model {name} d({' '.join(pairs)})"
         case ["model", name, "mos1", "type=n" | "type=p" as polarity, *pairs]:
             return f".model {name} {polarity[-1]}mos(level=1.0 {' '.join(pairs)})"
         case ["subckt", name, *nets]:

@@ -53,7 +53,7 @@ _FORMS = {
     ".subckt": rf" {_NAME}(?: {_NET})*(?: {_NAME}={_NUMBER})*",
     ".ends": rf"(?: {_NAME})?",
     ".end": "",
-    ".model": rf" {_NAME} (?:d\(is={_NUMBER} n={_NUMBER}\)|[np]mos\(level=1\.0{_SQUARE_LAW}\))",
+    ".model": rf" {_NAME} (?:d\(is={_NUMBER} n={_NUMBER}(?: bv={_NUMBER} ibv={_NUMBER})?\)|[np]mos\(level=1\.0{_SQUARE_LAW}\))",
     ".param": rf" {_NAME}={_NUMBER}",
     ".options": _PAIRS,
     ".option": _PAIRS,
