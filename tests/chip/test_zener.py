@@ -200,7 +200,7 @@ def test_a_package_with_zeners_is_read_and_verified(tmp_path: Path, monkeypatch:
     commands = (
         ["train", "xor", "--chip", "nodal", "--set", "training.epochs=1", *zener, "--run", "run"],
         ["export", "run", "--to", "net"],
-        ["verify", "net", "--simulator", "ngspice"],
+        ["verify", "net"],
     )
     for words in commands:
         done = CliRunner().invoke(main, words)

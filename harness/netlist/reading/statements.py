@@ -48,12 +48,13 @@ _PARTS = {
     "x": rf"{_NET}(?: {_NET})*(?: /)? {_NAME}(?: {_NAME}={_VALUE})*",
 }
 _SQUARE_LAW = "".join(f" {name}={_NUMBER}" for name in ("vto", "kp", "gamma", "lambda", "is"))
+_JUNCTION = rf"d\(is={_NUMBER} n={_NUMBER}(?: bv={_NUMBER} ibv={_NUMBER})?\)"
 _PAIRS = rf"(?: [a-z][a-z0-9_\-]*(?:=(?:{_NUMBER}|{_NAME}))?)*"
 _FORMS = {
     ".subckt": rf" {_NAME}(?: {_NET})*(?: {_NAME}={_NUMBER})*",
     ".ends": rf"(?: {_NAME})?",
     ".end": "",
-    ".model": rf" {_NAME} (?:d\(is={_NUMBER} n={_NUMBER}(?: bv={_NUMBER} ibv={_NUMBER})?\)|[np]mos\(level=1\.0{_SQUARE_LAW}\))",
+    ".model": rf" {_NAME} (?:{_JUNCTION}|[np]mos\(level=1\.0{_SQUARE_LAW}\))",
     ".param": rf" {_NAME}={_NUMBER}",
     ".options": _PAIRS,
     ".option": _PAIRS,
