@@ -20,7 +20,7 @@ ARGUMENTS = {
     "PROFILE": "a packaged profile of a board by its name, or the path of a TOML file",
     "SHELL": "`bash`, `zsh` or `fish`",
     "EXPERIMENT…": "names of packaged experiments, or paths of TOML files",
-    "CLAIM…": "`kendall`, `lin`, `chaffey`, `findings` or `packaged`, or a claim of theirs (`harness reproduce --list`)",
+    "CLAIM…": "`kendall`, `lin`, `chaffey`, `findings` or `packaged`, or a claim (`harness reproduce --list`)",
     "SUITE.toml…": "suites of cases, which are TOML files",
     "FILE": "the path of a file",
     "ROWS.csv": "a CSV file with rows that the network was not trained on",
