@@ -12,6 +12,8 @@ from harness.errors import UnitError
 
 _PREFIXES = {"f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
 """Powers of ten; the micro sign and the Greek letter are both read."""
+TIMES = {"min": 60.0, "h": 3600.0, "d": 86400.0, "y": 31557600.0}
+"""Seconds in units of time beyond the second; a year is the Julian one, of 365.25 days."""
 _OHM = re.compile("Ω|\N{OHM SIGN}")
 _HEADING = re.compile(r"conductance \((\S*S)\)")
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
@@ -48,6 +50,38 @@ def parse(value: object, unit: str) -> float:
     except InvalidOperation as error:
         raise UnitError(f"{value!r} is out of the range of numbers") from error
     return _finite(nearest, unit)
+
+
+def duration(value: object) -> float:
+    """Seconds from a number or a text such as ``"90 s"``, ``"10 ms"``, ``"1h"`` or ``"2.5 y"``; see `TIMES`.
+
+    Raises:
+        UnitError: the text is no time; a lone ``m``, which could be minutes or months, is refused.
+    """
+    if not isinstance(value, str) or (match := _QUANTITY.fullmatch(value)) is None:
+        return parse(value, "s")
+    number, unit = match.groups()
+    if unit in TIMES:
+        return _finite(float(number) * TIMES[unit], "s")
+    try:
+        return parse(value, "s")
+    except UnitError as error:
+        if unit.removesuffix("s") and "finite" not in str(error):
+            units = f"s (also ms, us, ns), {', '.join(TIMES)}"
+            raise UnitError(f"{value!r} is no time; write a number with one of the units {units}") from error
+        raise
+
+
+def show_duration(seconds: float) -> str:
+    """A time as people write it: ``"1 h"``, ``"30 d"``, ``"1 y"``, and as `show` does below a minute."""
+    fitting = [(name, seconds / size) for name, size in TIMES.items() if seconds >= size]
+    if not fitting:
+        return show(seconds, "s")
+    name, number = fitting[-1]
+    whole = [(unit, count) for unit, count in fitting if count == round(count)]
+    if number != round(number) and whole and whole[-1][1] < 1000:
+        name, number = whole[-1]
+    return f"{number:.4g} {name}"
 
 
 def unit_of_heading(title: str) -> str | None:

@@ -12,9 +12,10 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
+from typing_extensions import override
 
 from harness.errors import ExperimentError, UnitError
-from harness.units import parse, show
+from harness.units import duration, parse, show
 from harness.wording import did_you_mean, nearest
 
 PLUGGED = "plug-in"
@@ -36,11 +37,23 @@ class Unit:
         return core_schema.no_info_before_validator_function(self._read, handler(source))
 
     def _read(self, value: object) -> float:
-        found = parse(value, self.symbol)
+        found = self._number(value)
         if found and not _SMALLEST <= abs(found) <= _LARGEST:
             bounds = f"0 or between {_SMALLEST:g} and {_LARGEST:g} {self.symbol}".rstrip()
             raise UnitError(f"{found:g} {self.symbol}".rstrip() + f" is no figure of a circuit; write {bounds} in size")
         return found
+
+    def _number(self, value: object) -> float:
+        return parse(value, self.symbol)
+
+
+@dataclass(frozen=True)
+class TimeUnit(Unit):
+    """Mark of a time that `duration` reads, in s, min, h, d or y."""
+
+    @override
+    def _number(self, value: object) -> float:
+        return duration(value)
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ Volts = Annotated[float, Unit("V")]
 Siemens = Annotated[float, Unit("S")]
 Amperes = Annotated[float, Unit("A")]
 Seconds = Annotated[float, Unit("s")]
+Duration = Annotated[float, TimeUnit("s")]
 Ohms = Annotated[float, Unit("Ohm")]
 Farads = Annotated[float, Unit("F")]
 Kelvin = Annotated[float, Unit("K")]

@@ -186,6 +186,11 @@ class SimulatedChip(ABC):
             return tuple(Reading(reading.outputs) for reading in readings)
         return tuple(Reading(reading.outputs, reading.volts, Tally(self, reading)) for reading in readings)
 
+    def hold(self, conductances: Sequence[Array]) -> None:
+        """See `harness.chip.history.Holding.hold`."""
+        self.circuit = self.circuit.reaching(conductances)
+        self.conductances = tuple(map(_frozen, conductances))
+
     def close(self) -> None:
         """See `Chip.close`; most simulated chips hold nothing."""
         return

@@ -214,6 +214,24 @@ class Circuit:
             e.with_conductances(next(programmed)) if isinstance(e, TrainableArray) else e for e in self.elements
         )
 
+    def reaching(self, conductances: Sequence[Array]) -> "Circuit":
+        """Return the circuit with arrays whose range holds some conductances (S), with room; itself where it does."""
+        pairs = dict(zip((array.name for array in self.arrays), conductances, strict=True))
+        if all(_holds(array, pairs[array.name]) for array in self.arrays):
+            return self
+        elements = (_wider(e, pairs[e.name]) if isinstance(e, TrainableArray) else e for e in self.elements)
+        return replace(self, elements=tuple(elements))
+
+
+def _holds(array: TrainableArray, conductances: Array) -> bool:
+    return bool(conductances.min() >= array.g_min and conductances.max() <= array.g_max)
+
+
+def _wider(array: TrainableArray, conductances: Array) -> TrainableArray:
+    if _holds(array, conductances):
+        return array
+    return replace(array, g_min=0.0, g_max=max(array.g_max, 2 * float(conductances.max())))
+
 
 _OF_WIRING = {
     *("name", "outputs", "wiring", "nodes", "node_index", "grounded_index", "output_ends", "_grounded_outputs"),

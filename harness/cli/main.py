@@ -28,6 +28,7 @@ _FIRST = (
     ("harness doctor", "what this machine has"),
 )
 _COMMANDS = {
+    "age": ("harness.cli.runs.age:age", "Measure what is left of a run after hours and years."),
     "audit": ("harness.cli.audit:audit", "Compare every learning rule's gradient with the truth."),
     "bench": ("harness.cli.bench.group:bench", "Work with a board on the bench of a lab."),
     "benchmark": ("harness.cli.machine.benchmark:benchmark", "Measure how fast an experiment trains here."),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 from pydantic import Field, model_validator
 
 from harness.chip.base import SIMULATED, Chip, SimulationOptions
+from harness.chip.history import ageing_part
+from harness.chip.imperfect.ageing import AgeingChip
 from harness.chip.imperfect.johnson import JohnsonChip
 from harness.chip.imperfect.made import VariedChip
 from harness.chip.imperfect.pins import ImperfectChip
@@ -21,13 +23,15 @@ from harness.chip.nodal.chip import nodal_chip
 from harness.circuit import Circuit
 from harness.circuit.circuit import nonlinear_arrays
 from harness.errors import CircuitError, ExperimentError
-from harness.experiment.imperfect import ImperfectSettings
-from harness.experiment.programming import ProgrammingSettings
-from harness.experiment.variation import CHIP, VariationSettings
+from harness.experiment.nonideal.imperfect import ImperfectSettings
+from harness.experiment.nonideal.programming import ProgrammingSettings
+from harness.experiment.nonideal.retention import RetentionSettings
+from harness.experiment.nonideal.variation import CHIP, VariationSettings
 from harness.measurement import Access, Capabilities
 from harness.netlist.tolerances import Tolerances
 from harness.plugins import Kind, Plugin, find, named, options_of
 from harness.validation import Amperes, Farads, MismatchError, Number, Seconds, Section, Volts, Whole
+from harness.wording import listed
 
 if TYPE_CHECKING:  # most experiments have neither board nor workers, which take a while to import
     from harness.chip.bench.journal import Session
@@ -242,6 +246,7 @@ class ChipDescription:
     variation: VariationSettings
     programming: ProgrammingSettings | None
     imperfect: ImperfectSettings
+    retention: RetentionSettings
     seed: int
     """Number that tells one made chip from another."""
 
@@ -265,9 +270,18 @@ class ChipDescription:
         if self.simulated.bench is not None:
             return self.simulated.build(circuit, simulators, request)
         errors, chip = self.imperfect.build(), self._made(circuit, simulators, request)
+        if not (law := self.retention.build()).absent:
+            chip = AgeingChip(chip, law, self.retention.pace(self.simulated.settling_time), seed=self.seed)
+        ages = isinstance(chip, AgeingChip)
         if not errors.ideal:
             chip = ImperfectChip(chip, errors, seed=self.seed)
         chip = self.variation.wrap(chip, self.seed)
+        if ages and ageing_part(chip) is None:
+            raise ExperimentError(
+                f"[variation.plugins] {listed(self.variation.wrappers)}: what a plug-in puts around a chip whose cells "
+                "age must show the chip within as 'inside', as harness.chip.imperfect.wrapped.WrappedChip does; leave "
+                "it or [retention] out"
+            )
         return chip if self.programming is None else ProgrammedChip(chip, self.programming.build(), seed=self.seed)
 
     @property
@@ -279,6 +293,7 @@ class ChipDescription:
             ProgrammedChip.__qualname__: self.programming is not None,
             **dict.fromkeys(reversed(self.variation.wrappers), True),
             ImperfectChip.__qualname__: not self.imperfect.build().ideal,
+            AgeingChip.__qualname__: not self.retention.build().absent,
             VariedChip.__qualname__: not self.variation.build().absent,
             JohnsonChip.__qualname__: self.imperfect.johnson.power > 0,
         }

@@ -16,10 +16,12 @@ from harness.chip.base import Chip
 from harness.circuit import Circuit
 from harness.datasets import Split
 from harness.errors import ExperimentError, HarnessError, RunError, SpringError
-from harness.experiment import programming
 from harness.experiment.chip import HERE, SimulatorChoice
-from harness.experiment.imperfect import ImperfectSettings
 from harness.experiment.network import memory
+from harness.experiment.nonideal import programming
+from harness.experiment.nonideal.imperfect import ImperfectSettings
+from harness.experiment.nonideal.retention import RetentionSettings
+from harness.experiment.nonideal.variation import VariationSettings
 from harness.experiment.packaged import check_place, experiment_names, packaged_text
 from harness.experiment.rule import Given, Units
 from harness.experiment.runs import manifest
@@ -28,7 +30,6 @@ from harness.experiment.runs.trained import checkpoint, programmed, told
 from harness.experiment.settings import NON_IDEALITIES, Settings, leaves, merged, read_settings
 from harness.experiment.strength import ROWS, Springs, Strength
 from harness.experiment.update import build_update
-from harness.experiment.variation import VariationSettings
 from harness.files.reading import JsonObject, read_text
 from harness.files.writing import write_atomic
 from harness.learning.costs import Cost
@@ -61,7 +62,7 @@ _PARTS = ("data", "circuit", "cost", "rule", "update")
 """Parts that may be of one's own."""
 _LEARNING = ("strength", "springs", "cost", "rule", "update")
 """Parts that decide what is learned on a given network."""
-_AS_DRAWN = VariationSettings(), ImperfectSettings()
+_AS_DRAWN = VariationSettings(), ImperfectSettings(), RetentionSettings()
 Made = TypeVar("Made")
 _MADE = "_parts_made"
 """Key under which an experiment keeps the parts that its settings describe."""

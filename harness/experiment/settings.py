@@ -12,13 +12,14 @@ from pydantic import Field, field_validator, model_validator
 from harness.errors import ExperimentError
 from harness.experiment.chip import ChipDescription, ChipSettings
 from harness.experiment.data import DataSettings
-from harness.experiment.imperfect import ImperfectSettings
 from harness.experiment.network import NetworkSettings
-from harness.experiment.programming import ProgrammingSettings
+from harness.experiment.nonideal.imperfect import ImperfectSettings
+from harness.experiment.nonideal.programming import ProgrammingSettings
+from harness.experiment.nonideal.retention import RetentionSettings
+from harness.experiment.nonideal.variation import VariationSettings
 from harness.experiment.rule import USUAL, RuleSettings
 from harness.experiment.training import TrainingSettings
 from harness.experiment.update import SubsetSettings, UpdateSettings
-from harness.experiment.variation import VariationSettings
 from harness.files.reading import JsonObject, check_values, parse_toml
 from harness.plugins import Plugin
 from harness.training.controller import Plan
@@ -42,7 +43,7 @@ _OPTIONS = {"kind": ("options", "profile", "resource"), "set": ("options",), "co
 """Keys that name plug-ins or a board, and those of the keys that belong to one."""
 PLACES = ("chip.profile", "chip.resource")
 """Keys that say where something lies, beside those that name files; it may move."""
-NON_IDEALITIES = ("variation", "programming", "imperfect")
+NON_IDEALITIES = ("variation", "programming", "imperfect", "retention")
 """Sections of what is wrong with a chip."""
 
 
@@ -63,6 +64,7 @@ class Settings(Section):
     variation: VariationSettings = VariationSettings()
     programming: ProgrammingSettings | None = None
     imperfect: ImperfectSettings = ImperfectSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @field_validator("rule", mode="before")
     @classmethod
@@ -123,7 +125,8 @@ class Settings(Section):
     @property
     def chip_description(self) -> ChipDescription:
         """All sections about the chip."""
-        return ChipDescription(self.chip, self.variation, self.programming, self.imperfect, self.chip_seed)
+        wrong = self.variation, self.programming, self.imperfect, self.retention
+        return ChipDescription(self.chip, *wrong, self.chip_seed)
 
     @property
     def plan(self) -> Plan:

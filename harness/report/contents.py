@@ -196,7 +196,7 @@ class Contents:
 
     @property
     def nonidealities(self) -> list[NonIdeality]:
-        """Keys of [variation], [imperfect] and [programming] that differ from an ideal chip's."""
+        """Keys of [variation], [imperfect], [programming] and [retention] that differ from an ideal chip's."""
         settings = self.settings
         if settings is None:
             return []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.chip.base import Chip
+from harness.chip.history import history_of, recall
 from harness.chip.metering import NOTHING, Ledger, ledger_of, set_step_key, simulator_seconds_of
 from harness.datasets import Samples, Split
 from harness.errors import ChipError, ExperimentError, NotFiniteError
@@ -160,6 +161,7 @@ def training(
     """
     refuse_beyond(chip, rule, plan)
     chip.program(start.conductances)
+    recall(chip, start.history)
     position = start
     while position.epoch < plan.epochs:
         for done in steps_of_epoch(chip, rule, update, cost, data.train, plan, position):
@@ -201,6 +203,7 @@ def steps_of_epoch(
             position.seconds + time.perf_counter() - began,
             position.simulator_seconds + (simulator_seconds_of(chip) or 0.0) - (simulated or 0.0),
             position.ledger + _since(chip, asked),
+            history_of(chip),
         )
         yield StepDone(position, _step_row(position, record))
 

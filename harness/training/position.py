@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.chip.history import SCALARS, History
 from harness.chip.metering import ENTRIES, Ledger
 from harness.files.reading import Arrays
 from harness.learning.updates.updates import UpdateState
@@ -35,6 +36,8 @@ class Position:
     """Part of it inside the simulator's analysis, s."""
     ledger: Ledger = field(default_factory=Ledger)
     """Ledger of that epoch; empty where the chip does not count."""
+    history: History | None = None
+    """History of the chip's cells; None where time does not pass for them."""
 
     @property
     def begun(self) -> bool:
@@ -44,10 +47,10 @@ class Position:
     @property
     def next_epoch(self) -> "Position":
         """The position at the start of the next epoch."""
-        return Position(self.conductances, self.update, self.epoch + 1)
+        return Position(self.conductances, self.update, self.epoch + 1, history=self.history)
 
 
-_NUMBERS = {f.name: f.type for f in fields(Position) if f.name not in ("conductances", "update", "ledger")}
+_NUMBERS = {f.name: f.type for f in fields(Position) if f.name not in ("conductances", "update", "ledger", "history")}
 """Numbers of a position that are not the ledger's, with their types."""
 
 
@@ -58,7 +61,7 @@ def arrays_of(position: Position) -> dict[str, npt.NDArray[np.generic]]:
     arrays = {f"g_{k}": g for k, g in enumerate(position.conductances)}
     slots = {f"u_{s}_{k}": a for s, slot in enumerate(position.update.slots) for k, a in enumerate(slot)}
     counts = {"update_steps": np.asarray(position.update.steps), "slots": np.asarray(len(position.update.slots))}
-    return {**numbers, **entries, **arrays, **slots, **counts}
+    return {**numbers, **entries, **arrays, **slots, **counts, **_past(position.history)}
 
 
 def position_of(saved: Arrays) -> Position:
@@ -79,9 +82,34 @@ def position_of(saved: Arrays) -> Position:
                 raise ValueError(f"the update's memory of array {k} has shape {array.shape}, its cells are {g.shape}")
     numbers = {name: _read(saved, name, kind) for name, kind in _NUMBERS.items()}
     entries = {name: _read(saved, name, entry.type) for name, entry in ENTRIES.items() if name in saved}
-    return Position(
-        conductances, UpdateState(_whole(saved, "update_steps"), slots), **numbers, ledger=Ledger(**entries)
-    )
+    update = UpdateState(_whole(saved, "update_steps"), slots)
+    return Position(conductances, update, **numbers, ledger=Ledger(**entries), history=_history(saved, conductances))
+
+
+def _past(history: History | None) -> dict[str, npt.NDArray[np.generic]]:
+    """Return a history as arrays of a checkpoint; none where there is none."""
+    if history is None:
+        return {}
+    numbers = {f"past_{name}": np.asarray(getattr(history, name)) for name in SCALARS}
+    cells = {f"past_{name}_{k}": a for name, arrays in history.cells.items() for k, a in enumerate(arrays)}
+    return {**numbers, **cells, "past_cells": np.asarray(sorted(history.cells))}
+
+
+def _history(saved: Arrays, conductances: Conductances) -> History | None:
+    """Return the history that was saved, which the chip looks at more closely; None where there is none.
+
+    Raises:
+        KeyError, ValueError: see `position_of`.
+    """
+    if not any(name.startswith("past_") for name in saved):
+        return None
+    names = saved["past_cells"]
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise ValueError("'past_cells' is no list of names")
+    cells = {
+        name: tuple(_floats(saved, f"past_{name}_{k}") for k in range(len(conductances))) for name in names.tolist()
+    }
+    return History(**{name: _number(saved, f"past_{name}") for name in SCALARS}, cells=cells)
 
 
 def _read(saved: Arrays, name: str, kind: object) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from harness.chip.base import Chip
+from harness.chip.imperfect.ageing import AgeingChip, Pace
 from harness.chip.imperfect.johnson import JohnsonChip, JohnsonNoise
 from harness.chip.imperfect.made import VariedChip
 from harness.chip.imperfect.pins import ImperfectChip, PinErrors
@@ -19,7 +20,8 @@ from harness.circuit import Circuit
 from harness.circuit.variation.lines import LineResistance
 from harness.circuit.variation.variation import ConductanceSpread, Variation
 from harness.devices import MosfetModel
-from harness.devices.pulses import SoftBounds
+from harness.devices.pulses import LinearStep, SoftBounds
+from harness.devices.retention.laws import Drift, Relaxation, Retention, Telegraph
 from harness.devices.writing import Device
 from harness.errors import ChipError, CircuitError
 from harness.measurement import Access, Drive, Injection, Spring
@@ -53,6 +55,14 @@ def programmed(circuit: Circuit) -> ProgrammedChip:
     return ProgrammedChip(varied(circuit), Programming(device, Mode.VERIFY), seed=0)
 
 
+def ageing(circuit: Circuit) -> ProgrammedChip:
+    """A chip whose cells have aged for an hour, written by pulses, with spread; no step takes any time."""
+    law = Retention(Relaxation(0.01), drift=Drift(0.05, 0.02), telegraph=Telegraph(0.02))
+    chip = AgeingChip(varied(circuit), law, Pace(step=0.0), seed=0)
+    chip.wait(3600.0)
+    return ProgrammedChip(chip, Programming(Device("linear", LinearStep(0, 1, 0.01, 0.01))), seed=0)
+
+
 def outputs_only(circuit: Circuit) -> ImperfectChip:
     return ImperfectChip(NodalChip(circuit, access=Access.OUTPUTS), PINS, seed=0)
 
@@ -65,6 +75,7 @@ KINDS: dict[str, Callable[[Circuit], Chip]] = {
     "varied": varied,
     "imperfect": imperfect,
     "programmed": programmed,
+    "ageing": ageing,
 }
 IN_NGSPICE: dict[str, Callable[[Circuit], Chip]] = {
     "ngspice": NgspiceChip,

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from harness.experiment.imperfect import ImperfectSettings
-from harness.experiment.programming import ProgrammingSettings
+from harness.experiment.nonideal.imperfect import ImperfectSettings
+from harness.experiment.nonideal.programming import ProgrammingSettings
+from harness.experiment.nonideal.variation import VariationSettings
 from harness.experiment.settings import Settings
-from harness.experiment.variation import VariationSettings
 from harness.studies.regress.bands import Band
 from harness.studies.regress.goldens import read_goldens
 from harness.studies.regress.quantities import TRAINED

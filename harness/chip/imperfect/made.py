@@ -13,6 +13,7 @@ import numpy as np
 from typing_extensions import override
 
 from harness.chip.base import Chip, SimulatedChip
+from harness.chip.history import hold
 from harness.chip.metering import Ledger, ledger_of, set_step_key, sharing_of, simulator_seconds_of
 from harness.circuit import Circuit
 from harness.circuit.variation.variation import Variation, effective, faults_of, faulty, vary
@@ -86,6 +87,11 @@ class VariedChip(SimulatedChip):
         written = super().adjust(movable)
         self._chip.program(self._real)
         return written
+
+    @override
+    def hold(self, conductances: Sequence[Array]) -> None:
+        super().hold(conductances)
+        hold(self._chip, self._real)
 
     @override
     def close(self) -> None:

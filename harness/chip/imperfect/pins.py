@@ -13,6 +13,7 @@ import numpy as np
 from typing_extensions import override
 
 from harness.chip.base import Chip
+from harness.chip.history import history_of, recall
 from harness.chip.imperfect.wrapped import WrappedChip
 from harness.chip.metering import stream
 from harness.circuit import Circuit, InputSource, TrainableArray, check_bounds
@@ -147,7 +148,8 @@ class ImperfectChip(WrappedChip):
                 asked = np.where(change != 0, asked + spread * self._rng["programming"].normal(size=g.shape), asked)
             if errors.update_bias:
                 asked = np.where(change != 0, asked + errors.update_bias * np.sign(self._bias[k]), asked)
-            reached.append(self._levelled(k, asked, "random") - g)
+            changed = asked != g  # a cell that has aged stands at no level, and stays there until it is written
+            reached.append(np.where(changed, self._levelled(k, asked, "random") - g, 0.0))
         return self._chip.adjust(reached)
 
     @override
@@ -178,7 +180,7 @@ class ImperfectChip(WrappedChip):
 
     def _measured_in_twins(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Settle free phases in the chip, and nudged ones in its twin."""
-        own, readings = self.conductances, dict[int, Reading]()
+        own, readings, history = self.conductances, dict[int, Reading](), history_of(self._chip)
         pairs = zip(own, self._twin, self.circuit.arrays, strict=True)
         twin = [self._twin_of(*pair) for pair in pairs]
         for conductances, nudged in ((own, False), (twin, True)):
@@ -188,6 +190,7 @@ class ImperfectChip(WrappedChip):
                 found = self._chip.measure([drives[k] for k in chosen])
                 readings.update(zip(chosen, found, strict=True))
         self._chip.program(own)
+        recall(self._chip, history)  # the twin has cells of its own, and their writes are none of these
         return tuple(readings[k] for k in range(len(drives)))
 
     def _twin_of(self, conductances: Array, differences: Array, array: TrainableArray) -> Array:

@@ -39,6 +39,7 @@ from harness.units import show
 from harness.wording import counted
 
 Counts = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 _DEVICES, _CYCLES, _ROUNDING = 120, 121, 122
 """Streams of random numbers, behind those of `harness.chip.imperfect.pins`."""
 _ROUNDED = 1e-12
@@ -153,9 +154,11 @@ class ProgrammedChip(WrappedChip):
         """Bring the inner chip to the conductances that pulses have reached, ``[cell]`` for each array."""
         before = self.conductances
         self._spent = sum((spent for _, spent in written), self._spent)
-        changes = [reached.reshape(g.shape) - g for (reached, _), g in zip(written, before, strict=True)]
+        pairs = zip(self._cells, written, before, strict=True)
+        changes = [cells.pulsed_alone(g, reached.reshape(g.shape)) - g for cells, (reached, _), g in pairs]
         changed = self._chip.adjust(changes)
-        held = tuple(cells.held(g) for cells, g in zip(self._cells, self.conductances, strict=True))
+        aged = zip(self._cells, self.conductances, before, strict=True)
+        held = tuple(np.where(cells.beyond(old), g, cells.held(g)) for cells, g, old in aged)
         if all(np.array_equal(*pair) for pair in zip(held, self.conductances, strict=True)):
             return changed
         self._chip.program(held)  # what else the chip does to cells, such as noise or decay, ends at their bounds, too
@@ -236,6 +239,15 @@ class _Cells:
         """Return conductances that devices can hold; rounding moves no cell, so that a resumed run is the same."""
         inside = np.clip(conductances, self._low, self._high)
         return np.where(np.abs(inside - conductances) > _ROUNDED * self._high, inside, conductances)
+
+    def beyond(self, conductances: Array) -> Mask:
+        """Return which cells are beyond the devices' range, as those that age come to be."""
+        return np.asarray(np.abs(np.clip(conductances, self._low, self._high) - conductances) > _ROUNDED * self._high)
+
+    def pulsed_alone(self, before: Array, reached: Array) -> Array:
+        """Return what cells have reached, but for those beyond the range that no pulse has moved: they stay there."""
+        still = reached == np.clip(before, self._low, self._high)
+        return np.where(still & self.beyond(before), before, reached)
 
     def write(
         self, g: Array, change: Array, cycles: np.random.Generator, rounding: np.random.Generator

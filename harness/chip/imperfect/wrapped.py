@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from harness.chip.base import Chip
+from harness.chip.history import hold
 from harness.chip.metering import Ledger, Metered, ledger_of, set_step_key, sharing_of, simulator_seconds_of
 from harness.circuit import Circuit
 from harness.measurement import Array, Capabilities, Conductances, Drive, Reading
@@ -66,6 +67,10 @@ class WrappedChip(Chip, Metered):
     @override
     def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         return self._chip.measure(drives)
+
+    def hold(self, conductances: Sequence[Array]) -> None:
+        """See `harness.chip.history.Holding.hold`."""
+        hold(self._chip, conductances)
 
     @override
     def close(self) -> None:

@@ -102,8 +102,12 @@ class CellFaults:
         return bool((self.factors == 1).all() and not self.stuck.any())
 
     def effective(self, programmed: Array) -> Array:
-        """Return the conductances (S) that cells have when they are programmed to `programmed` (S)."""
-        return np.where(self.stuck, self.values, np.clip(self.factors * programmed, self.g_min, self.g_max))
+        """Return the conductances (S) that cells have when they are programmed to `programmed` (S).
+
+        Where that is beyond the range, as of cells that have aged, the range reaches as far.
+        """
+        low, high = np.minimum(programmed, self.g_min), np.maximum(programmed, self.g_max)
+        return np.where(self.stuck, self.values, np.clip(self.factors * programmed, low, high))
 
     def adjusted(self, programmed: Array, wanted: Array) -> tuple[Array, Array]:
         """Programmed conductances (S) after a wanted change (S), and the change of the effective ones (S).

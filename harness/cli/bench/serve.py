@@ -95,5 +95,6 @@ def _imperfect(subject: Experiment) -> list[str]:
         "[variation]": not settings.variation.build().absent,
         "[imperfect]": not settings.imperfect.build().ideal,
         "[programming]": settings.programming is not None,
+        "[retention]": not settings.retention.build().absent,
     }
     return [name for name, is_there in there.items() if is_there]

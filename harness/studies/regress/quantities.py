@@ -7,7 +7,7 @@ ideal one: the initial conductances, or those after ``practice`` steps of the id
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
@@ -20,15 +20,20 @@ from harness.chip.nodal.chip import nodal_chip
 from harness.errors import ChipError, ExperimentError
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import Settings
-from harness.learning import AnalyticalGradient
 from harness.measurement import Array, Conductances, Drive
+from harness.studies.age.gradients import (
+    PRECISE,
+    exact_gradient,
+    measured_gradient,
+    smallest_cosine,
+    training_batch,
+)
+from harness.studies.age.shelf import Shelf
 from harness.training import controller
 from harness.training.controller import EpochDone, StepDone
 from harness.training.position import Position
 from harness.training.results import SHOWN
 from harness.training.tables import total
-
-_PRECISE = 1e-11  # V: Newton tolerance of the ideal chip
 
 
 def _root_mean_square(values: Sequence[float]) -> float:
@@ -52,11 +57,22 @@ QUANTITIES: dict[str, Quantity] = {
     "test_loss": Quantity("V²", "mean cost of held-out rows after the same training"),
     "deployed_accuracy": Quantity("", "of held-out rows on the case's chip, with conductances of an ideal training"),
     "gradient_cosine": Quantity("", "between measured and exact gradient; the smallest of the arrays"),
+    "aged_accuracy": Quantity("", "the same as deployed_accuracy, when the case's `age` has passed since the write"),
+    "aged_gradient_cosine": Quantity("", "gradient_cosine when the case's `age` has passed since the write"),
+    "aged_voltage_error": Quantity(
+        "V", "voltage_error when the case's `age` has passed since the write", _root_mean_square
+    ),
     "voltage_error": Quantity("V", "of outputs against the ideal chip's, root mean square", _root_mean_square),
     "largest_voltage_error": Quantity("V", "of outputs against the ideal chip's, the largest", max),
     **{name: Quantity(UNITS[name], f"{HEADINGS[name]}, by the whole training") for name in ENTRIES},
 }
-"""By the names that suites use. Several seeds are averaged, but for the two voltage errors."""
+"""By the names that suites use. Several seeds are averaged, but for the voltage errors."""
+AGED = tuple(name for name in QUANTITIES if name.startswith("aged_"))
+"""Quantities that ask for the case's `age`."""
+_PRACTISED = {"gradient_cosine", "voltage_error", "largest_voltage_error", "aged_gradient_cosine", "aged_voltage_error"}
+"""Quantities that are measured after the case's steps of practice."""
+_DEPLOYED = {"deployed_accuracy", "aged_accuracy"}
+"""Quantities that ask for a whole ideal training."""
 
 
 class Stopped(Exception):  # noqa: N818 - a wish, not an error
@@ -104,17 +120,19 @@ class Measurement:
     """Rows, at most, that gradients (training rows) and voltages (held-out rows) are measured on."""
     practice: int = 0
     """Steps of the ideal training before gradients and voltages are measured."""
+    shelf: tuple[float, float | None] = (0.0, None)
+    """s that pass before aged quantities are measured, and s between two writes of all cells in that time."""
 
     @property
     def practised(self) -> Preparation | None:
         """The preparation of the conductances for gradients and voltages; None for the initial ones."""
-        wanted = {"gradient_cosine", "voltage_error", "largest_voltage_error"} & {*self.names}
+        wanted = _PRACTISED & {*self.names}
         return Preparation(self.settings.ideal, self.practice) if wanted and self.practice else None
 
     @property
     def deployed(self) -> Preparation | None:
-        """The preparation of the conductances for `deployed_accuracy`; None where that is not wanted."""
-        return Preparation(self.settings.ideal) if "deployed_accuracy" in self.names else None
+        """The preparation of the conductances for a deployment; None where none is wanted."""
+        return Preparation(self.settings.ideal) if _DEPLOYED & {*self.names} else None
 
     def run(
         self,
@@ -134,13 +152,37 @@ class Measurement:
         if deployed is not None:
             with _programmed(subject, deployed) as chip:
                 found["deployed_accuracy"] = controller.evaluate(chip, subject.cost, subject.data.test).accuracy
+                if "aged_accuracy" in self.names:
+                    self._age(subject, chip, deployed)
+                    found["aged_accuracy"] = controller.evaluate(chip, subject.cost, subject.data.test).accuracy
         at = subject.circuit.conductances if practised is None else practised
+        if {"aged_gradient_cosine", "aged_voltage_error"} & {*self.names}:
+            found |= self._aged(subject, at)
         if "gradient_cosine" in self.names:
             found["gradient_cosine"] = gradient_cosine(subject, at, self.samples)
         if {"voltage_error", "largest_voltage_error"} & {*self.names}:
             apart = voltage_differences(subject, at, self.samples)
             found["voltage_error"] = float(np.sqrt(np.mean(apart**2)))
             found["largest_voltage_error"] = float(np.abs(apart).max())
+        return self._finite(found)
+
+    def _aged(self, subject: Experiment, at: Conductances) -> dict[str, float]:
+        """Return gradient and voltages of a chip that has aged since it was programmed to `at` (S)."""
+        with _programmed(subject, at) as chip:
+            self._age(subject, chip, at)
+            batch = training_batch(subject, self.samples)
+            ours, truth = measured_gradient(subject, chip, batch), exact_gradient(subject, at, batch)
+            apart = _apart(subject, chip, at, self.samples)
+        return {
+            "aged_gradient_cosine": smallest_cosine(ours, truth),
+            "aged_voltage_error": float(np.sqrt(np.mean(apart**2))),
+        }
+
+    def _age(self, subject: Experiment, chip: Chip, at: Conductances) -> None:
+        seconds, refresh = self.shelf
+        Shelf(chip, at, refresh, subject.settings.retention.read_rate).until(seconds)
+
+    def _finite(self, found: Mapping[str, float]) -> dict[str, float]:
         for name in self.names:
             if not math.isfinite(found[name]):
                 raise ChipError(f"{name} is {found[name]}, which no band can hold")
@@ -156,18 +198,10 @@ def gradient_cosine(subject: Experiment, at: Conductances, samples: int) -> floa
     Raises:
         ChipError: the exact gradient is zero everywhere, or the chip failed.
     """
-    batch = subject.data.train.first(samples).batch(slice(None))
-    rng = np.random.default_rng(subject.settings.training.seed)
+    batch = training_batch(subject, samples)
     with _programmed(subject, at) as chip:
-        ours = subject.rule.gradient(subject.rule.measure(chip, batch, rng))
-    nodal = nodal_chip(subject.circuit, tolerance=_PRECISE)
-    nodal.program(at)
-    exact = AnalyticalGradient(subject.circuit, subject.cost)
-    truth = exact.gradient(exact.measure(nodal, batch, rng))
-    pairs = [(mine.ravel(), true.ravel()) for mine, true in zip(ours, truth, strict=True) if np.any(true)]
-    if not pairs:
-        raise ChipError("gradient_cosine: the exact gradient is zero in every array; give the case some 'practice'")
-    return min(_cosine(mine, true) for mine, true in pairs)
+        ours = measured_gradient(subject, chip, batch)
+    return smallest_cosine(ours, exact_gradient(subject, at, batch))
 
 
 def voltage_differences(subject: Experiment, at: Conductances, samples: int) -> Array:
@@ -175,11 +209,16 @@ def voltage_differences(subject: Experiment, at: Conductances, samples: int) -> 
 
     The first `samples` held-out rows are shown to the conductances `at` (S).
     """
-    drives = [Drive(subject.data.test.first(samples).batch(slice(None)).inputs)]
-    nodal = nodal_chip(subject.circuit, tolerance=_PRECISE)
-    nodal.program(at)
     with _programmed(subject, at) as chip:
-        return chip.measure(drives)[0].outputs - nodal.measure(drives)[0].outputs
+        return _apart(subject, chip, at, samples)
+
+
+def _apart(subject: Experiment, chip: Chip, at: Conductances, samples: int) -> Array:
+    """Return V ``[samples, outputs]`` by which a chip's outputs differ from the ideal ones; see above."""
+    drives = [Drive(subject.data.test.first(samples).batch(slice(None)).inputs)]
+    nodal = nodal_chip(subject.circuit, tolerance=PRECISE)
+    nodal.program(at)
+    return chip.measure(drives)[0].outputs - nodal.measure(drives)[0].outputs
 
 
 def _trained(subject: Experiment, names: Collection[str], stop: Callable[[], bool]) -> dict[str, float]:
@@ -213,9 +252,3 @@ def _programmed(subject: Experiment, conductances: Conductances) -> Iterator[Chi
     with subject.open_chip() as chip:
         chip.program(conductances)
         yield chip
-
-
-def _cosine(ours: Array, truth: Array) -> float:
-    """Return the cosine of two gradients; 0 where one is zero."""
-    sizes = float(np.linalg.norm(ours)) * float(np.linalg.norm(truth))
-    return float(np.clip(ours @ truth / sizes, -1, 1)) if sizes else 0.0

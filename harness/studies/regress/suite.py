@@ -40,8 +40,8 @@ from harness.experiment.experiment import Experiment
 from harness.experiment.settings import Settings, leaves
 from harness.files.reading import TABLE_LIMIT, JsonObject, parse_toml, read_bytes, read_text
 from harness.studies.regress.bands import Band
-from harness.studies.regress.quantities import QUANTITIES, Measurement
-from harness.validation import Names, Section, Whole, line_of, validated
+from harness.studies.regress.quantities import AGED, QUANTITIES, Measurement
+from harness.validation import Duration, Names, Section, Whole, line_of, validated
 from harness.wording import did_you_mean
 
 
@@ -57,12 +57,17 @@ class Case:
     """By quantity."""
     samples: int
     practice: int
+    age: float | None = None
+    """s that pass before aged quantities are measured."""
+    refresh: float | None = None
+    """s between two writes of all cells in that time."""
 
     @property
     def measurements(self) -> list[Measurement]:
         """A measurement for each seed."""
+        shelf = self.age or 0.0, self.refresh
         return [
-            Measurement(_with_seed(self.settings, seed), tuple(self.bands), self.samples, self.practice)
+            Measurement(_with_seed(self.settings, seed), tuple(self.bands), self.samples, self.practice, shelf)
             for seed in self.seeds
         ]
 
@@ -78,6 +83,7 @@ class Case:
                 digest = sha256(read_bytes(Path(value), ExperimentError, most=TABLE_LIMIT)).hexdigest()
                 settings[key] = f"{Path(value).name}, SHA-256 {digest[:16]}"
         own = {"seeds": list(self.seeds), "samples": self.samples, "practice": self.practice}
+        own |= {name: value for name in ("age", "refresh") if (value := getattr(self, name)) is not None}
         return {**own, **dict(sorted(settings.items()))}
 
 
@@ -122,6 +128,10 @@ class SharedKeys(Section):
     """Rows on which gradients and voltages are compared."""
     practice: Annotated[Whole, Field(ge=0, le=1_000_000)] = 0
     """Steps of ideal training before gradients and voltages are compared."""
+    age: Annotated[Duration, Field(gt=0)] | None = None
+    """Time that passes between the write and aged quantities, such as ``"30 d"``."""
+    refresh: Annotated[Duration, Field(gt=0)] | None = None
+    """Interval at which all cells are written again in that time; without it, never."""
     bands: dict[str, JsonObject] = Field(default={})
     """How far each quantity may be from its golden, or from a limit; only what a band names is computed."""
 
@@ -174,7 +184,8 @@ def _case(written: CaseKeys, shared: SharedKeys, path: Path, where: Callable[[Na
     if not bands:
         raise ExperimentError(f"{where(())}: {about}: no bands; say in [case.bands] what it is compared in")
     seeds = (settings.training.seed,) if written.seeds is None else tuple(range(written.seeds))
-    return Case(written.name, written.experiment, settings, seeds, bands, written.samples, written.practice)
+    shelf = written.age, written.refresh
+    return Case(written.name, written.experiment, settings, seeds, bands, written.samples, written.practice, *shelf)
 
 
 def _bands(written: CaseKeys, settings: Settings, where: Callable[[str], str]) -> Iterator[tuple[str, Band]]:
@@ -187,6 +198,14 @@ def _bands(written: CaseKeys, settings: Settings, where: Callable[[str], str]) -
             raise ExperimentError(f"{where(name)}: energy is not counted without chip.settling_time; set it")
         if name in WRITING and settings.programming is None:
             raise ExperimentError(f"{where(name)}: {name} is not counted without [programming]; set programming.device")
+        if name in AGED and written.age is None:
+            raise ExperimentError(
+                f"{where(name)}: {name} is measured after some time; give the case an age, as age = '1 d'"
+            )
+        if name in AGED and settings.retention.build().absent:
+            raise ExperimentError(
+                f"{where(name)}: nothing ages without [retention]; set a law, as retention.drift = 0.05"
+            )
         try:
             yield name, Band.read(table, QUANTITIES[name].unit)
         except ExperimentError as error:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from harness.experiment.experiment import Experiment
-from harness.experiment.imperfect import ImperfectSettings
+from harness.experiment.nonideal.imperfect import ImperfectSettings
+from harness.experiment.nonideal.variation import VariationSettings
 from harness.experiment.settings import Settings
-from harness.experiment.variation import VariationSettings
 from harness.measurement import Conductances
 from harness.studies.reproduce.claim import Claim, Effort, Figure, Figures, Found, in_order
 from harness.studies.reproduce.sweeps import Study, trained_run

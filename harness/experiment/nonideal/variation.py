@@ -72,7 +72,8 @@ class VariationSettings(Section):
     """
 
     seed: Seed | None = None
-    """Seed that tells one chip from another, in `[imperfect]` and `[programming]` too; without it, training.seed."""
+    """Seed that tells one chip from another, in `[imperfect]`, `[programming]` and `[retention]` too; without it,
+    training.seed."""
     spread: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Spread of every cell's conductance, by a factor of its own."""
     spread_law: Law = Law.LOG_NORMAL
