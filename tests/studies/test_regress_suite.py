@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from harness.experiment.nonideal.imperfect import ImperfectSettings
 from harness.experiment.nonideal.programming import ProgrammingSettings
+from harness.experiment.nonideal.retention import RetentionSettings
 from harness.experiment.nonideal.variation import VariationSettings
 from harness.experiment.settings import Settings
 from harness.studies.regress.bands import Band
@@ -26,7 +27,12 @@ from harness.studies.regress.verdicts import Verdict, judge
 
 FOLDER = Path(__file__).parents[1] / "regress"
 SIMULATED = "simulators.toml"
-SECTIONS = {"imperfect": ImperfectSettings, "variation": VariationSettings, "programming": ProgrammingSettings}
+SECTIONS = {
+    "imperfect": ImperfectSettings,
+    "variation": VariationSettings,
+    "programming": ProgrammingSettings,
+    "retention": RetentionSettings,
+}
 MANY = 6
 """Keys of a section from which on a case is of their sum, not of each."""
 

@@ -124,7 +124,7 @@ def age(
     of summed outputs at the beginning and now, and changes no gradient.
     """
     _check_free(folder)
-    overrides = [*overrides, *([] if celsius is None else [f"retention.temperature={celsius!r}"])]
+    overrides += [] if celsius is None else [f"retention.temperature={celsius!r}"]
     experiment, run = subject_of(source, overrides)
     if run is None:
         raise click.UsageError(f"{source} is no run; train it first, since only what was trained can be forgotten")

@@ -183,6 +183,10 @@ def _case(written: CaseKeys, shared: SharedKeys, path: Path, where: Callable[[Na
     bands = dict(_bands(written, settings, lambda quantity: f"{where(('bands', quantity))}: {about}"))
     if not bands:
         raise ExperimentError(f"{where(())}: {about}: no bands; say in [case.bands] what it is compared in")
+    if written.refresh is not None and written.age is None:
+        raise ExperimentError(
+            f"{where(('refresh',))}: {about}: refresh counts within an age; give one, or leave it out"
+        )
     seeds = (settings.training.seed,) if written.seeds is None else tuple(range(written.seeds))
     shelf = written.age, written.refresh
     return Case(written.name, written.experiment, settings, seeds, bands, written.samples, written.practice, *shelf)
