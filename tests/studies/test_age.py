@@ -140,8 +140,8 @@ def test_heat_shortens_the_lifetime(run: Path) -> None:
 
 
 def test_a_chip_goes_on_from_its_last_step(tmp_path: Path) -> None:
-    """Cells that were written long before the end of training have drifted, and drift on from there."""
-    laws = ["retention.drift=0.05", "retention.step_time=1h", "subset.fraction=0.25", "subset.choose=random"]  # most cells are never written
+    """Most cells here are written at the start and never again: they have drifted, and drift on from there."""
+    laws = ["retention.drift=0.05", "retention.step_time=1h", "subset.fraction=0.25", "subset.choose=random"]
     subject = Experiment.load("iris", [*SHORT, "training.epochs=1", *laws])
     trained = subject.create_run(tmp_path / "aged")
     subject.train(trained, pictures=False)

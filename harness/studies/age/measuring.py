@@ -43,7 +43,7 @@ class Compensation(StrEnum):
 
 @dataclass(frozen=True)
 class Shelving:
-    """What is done with a trained chip, and how it is looked at.
+    """A way to treat a trained chip, and to look at it.
 
     Raises:
         ExperimentError: the times do not rise from above 0 s.
@@ -85,7 +85,7 @@ class Look:
     seconds: float
     """s after training."""
     accuracy: float
-    """Of held-out rows; R² where targets are values."""
+    """Accuracy of held-out rows; R² where targets are values."""
     loss: float
     """Mean cost of held-out rows, V²."""
     cosine: float | None
@@ -104,7 +104,7 @@ COLUMNS = tuple(part.name for part in fields(Look))
 
 @dataclass(frozen=True, eq=False)
 class _Truth:
-    """What the ideal circuit does with the conductances as they were trained."""
+    """The outputs and the gradient of the ideal circuit with the conductances as they were trained."""
 
     conductances: Conductances
     outputs: Array
