@@ -97,7 +97,7 @@ def test_factors_are_ratios_of_summed_sizes() -> None:
 
 
 def test_a_compensation_scales_what_is_read_and_nothing_else(run: Path) -> None:
-    found = told(run, *DRIFT, "--over", "1y", "--compensate", "--compensate-outputs", "--refresh", "1d")
+    found = told(run, *DRIFT, "--over", "1y", "--compensate", "--per-output", "--refresh", "1d")
     uses = {"compensated", "outputs compensated"}
     assert {row["use"] for row in found["looks"]} == {
         "as it is",

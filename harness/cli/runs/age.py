@@ -88,7 +88,7 @@ def _temperature(_: click.Context, option: click.Parameter, celsius: float | Non
 @click.option(
     "--compensate", is_flag=True, help="Look, too, at outputs scaled by one factor, from a summed read of the chip."
 )
-@click.option("--compensate-outputs", is_flag=True, help="Likewise, with a factor for each output.")
+@click.option("--per-output", is_flag=True, help="Look, too, at outputs that are scaled each by a factor of its own.")
 @click.option(
     "--chips", type=click.IntRange(1, 10_000), help="Write the conductances into so many other chips, and average."
 )
@@ -107,7 +107,7 @@ def age(
     celsius: float | None,
     refresh: float | None,
     compensate: bool,
-    compensate_outputs: bool,
+    per_output: bool,
     chips: int | None,
     samples: int,
     folder: Path | None,
@@ -128,7 +128,7 @@ def age(
     experiment, run = subject_of(source, overrides)
     if run is None:
         raise click.UsageError(f"{source} is no run; train it first, since only what was trained can be forgotten")
-    chosen = {Compensation.CHIP: compensate, Compensation.OUTPUTS: compensate_outputs}
+    chosen = {Compensation.CHIP: compensate, Compensation.OUTPUTS: per_output}
     shelving = Shelving(times, refresh, tuple(kind for kind, wanted in chosen.items() if wanted), chips, samples)
     with counting("ageing", shelving.looks) as tell:
         found = list(looks(experiment, run, shelving, tell=tell))
