@@ -2,17 +2,18 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 import harness.experiment
-from harness.experiment.settings import Settings
+from harness.experiment.settings import NON_IDEALITIES, Settings
 from harness.validation import models_in
 
 FOLDER = Path(harness.experiment.__file__).parent
 FILES = {
-    name: FOLDER / f"{'update' if name == 'subset' else name}.py"
+    name: FOLDER / ("nonideal" if name in NON_IDEALITIES else "") / f"{'update' if name == 'subset' else name}.py"
     for name, field in Settings.model_fields.items()
     if list(models_in(field.annotation))
 }
@@ -36,7 +37,7 @@ JOINED = {
 def test_every_section_has_a_file() -> None:
     for name, field in Settings.model_fields.items():
         for model in models_in(field.annotation):
-            assert FOLDER / f"{model.__module__.rpartition('.')[2]}.py" == FILES[name]
+            assert Path(sys.modules[model.__module__].__file__ or "") == FILES[name]
 
 
 def test_no_key_is_read_outside_its_section_but_those_that_join_sections() -> None:

@@ -267,7 +267,7 @@ def test_the_page_says_what_was_reached_and_what_is_wrong(run: Run, told: Conten
     assert "3 of 3 epochs" in text
     assert 'set = "iris"' in text
     assert "Not simulated: harness report --transient" in text
-    assert "None: the sections [variation], [imperfect] and [programming]" in text
+    assert "None: the sections [variation], [imperfect], [programming] and [retention]" in text
 
 
 def test_the_page_is_well_formed_and_has_every_section(page: str) -> None:
