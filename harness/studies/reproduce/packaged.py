@@ -93,7 +93,8 @@ def _mnist(experiment: str, *changes: str, seeds: int = 1, chip: str = "nodal") 
 
 
 _LONGER = ("training.epochs=20", "update.rates=[2e-3, 3e-3]")
-_WIDER = ("network.hidden=[512]", "training.epochs=20", "update.rates=[1.5e-3, 2e-3]")
+_WIDER_STILL = ("network.hidden=[512]", "training.epochs=20", "update.rates=[1.5e-3, 2e-3]")
+_WIDER = ("network.hidden=[512]", "training.epochs=12", "data.translate=1")
 _ROWS = {
     "digits": _Row("digits", 3),
     "digits-conv": _Row("digits-conv", 3, "nodal", brief=False),
@@ -109,6 +110,7 @@ _ROWS = {
     "mnist": _mnist("mnist", *_LONGER, seeds=3),
     "mnist-ngspice": _mnist("mnist", chip="ngspice"),
     "mnist-512": _mnist("mnist", *_WIDER),
+    "mnist-512-still": _mnist("mnist", *_WIDER_STILL),
     "mnist-5v": _mnist("mnist-5v"),
     "mnist-drn": _mnist("mnist-drn"),
 }
