@@ -19,7 +19,9 @@ QUICK = ["--chip", "nodal", "--set", "training.epochs=2"]
 def harness(*arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the installed command; warnings of the package itself are errors."""
     command = shutil.which("harness", path=os.path.dirname(sys.executable)) or "harness"
-    result = subprocess.run([command, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    # readline sets COLUMNS for child processes behind os.environ's back, where pytest runs in one process
+    told = dict(os.environ)
+    result = subprocess.run([command, *arguments], cwd=cwd, env=told, capture_output=True, text=True, check=False)
     assert result.returncode == code, result.stderr
     assert "Traceback" not in result.stderr
     assert "Warning" not in result.stderr

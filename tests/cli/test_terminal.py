@@ -350,3 +350,8 @@ def test_rows_that_make_no_sense_are_refused(command_: str, rows: str, message: 
 def test_rows_are_named_by_ranges_too(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["export", "xor", "--samples", "3,0-1", "--to", str(tmp_path / "net"), "--json"])
     assert json.loads(result.stdout)["samples"] == [3, 0, 1]
+
+
+def test_an_empty_columns_leaves_tables_to_pipes_as_they_are(tmp_path: Path) -> None:
+    assert harness(tmp_path, "list", COLUMNS="").stdout == harness(tmp_path, "list").stdout != b""
+    assert harness(tmp_path, "list", COLUMNS="30").stdout != harness(tmp_path, "list").stdout

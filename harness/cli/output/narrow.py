@@ -20,7 +20,7 @@ def is_too_wide(console: Console, table: Table) -> bool:
 
     Files and pipes, which have no width, get tables as they are.
     """
-    if not console.is_terminal and "COLUMNS" not in os.environ:
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
         return False
     columns = shutil.get_terminal_size().columns  # the terminal's own, where a console has another one
     wanted = console.measure(table, options=console.options.update(max_width=_UNBOUNDED)).maximum
