@@ -124,6 +124,14 @@ def test_damaged_results_are_refused(tmp_path: Path) -> None:
         list(measured(claims, Effort(tmp_path)))
 
 
+def test_figures_of_fewer_seeds_are_not_taken_for_those_of_more(tmp_path: Path) -> None:
+    one, two = _claim(_told((0.6,))), replace(_claim(_told((0.6, 0.7))), seeds="0–1")
+    for claim, values in ((one, (0.6,)), (two, (0.6, 0.7)), (one, (0.6,))):
+        (result,) = measured({"g/one": claim}, Effort(tmp_path, full=True))
+        assert result.found is not None
+        assert result.found.figures[0].values == values
+
+
 @pytest.mark.parametrize(
     ("unit", "tolerance", "was", "now", "fresh"),
     [

@@ -1,6 +1,7 @@
 """Claims measured one after the other; what is finished is kept, so that a measurement can be gone on with."""
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -74,7 +75,8 @@ def _result(key: str, claim: Claim, effort: Effort) -> Result:
     if not (effort.full or claim.brief):
         return Result(key, claim, None)
     effort.folder.mkdir(parents=True, exist_ok=True)
-    file = effort.folder / f"{effort.form}-{effort.chip}.json"
+    seeds = f"-seeds-{'-'.join(re.findall(r'[0-9]+', claim.seeds))}" if effort.full else ""
+    file = effort.folder / f"{effort.form}-{effort.chip}{seeds}.json"  # those of fewer seeds are not the claim's
     digest = digest_of(claim)
     if (kept := _kept(file, digest)) is not None:
         return Result(key, claim, kept)
