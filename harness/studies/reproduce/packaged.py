@@ -109,7 +109,7 @@ _ROWS = {
     "xor-graph": _Row("xor-graph", 5, "nodal"),
     "mnist": _mnist("mnist", *_LONGER, seeds=3),
     "mnist-ngspice": _mnist("mnist", chip="ngspice"),
-    "mnist-512": _mnist("mnist", *_WIDER, seeds=2),
+    "mnist-512": _mnist("mnist", *_WIDER, seeds=3),
     "mnist-512-still": _mnist("mnist", *_WIDER_STILL),
     "mnist-5v": _mnist("mnist-5v"),
     "mnist-drn": _mnist("mnist-drn"),
