@@ -18,13 +18,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from harness.circuit.circuit import Circuit, refuse_nonlinear
 from harness.circuit.elements import Transformer
 from harness.circuit.linearized import shorts_and_opens
 from harness.circuit.primitives import Current, Device, Vccs
-from harness.circuit.reduction.elimination import Elimination, Factors, eliminate
+from harness.circuit.reduction.elimination import Factors, eliminate
 from harness.circuit.reduction.equations import Equations, Interior, System, Terms
 from harness.circuit.reduction.linear import output_resistance, positive_definite, without_alone
 from harness.circuit.reduction.multifrontal import Fronts, fronts_of
@@ -40,6 +39,7 @@ from harness.circuit.reduction.settling import (
     unjoined,
 )
 from harness.circuit.reduction.stability import unstable_samples
+from harness.circuit.reduction.way_back import Places, WayBack
 from harness.circuit.scaling import Scaling, only_constants_differ, refuse_reversal, scaling_of
 from harness.devices import DiodeModel
 from harness.devices.diode import GMIN
@@ -74,7 +74,7 @@ class ReducedCircuit:
     """F from every unknown to ground, ``[n]``, which only oscillating drives see."""
     beside: Array
     """S of all linear parts at every node and ground, ``[nodes + 1]``, infinite where a source or buffer holds it."""
-    _way_back: "_WayBack"
+    _way_back: WayBack
     _circuit: Circuit
 
     @property
@@ -251,7 +251,7 @@ class Reduction:
         alone = unjoined(conductance, self._junctions, barred)
         ends = len(self._kept), len(self._rail), self._junctions, self._plus, self._minus
         self._topology = Topology(*ends, alone, conductance != 0, self._others)
-        self._nodes = _Nodes(self._scaling, self._kept, interior)
+        self._places = Places(self._scaling, self._kept, interior)
         self._last: tuple[Sequence[Array], ReducedCircuit] | None = None
 
     def of_kin(self, circuit: Circuit) -> "Reduction | None":
@@ -268,7 +268,7 @@ class Reduction:
         topology = self._topology.of_kin(made._junctions, made._plus, made._minus, len(made._rail))
         if equations is None or topology is None:
             return None
-        made._equations, made._topology, made._nodes = equations, topology, self._nodes.standing_at(made._scaling)
+        made._equations, made._topology, made._places = equations, topology, self._places.standing_at(made._scaling)
         return made
 
     def reduce(self, conductances: Sequence[Array]) -> ReducedCircuit:
@@ -317,7 +317,7 @@ class Reduction:
             output_scale=self._output_scale,
             farads=self._farads,
             beside=self._beside(system),
-            _way_back=_WayBack(self._nodes, elimination),
+            _way_back=WayBack(self._places, elimination),
             _circuit=self.circuit,
         )
 
@@ -493,100 +493,6 @@ def _junctions_apart(kinds: Sequence[Devices]) -> tuple[Junctions, tuple[Devices
         cards = [model.card(unit)[1] for model, unit in zip(kinds[0].models, kinds[0].units, strict=True)]
     saturation, emission = (np.array([card[name] for card in cards]) for name in ("is", "n"))
     return Junctions(pins[:, 0], pins[:, 1], saturation, emission), tuple(kinds[bool(cards) :])
-
-
-class _Nodes:
-    """Where the unknowns and the sources of a topology stand among its nodes.
-
-    The voltage of every node is a constant, plus a gain times an input, plus a scale times a variable.
-    """
-
-    def standing_at(self, scaling: Scaling) -> "_Nodes":
-        """Return the same with the constants of another scaling, from which it differs in nothing else."""
-        made = copy(self)
-        made.constant = scaling.constant[:-1]
-        return made
-
-    def __init__(self, scaling: Scaling, kept: Index, inner: Index) -> None:
-        self.kept, self.inner = kept, inner
-        self.variables = len(kept) + len(inner)
-        self.constant = scaling.constant[:-1]
-        follows, moves, free = scaling.channel[:-1] >= 0, scaling.unknown[:-1], scaling.free[:-1]
-        self.channel, self.gain = np.where(follows, scaling.channel[:-1], 0), np.where(follows, scaling.gain[:-1], 0.0)
-        self.variable, self.scale = np.where(moves, scaling.variable[:-1], 0), np.where(moves, scaling.scale[:-1], 0.0)
-        self.adjoint_scale = np.where(free, 1 / scaling.scale[:-1], 0.0)
-        """Factor from the adjoint network's variable to its voltage at each node."""
-        self.free = np.flatnonzero(free)
-        variable = np.where(moves, scaling.variable[:-1], -1).tolist()
-        one_each = {number: node for node, number in reversed(list(enumerate(variable)))}
-        """A node of every variable that has one."""
-        self.one_of_kept = np.array([one_each.get(k, -1) for k in kept.tolist()], np.intp)
-        self.scale_of_kept = scaling.scale[self.one_of_kept]
-
-
-class _WayBack:
-    """The way back from solved unknowns to every node voltage; the chips of a stack come before the batch."""
-
-    def __init__(self, nodes: _Nodes, elimination: Elimination | None) -> None:
-        self._nodes, self._elimination = nodes, elimination
-
-    def standing(self, inputs: Array) -> Array:
-        """Return the voltage of every node while all unknowns that are left are at 0 V, V, ``[batch, nodes]``."""
-        nodes = self._nodes
-        voltages = nodes.constant + _spread(inputs, nodes.channel, nodes.gain)
-        if part := self._elimination:
-            variables = np.zeros((len(inputs), nodes.variables))
-            variables[:, nodes.inner] = part.standing(inputs)
-            voltages += _spread(variables, nodes.variable, nodes.scale)
-        return voltages
-
-    def entering(self, amperes: Array) -> Array:
-        """Return the currents into the unknowns (A, ``[batch, n]``) for those into the nodes, A, ``[batch, nodes]``.
-
-        Nothing must be eliminated: a current into an inner node moves that node, too.
-        """
-        nodes, free = self._nodes, self._nodes.free
-        into = csr_matrix(
-            (nodes.adjoint_scale[free], (free, nodes.variable[free])), shape=(amperes.shape[-1], len(nodes.kept))
-        )
-        return np.asarray(amperes @ into)
-
-    def unknowns(self, nodes: Array, inputs: Array) -> Array:
-        """Return the unknowns that are left, V, ``[batch, n]``, where every node's voltage is known."""
-        apart = (nodes - self.standing(inputs))[..., self._nodes.one_of_kept]
-        return np.asarray(apart / self._nodes.scale_of_kept)
-
-    def responses(self, solved: Array, *, transposed: bool = False) -> Array:
-        """Return the voltage by which every node moves while all sources stand still, V, ``[..., nodes]``.
-
-        `transposed` for unknowns of the network with the transposed conductances.
-        """
-        part = self._elimination
-        transfer = None if part is None else part.adjoint_transfer if transposed else part.transfer
-        return _spread(self._completed(solved, transfer), self._nodes.variable, self._nodes.scale)
-
-    def adjoints(self, solved: Array) -> Array:
-        """Return the voltages of the adjoint network, V, ``[..., nodes]``: 0 where sources or buffers hold a node."""
-        variables = self._completed(solved, part.adjoint_transfer if (part := self._elimination) else None)
-        return _spread(variables, self._nodes.variable, self._nodes.adjoint_scale)
-
-    def _completed(self, solved: Array, transfer: Array | None) -> Array:
-        """Return the voltages of all variables while all sources stand still, V, ``[..., variables]``."""
-        if transfer is None:  # nothing is eliminated: variables are numbered as the unknowns are
-            return solved
-        variables = np.empty((*solved.shape[:-1], self._nodes.variables))
-        variables[..., self._nodes.kept] = solved
-        variables[..., self._nodes.inner] = -(solved @ transfer)
-        return variables
-
-
-def _spread(values: Array, chosen: Index, factors: Array) -> Array:
-    """Return the chosen one of the values times a factor for every node, ``[..., nodes]``; zeros without values."""
-    if not values.shape[-1]:
-        return np.zeros((*values.shape[:-1], len(factors)))
-    found = values.take(chosen, axis=-1)
-    found *= factors
-    return found
 
 
 def _variable_names(circuit: Circuit, scaling: Scaling) -> list[str]:
