@@ -23,16 +23,18 @@ _AT_ONCE = 16
 """Files that wait for the disk at the same time."""
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Replace a file as a whole: readers see the old content or the new one.
+
+    `mode` has the permissions of a new file, from which the process's mask takes some.
 
     Raises:
         OSError: there is no such folder, it cannot be written, or the disk is full; names the file.
     """
-    write_in_turn({path: content})
+    write_in_turn({path: content}, mode=mode)
 
 
-def write_in_turn(files: Mapping[Path, bytes]) -> None:
+def write_in_turn(files: Mapping[Path, bytes], *, mode: int = 0o666) -> None:
     """Replace some files, each as a whole and in their order: one is new only where those before it are.
 
     They wait for the disk together, which takes hardly longer than for one.
@@ -41,7 +43,7 @@ def write_in_turn(files: Mapping[Path, bytes]) -> None:
         OSError: see `write_atomic`; where the content of one cannot be written, all stay as they were.
     """
     with ExitStack() as stack:
-        parts = {path: stack.enter_context(_written(path, content)) for path, content in files.items()}
+        parts = {path: stack.enter_context(_written(path, content, mode)) for path, content in files.items()}
         _sync(parts)
         for path, (part, _) in parts.items():
             with _named(path):
@@ -51,11 +53,12 @@ def write_in_turn(files: Mapping[Path, bytes]) -> None:
 
 
 @contextmanager
-def _written(path: Path, content: bytes) -> Iterator[tuple[Path, int]]:
+def _written(path: Path, content: bytes, mode: int) -> Iterator[tuple[Path, int]]:
     """Give the part of a file, and its descriptor; a part that has not taken the file's place by the end is removed."""
     with _named(path):
         remove_partial(path)
-        part, opened = _made(path, lambda part: os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        part, opened = _made(path, lambda part: os.open(part, flags, mode))
     try:
         with open(opened, "wb") as file:
             with _named(path):

@@ -1,22 +1,27 @@
 """Compiled loops of the nodal solver: the same voltages as NumPy's, and machine code that nobody else can bring."""
 
+import json
 import logging
 import math
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.chip.nodal import compiled, newton, samplewise
-from harness.chip.nodal.loops import elementary, equations, kernel
+from harness.chip.nodal import newton, samplewise
+from harness.chip.nodal.loops import elementary, entry, equations, kernel
+from harness.chip.nodal.machine_code import compiled, kept, linked
 from harness.circuit import GROUND, Circuit, Network, Output, Phase, Reduction, Resistor, SettlingJob, VoltageSource
 from harness.devices.diode import JunctionLaw, current_and_slope
 from harness.errors import ChipError, ConvergenceError
@@ -197,18 +202,93 @@ def test_junctions_are_limited_as_elsewhere(new: float, old: float, saturation: 
     assert found == pytest.approx(float(law.limited(np.array(new), np.array(old))), rel=1e-14, abs=1e-300)
 
 
+@pytest.mark.parametrize("samples", [1, 3, 21])
+@pytest.mark.parametrize(("own", "count"), [(0, 1), (0, 3), (2**20, 3)])
+def test_the_memory_that_is_handed_in_is_enough(
+    samples: int, own: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain Python cannot cut more from it than there is."""
+    monkeypatch.setattr(kernel, "_MOST", 8)
+    monkeypatch.setattr(kernel, "_MOST_OWN", own)
+    monkeypatch.setattr(compiled, "settle", lambda: kernel.settle)
+    job = random_job(np.random.default_rng(samples), 5, samples, reciprocal=False)
+    assert np.isfinite(newton.settle_stack(stack_of([job] * count), 1e-9)).all()
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_of_a_quarter_of_the_memory_plain_python_cannot_cut_what_it_needs(
+    which: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above."""
+    needed = kernel.needed
+
+    def less(*sizes: Any) -> tuple[int, ...]:
+        return tuple(number // (4 if k == which else 1) for k, number in enumerate(needed(*sizes)))
+
+    monkeypatch.setattr(kernel, "needed", less)
+    monkeypatch.setattr(compiled, "settle", lambda: kernel.settle)
+    with pytest.raises(ValueError, match="cannot reshape"):
+        newton.settle(random_job(np.random.default_rng(0), 5, 3, reciprocal=False), 1e-9)
+
+
+def test_threads_settle_at_the_same_time() -> None:
+    jobs = several(8)
+    expected = [newton.settle(job, 1e-9) for job in jobs]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda job: newton.settle(job, 1e-9), jobs * 8))
+    np.testing.assert_array_equal(found, expected * 8)
+
+
+def test_an_entry_of_plain_python_finds_the_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The addresses and lengths that the machine code is called with are those of the arrays, each in its place."""
+    job = random_job(np.random.default_rng(3), 6, 2)
+    expected = newton.settle(job, 1e-9)
+    loops = compiled.settle()
+
+    class Plain(linked.Loops):
+        def __init__(self) -> None:
+            self._entry = self.called  # type: ignore[assignment]
+
+        @staticmethod
+        def called(found: Any, _: object, call: int, tolerance: float, iterations: int) -> int:
+            found[:] = entry.entry(call, tolerance, iterations)
+            return 0
+
+    monkeypatch.setattr(compiled, "settle", Plain)
+    np.testing.assert_allclose(newton.settle(job, 1e-9), expected, rtol=0, atol=1e-14)
+    assert isinstance(loops, linked.Loops)
+
+
+@pytest.mark.parametrize("spoilt", [lambda a: a.astype(np.float32), np.asfortranarray, lambda a: a.astype(int)])
+def test_arrays_of_other_kinds_are_refused(
+    spoilt: Callable[[np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loops, job = compiled.settle(), random_job(np.random.default_rng(3), 6, 2)
+
+    def called(*given: Any) -> tuple[int, int, int]:
+        return loops(*given[:5], spoilt(given[5]), *given[6:])
+
+    conductance = np.tril(np.ones((6, 6))) + np.eye(6)
+    monkeypatch.setattr(compiled, "settle", lambda: called)
+    with pytest.raises(TypeError):
+        newton.settle(SettlingJob(Network(conductance, job.network.topology), job.phases), 1e-9)
+
+
 # what is kept on disk: of a small function in the place of the solver, which Numba compiles in no time
 
 
 SOURCE = """
+import math
 from harness.chip.nodal.loops.elementary import conducted
+from harness.chip.nodal.loops.memory import wholes
 
 def twice(x):
     return 2.0 * x
 
-def settle(x):
-    return twice(conducted(x, 1.0, 1.0)[1])
+def entry(call, x, iterations):
+    return int(1e6 * twice(conducted(x, 1.0, 1.0)[1])), int(1e6 * math.log1p(x)), wholes(call, (28,))[15 + 7]
 """
+EXPECTED = int(2e6 * float(current_and_slope(np.array(0.3), np.array(1.0), np.array(1.0))[1])), int(1e6 * np.log1p(0.3))
 
 
 @pytest.fixture
@@ -219,12 +299,11 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path(module.__file__).write_text(SOURCE)
     exec(compile(SOURCE, module.__file__, "exec"), vars(module))
     monkeypatch.setattr(compiled, "_LOOPS", (elementary, module))
-    monkeypatch.setattr(compiled, "_signature", lambda numba: numba.float64(numba.float64))
-    monkeypatch.setattr(compiled, "_folders", lambda: iter([tmp_path / "kept" / "loops-1"]))
+    monkeypatch.setattr(kept, "folders", lambda _: iter([tmp_path / "kept" / "loops-1"]))
     return tmp_path / "kept" / "loops-1"
 
 
-def made() -> Callable[[float], float]:
+def made() -> linked.Loops:
     compiled._loaded.cache_clear()
     try:
         return compiled.settle()  # type: ignore[return-value]
@@ -232,35 +311,162 @@ def made() -> Callable[[float], float]:
         compiled._loaded.cache_clear()
 
 
-def test_machine_code_is_compiled_once(small: Path, caplog: pytest.LogCaptureFixture) -> None:
+def works(loops: linked.Loops) -> bool:
+    """Whether the small function is what is called."""
+    kinds = [np.zeros((3, 1, 1), kind) for kind in linked._KINDS]
+    return loops(*kinds[:12], 0.3, 200, *kinds[12:]) == (*EXPECTED, 3)
+
+
+@pytest.fixture
+def without_numba(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Have Numba not installed any more."""
+    return lambda: monkeypatch.setitem(sys.modules, "numba", None)
+
+
+def test_machine_code_is_compiled_once(
+    small: Path, without_numba: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    expected = pytest.approx(2 * float(current_and_slope(np.array(0.3), np.array(1.0), np.array(1.0))[1]))
-    first = made()
-    assert (first(0.3), sum(first.stats.cache_hits.values())) == (expected, 0)  # type: ignore[attr-defined]
+    assert works(made())
     assert f"the nodal chip is compiled, once, into {small}" in caplog.messages
     caplog.clear()
-    again = made()
-    assert (again(0.3), sum(again.stats.cache_hits.values())) == (expected, 1)  # type: ignore[attr-defined]
-    assert caplog.messages == []
-    with pytest.raises(TypeError, match="No matching definition"):
-        again("0.3")  # type: ignore[arg-type]
+    without_numba()
+    assert works(made())
+    (file,) = small.iterdir()
+    assert caplog.messages == [f"read {file}"]
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-@pytest.mark.parametrize("content", [b"", b"\x80\x05not a pickle"])
-def test_damaged_machine_code_is_made_anew(small: Path, suffix: str, content: bytes) -> None:
-    made()
-    (file,) = small.rglob(f"*.{suffix}")
-    file.write_bytes(content)
-    assert made()(0.3) > 0
-    assert sum(made().stats.cache_hits.values()) == 1  # type: ignore[attr-defined]
+def foreign(heading: dict[str, Any], code: bytes) -> bytes:
+    """A file of another processor, whose code is a whole one."""
+    return json.dumps(heading | {"processor": "another"}).encode() + b"\n" + code
+
+
+def unsupported(heading: dict[str, Any], code: bytes) -> bytes:
+    features = heading["features"].replace("+", "-", 1)
+    return json.dumps(heading | {"features": features}).encode() + b"\n" + code
+
+
+def of_other_sources(heading: dict[str, Any], code: bytes) -> bytes:
+    return json.dumps(heading | {"sources": "loops-2"}).encode() + b"\n" + code
+
+
+def of_another_llvm(heading: dict[str, Any], code: bytes) -> bytes:
+    return json.dumps(heading | {"llvm": "3.1.4"}).encode() + b"\n" + code
+
+
+def of_another_format(heading: dict[str, Any], code: bytes) -> bytes:
+    return json.dumps(heading | {"format": 0}).encode() + b"\n" + code
+
+
+def cut_short(heading: dict[str, Any], code: bytes) -> bytes:
+    return json.dumps(heading).encode() + b"\n" + code[:-1]
+
+
+def with_one_bit_else(heading: dict[str, Any], code: bytes) -> bytes:
+    at = len(code) // 2
+    return json.dumps(heading).encode() + b"\n" + code[:at] + bytes([code[at] ^ 1]) + code[at + 1 :]
+
+
+def without_code(heading: dict[str, Any], _: bytes) -> bytes:
+    return json.dumps(heading).encode()
+
+
+def nothing(*_: object) -> bytes:
+    return b""
+
+
+def a_pickle(*_: object) -> bytes:
+    return b"cos\nsystem\n(S'touch caught'\ntR."
+
+
+def too_large(heading: dict[str, Any], code: bytes) -> bytes:
+    long = code + bytes(kept._MOST)
+    return json.dumps(heading | {"sha256": sha256(long).hexdigest()}).encode() + b"\n" + long
+
+
+SPOILT = [foreign, unsupported, of_other_sources, of_another_llvm, of_another_format, cut_short, with_one_bit_else]
+SPOILT += [without_code, nothing, a_pickle, too_large]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_damaged_and_foreign_machine_code_is_not_loaded_and_made_anew(
+    small: Path, spoil: Callable[[dict[str, Any], bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.usable(small)
+    whole = b"code of which nothing is called\n"
+    kept.write(small, whole)
+    assert kept.read(small) == whole  # the control: what is not spoilt is taken
+    (file,) = small.iterdir()
+    heading, _, code = file.read_bytes().partition(b"\n")
+    file.write_bytes(spoil(json.loads(heading), code))
+    assert kept.read(small) is None
+    monkeypatch.setattr(compiled, "_object_code", lambda _: b"made anew")
+    monkeypatch.setattr(compiled, "_compiled", lambda: "")
+    monkeypatch.setattr(linked, "Loops", lambda code: code)
+    assert made() == b"made anew"
+    assert kept.read(small) == b"made anew"
+
+
+def writable_by_all(file: Path) -> None:
+    file.chmod(0o622)
+
+
+def linked_from_elsewhere(file: Path) -> None:
+    file.replace(file.parent.parent / "elsewhere")
+    file.symlink_to(file.parent.parent / "elsewhere")
+
+
+def given_to_another(file: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root gives files away")
+    os.chown(file, 4321, 4321)
+
+
+def a_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize("lay", [writable_by_all, linked_from_elsewhere, given_to_another, a_pipe])
+def test_a_file_that_somebody_else_may_write_is_not_loaded(small: Path, lay: Callable[[Path], None]) -> None:
+    kept.usable(small)
+    kept.write(small, b"code")
+    (file,) = small.iterdir()
+    lay(file)
+    assert kept.read(small) is None
+    kept.write(small, b"code made anew")
+    assert kept.read(small) == b"code made anew"
+
+
+def test_a_mask_that_lets_a_group_write_does_not_keep_code_from_being_kept(small: Path) -> None:
+    before = os.umask(0)
+    try:
+        kept.usable(small)
+        kept.write(small, b"code")
+    finally:
+        os.umask(before)
+    assert kept.read(small) == b"code"
+
+
+def test_code_that_would_call_others_is_refused(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linked, "EXTERNAL", ("log",))
+    with pytest.raises(ChipError, match="the nodal chip's machine code would call log1p: Numba was imported before"):
+        made()
+    assert [*small.iterdir()] == []
+
+
+def test_a_c_library_without_a_function_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linked, "EXTERNAL", ("no_such_function",))
+    with pytest.raises(ChipError, match="needs no_such_function of the C library"):
+        linked.linked(b"")
 
 
 def test_machine_code_of_former_sources_is_removed(small: Path) -> None:
     former, foreign = small.with_name("loops-0"), small.with_name("else")
-    for folder in (former, foreign):
+    for folder in (former, foreign, small):
         folder.mkdir(parents=True)
-    made()
+    kept.write(small, b"code")
     assert (small.is_dir(), former.exists(), foreign.is_dir()) == (True, False, True)
 
 
@@ -291,29 +497,28 @@ def test_where_others_may_write_nothing_is_kept(
     if lay is of_another and os.geteuid():
         pytest.skip("only root gives files away")
     lay(small)
-    assert made()(0.3) > 0
-    assert [*small.parent.rglob("*.nb?")] == []
+    assert works(made())
+    assert [*small.parent.rglob("*.object")] == []
     assert "the nodal chip is compiled in every process anew" in caplog.text
 
 
 def test_a_relative_folder_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert not compiled._usable(Path("kept"))
+    assert not kept.usable(Path("kept"))
     assert [*tmp_path.iterdir()] == []
 
 
 def test_a_full_disk_costs_no_result(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from numba.core.caching import IndexDataCacheFile
-
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(IndexDataCacheFile, "save", full)
-    assert made()(0.3) > 0
+    monkeypatch.setattr(kept, "write_atomic", full)
+    assert works(made())
+    assert [*small.iterdir()] == []
 
 
-def test_numba_that_cannot_be_imported_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "numba", None)
+def test_numba_that_cannot_be_imported_is_an_error(small: Path, without_numba: Callable[[], None]) -> None:
+    without_numba()
     with pytest.raises(ChipError, match="the nodal chip needs Numba, which cannot be imported"):
         made()
 
@@ -325,34 +530,28 @@ def test_it_starts_in_a_directory_that_was_removed(
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert made()(0.3) > 0
+    assert works(made())
     with pytest.raises(FileNotFoundError):
         Path.cwd()
 
 
 HOSTILE = """
-import sys
-import numpy as np
-from harness.chip.nodal import compiled
+import os, sys
+from harness.chip.nodal.machine_code import compiled
 assert "numba" not in sys.modules
-compiled.settle()
-import numba
+before = dict(os.environ)
+with compiled._undisturbed():
+    import numba
+assert os.environ == before
 print(numba.config.CACHE_DIR, numba.config.CACHE_LOCATOR_CLASSES, numba.config.DEBUG_CACHE)
 """
 
 
 @pytest.mark.parametrize("by", ["file", "variables"])
 def test_a_hostile_folder_has_no_say(tmp_path: Path, by: str) -> None:
-    """Neither the settings in it nor the pickles beside it, nor the module that it names."""
-    compiled.settle()
-    (folder,) = (folder for folder in compiled._folders() if any(folder.rglob("*.nbi")))
-    evil = tmp_path / "evil"
-    for file in folder.rglob("*.nb?"):
-        planted = evil / file.relative_to(folder)
-        planted.parent.mkdir(parents=True, exist_ok=True)
-        planted.write_bytes(b"cos\nsystem\n(S'touch caught'\ntR.")
+    """Neither the settings in it nor the module that it names."""
     (tmp_path / "locator.py").write_text("open('caught', 'w').close()\nclass Locator: ...\n")
-    said = {"cache_dir": str(evil), "cache_locator_classes": "locator.Locator", "debug_cache": "1"}
+    said = {"cache_dir": str(tmp_path), "cache_locator_classes": "locator.Locator", "debug_cache": "1"}
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     if by == "file":
         (tmp_path / ".numba_config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in said.items()))
@@ -363,6 +562,23 @@ def test_a_hostile_folder_has_no_say(tmp_path: Path, by: str) -> None:
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "0", "")
     assert not (tmp_path / "caught").exists()
+
+
+WITHOUT_NUMBA = """
+import sys
+from harness.cli.main import main
+main(["train", "iris", "--chip", "nodal", "--set", "training.epochs=1", "--quiet"], standalone_mode=False)
+assert "harness.chip.nodal.machine_code.linked" in sys.modules
+print(sorted(name for name in sys.modules if name.partition(".")[0] == "numba"))
+"""
+
+
+def test_a_training_in_the_nodal_chip_does_without_numba_once_machine_code_is_kept(tmp_path: Path) -> None:
+    compiled.settle()
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NUMBA], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[]"]), done.stderr
 
 
 def test_numba_is_not_imported_before_a_network_is_solved() -> None:

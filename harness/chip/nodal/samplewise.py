@@ -6,9 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from harness.chip.nodal import compiled
 from harness.chip.nodal.failures import Unsettled, named
+from harness.chip.nodal.loops import kernel
 from harness.chip.nodal.loops.newton import SETTLED, UNSETTLED
+from harness.chip.nodal.machine_code import compiled
 from harness.circuit import Phase, SettlingJob, Topology
 from harness.measurement import Array, Index
 
@@ -80,6 +81,9 @@ def settle(settling: SettlingJob, chosen: Sequence[int], tolerance: float, itera
     if any(held for *_, held in order):
         volts = [phase.pushed if phase.clamped is None else phase.clamped for phase in phases]
         clamped = _stacked(volts, samples, len(topology.plus))
+    others = topology.rails, len(topology.plus), len(layout.junctions) - layout.begins[-1]
+    parts = len(topology.dense), len(topology.alone), others
+    numbers, whole = kernel.needed(*parts, networks, samples, len(order))
     status, sample, number = compiled.settle()(
         layout.unknowns,
         layout.begins,
@@ -96,6 +100,8 @@ def settle(settling: SettlingJob, chosen: Sequence[int], tolerance: float, itera
         tolerance,
         iterations,
         solved.reshape(samples, len(phases), n),
+        np.empty(numbers),
+        np.empty(whole, np.intp),
     )
     if status == SETTLED:
         return

@@ -1,1 +1,1 @@
-"""Loops that Numba compiles (`harness.chip.nodal.compiled`): functions of a number, equations, and the iteration."""
+"""Loops that Numba compiles (`harness.chip.nodal.machine_code`): equations, the iteration, and what calls it."""

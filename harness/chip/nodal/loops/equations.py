@@ -100,7 +100,7 @@ def roots(
         room[0, k] /= own[a, k] + GMIN
         room[1, k], room[2, k], room[3, k], room[4, k] = -np.inf, 1.0, 1.0, 0.0
     for j in range(first, last):
-        saturation, scale = laws[junctions[j, 0]]
+        saturation, scale = laws[junctions[j, 0], 0], laws[junctions[j, 0], 1]
         falls = junctions[j, 1] == node
         held = junctions[j, 2] if falls else junctions[j, 1]
         sign = 1.0 if falls else -1.0
@@ -139,7 +139,7 @@ def tangents(
     for k in range(lanes):
         room[0, k], room[1, k] = 0.0, own[a, k]
     for j in range(begins[a], begins[a + 1]):
-        saturation, scale = laws[junctions[j, 0]]
+        saturation, scale = laws[junctions[j, 0], 0], laws[junctions[j, 0], 1]
         falls = junctions[j, 1] == node
         held = junctions[j, 2] if falls else junctions[j, 1]
         sign = 1.0 if falls else -1.0
@@ -247,8 +247,8 @@ def add_bridges(
 ) -> None:
     """Add the tangents of the bridges."""
     for j in range(len(bends)):
-        diode, anode, cathode = junctions[begin + j]
-        saturation, scale = laws[diode]
+        diode, anode, cathode = junctions[begin + j, 0], junctions[begin + j, 1], junctions[begin + j, 2]
+        saturation, scale = laws[diode, 0], laws[diode, 1]
         for k in range(volts.shape[1]):
             current, slope = conducted(bends[j, k], saturation, scale)
             room[0, k] = slope
@@ -261,7 +261,7 @@ def add_nudges(
 ) -> None:
     """Add springs (S) and pushed currents (A) at the outputs."""
     for j in range(len(outputs)):
-        plus, minus = outputs[j]
+        plus, minus = outputs[j, 0], outputs[j, 1]
         for k in range(len(springs)):
             room[0, k] = pushed[j, k] - springs[k] * (volts[plus, k] - volts[minus, k])
         add_between(matrix, right, springs, room[0], plus, minus, count)
@@ -281,7 +281,7 @@ def add_clamps(
     for k in range(lanes):
         unit[k] = unit[k] if unit[k] > 0 else 1.0  # rows and columns of one size: no digits are lost
     for j in range(len(outputs)):
-        plus, minus = outputs[j]
+        plus, minus = outputs[j, 0], outputs[j, 1]
         row = count + j
         for k in range(lanes):
             for e in range(len(right)):

@@ -1,4 +1,4 @@
-"""Newton's method on many samples in step, in loops that Numba compiles (`harness.chip.nodal.compiled`).
+"""Newton's method on many samples in step, in loops that Numba compiles (`harness.chip.nodal.machine_code`).
 
 The method is that of `harness.chip.nodal.batchwise`, which does it in NumPy: alone unknowns are solved each for itself,
 the dense ones by Newton's method on what is left.
@@ -7,8 +7,8 @@ A lane is a sample of some network in some phase. Lanes are the last axis of arr
 goes, so that a processor does several of them in one instruction. No lane looks at another one, so a sample's voltages
 are the same bits in every batch and in every stack. Lanes that are settled wait, and do not move, until all are.
 
-The functions are plain Python and run as such, too. Each calls only those above it, those of
-`harness.chip.nodal.loops.newton`, or those of `harness.chip.nodal.loops.equations`. Arrays that many of them take,
+The functions are plain Python and run as such, too. Each calls only those above it, or those of other modules beside
+this one. They work in memory that is handed to them (`harness.chip.nodal.loops.memory`). Arrays that many of them take,
 where dense unknowns have the first numbers, then alone ones, then rails:
 
 * `volts`: V of unknowns and rails, ``[n + rails, lanes]``. `count`: number of the dense ones.
@@ -30,88 +30,14 @@ where dense unknowns have the first numbers, then alone ones, then rails:
 
 import numpy as np
 
-from harness.chip.nodal.loops.equations import limited
+from harness.chip.nodal.loops.beginning import begin
+from harness.chip.nodal.loops.coupling import coupled, reciprocal
+from harness.chip.nodal.loops.memory import cut
 from harness.chip.nodal.loops.newton import SETTLED, UNSETTLED, newton
 from harness.measurement import Array, Index
 
 _MOST = 128  # lanes at once, whose arrays shall stay in a processor's cache
 _MOST_OWN = 2**12  # numbers in `products` of a network up to which each lane may have a network of its own
-
-
-def coupled(
-    conductances: Array, unknowns: Index, networks: Index, count: int
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Return `rest`, `into`, `out`, `products` and `own` of lanes of these networks."""
-    lanes, alone, symmetric = len(networks), len(unknowns) - count, True
-    kinds = 1 if networks[0] == networks[-1] else lanes
-    rest, own = np.empty((count, count, kinds)), np.empty((alone, lanes))
-    into, out = np.empty((count, alone, kinds)), np.empty((alone, count, kinds))
-    for k in range(lanes):
-        for a in range(alone):
-            own[a, k] = conductances[networks[k], unknowns[count + a], unknowns[count + a]]
-    for k in range(kinds):
-        siemens = conductances[networks[k]]
-        for d in range(count):
-            for e in range(count):
-                rest[e, d, k] = siemens[unknowns[d], unknowns[e]]
-            for a in range(alone):
-                into[d, a, k] = siemens[unknowns[count + a], unknowns[d]]
-                out[a, d, k] = siemens[unknowns[d], unknowns[count + a]]
-                symmetric = symmetric and into[d, a, k] == out[a, d, k]
-    products = np.empty((alone, count * (count + 1) // 2 if symmetric else count * count, kinds))
-    for k in range(kinds):
-        for a in range(alone):
-            pair = 0
-            for d in range(count):
-                for e in range(d + 1 if symmetric else count):
-                    products[a, pair, k] = out[a, d, k] * into[e, a, k]
-                    pair += 1
-    return rest, into, out, products, own
-
-
-def same(one: Array | Index, other: Array | Index) -> bool:
-    """Return whether two rows of numbers are equal."""
-    differ = len(one) != len(other)
-    for k in range(min(len(one), len(other))):
-        differ = differ or one[k] != other[k]
-    return not differ
-
-
-def begin(
-    k: int,
-    first: int,
-    samples: int,
-    unknowns: Index,
-    begins: Index,
-    junctions: Index,
-    laws: Array,
-    currents: Array,
-    rails: Array,
-    order: Index,
-    solved: Array,
-    amperes: Array,
-    volts: Array,
-    known: Array,
-    bends: Array,
-) -> None:
-    """Begin phases from the k-th one in the order on, each in as many lanes as there are samples."""
-    n, begun = len(unknowns), order[0, 1]
-    for lane in range(volts.shape[1]):
-        sample, inputs = first + lane % samples, order[k + lane // samples, 1]
-        near = k > 0 and (inputs == begun or same(currents[inputs, sample], currents[begun, sample]))
-        near = near and (inputs == begun or same(rails[inputs, sample], rails[begun, sample]))
-        for i in range(n):
-            amperes[i, lane] = currents[inputs, sample, unknowns[i]]
-            volts[i, lane] = solved[sample, order[0, 0], unknowns[i]] if k else 0.0
-        for i in range(n, len(volts)):
-            volts[i, lane] = rails[inputs, sample, i - n]
-        for a in range(len(known)):
-            known[a, lane] = 1.0 if near else 0.0
-        for j in range(len(bends)):
-            diode, anode, cathode = junctions[begins[-1] + j]
-            bends[j, lane] = volts[anode, lane] - volts[cathode, lane]
-            if not near:
-                bends[j, lane] = limited(bends[j, lane], 0.0, laws[diode, 0], laws[diode, 1])
 
 
 def settle_phases(
@@ -141,6 +67,8 @@ def settle_phases(
     solved: Array,
     status: Index,
     failed: Index,
+    memory: Array,
+    numbers: Index,
 ) -> None:
     """Settle so many phases together, from the k-th one in the order on; see `settle_block`.
 
@@ -149,10 +77,16 @@ def settle_phases(
     """
     n, samples, count = len(unknowns), len(networks), len(into)
     lanes = together * samples
-    amperes, volts = np.empty((n, lanes)), np.empty((n + rails.shape[2], lanes))
-    known, bends = np.empty((n - count, lanes)), np.empty((len(junctions) - begins[-1], lanes))
-    pushes, clamps, spring = np.empty((len(outputs), lanes)), np.empty((len(outputs), lanes)), np.empty(lanes)
-    active, found, each = np.empty(lanes, status.dtype), np.empty(lanes, status.dtype), np.empty((n - count, lanes))
+    amperes, memory = cut(memory, (n, lanes))
+    volts, memory = cut(memory, (n + rails.shape[2], lanes))
+    known, memory = cut(memory, (n - count, lanes))
+    each, memory = cut(memory, (n - count, lanes))
+    bends, memory = cut(memory, (len(junctions) - begins[-1], lanes))
+    pushes, memory = cut(memory, (len(outputs), lanes))
+    clamps, memory = cut(memory, (len(outputs), lanes))
+    spring, memory = cut(memory, (lanes,))
+    active, numbers = cut(numbers, (lanes,))
+    found, numbers = cut(numbers, (lanes,))
     begin(
         k,
         first,
@@ -201,6 +135,8 @@ def settle_phases(
         bends,
         active,
         found,
+        memory,
+        numbers,
     )
     for lane in range(lanes):
         sample, turn = lane % samples, lane // samples
@@ -233,13 +169,17 @@ def settle_block(
     tolerance: float,
     iterations: int,
     solved: Array,
+    memory: Array,
+    numbers: Index,
 ) -> tuple[int, int, int]:
     """Settle samples from a first one on, one for each of these networks; see `settle`.
 
     All phases but the first are settled together as far as they fit and have one network: more lanes cost little.
     """
     samples, begun, together = len(networks), 0, 1
-    status, failed = np.full_like(networks, SETTLED), np.zeros_like(networks)
+    status, numbers = cut(numbers, (samples,))
+    failed, numbers = cut(numbers, (samples,))
+    status[:], failed[:] = SETTLED, 0
     while begun < len(order):
         settle_phases(
             begun,
@@ -268,6 +208,8 @@ def settle_block(
             solved,
             status,
             failed,
+            memory,
+            numbers,
         )
         begun, together = begun + together, 1
         while (
@@ -281,6 +223,29 @@ def settle_block(
         if failed[sample]:
             return status[sample], first + sample, order[failed[sample] - 1, 0]
     return SETTLED, 0, 0
+
+
+def needed(
+    count: int, alone: int, others: tuple[int, int, int], networks: int, samples: int, phases: int
+) -> tuple[int, int]:
+    """Return how many numbers, and how many whole ones, `settle` needs to work in, or some more.
+
+    Args:
+        count: of dense unknowns.
+        alone: number of alone ones.
+        others: numbers of rails, outputs and bridges.
+        networks: their number.
+        samples: of all of them.
+        phases: that are settled.
+    """
+    rails, outputs, bridges = others
+    lanes = min(_MOST, samples * max(1, phases - 1))
+    kinds = lanes if networks > 1 and alone * count * count <= _MOST_OWN else 1
+    pairs, size = count * count, count + outputs
+    fixed = alone + kinds * (pairs + 2 * count * alone + alone * pairs)
+    phase = 2 * (count + alone) + rails + 2 * alone + bridges + 2 * outputs + 1
+    newton = 4 * alone + size * size + size + pairs + 5 + 1
+    return fixed + lanes * (alone + phase + newton), 6 * lanes
 
 
 def settle(
@@ -299,6 +264,8 @@ def settle(
     tolerance: float,
     iterations: int,
     solved: Array,
+    memory: Array,
+    numbers: Index,
 ) -> tuple[int, int, int]:
     """Settle all samples of some networks of one topology: as many of each, network after network.
 
@@ -319,6 +286,8 @@ def settle(
         tolerance: V of the last step.
         iterations: the most.
         solved: V, ``[samples, phases, n]``; is filled.
+        memory: to work in, as many as `needed` says.
+        numbers: the same, of whole numbers.
 
     Returns:
         `SETTLED`, or what went wrong first, with its sample and phase.
@@ -327,19 +296,31 @@ def settle(
     span = len(solved) if (len(unknowns) - count) * count * count <= _MOST_OWN else each
     blocks = max(1, (span + _MOST - 1) // _MOST)
     width = (span + 8 * blocks - 1) // (8 * blocks) * 8  # eight is a whole number of instructions
-    finest = np.full(len(unknowns) - count, np.inf)
+    finest, memory = cut(memory, (len(unknowns) - count,))
+    finest[:] = np.inf
     for a in range(len(finest)):
         for j in range(begins[a], begins[a + 1]):
             finest[a] = min(finest[a], laws[junctions[j, 0], 1])
-    before, rest, own = np.empty(0, begins.dtype), np.empty((0, 0, 0)), np.empty((0, 0))
-    into, out, products = rest, rest, rest
-    first = 0
+    first, pairs, before, width_before = 0, 0, -1, 0
     while first < len(solved):
         last = min(first + width, (first // span + 1) * span)
-        networks = np.arange(first, last) // each
-        if not same(networks, before):
-            rest, into, out, products, own = coupled(conductances, unknowns, networks, count)
-            before = networks
+        networks, others = cut(numbers, (last - first,))
+        for k in range(len(networks)):
+            networks[k] = (first + k) // each
+        one = networks[0] == networks[-1]
+        kinds = 1 if one else len(networks)
+        anew = not one or networks[0] != before or len(networks) != width_before
+        before, width_before = networks[-1], len(networks) if one else 0
+        if anew:
+            symmetric = reciprocal(conductances, unknowns, networks, count)
+            pairs = count * (count + 1) // 2 if symmetric else count * count
+        rest, left = cut(memory, (count, count, kinds))
+        into, left = cut(left, (count, len(finest), kinds))
+        out, left = cut(left, (len(finest), count, kinds))
+        products, left = cut(left, (len(finest), pairs, kinds))
+        own, left = cut(left, (len(finest), len(networks)))
+        if anew:
+            coupled(conductances, unknowns, networks, rest, into, out, products, own)
         found = settle_block(
             first,
             networks,
@@ -363,6 +344,8 @@ def settle(
             tolerance,
             iterations,
             solved,
+            left,
+            others,
         )
         if found[0] != SETTLED:
             return found

@@ -14,6 +14,7 @@ from harness.chip.nodal.loops.equations import (
     solve_alone,
     subtract,
 )
+from harness.chip.nodal.loops.memory import cut
 from harness.measurement import Array, Index
 
 SETTLED, UNSETTLED, SINGULAR = 0, 1, 2
@@ -101,7 +102,8 @@ def move(
             known[a, k] = 1.0 if size <= TRUSTED * finest[a] else 0.0
             farthest[k] = farthest[k] if size <= farthest[k] else size
     for j in range(len(bends)):
-        diode, anode, cathode = junctions[begins[-1] + j]
+        bridge = begins[-1] + j
+        diode, anode, cathode = junctions[bridge, 0], junctions[bridge, 1], junctions[bridge, 2]
         for k in range(lanes):
             if active[k] != 0:
                 reached = volts[anode, k] - volts[cathode, k]
@@ -132,14 +134,23 @@ def newton(
     bends: Array,
     active: Index,
     status: Index,
+    memory: Array,
+    numbers: Index,
 ) -> None:
     """Iterate from `volts` until a step is within the tolerance (V) in every active lane; fill `status`."""
     (count, alone, _), lanes = into.shape, volts.shape[1]
     size = count + len(outputs) if held else count
-    wanted, excess, resistance = np.empty((alone, lanes)), np.zeros((alone, lanes)), np.zeros((alone, lanes))
-    matrix, right, farthest = np.empty((size, size, lanes)), np.empty((size, lanes)), np.empty(lanes)
-    steady = np.empty((alone, lanes))
-    pairs, room, going = np.empty((products.shape[1], lanes)), np.empty((5, lanes)), np.empty_like(active)
+    wanted, memory = cut(memory, (alone, lanes))
+    excess, memory = cut(memory, (alone, lanes))
+    resistance, memory = cut(memory, (alone, lanes))
+    steady, memory = cut(memory, (alone, lanes))
+    matrix, memory = cut(memory, (size, size, lanes))
+    right, memory = cut(memory, (size, lanes))
+    pairs, memory = cut(memory, (products.shape[1], lanes))
+    room, memory = cut(memory, (5, lanes))
+    farthest, memory = cut(memory, (lanes,))
+    going, numbers = cut(numbers, (lanes,))
+    excess[:], resistance[:] = 0.0, 0.0
     for _ in range(iterations):
         add_linear(rest, into, currents, volts, wanted, matrix, right)
         for a in range(alone):
