@@ -1,5 +1,6 @@
 """`harness export` and `harness verify`: parse, call, print."""
 
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +14,28 @@ from harness.exchange.export import ROWS, Choices, package_of
 from harness.exchange.verify import LIMIT, Verdict, Witness, record
 from harness.exchange.verify import verify as verify_package
 from harness.netlist.cells import cell_style, packaged_tables
-from harness.netlist.dialects import DIALECTS
+from harness.netlist.dialects import DIALECTS, RESISTORS
 from harness.netlist.package.writing import check_free, write_package
 from harness.units import show
 from harness.wording import counted, listed
+
+
+class Degrees(click.ParamType[tuple[float, ...]]):
+    """Temperatures in °C, such as ``0,27,85``."""
+
+    name = "celsius"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Return the temperatures, each once, or fail with a usage error."""
+        if isinstance(value, tuple):
+            return value
+        texts = [text.strip() for text in str(value).split(",")]
+        if not all(re.fullmatch(r"-?[0-9]{1,3}(\.[0-9]{1,3})?", text) for text in texts):
+            self.fail(f"{value!r} is no list of temperatures; write them in °C, such as 0,27,85", param, ctx)
+        found = tuple(map(float, texts))
+        if len(set(found)) < len(found):
+            self.fail(f"{value!r} names a temperature twice", param, ctx)
+        return found
 
 
 class TileSize(click.ParamType[tuple[int, int]]):
@@ -67,6 +86,16 @@ class TileSize(click.ParamType[tuple[int, int]]):
 @click.option(
     "--clip-cells", "clip", is_flag=True, help="Set what a device cannot conduct to its bound instead of refusing it."
 )
+@click.option(
+    "--statistics",
+    is_flag=True,
+    help="The typical chip, with a network and testbenches in which chips differ as [variation] says.",
+)
+@click.option(
+    "--temperatures",
+    type=Degrees(),
+    help="°C of those testbenches, such as 0,27,85 [default: variation.temperature].",
+)
 @click.option("--as-made", is_flag=True, help="The chip with its [variation], not the circuit as it was drawn.")
 @experiment_options()
 def export(
@@ -78,6 +107,8 @@ def export(
     style: str,
     device: str | None,
     clip: bool,
+    statistics: bool,
+    temperatures: tuple[float, ...] | None,
     as_made: bool,
     overrides: list[str],
     as_json: bool,
@@ -86,13 +117,22 @@ def export(
 
     It holds a hierarchical and a flat netlist, models, parameters, testbenches for both phases, the voltages to expect
     and a README that says how to simulate it. CDL, for layout versus schematic, has netlists only.
+
+    With --statistics there are Monte-Carlo and corners as well, in the dialect's own words: every device is drawn by
+    the laws of [variation], and testbenches print the accuracy of many chips.
     """
     if rows is not None and not DIALECTS[dialect].has_testbench:
         raise click.UsageError(f"--samples: {DIALECTS[dialect].title} has no testbenches; leave it out")
+    if temperatures is not None and not statistics:
+        raise click.UsageError("--temperatures: only testbenches of --statistics have them")
+    if statistics and as_made:
+        raise click.UsageError("--statistics: --as-made is one chip; leave one of them out")
+    if statistics and style != RESISTORS.name:
+        raise click.UsageError(f"--statistics: --cells {style} has no law of spread; only resistors have")
     check_free(folder)
     subject, run = subject_of(source, overrides)
     cell = cell_style(style, DIALECTS[dialect], device, clip=clip)
-    choices = Choices(DIALECTS[dialect], rows, tile, cell, as_made)
+    choices = Choices(DIALECTS[dialect], rows, tile, cell, as_made, statistics, temperatures)
     with working("exporting"):
         package = package_of(subject, run, choices)
     size = write_package(folder, package)
@@ -100,9 +140,15 @@ def export(
         note("no [variation]: as made is the same as drawn")
     if package.deviation is not None:
         (warn if package.deviation.cells_beyond else note)(str(package.deviation))
+    for sentence in package.statistics.left_out if package.statistics else ():
+        warn(f"not in the statistics: {sentence}")
+    if package.statistics and not package.statistics.common:
+        note("no corners: nothing that devices of a chip share differs ([variation] chip_spread, amplifier_layer_gain)")
     cells = sum(array.conductances.size for array in package.design.circuit.arrays)
     content = {"folder": str(folder), "dialect": dialect, "cells": cells, "bytes": size}
     content["samples"] = list(package.origin.rows)
+    if package.statistics is not None:
+        content["statistics"] = package.statistics.told
     if package.deviation is not None:
         content["deviation"] = asdict(package.deviation)
     about = f"{dialect}, {counted(cells, 'cell')}, {show(size, 'B')}"

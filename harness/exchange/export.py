@@ -12,6 +12,7 @@ from harness.errors import CircuitError, ExperimentError, SimulatorError
 from harness.exchange.simulators.base import sampled
 from harness.exchange.simulators.child import Limits, in_child
 from harness.exchange.simulators.ngspice import transient
+from harness.exchange.statistics import statistics_of, typical_circuit
 from harness.experiment.experiment import Experiment
 from harness.measurement import Array, Drive, Spring
 from harness.netlist.design.design import TILE, Tile, design_of
@@ -43,13 +44,17 @@ class Choices:
     cells: CellStyle = RESISTORS
     as_made: bool = False
     """The chip with its variation, if the experiment has any, instead of the circuit as it was drawn."""
+    statistics: bool = False
+    """The typical chip, with files in which chips differ as `[variation]` says."""
+    temperatures: tuple[float, ...] | None = None
+    """°C for those files; None for that of `[variation]`."""
 
 
 def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Package:
     """Return the package that `harness export` writes.
 
     Raises:
-        ExperimentError: there is no such row.
+        ExperimentError: there is no such row, or chips are to differ and do not.
         RunError: the run has no checkpoint yet.
         CircuitError: the tile or the variation is impossible.
         ConvergenceError: the nodal solver did not settle.
@@ -57,8 +62,13 @@ def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Packag
     drawn = subject.trained(run) if run else subject.circuit
     as_made = choices.as_made and not subject.settings.variation.build().absent
     circuit = made_circuit(subject, drawn) if as_made else drawn
+    if choices.statistics:
+        circuit = typical_circuit(subject, drawn)
     rows = _rows(subject, choices.rows)
     stimulus = stimulus_of(subject, rows)
+    statistics = None
+    if choices.statistics:
+        statistics = statistics_of(subject, circuit, stimulus, choices.dialect, choices.temperatures)
     design = design_of(circuit, choices.tile, subject.settings.name)
     origin = Origin(
         experiment=subject.settings.name,
@@ -69,7 +79,7 @@ def package_of(subject: Experiment, run: Run | None, choices: Choices) -> Packag
         as_made=as_made,
         temperature=subject.settings.variation.temperature if as_made else None,
     )
-    package = Package(design, choices.dialect, stimulus, {}, origin, choices.tile, choices.cells)
+    package = Package(design, choices.dialect, stimulus, {}, origin, choices.tile, choices.cells, None, statistics)
     return _with_expected(package) if choices.dialect.has_testbench else package
 
 

@@ -248,6 +248,22 @@ def test_spread_has_its_mean_and_its_standard_deviation(law: Law) -> None:
         assert np.log(factors).std() == pytest.approx(np.sqrt(np.log(1.09)), rel=0.01)
 
 
+@pytest.mark.parametrize("law", list(Law))
+def test_all_cells_of_a_chip_share_a_factor_and_old_chips_stay_the_same(law: Law) -> None:
+    base = kendall([5])
+    own = Variation(spread=ConductanceSpread(0.2, law), defects=CellDefects(0.1))
+    both = replace(own, spread=replace(own.spread, common=0.3))
+    shared = []
+    for seed in range(400):
+        old, new = faults_of(base, own, seed), faults_of(base, both, seed)
+        by = np.concatenate([(n.factors / o.factors).ravel() for n, o in zip(new, old, strict=True)])
+        assert np.ptp(by) <= 1e-15 * np.abs(by).max()
+        assert all(np.array_equal(n.stuck, o.stuck) for n, o in zip(new, old, strict=True))
+        shared.append(by[0])
+    assert np.mean(shared) == pytest.approx(1, abs=4 * 0.3 / 20)
+    assert np.std(shared) == pytest.approx(0.3, rel=0.2)
+
+
 def test_spread_is_clipped_to_the_range() -> None:
     base = plain_crossbar(np.full((40, 50), 0.9e-3), 1e-3, g_min=0.5e-3)
     (g,) = ConductanceSpread(0.5, Law.NORMAL).apply(base, rng()).conductances
@@ -527,6 +543,7 @@ def test_a_chip_that_learns_has_the_cells_of_the_varied_circuit() -> None:
         (lambda: LineResistance(bit=1e-9), r"line resistance: bit 1 nΩ must be at least 1 µΩ; write 0 for none"),
         (lambda: ConductanceSpread(-0.1), r"conductance spread: fraction -0\.1 must be finite and in 0…1;"),
         (lambda: ConductanceSpread(float("inf")), r"conductance spread: fraction inf must be finite and in 0…1;"),
+        (lambda: ConductanceSpread(common=2.0), r"conductance spread: common 2 must be finite and in 0…1;"),
         (lambda: CellDefects(stuck_at_min=1.5), r"cell defects: stuck_at_min 1.5 must be finite and in 0…1;"),
         (lambda: CellDefects(open_cells=-0.5), r"cell defects: open_cells"),
         (lambda: sample_faults(kendall([2]), stuck_at_max=2.0, rng=rng()), r"cell defects: stuck_at_max 2 must"),

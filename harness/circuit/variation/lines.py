@@ -247,7 +247,7 @@ class AmplifierErrors:
             CircuitError: a bidirectional amplifier's gain was drawn at or below 0.
         """
         stages = circuit.stages
-        layers = _layers(circuit) if stages else {}
+        layers = layers_of(circuit) if stages else {}
         own = Law.NORMAL.factors(self.gain, (len(stages),), rng)
         shared = Law.NORMAL.factors(self.layer_gain, (1 + max(layers.values(), default=-1),), rng)
         offsets = self.offset * rng.standard_normal(len(stages))
@@ -265,7 +265,7 @@ class AmplifierErrors:
         return circuit.altered(map(erring, circuit.elements))
 
 
-def _layers(circuit: Circuit) -> dict[str, int]:
+def layers_of(circuit: Circuit) -> dict[str, int]:
     """Return a number for every bidirectional amplifier, the same for those between the same two scales."""
     scale = scaling_of(circuit).scale
     numbers: dict[tuple[float, ...], int] = {}

@@ -34,18 +34,22 @@ _MORE = 1000
 
 @dataclass(frozen=True)
 class ConductanceSpread:
-    """Every cell's conductance is its programmed one × a factor of its own, clipped to its array's range.
+    """Every cell's conductance is its programmed one × a factor of its own × one of the chip's, clipped to its range.
 
     Raises:
-        CircuitError: the fraction is outside 0…1 or not finite.
+        CircuitError: a fraction is outside 0…1 or not finite.
     """
 
     fraction: float = 0.0
     """Relative standard deviation, per device."""
     law: Law = Law.LOG_NORMAL
+    """Distribution of both factors."""
+    common: float = 0.0
+    """Relative standard deviation of the factor that all cells of a chip share."""
 
     def __post_init__(self) -> None:
         check_amount("conductance spread: fraction", self.fraction, "", 1.0)
+        check_amount("conductance spread: common", self.common, "", 1.0)
 
     def apply(self, circuit: Circuit, rng: np.random.Generator) -> Circuit:
         """The circuit with the conductances that its cells have when they are programmed to the present ones."""
@@ -172,7 +176,9 @@ def _sampled(
 ) -> tuple[CellFaults, ...]:
     """Spread from the first stream, defects from the second one; they may be the same."""
     factors = [spread.law.factors(spread.fraction, array.shape, first) for array in circuit.arrays]
-    return tuple(_defective(a, f, defects, second) for a, f in zip(circuit.arrays, factors, strict=True))
+    faults = tuple(_defective(a, f, defects, second) for a, f in zip(circuit.arrays, factors, strict=True))
+    common = float(spread.law.factors(spread.common, (1,), first)[0])  # last, so that old seeds make the same chips
+    return faults if common == 1 else tuple(replace(fault, factors=common * fault.factors) for fault in faults)
 
 
 def _defective(array: TrainableArray, factors: Array, defects: CellDefects, rng: np.random.Generator) -> CellFaults:
@@ -255,6 +261,13 @@ class Variation:
     def without_faults(self) -> "Variation":
         """Return the variation without spread and defects of cells."""
         return replace(self, spread=ConductanceSpread(), defects=CellDefects())
+
+    @property
+    def typical(self) -> "Variation":
+        """Return the part of the variation that is the same on every chip: it draws nothing."""
+        return Variation(
+            leakage=self.leakage, lines=self.lines, temperature=self.temperature, nonlinearity=self.nonlinearity
+        )
 
     @property
     def absent(self) -> bool:

@@ -77,7 +77,9 @@ class VariationSettings(Section):
     spread: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Spread of every cell's conductance, by a factor of its own."""
     spread_law: Law = Law.LOG_NORMAL
-    """Distribution of those factors."""
+    """Distribution of those factors, and of that of `chip_spread`."""
+    chip_spread: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Spread of a factor that all cells of a chip share."""
     stuck_at_min: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Probability that a cell is stuck at g_min."""
     stuck_at_max: Annotated[Number, Field(ge=0, le=1)] = 0.0
@@ -146,7 +148,7 @@ class VariationSettings(Section):
     def build(self) -> Variation:
         """Build the variation by which the chip's circuit differs from the drawn one."""
         return Variation(
-            spread=ConductanceSpread(self.spread, self.spread_law),
+            spread=ConductanceSpread(self.spread, self.spread_law, self.chip_spread),
             defects=CellDefects(self.stuck_at_min, self.stuck_at_max, self.open_cells),
             diodes=DiodeMismatch(self.diode_saturation_current, self.diode_emission),
             sources=SourceErrors(self.source_offset, self.source_gain),

@@ -9,13 +9,13 @@ from harness.netlist.tolerances import CONDITIONS, Tolerances
 from harness.units import spice_number
 
 
-def _options(tolerances: Tolerances) -> list[str]:
+def _options(tolerances: Tolerances, celsius: float) -> list[str]:
     bounds = {"reltol": tolerances.reltol, "vntol": tolerances.vntol, "abstol": tolerances.abstol}
     return [
         f".option {named(bounds)}",
         f".option {named({'gmin': GMIN, 'gmindc': GMIN, 'tnom': TEMPERATURE})}",
         ".option post=2 ingold=2 numdgt=10 measdgt=10",
-        f".temp {spice_number(TEMPERATURE)}",
+        f".temp {spice_number(celsius)}",
     ]
 
 

@@ -6,12 +6,12 @@ from harness.netlist.tolerances import CONDITIONS, Tolerances
 from harness.units import spice_number
 
 
-def _options(tolerances: Tolerances) -> list[str]:
+def _options(tolerances: Tolerances, celsius: float) -> list[str]:
     bounds = {"reltol": tolerances.reltol, "vntol": tolerances.vntol, "abstol": tolerances.abstol, "gmin": GMIN}
     return [
         f".options {named(bounds)}",
         f".options tnom={spice_number(TEMPERATURE)} plotwinsize=0 numdgt=15 measdgt=15",
-        f".temp {spice_number(TEMPERATURE)}",
+        f".temp {spice_number(celsius)}",
     ]
 
 

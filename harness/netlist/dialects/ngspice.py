@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from harness.netlist.dialects.base import Stimulus, wrapped
 from harness.netlist.dialects.spice import Grammar, Spice, measures, tran
-from harness.netlist.tolerances import CONDITIONS, options
+from harness.netlist.tolerances import CONDITIONS, Conditions, options_of
 
 
 def _analysis(stimulus: Stimulus, nets: Sequence[str]) -> list[str]:
@@ -27,7 +27,7 @@ NGSPICE = Spice(
     Grammar(
         value=lambda name: f"{{{name}}}",
         behavioural=lambda name, a, b, formula: f"b{name} {a} {b} i={formula}",
-        options=lambda tolerances: [options(tolerances)],
+        options=lambda tolerances, celsius: [options_of(Conditions(tolerances, celsius))],
         conditions={name: name for name in CONDITIONS},
         analysis=_analysis,
     ),

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from harness.circuit.primitives import Cccs, Conductance, Device, Model, Primitive, Sense, Vccs, Vcvs, Voltage
 from harness.devices import CellLaw, Curve
+from harness.devices.diode import TEMPERATURE
 from harness.netlist.design.naming import JOINT, VSS
 from harness.netlist.design.parts import Call, Cell, Design, Memristor
 from harness.netlist.dialects.base import NETWORK, CellStyle, Dialect, Phase, Stimulus, opened, wrapped
@@ -22,8 +23,8 @@ class Grammar:
     """Writes a source's value that names a parameter."""
     behavioural: Callable[[str, str, str, str], str]
     """A source of current by a formula: name without a letter, nets, formula."""
-    options: Callable[[Tolerances], list[str]]
-    """Tolerances and temperature."""
+    options: Callable[[Tolerances, float], list[str]]
+    """Tolerances, and the temperature in °C."""
     conditions: Mapping[str, str]
     """Meaning of the options, see `Dialect`."""
     analysis: Callable[[Stimulus, Sequence[str]], list[str]]
@@ -108,7 +109,7 @@ class Spice(Dialect):
 
     @override
     def parameters(self, design: Design, stimulus: Stimulus) -> Iterator[str]:
-        yield from self.grammar.options(stimulus.tolerances)
+        yield from self.grammar.options(stimulus.tolerances, TEMPERATURE)
         yield f".param beta={spice_number(stimulus.beta)}"
         for name, value in source_parameters(design):
             yield f".param {name}={spice_number(value)}"
@@ -135,14 +136,14 @@ class Spice(Dialect):
             yield f"i{current.name} {ends} {self.grammar.value(parameter_of(current.name))}"
         for pin in design.inputs:
             levels = (pin.gain * stimulus.inputs[:, pin.channel]).tolist()
-            yield from _steps(f"v{pin.name}", grounded(pin.node), stimulus, levels)
+            yield from steps(f"v{pin.name}", grounded(pin.node), stimulus, levels)
 
     def _springs(self, design: Design, stimulus: Stimulus) -> Iterator[str]:
         """β (y − v) as two transconductances: one of the output itself, one of a source at the target y."""
         beta = self.grammar.value("beta")
         for k, output in enumerate(design.outputs):
             plus, minus, target = grounded(output.plus), grounded(output.minus), f"target{JOINT}{output.name}"
-            yield from _steps(f"v{target}", target, stimulus, stimulus.targets[:, k].tolist())
+            yield from steps(f"v{target}", target, stimulus, stimulus.targets[:, k].tolist())
             yield f"gspring{JOINT}{output.name} {plus} {minus} {plus} {minus} {beta}"
             yield f"gpull{JOINT}{output.name} {minus} {plus} {target} 0 {beta}"
 
@@ -215,6 +216,7 @@ def model_card(model: Model) -> str:
     return f".model {model.name} {kind}({named(parameters)})"
 
 
-def _steps(name: str, node: str, stimulus: Stimulus, levels: Sequence[float]) -> list[str]:
+def steps(name: str, node: str, stimulus: Stimulus, levels: Sequence[float]) -> list[str]:
+    """A source with one level (V) in each hold."""
     numbers = [spice_number(number) for corner in stimulus.corners(levels) for number in corner]
     return wrapped([name, node, "0", f"pwl({numbers[0]}", *numbers[1:-1], f"{numbers[-1]})"])

@@ -12,14 +12,14 @@ _RHSTOL = 1e-12
 _NONLINEAR = {"reltol": "reltol", "abstol": "vntol", "rhstol": ""}
 
 
-def _options(tolerances: Tolerances) -> list[str]:
+def _options(tolerances: Tolerances, celsius: float) -> list[str]:
     """``abstol`` is on the unknowns, volts; ``rhstol`` on the 2-norm of the residual: nodes' A, sources' V.
 
     See ``.OPTIONS NONLIN`` in Xyce's reference guide.
     """
     newton = {"reltol": tolerances.reltol, "abstol": tolerances.vntol, "rhstol": _RHSTOL}
     return [
-        f".options device {named({'gmin': GMIN, 'temp': TEMPERATURE, 'tnom': TEMPERATURE})}",
+        f".options device {named({'gmin': GMIN, 'temp': celsius, 'tnom': TEMPERATURE})}",
         f".options nonlin {named(newton)}",
         f".options nonlin-tran {named(newton)}",
     ]

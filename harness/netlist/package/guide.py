@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.netlist.design.naming import code
 from harness.netlist.design.parts import Role
 from harness.netlist.dialects.base import NETWORK, opened
+from harness.netlist.statistics.files import STYLES, degrees
 from harness.units import show, spice_number
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def guide(package: "Package") -> str:
     environment = Environment(  # noqa: S701 - Markdown, whose names are code
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"code": code, "show": show, "exact": spice_number}
+    environment.filters |= {"code": code, "show": show, "exact": spice_number, "degrees": degrees}
     design, dialect, cells = package.written, package.dialect, package.cells
     nodes = design.nodes.items()
     said = " ".join(cells.about(design, dialect)).strip()
@@ -30,6 +31,8 @@ def guide(package: "Package") -> str:
     text = (resources.files("harness.netlist") / "package" / "readme.md").read_text(encoding="utf-8")
     return environment.from_string(text).render(
         package=package,
+        statistics=package.statistics,
+        many=STYLES.get(dialect.name),
         design=design,
         network=NETWORK,
         commands=(*cells.first(dialect), dialect.command),

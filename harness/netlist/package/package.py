@@ -13,6 +13,7 @@ from harness.netlist.deviation import Deviation
 from harness.netlist.dialects import RESISTORS, CellStyle, Dialect, Phase, Stimulus
 from harness.netlist.dialects.base import fitted
 from harness.netlist.reading.statements import ABOUT_ANALYSES, statements_of
+from harness.netlist.statistics.laws import Statistics
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Package:
     cells: CellStyle = RESISTORS
     deviation: Deviation | None = None
     """Deviation from the network that was trained, if cells are not as linear as there."""
+    statistics: Statistics | None = None
+    """The differences between chips, if the package is to show them."""
 
     @cached_property
     def written(self) -> Design:

@@ -9,6 +9,8 @@
     testbench_free.*     samples one after the other, outputs left alone
     testbench_nudged.*   the same with a spring of β at every output
     expected.csv         what every node should have, from the nodal solver
+    statistics.*         the network with draws, where chips are to differ (`harness.netlist.statistics`)
+    montecarlo_*, corners_*   testbenches of many chips, for each temperature
     map.json             where the circuit's nodes, elements and cells are
     README.md, manifest.json
 
@@ -32,6 +34,7 @@ from harness.netlist.dialects.base import flattened
 from harness.netlist.package.guide import guide
 from harness.netlist.package.manifest import EXPECTED, MANIFEST, MAP
 from harness.netlist.package.package import Package
+from harness.netlist.statistics.files import STYLES, statistical_files
 
 
 def files_of(package: Package) -> Iterator[tuple[str, str]]:
@@ -60,6 +63,11 @@ def _contents(package: Package) -> Iterator[tuple[str, str]]:
             title = f"testbench, {phase} phase"
             yield _file(package, f"testbench_{phase}", title, dialect.testbench(design, package.stimulus, phase))
         yield EXPECTED, "\n".join([*_expected(package), ""])
+    if package.statistics is not None:
+        rows = package.origin.rows
+        style = STYLES[dialect.name]
+        for stem, title, lines in statistical_files(design, style, package.stimulus, rows, package.statistics):
+            yield _file(package, stem, title, lines)
     yield from package.cells.files().items()
     yield MAP, _json(map_of(design, dialect, cells))
     yield "README.md", guide(package)
@@ -100,6 +108,7 @@ def _manifest(package: Package, hashes: Mapping[str, str]) -> JsonObject:
         "tile": list(package.tile),
         "samples": list(origin.rows),
         "beta": package.stimulus.beta,
+        **({"statistics": package.statistics.told} if package.statistics else {}),
         "tolerances": vars(package.stimulus.tolerances),
         "read_at": [package.stimulus.middle(k) for k in range(len(package.stimulus))],
         "files": dict(hashes),
