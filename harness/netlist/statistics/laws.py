@@ -25,6 +25,11 @@ CELL_HEAT, RESISTOR_HEAT = "cell_heat", "resistor_heat"
 """Resistance over that at 27 °C, of cells and of other resistors."""
 CORNERS = {"slow": -3.0, "typical": 0.0, "fast": 3.0}
 """Standard deviations at which everything that devices share stands in a corner; a slow chip conducts less."""
+CORNER = "corner"
+"""The parameter that a testbench of corners steps through them, in standard deviations."""
+CHIPS = 100
+"""Chips of a Monte-Carlo, unless somebody changes the number in the testbench."""
+SEED = 1
 OPEN_SIEMENS = 1e-15
 """S of an open cell where a draw decides whether it is open."""
 

@@ -96,7 +96,9 @@ class DrawnNetwork:
         for name, array in self.design.arrays.items():
             if not array.law.linear:
                 yield " ".join([".subckt", _cell_of(name), "a", "b", *self._parameters([("g", "1")])])
-                yield self.dialect.grammar.behavioural("cell", "a", "b", _current(self.words.parameter("g"), array.law))
+                yield self.dialect.grammar.behavioural(
+                    "cell", "a", "b", current_of(self.words.parameter("g"), array.law)
+                )
                 yield f".ends {_cell_of(name)}"
 
     def _memristor(self, cell: Memristor) -> Iterator[str]:
@@ -200,7 +202,7 @@ def _cell_of(array: str) -> str:
     return f"{array}{JOINT}cell"
 
 
-def _current(siemens: str, law: CellLaw) -> str:
+def current_of(siemens: str, law: CellLaw) -> str:
     """The current of a nonlinear cell from ``a`` to ``b``, in which its conductance stands once."""
     if law.curve is Curve.SINH:
         return f"{siemens}*{law.volts!r}*sinh({1 / law.volts!r}*v(a,b))"

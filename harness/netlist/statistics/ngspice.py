@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.netlist.design.naming import VSS
 from harness.netlist.dialects.spice import tran
-from harness.netlist.statistics.laws import CORNERS, Words
+from harness.netlist.statistics.laws import CHIPS, CORNERS, SEED, Words
 from harness.netlist.statistics.testbench import RIGHT, Bench
 
 WORDS = Words(
@@ -17,10 +17,6 @@ WORDS = Words(
     choice=lambda condition, yes, no: f"(({condition})?({yes}):({no}))",
     parameter=lambda name: f"{{{name}}}",
 )
-CHIPS = 100
-"""Chips of a Monte-Carlo, unless somebody changes the number in the testbench."""
-_SEED = 1
-
 
 ABOUT = f"""\
 They print the accuracy over the held-out rows, and write every reading to a table of the same name that ends in .csv,
@@ -30,17 +26,11 @@ There are {CHIPS} chips (`let chips`), drawn from the seed at `setseed`. A deck 
 devices share must come as a number, as a parameter that holds a draw differs wherever it is used."""
 
 
-def command(stem: str) -> str:
-    """The command that runs a testbench."""
-    return f"ngspice -b {stem}.cir"
-
-
 def montecarlo(bench: Bench, rows: Sequence[int], stem: str, celsius: float) -> Iterator[str]:
     """Yield the commands that make chips, and write and print what they read."""
     common = bench.statistics.common
-    yield from (f".param {name}=0" for name in common)
     yield ".control"
-    yield f"setseed {_SEED}"
+    yield f"setseed {SEED}"
     yield f"let chips = {CHIPS}"
     yield from _begin(bench, rows, f"{stem}.csv", "chip")
     yield "let parts = vector(chips)"
@@ -64,7 +54,6 @@ def montecarlo(bench: Bench, rows: Sequence[int], stem: str, celsius: float) -> 
 def corners(bench: Bench, rows: Sequence[int], stem: str, celsius: float) -> Iterator[str]:
     """Yield the commands that go to every corner, and write and print what is read there."""
     common = bench.statistics.common
-    yield from (f".param {name}=0" for name in common)
     yield ".control"
     yield from _begin(bench, rows, f"{stem}.csv", "corner")
     for corner, deviations in CORNERS.items():

@@ -9,7 +9,7 @@ from harness.netlist.design.naming import JOINT, VSS
 from harness.netlist.design.parts import Design
 from harness.netlist.dialects.base import NETWORK, Stimulus, opened, wrapped
 from harness.netlist.dialects.spice import Spice, grounded, parameter_of, source_parameters, steps
-from harness.netlist.statistics.laws import COMMON, OWN, Statistics, Words
+from harness.netlist.statistics.laws import Statistics, Words
 from harness.units import spice_number
 
 RIGHT = f"score{JOINT}right"
@@ -77,31 +77,39 @@ class Bench:
         yield f"e{name} {node} 0 {ideal} 0 {self.value(gain)}"
 
     def _score(self, classes: Sequence[int]) -> Iterator[str]:
-        """A source for each output that is at 1 V while it is the right one, and the comparison of all outputs."""
-        outputs, wanted = self.design.outputs, []
-        for k, output in enumerate(outputs):
-            node = f"right{JOINT}{output.name}"
-            yield from steps(f"v{node}", node, self.stimulus, [float(right == k) for right in classes])
-            wanted.append(f"v({node})")
-        shown = [_volts(output) for output in outputs]
-        right = "+".join(f"{want}*{volts}" for want, volts in zip(wanted, shown, strict=True))
-        others = [f"{volts}-{_FAR:g}*{want}" for want, volts in zip(wanted, shown, strict=True)]
-        most = others[0]
-        for other in others[1:]:
-            most = f"max({most},{other})"
-        formula = self.words.choice(f"({right})>{most}", "1", "0")
-        yield self.dialect.grammar.behavioural(RIGHT, "0", RIGHT, formula)
+        """Sources that say which output is right, and the comparison of all outputs."""
+        found = score(self.design, classes)
+        for node, levels in found.levels.items():
+            yield from steps(f"v{node}", node, self.stimulus, levels)
+        yield self.dialect.grammar.behavioural(RIGHT, "0", RIGHT, self.words.choice(found.condition, "1", "0"))
         yield f"r{RIGHT} {RIGHT} 0 1.0"
-
-    def switches(self, *, own: bool, common: bool) -> Iterator[str]:
-        """Yield the parameters that say what is drawn."""
-        yield f".param {OWN}={int(own)}"
-        yield f".param {COMMON}={int(common)}"
 
     def read_nets(self) -> list[str]:
         """Nets of outputs."""
         nets = dict.fromkeys(net for output in self.design.outputs for net in (output.plus, output.minus))
         return [net for net in nets if net != VSS]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The parts of a circuit that says whether a row is read rightly."""
+
+    levels: dict[str, list[float]]
+    """V of a node for each output: 1 V while that one is the right one, else 0 V."""
+    condition: str
+    """A formula that holds where the right output is the largest."""
+
+
+def score(design: Design, classes: Sequence[int]) -> Score:
+    """Return the comparison of a network's outputs for rows of these classes."""
+    nodes = [f"right{JOINT}{output.name}" for output in design.outputs]
+    levels = {node: [float(right == k) for right in classes] for k, node in enumerate(nodes)}
+    pairs = [(f"v({node})", _volts(output)) for node, output in zip(nodes, design.outputs, strict=True)]
+    right = "+".join(f"{wanted}*{volts}" for wanted, volts in pairs)
+    most, *others = (f"{volts}-{_FAR:g}*{wanted}" for wanted, volts in pairs)
+    for other in others:
+        most = f"max({most},{other})"
+    return Score(levels, f"({right})>{most}")
 
 
 def _volts(output: Output) -> str:

@@ -1,1 +1,0 @@
-"""Arrays of memristors under write pulses: schemes of line voltages, lines with resistance, states."""
