@@ -47,6 +47,11 @@ class Ledger:
     def __sub__(self, other: "Ledger") -> "Ledger":
         return _made(dict(zip(ENTRIES, map(sub, vars(self).values(), vars(other).values()), strict=True)))
 
+    def grown(self, before: "Ledger", now: "Ledger") -> "Ledger":
+        """Return the ledger with the growth of another one, from `before` to `now`, added."""
+        entries = zip(ENTRIES, vars(self).values(), vars(before).values(), vars(now).values(), strict=True)
+        return _made({name: own + (new - old) for name, own, old, new in entries})
+
     def plus(self, **more: float) -> "Ledger":
         """Return the ledger with some entries larger by so much."""
         entries = dict(vars(self))

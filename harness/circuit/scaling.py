@@ -71,7 +71,7 @@ class Scaling:
         """True where stages let errors back as they let signals through."""
         return not (self.uneven or self.copied.any())
 
-    @property
+    @cached_property
     def variables(self) -> int:
         """Number of unknowns."""
         return int(self.variable.max(initial=-1)) + 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.chip.base import Chip
-from harness.chip.history import history_of, recall
+from harness.chip.history import ageing_part, recall
 from harness.chip.metering import NOTHING, Ledger, ledger_of, set_step_key, simulator_seconds_of
 from harness.datasets import Samples, Split
 from harness.errors import ChipError, ExperimentError, NotFiniteError
@@ -169,7 +169,7 @@ def training(
             yield done
         began, asked = time.perf_counter(), ledger_of(chip)
         test = evaluate(chip, cost, data.test)
-        spent, again = time.perf_counter() - began, _since(chip, asked).sparse_sweeps
+        spent, again = time.perf_counter() - began, _grown(NOTHING, chip, asked).sparse_sweeps
         position = replace(position, ledger=position.ledger.plus(sparse_sweeps=again))
         row = epoch_row(position, len(data.train), test, spent, chip)
         position = position.next_epoch
@@ -184,7 +184,7 @@ def steps_of_epoch(
     batches = -(-len(rows) // plan.batch)
     scaled, factor = update, 1.0
     draws, nothing_drawn = getattr(rule, "draws", True), np.random.default_rng(0)
-    order, moves = order_of(plan, epoch, len(rows)), moves_of(plan, epoch, rows)
+    order, moves, ages = order_of(plan, epoch, len(rows)), moves_of(plan, epoch, rows), ageing_part(chip)
     for step in range(position.step, batches):
         began, simulated, asked = time.perf_counter(), simulator_seconds_of(chip), ledger_of(chip)
         batch = rows.batch(order[step * plan.batch : (step + 1) * plan.batch], moves)
@@ -202,8 +202,8 @@ def steps_of_epoch(
             position.right + record.accuracy * len(batch),
             position.seconds + time.perf_counter() - began,
             position.simulator_seconds + (simulator_seconds_of(chip) or 0.0) - (simulated or 0.0),
-            position.ledger + _since(chip, asked),
-            history_of(chip),
+            _grown(position.ledger, chip, asked),
+            None if ages is None else ages.history,
         )
         yield StepDone(position, _step_row(position, record))
 
@@ -304,10 +304,10 @@ def refuse_unable(can: Capabilities, rule: LearningRule[R], plan: Plan, names: t
         )
 
 
-def _since(chip: Chip, before: Ledger | None) -> Ledger:
-    """Return what was asked of a chip since its ledger was `before`; an empty ledger where it has none."""
+def _grown(ledger: Ledger, chip: Chip, before: Ledger | None) -> Ledger:
+    """Return a ledger with what was asked of a chip since its own was `before`; the same one where it has none."""
     now = ledger_of(chip)
-    return NOTHING if now is None or before is None else now - before
+    return ledger if now is None or before is None else ledger.grown(before, now)
 
 
 def _step_row(position: Position, record: StepRecord) -> StepRow:

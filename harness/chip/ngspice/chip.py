@@ -1,5 +1,6 @@
 """The chips that ngspice simulates: the reduced circuit, and the full netlist as its witness or where it must be."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -97,7 +98,8 @@ class NgspiceChip(ReducedChip):
         except ConvergenceError as error:
             raise error.in_batch(starts[error.settling]) from error
         self.work = self.work.and_of(settled, self._simulators.workers)
-        self.ledger = self.ledger.plus(sparse_sweeps=sum(part.sparse_sweeps for part in settled))
+        if again := sum([part.sparse_sweeps for part in settled]):
+            self.ledger = self.ledger.plus(sparse_sweeps=again)
         if len(settled) == 1:
             return reduced.readings(settled[0].solved, drives)
         nothing = np.zeros((0, len(drives), reduced.size))
@@ -121,14 +123,14 @@ class Work:
 
     def and_of(self, settled: Sequence[Settled], workers: int) -> "Work":
         """Return the totals with those of some settlings added, which `workers` simulators shared."""
-        seconds = sum(part.seconds for part in settled)
-        return Work(
-            self.points + sum(part.solved.shape[0] * part.solved.shape[1] for part in settled),
-            self.iterations + sum(part.iterations for part in settled),
-            self.seconds + seconds,
-            self.elapsed + seconds / max(1, min(workers, len(settled))),
-            max([self.peak_mb, *(part.peak_mb for part in settled)]),
-        )
+        points, iterations, seconds, peak = self.points, self.iterations, 0.0, self.peak_mb
+        for part in settled:
+            points += math.prod(part.solved.shape[:2])
+            iterations += part.iterations
+            seconds += part.seconds
+            peak = max(peak, part.peak_mb)
+        elapsed = self.elapsed + seconds / max(1, min(workers, len(settled)))
+        return Work(points, iterations, self.seconds + seconds, elapsed, peak)
 
 
 class FullNetlistChip(SimulatedChip):

@@ -72,8 +72,8 @@ class ReducedCircuit:
     """Physical volts per reduced volt at the outputs; injected currents shrink by the same factor."""
     farads: Array
     """F from every unknown to ground, ``[n]``, which only oscillating drives see."""
-    beside: Array
-    """S of all linear parts at every node and ground, ``[nodes + 1]``, infinite where a source or buffer holds it."""
+    own: Array
+    """Conductance that leads to each variable, S, ``[variables]``."""
     _way_back: WayBack
     _circuit: Circuit
 
@@ -136,7 +136,7 @@ class ReducedCircuit:
             return slopes
         nowhere = np.zeros(0, np.intp)
         first, second = (np.concatenate([nowhere, *(getattr(k, end) for k in kinds)]) for end in ("first", "second"))
-        return shorts_and_opens(slopes, first, second, self.beside)
+        return shorts_and_opens(slopes, first, second, self._way_back.beside(self.own))
 
     def settling(self, drives: Sequence[Drive]) -> SettlingJob:
         """The drives as currents and rails of the reduced network; phases with the same inputs share their arrays.
@@ -316,17 +316,10 @@ class Reduction:
             rail_gain=self._rail_gain,
             output_scale=self._output_scale,
             farads=self._farads,
-            beside=self._beside(system),
+            own=system.own,
             _way_back=WayBack(self._places, elimination),
             _circuit=self.circuit,
         )
-
-    def _beside(self, system: System) -> Array:
-        """Return the conductance of all linear parts at every node and ground, S; infinite where a node is held."""
-        free = np.flatnonzero(self._scaling.free)
-        found = np.full((*system.own.shape[:-1], len(self._scaling.free)), np.inf)
-        found[..., free] = system.own[..., self._scaling.variable[free]]
-        return found
 
     def _factoring(self, system: Interior | None, interior: Index) -> Factors | Fronts:
         """Choose how to factor the interior; lines are looked for among resistors, the cells' neighbours."""

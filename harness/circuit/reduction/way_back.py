@@ -71,6 +71,16 @@ class WayBack:
         apart = (nodes - self.standing(inputs))[..., self._places.one_of_kept]
         return np.asarray(apart / self._places.scale_of_kept)
 
+    def beside(self, own: Array) -> Array:
+        """Return the conductance beside every node and ground, S, ``[nodes + 1]``, from that beside each variable, S.
+
+        It is infinite where a source or a buffer holds the node.
+        """
+        nodes, free = self._places, self._places.free
+        found = np.full(len(nodes.variable) + 1, np.inf)
+        found[free] = own[nodes.variable[free]]
+        return found
+
     def responses(self, solved: Array, *, transposed: bool = False) -> Array:
         """Return the voltage by which every node moves while all sources stand still, V, ``[..., nodes]``.
 

@@ -267,9 +267,7 @@ def _table(form: _Form, columns: _Columns, phases: Sequence[Phase], lead: Array 
     then = np.zeros((len(phases[0].currents), len(phases), columns.count))
     drops = topology.drops[0]
     for d, phase in enumerate(phases):
-        then[:, d, : topology.size] = phase.currents
-        if phase.pushed.any():
-            then[:, d, : topology.size] += phase.pushed @ drops
+        np.add(phase.currents, phase.pushed @ drops, out=then[:, d, : topology.size])
         for k, column in columns.rails.items():
             then[:, d, column] = phase.rails[:, k]
         if form.spring:
