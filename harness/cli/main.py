@@ -43,6 +43,7 @@ _COMMANDS = {
     "layout": ("harness.cli.runs.layout:layout", "Lay out a network's crossbars as a GDS file."),
     "list": ("harness.cli.catalog.listing:list_", "List experiments, data sets, boards and plug-ins."),
     "predict": ("harness.cli.runs.predict:predict", "Show a trained network new rows of a CSV file."),
+    "program": ("harness.cli.runs.program:write_program", "Plan the pulses that write a run into an array."),
     "regress": ("harness.cli.regress:regress", "Compare a suite of cases with golden results."),
     "report": ("harness.cli.report:report", "Write the design report of a run, one page of HTML."),
     "reproduce": ("harness.cli.runs.reproduce:reproduce", "Measure what papers claim, and what was found, again."),

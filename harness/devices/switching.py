@@ -11,6 +11,7 @@ Currents flow from p to n at positive v = v(p) − v(n). Which sign of voltage m
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ EDGE = 1e-3
 READ_VOLTS = 0.01
 """V at which a conductance is read."""
 
-_TOLERANCE = 1e-9
+TOLERANCE = 1e-9
 """Error of one step of an integration, as a fraction of the range of x."""
 _FIRST_STEP = 1e-3
 _MOST_STEPS = 100_000
@@ -47,8 +48,12 @@ class Memristor(Protocol):
         return np.asarray(self.current(READ_VOLTS, state) / READ_VOLTS)
 
 
-def after_pulse(model: Memristor, volts: float, seconds: float, state: Array) -> Array:
-    """Return the states after a rectangular pulse, in the same shape, to about 1e-7 of the range.
+def after_pulse(
+    model: Memristor, volts: float | Array, seconds: float, state: Array, tolerance: float = TOLERANCE
+) -> Array:
+    """Return the states after a rectangular pulse, in the same shape, to about a hundred times the tolerance of a step.
+
+    All cells get the same V or, from an array in the shape of `state`, each its own.
 
     Rosenbrock's method of order 4 with an estimate of order 3 and Shampine's parameters (1982, ACM Trans. Math. Softw.
     8(2), 93): implicit, for the stop at a bound is stiff, and with steps of every cell's own, for cells reach it at
@@ -57,10 +62,13 @@ def after_pulse(model: Memristor, volts: float, seconds: float, state: Array) ->
     Raises:
         CircuitError: the pulse is no pulse, or the integration failed.
     """
-    if not (np.isfinite(volts) and 0 < seconds < np.inf):
-        raise CircuitError(f"pulse of {volts:g} V for {seconds:g} s: it must be finite and last longer than 0 s")
+    if not (np.isfinite(volts).all() and 0 < seconds < np.inf):
+        raise CircuitError(
+            f"pulse of {_highest(volts):g} V for {seconds:g} s: it must be finite and last longer than 0 s"
+        )
     states = np.clip(np.array(state, float), 0.0, 1.0)
     x = states.reshape(-1)
+    each = None if np.ndim(volts) == 0 else np.reshape(volts, -1)
     left, step = np.ones(x.size), np.full(x.size, _FIRST_STEP)  # in units of the pulse
     moving = np.arange(x.size)
     for _ in range(_MOST_STEPS):
@@ -68,14 +76,26 @@ def after_pulse(model: Memristor, volts: float, seconds: float, state: Array) ->
             return states
         taken = np.minimum(step[moving], left[moving])
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # such steps are taken again, shorter
-            new, error = _rosenbrock(lambda y: seconds * model.rate(volts, y), x[moving], taken)
-        good = np.isfinite(new) & (error <= _TOLERANCE)
+            here = volts if each is None else each[moving]
+            new, error = _rosenbrock(partial(_slope, model, here, seconds), x[moving], taken)
+        good = np.isfinite(new) & (error <= tolerance)
         x[moving] = np.where(good, np.clip(new, 0.0, 1.0), x[moving])
         left[moving] -= np.where(good, taken, 0.0)
-        better = 0.9 * (_TOLERANCE / np.maximum(error, 1e-300)) ** 0.25
+        better = 0.9 * (tolerance / np.maximum(error, 1e-300)) ** 0.25
         step[moving] = taken * np.where(np.isfinite(better), np.clip(better, 0.1, 5.0), 0.1)
         moving = moving[left[moving] > _END]
-    raise CircuitError(f"pulse of {show(volts, 'V')} for {show(seconds, 's')}: not followed in {_MOST_STEPS} steps")
+    what = f"pulse of {show(_highest(volts), 'V')} for {show(seconds, 's')}"
+    raise CircuitError(f"{what}: not followed in {_MOST_STEPS} steps")
+
+
+def _slope(model: Memristor, volts: float | Array, seconds: float, states: Array) -> Array:
+    """Return dx/dt with the pulse as the unit of time."""
+    return seconds * model.rate(volts, states)
+
+
+def _highest(volts: float | Array) -> float:
+    """Return the voltage that is farthest from 0 V, or the one that is no number."""
+    return float(np.ravel(volts)[np.argmax(np.abs(volts))])
 
 
 def _rosenbrock(slope: Callable[[Array], Array], x: Array, step: Array) -> tuple[Array, Array]:

@@ -47,7 +47,7 @@ from harness.training.position import Position
 from harness.training.predictions import Predictions, predictions
 from harness.training.results import figures, finish
 from harness.training.runs import Run as RunDirectory
-from harness.training.runs import Start
+from harness.training.runs import Start, make_runs, new_run
 from harness.validation import said
 from harness.wording import html_table
 
@@ -60,8 +60,8 @@ if TYPE_CHECKING:  # most trainings need neither data frames nor boards, which t
 
 _PARTS = ("data", "circuit", "cost", "rule", "update")
 """Parts that may be of one's own."""
-_LEARNING = ("strength", "springs", "cost", "rule", "update")
-"""Parts that decide what is learned on a given network."""
+_LEARNING = ("strength", "springs", "cost", "rule", "update", "_learning_described")
+"""Parts that decide what is learned on a given network, and what a manifest says of them."""
 _AS_DRAWN = VariationSettings(), ImperfectSettings(), RetentionSettings()
 Made = TypeVar("Made")
 _MADE = "_parts_made"
@@ -366,8 +366,12 @@ class Experiment:
     @property
     def _described(self) -> JsonObject:
         """The parts that will train a run, as its manifest describes them."""
+        return {**self._learning_described, "chip": self.settings.chip_description.kinds}
+
+    @cached_property
+    def _learning_described(self) -> JsonObject:
         described = {name: parts.described(getattr(self, name)) for name in ("rule", "update", "cost", "plan")}
-        return described | {"chip": self.settings.chip_description.kinds, "data": self.data.sha256()}
+        return described | {"data": self.data.sha256()}
 
     def changes_since(self, run: RunDirectory) -> list[str]:
         """Versions, and the linear solver, that differ from those that a run began with: its bits may differ too.
@@ -415,14 +419,25 @@ class Experiment:
             ExperimentError: the initial network does not bear the rule's springs, or the chip cannot do what the rule
                 asks for.
         """
+        make_runs({Path(path): self.new_run(path, start, files=files, chip=chip)})
+        return Run(path)
+
+    def new_run(
+        self,
+        path: str | PathLike[str],
+        start: Start | None = None,
+        *,
+        files: Mapping[str, bytes] = MappingProxyType({}),
+        chip: Chip | None = None,
+    ) -> dict[str, bytes]:
+        """Return the files of a new run directory by name; see `create_run`."""
         self.springs.refuse(self.circuit.conductances if start is None else start.conductances)
         self.refuse_chip(chip)
-        path = Path(path)
-        text = self.recorded.to_toml(path)
+        text = self.recorded.to_toml(Path(path))
         if start is None:
-            return Run.create(path, text, self.manifest(), files=files)
+            return new_run(text, self.manifest(), files=files)
         position = Position(start.conductances, self.update.init(start.conductances))
-        return Run.create(path, text, {**self.manifest(), **start.origin}, position, files=files)
+        return new_run(text, {**self.manifest(), **start.origin}, position, files)
 
     def refuse_chip(self, opened: Chip | None = None) -> None:
         """Refuse a chip that cannot be made, or cannot do what the rule asks for; no board is opened.

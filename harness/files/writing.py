@@ -111,6 +111,26 @@ def whole_folder(path: Path) -> Iterator[Path]:
         os.close(opened)
 
 
+def make_folders(contents: Mapping[Path, Mapping[str, bytes]]) -> None:
+    """Make some folders with such files by name, each as `whole_folder` does; they wait for the disk together.
+
+    Raises:
+        FileExistsError, OSError: see `whole_folder`; other folders may be there by then.
+    """
+    with ExitStack() as folders:
+        made = {path: folders.enter_context(whole_folder(path)) for path in contents}
+        with ExitStack() as stack:
+            written = {}
+            for path, files in contents.items():
+                for name, content in files.items():  # in a folder that nobody sees yet
+                    with _named(path / name):
+                        file = stack.enter_context((made[path] / name).open("xb"))
+                        file.write(content)
+                        file.flush()
+                    written[path / name] = made[path] / name, file.fileno()
+            _sync(written)
+
+
 def remove_folder(path: Path) -> None:
     """Remove a folder, if it exists; it vanishes as a whole before its files are removed.
 

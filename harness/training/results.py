@@ -1,7 +1,7 @@
 """Figures that a network reached, as ``result.json`` and `harness evaluate` give them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.chip.base import Chip
 from harness.chip.metering import ledger_of, record_of, sharing_of
@@ -46,16 +46,27 @@ def finish(
     if data.valued:
         found["test"] = evaluate(chip, cost, data.test)
     rows = run.tables()[1] if epochs is None else epochs
-    reached = {
-        **about,
-        **_reached(rows, data, found["train"], time.perf_counter() - began),
-        **value_errors(data, found),
-    }
+    reached = result_of(about, data, rows, found, time.perf_counter() - began)
     if (sharing := sharing_of(chip)) is not None:
         reached["sharing"] = sharing
     if (bench := record_of(chip)) is not None:
         reached["bench"] = bench
     run.finish([array.name for array in chip.circuit.arrays], chip.conductances, reached)
+
+
+def result_of(
+    about: JsonObject, data: Split, epochs: Sequence[EpochRow], found: Mapping[str, Evaluation], evaluating: float
+) -> JsonObject:
+    """Return a run's result.
+
+    Args:
+        about: how it begins, experiment and seed.
+        data: which the network learned.
+        epochs: the rows of its table.
+        found: the parts of the data that were evaluated in the end.
+        evaluating: s that this took.
+    """
+    return {**about, **_reached(epochs, data, found["train"], evaluating), **value_errors(data, found)}
 
 
 def _reached(epochs: Sequence[EpochRow], data: Split, train: Evaluation, evaluating: float) -> JsonObject:

@@ -30,7 +30,7 @@ import numpy as np
 from harness.errors import RunError
 from harness.files.locking import alone_in
 from harness.files.reading import JsonObject, read_arrays, read_json
-from harness.files.writing import whole_folder, write_atomic, write_in_turn
+from harness.files.writing import make_folders, write_atomic, write_in_turn
 from harness.measurement import Conductances
 from harness.training.position import Position, arrays_of, npz, position_of
 from harness.training.tables import EpochRow, StepRow, as_csv, as_frame, read_rows, score_in
@@ -88,16 +88,7 @@ class Run:
         Raises:
             RunError: something is at `path` already.
         """
-        refuse_existing(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with whole_folder(path) as made:
-                first = {"experiment.toml": experiment.encode(), MANIFEST: _json(manifest).encode(), **files}
-                if start is not None:
-                    first |= _saved(start, [], [], _owner(manifest, start.begun))
-                write_in_turn({made / name: content for name, content in first.items()})
-        except FileExistsError as error:
-            raise RunError(f"{path} was made by another process just now") from error
+        make_runs({path: new_run(experiment, manifest, start, files)})
         return cls(path)
 
     @property
@@ -256,9 +247,14 @@ class Run:
 
         Columns of accuracies are headed by `score`, such as R².
         """
-        whose = self.owner(position.begun)
-        files = _saved(position, steps, epochs, whose, score)
-        write_in_turn({self.path / name: content for name, content in files.items()})
+        write_in_turn(self.saved(position, steps, epochs, score=score))
+
+    def saved(
+        self, position: Position, steps: Sequence[StepRow], epochs: Sequence[EpochRow], *, score: str = "accuracy"
+    ) -> dict[Path, bytes]:
+        """Return the files of a checkpoint in the order in which they are replaced; see `save`."""
+        files = _saved(position, steps, epochs, self.owner(position.begun), score)
+        return {self.path / name: content for name, content in files.items()}
 
     def position(self) -> Position | None:
         """The last checkpoint; None before the first.
@@ -284,9 +280,13 @@ class Run:
 
     def finish(self, names: Sequence[str], conductances: Conductances, result: JsonObject) -> None:
         """Write the trained conductances (S, by crossbar) and the result."""
+        write_in_turn(self.finished(names, conductances, result))
+
+    def finished(self, names: Sequence[str], conductances: Conductances, result: JsonObject) -> dict[Path, bytes]:
+        """Return the files of a run that is complete, in the order in which they are written; see `finish`."""
         trained = npz(dict(zip(names, conductances, strict=True)))
         files = {"conductances.npz": trained, "result.json": _json(result).encode()}
-        write_in_turn({self.path / name: content for name, content in files.items()})
+        return {self.path / name: content for name, content in files.items()}
 
 
 _OWNER = "owner"
@@ -310,6 +310,32 @@ def _owner(manifest: JsonObject, begun: bool) -> str:
     """See `Run.owner`."""
     made = {key: manifest.get(key) for key in (*_MADE, *_LEARNING, *(["parts"] if begun else []))}
     return _hash(made | {"settings": _without_places(made["settings"])})
+
+
+def new_run(
+    experiment: str,
+    manifest: JsonObject,
+    start: Position | None = None,
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> dict[str, bytes]:
+    """Return the files of a new run by name; see `Run.create`."""
+    first = {"experiment.toml": experiment.encode(), MANIFEST: _json(manifest).encode(), **files}
+    return first if start is None else first | _saved(start, [], [], _owner(manifest, start.begun))
+
+
+def make_runs(runs: Mapping[Path, Mapping[str, bytes]]) -> None:
+    """Make new run directories with such files, each complete or not at all; they wait for the disk together.
+
+    Raises:
+        RunError: something is at a path already.
+    """
+    for path in runs:
+        refuse_existing(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        make_folders(runs)
+    except FileExistsError as error:
+        raise RunError(f"{error.filename} was made by another process just now") from error
 
 
 def _saved(

@@ -8,6 +8,8 @@ there leaves the stack at its last good position, to fail by itself.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.stack import NodalStack
 from harness.datasets import Samples, Split
 from harness.errors import HarnessError, NotFiniteError
+from harness.files.writing import write_in_turn
 from harness.learning.costs import SoftmaxCrossEntropy, SquaredError
 from harness.learning.rules.generalized import Contrast
 from harness.learning.updates.stacked import StackedUpdates
@@ -29,6 +32,9 @@ from harness.training.tables import EpochRow, StepRow
 
 _DRAWN = 2**22
 """Numbers in the batches that are drawn at once."""
+RUNS_AT_ONCE = 32
+"""Runs whose files are written together; a process may have a thousand files open."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +140,7 @@ class Stack:
 
     def _end_epoch(self) -> None:
         began, positions = time.perf_counter(), [self.position(k) for k in range(len(self.trainings))]
-        found = self._evaluated()
+        found = self.evaluated("test")
         spent = (time.perf_counter() - began) / len(positions)
         self._flush()
         for k, (position, test) in enumerate(zip(positions, found, strict=True)):
@@ -149,9 +155,15 @@ class Stack:
         self._stack.ledger, self._stack.written = Ledger(), np.zeros(count, np.intp)
         self._before = [Ledger()] * count
 
-    def _evaluated(self) -> list[Evaluation]:
-        """Evaluate each chip on its held-out rows, without learning."""
-        rows, cost, read = self._samples("test"), self.trainings[0].cost, []
+    def evaluated(self, part: str, most: int | None = None) -> list[Evaluation]:
+        """Evaluate each chip on a part of its rows, without learning; on the first ones, where there are `most`.
+
+        Raises:
+            HarnessError: one of them fails.
+        """
+        rows, cost, read = self._samples(part), self.trainings[0].cost, []
+        if most is not None:
+            rows = [samples.first(most) for samples in rows]
         for first in range(0, len(rows[0]), EVALUATION_BATCH):
             batch = _batch(rows, [slice(first, first + EVALUATION_BATCH)] * len(rows), [None] * len(rows))
             read.append(self._stack.measure([Drive(batch.inputs)])[0].outputs)
@@ -188,9 +200,12 @@ class Stack:
     def _save(self, numbers: Sequence[int]) -> None:
         """Write checkpoints of some runs."""
         self._flush()
-        for k in numbers:
-            training = self.trainings[k]
-            training.run.save(self.position(k), *self._tables[k], score=training.data.score)
+        for some in in_parts(numbers, RUNS_AT_ONCE):
+            files = dict[Path, bytes]()
+            for k in some:
+                run, score = self.trainings[k].run, self.trainings[k].data.score
+                files |= run.saved(self.position(k), *self._tables[k], score=score)
+            write_in_turn(files)
 
     def _flush(self) -> None:
         """Bring rows of steps into the tables of their runs."""
@@ -236,6 +251,11 @@ class _Draws:
         """Return a number for each chip, ``[chips, 1, 1]``."""
         streams = (controller.stream_of(training.plan, *self._place) for training in self._trainings)
         return np.array([rng.random() for rng in streams])[:, None, None]
+
+
+def in_parts(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Give neighbouring values, so many at once."""
+    return (values[begin : begin + size] for begin in range(0, len(values), size))
 
 
 def _batch(rows: Sequence[Samples], chosen: Sequence[Index | slice], moves: Sequence[Index | None]) -> Batch:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.files.writing import whole_folder, write_atomic, write_in_turn
+from harness.files.writing import make_folders, whole_folder, write_atomic, write_in_turn
 
 WRITER = """
 import sys, time
@@ -128,6 +128,24 @@ def test_a_folder_replaces_nothing(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="exists already"), whole_folder(tmp_path / "made"):
         (tmp_path / "made").mkdir()
     assert [p.name for p in tmp_path.iterdir()] == ["made"]
+
+
+def test_folders_that_are_made_together_have_their_files(tmp_path: Path) -> None:
+    wanted = {tmp_path / name: {"first": name.encode(), "second": b"\0"} for name in ("a", "b", "c")}
+    make_folders(wanted)
+    found = {folder: {file.name: file.read_bytes() for file in folder.iterdir()} for folder in tmp_path.iterdir()}
+    assert found == wanted
+
+
+def test_folders_that_are_made_together_replace_nothing_and_leave_nothing(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    with pytest.raises(FileExistsError, match="exists already") as caught:
+        make_folders({tmp_path / "b": {"file": b"new"}})
+    assert caught.value.filename == str(tmp_path / "b")
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*absent"):
+        make_folders({tmp_path / "c": {"file": b""}, tmp_path / "absent" / "d": {"file": b""}})
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+    assert list((tmp_path / "b").iterdir()) == []
 
 
 def test_what_a_killed_command_left_is_removed_by_the_next_and_only_that(tmp_path: Path) -> None:

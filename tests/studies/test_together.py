@@ -22,12 +22,12 @@ from harness.learning.updates.stacked import StackedUpdates
 from harness.learning.updates.subsets import Largest, SubsetUpdate
 from harness.learning.updates.updates import SGD, Adam, Momentum, Schedule, UpdateRule
 from harness.measurement import Drive, Spring
-from harness.studies.sweep import Sweep, run
+from harness.studies.sweep import Sweep, run, together
 from harness.studies.sweep.deployment import Deployment
 from harness.studies.sweep.family import Family
 from harness.studies.sweep.jobs import perform
 from harness.studies.sweep.points import grid
-from harness.training.runs import Run
+from harness.training.runs import Run, make_runs
 from tests.studies.test_sweep import command
 
 OVERRIDES = ["chip.kind=nodal", "training.epochs=3"]
@@ -96,11 +96,11 @@ def test_trainings_in_step_end_with_the_bits_of_each_alone(
     tmp_path: Path, experiment: str, over: dict[str, list[str]], overrides: list[str]
 ) -> None:
     points = grid(experiment, over, seeds=2, overrides=[*OVERRIDES, *overrides])
-    together, one_by_one, said = both_ways(tmp_path, points)
+    in_step, one_by_one, said = both_ways(tmp_path, points)
     assert said == [f"together: {len(points)} points in step"]
     for point in points:
-        assert_same(together.path / "points" / point.name, one_by_one.path / "points" / point.name)
-        result = Run(together.path / "points" / point.name).result
+        assert_same(in_step.path / "points" / point.name, one_by_one.path / "points" / point.name)
+        result = Run(in_step.path / "points" / point.name).result
         assert result is not None
         assert result["together"] == len(points)
 
@@ -113,7 +113,7 @@ def test_deployments_on_chips_that_differ_read_what_each_reads_alone(tmp_path: P
     overrides = [*OVERRIDES, *NOISY]
     points = grid("xor", {"imperfect.adc_bits": ["6", "10"]}, chips=2, exclude_training_chip=True, overrides=overrides)
     deployment = Deployment.of("xor", overrides=OVERRIDES, tune=1)
-    together, one_by_one, said = both_ways(tmp_path, points, deployment)
+    in_step, one_by_one, said = both_ways(tmp_path, points, deployment)
     assert said == [
         "one by one: 1 point, because no other point has the same circuit, rule, batches and epochs",
         "together: 4 deployments, with what they share made once",
@@ -121,7 +121,7 @@ def test_deployments_on_chips_that_differ_read_what_each_reads_alone(tmp_path: P
     ]
     losses = set()
     for point in points:
-        here, there = (sweep.path / "deployed" / point.name for sweep in (together, one_by_one))
+        here, there = (sweep.path / "deployed" / point.name for sweep in (in_step, one_by_one))
         assert_same(here, there)
         losses.add(json.loads((here / "deployed.json").read_text())["deployed_loss"])
     assert len(losses) == 4
@@ -141,14 +141,19 @@ def test_experiments_of_a_family_share_what_their_settings_have_in_common() -> N
     assert rule.circuit is first.circuit
     assert rule.rule is not first.rule
     assert seed.circuit is not first.circuit
+    assert seed.circuit.wiring is first.circuit.wiring
+    alone = Experiment(loaded[3]).circuit
+    assert seed.netlist(seed.circuit) == seed.netlist(alone)
+    wider = family.of(Experiment.load("xor", [*OVERRIDES, "network.hidden=[7]"]).settings)
+    assert wider.circuit.wiring is not first.circuit.wiring
 
 
 def test_deployed_conductances_are_tuned_in_step(tmp_path: Path) -> None:
     points = grid("xor", {"update.rates": ["[1e-3]", "[2e-3]"]}, overrides=OVERRIDES)
-    together, one_by_one, said = both_ways(tmp_path, points, Deployment.of("xor", overrides=OVERRIDES, tune=2))
+    in_step, one_by_one, said = both_ways(tmp_path, points, Deployment.of("xor", overrides=OVERRIDES, tune=2))
     assert said[-1] == "together: 2 points in step"
     for point in points:
-        assert_same(together.path / "deployed" / point.name, one_by_one.path / "deployed" / point.name)
+        assert_same(in_step.path / "deployed" / point.name, one_by_one.path / "deployed" / point.name)
 
 
 def stopped_after(steps: int, sweep: Sweep) -> None:
@@ -189,6 +194,29 @@ def test_runs_that_another_process_trains_in_are_left_alone(tmp_path: Path) -> N
         assert all("another process" in error for error in outcome.errors.values())
         assert (len(outcome.errors), outcome.missing) == (held, 0)
         assert said == ([f"together: {trained} points in step"] if trained else [])
+
+
+def test_a_run_that_another_process_makes_meanwhile_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the same experiment is gone on with, and one of another is refused."""
+    points = grid("xor", {}, seeds=3, overrides=OVERRIDES)
+    sweep = Sweep.create(tmp_path / "sweep", points)
+    folders = [sweep.path / "points" / point.name for point in points]
+
+    def late(runs: dict[Path, dict[str, bytes]]) -> None:
+        monkeypatch.setattr(together, "make_runs", make_runs)
+        for number, folder in ((0, folders[0]), (2, folders[1])):
+            Experiment(points[number].settings).create_run(folder)
+        make_runs(runs)
+
+    monkeypatch.setattr(together, "make_runs", late)
+    said: list[str] = []
+    outcome = run(sweep, together=True, say=said.append)
+    assert said == ["together: 2 points in step"]
+    assert list(outcome.errors) == [f"points/{points[1].name}"]
+    assert "training.seed is 1, but the run was made with 2" in outcome.errors[f"points/{points[1].name}"]
+    assert outcome.missing == 0
 
 
 def test_a_point_that_fails_leaves_the_others_in_step(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ that a resumed training draws what an uninterrupted one drew. A strength of 0, o
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -106,11 +107,10 @@ class ImperfectChip(WrappedChip):
     def __init__(self, chip: Chip, errors: PinErrors, *, seed: int) -> None:
         super().__init__(chip)
         self._errors, self._seed = errors, seed
-        self._twin = self._fixed("mismatch")
-        self._bias = self._fixed("bias")
         held = set(chip.circuit.held_nodes)
         self._free = np.array([k for k, node in enumerate(chip.circuit.nodes) if node not in held], dtype=np.intp)
         self._settled: list[tuple[Reading, Reading]] = []
+        self._begun: dict[str, np.random.Generator] = {}
         self.set_step_key(())
         self.program(chip.conductances)
 
@@ -119,13 +119,32 @@ class ImperfectChip(WrappedChip):
     def capabilities(self) -> Capabilities:
         """The inner chip's abilities, with what noise, converters and the twin add to the tolerance."""
         inside = self._chip.capabilities
-        return replace(inside, tolerance=inside.tolerance + self._errors.uncertainty(self.circuit))
+        return replace(inside, tolerance=inside.tolerance + self._uncertainty)
+
+    @cached_property
+    def _uncertainty(self) -> float:
+        return self._errors.uncertainty(self.circuit)
+
+    @cached_property
+    def _twin(self) -> Conductances:
+        """Numbers by which the cells of the twin network differ."""
+        return self._fixed("mismatch")
+
+    @cached_property
+    def _bias(self) -> Conductances:
+        """Numbers with the sign of the bias of every cell's writes."""
+        return self._fixed("bias")
 
     @override
     def set_step_key(self, numbers: Sequence[int]) -> None:
         super().set_step_key(numbers)
-        keys = enumerate(_STREAMS, start=_FIRST_STREAM)
-        self._rng = {name: stream(self._seed, key, numbers) for key, name in keys}
+        self._key, self._begun = tuple(numbers), {}
+
+    def _rng(self, name: str) -> np.random.Generator:
+        """Return a stream of the present step, which begins where it is first asked for."""
+        if name not in self._begun:
+            self._begun[name] = stream(self._seed, _FIRST_STREAM + _STREAMS.index(name), self._key)
+        return self._begun[name]
 
     @override
     def program(self, conductances: Sequence[Array]) -> None:
@@ -145,7 +164,7 @@ class ImperfectChip(WrappedChip):
                 asked -= errors.decay * (g - array.g_min)
             if errors.programming_noise:
                 spread = errors.programming_noise * (array.g_max - array.g_min)
-                asked = np.where(change != 0, asked + spread * self._rng["programming"].normal(size=g.shape), asked)
+                asked = np.where(change != 0, asked + spread * self._rng("programming").normal(size=g.shape), asked)
             if errors.update_bias:
                 asked = np.where(change != 0, asked + errors.update_bias * np.sign(self._bias[k]), asked)
             changed = asked != g  # a cell that has aged stands at no level, and stays there until it is written
@@ -174,7 +193,7 @@ class ImperfectChip(WrappedChip):
         if errors.dac_bits is not None:
             inputs = _converted(inputs, errors.dac_bits, errors.dac_range)
         if errors.dac_noise:
-            inputs = inputs + errors.dac_noise * self._rng["dac"].normal(size=inputs.shape)
+            inputs = inputs + errors.dac_noise * self._rng("dac").normal(size=inputs.shape)
         true = drive.at_states(lambda state: next((own for seen, own in self._settled if seen is state), state))
         return true if inputs is drive.inputs else replace(true, inputs=inputs)
 
@@ -211,7 +230,9 @@ class ImperfectChip(WrappedChip):
     def _seen(self, volts: Array) -> Array:
         errors, seen = self._errors, volts
         if errors.read_noise:
-            seen = volts + errors.read_noise * self._rng["read"].normal(size=volts.shape)
+            seen = self._rng("read").normal(size=volts.shape)
+            seen *= errors.read_noise
+            seen += volts
         return seen if errors.adc_bits is None else _converted(seen, errors.adc_bits, errors.adc_range)
 
     def _levelled(self, k: int, conductances: Array, rounding: Literal["nearest", "random"]) -> Array:
@@ -222,7 +243,7 @@ class ImperfectChip(WrappedChip):
             return inside
         step = (array.g_max - array.g_min) / (levels - 1)
         position = (inside - array.g_min) / step
-        draw = 0.5 if rounding == "nearest" else self._rng["levels"].uniform(1e-9, 1 - 1e-9, position.shape)
+        draw = 0.5 if rounding == "nearest" else self._rng("levels").uniform(1e-9, 1 - 1e-9, position.shape)
         number = np.floor(position + draw)  # what lies at a level but for rounding stays there
         return np.clip(array.g_min + step * number, array.g_min, array.g_max)
 
@@ -230,4 +251,10 @@ class ImperfectChip(WrappedChip):
 def _converted(volts: Array, bits: int, limit: float) -> Array:
     """Return each voltage as the nearest of 2^bits levels from −limit to limit (V)."""
     step = 2 * limit / (2**bits - 1)
-    return np.asarray(np.rint((np.clip(volts, -limit, limit) + limit) / step) * step - limit)
+    found = np.clip(volts, -limit, limit)
+    found += limit
+    found /= step
+    np.rint(found, out=found)
+    found *= step
+    found -= limit
+    return found

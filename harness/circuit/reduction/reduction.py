@@ -398,36 +398,36 @@ class Reduction:
 
         A frame is the scale and the constant voltage of the free node at the other end.
         """
-        scaling, kept = self._scaling, {int(v): i for i, v in enumerate(self._kept)}
-        rails: dict[tuple[int, float, float], int] = {}
+        scaling, rails = self._scaling, dict[tuple[int, float, float], int]()
+        kept = np.full(scaling.variables + 1, -1)
+        kept[self._kept[self._kept < scaling.variables]] = np.flatnonzero(self._kept < scaling.variables)
 
-        def terminal(node: int, frame: tuple[float, float]) -> int:
-            if scaling.copied[node]:
+        def terminals(nodes: Index, frames: Array) -> Index:
+            for node in nodes[scaling.copied[nodes]].tolist():
                 name = self.circuit.nodes[node]
                 raise CircuitError(
                     f"node {name}: a buffer holds it, so no diode or output may be there; take its input"
                 )
-            if scaling.free[node]:
-                return kept[int(scaling.variable[node])]
-            return len(kept) + rails.setdefault((node, *frame), len(rails))
+            found, held = kept[scaling.variable[nodes]], ~scaling.free[nodes]
+            of_held = np.broadcast_to(frames[:, None], (*nodes.shape, 2))[held].tolist()
+            places = zip(nodes[held].tolist(), *zip(*of_held, strict=True), strict=True) if of_held else ()
+            found[held] = [len(self._kept) + rails.setdefault(place, len(rails)) for place in places]
+            return found
 
         kinds = []
         for devices in self.circuit.devices:
-            at = [self.circuit.at(device.nets).tolist() for device in devices]
-            titles = (f"{device.model.noun} {device.name[1:]}" for device in devices)
-            frames = [self._frame(title, nodes) for title, nodes in zip(titles, at, strict=True)]
-            pins = [[terminal(n, frame) for n in nodes] for nodes, frame in zip(at, frames, strict=True)]
-            models, units = tuple(device.model for device in devices), tuple(scale for scale, _ in frames)
-            kinds.append(Devices(np.array(pins, dtype=np.intp), models, units))
+            at = self.circuit.at([node for device in devices for node in device.nets]).reshape(len(devices), -1)
+            frames = self._frames(at, [f"{device.model.noun} {device.name[1:]}" for device in devices])
+            models = tuple(device.model for device in devices)
+            kinds.append(Devices(terminals(at, frames), models, tuple(frames[:, 0].tolist())))
         self._junctions, self._others = _junctions_apart(kinds)
-        outputs = list(zip(*(ends.tolist() for ends in self.circuit.output_ends), strict=True))
-        frames = [self._frame(f"output {o.name}", pair) for o, pair in zip(self.circuit.outputs, outputs, strict=True)]
-        out_scales = {scale for scale, _ in frames}
+        at = np.column_stack(self.circuit.output_ends)
+        frames = self._frames(at, [f"output {output.name}" for output in self.circuit.outputs])
+        out_scales = set(frames[:, 0].tolist())
         if len(out_scales) > 1:
             raise CircuitError(f"circuit {self.circuit.name}: its outputs lie behind unequal amplification")
         self._output_scale = out_scales.pop()
-        at = [[terminal(node, frame) for node in pair] for pair, frame in zip(outputs, frames, strict=True)]
-        self._plus, self._minus = np.array(at, dtype=np.intp).T
+        self._plus, self._minus = terminals(at, frames).T
         nodes = np.array([node for node, *_ in rails], dtype=np.intp)
         scale, constant = (np.array([frame[k] for _, *frame in rails]) for k in (0, 1))
         self._rail = (scaling.constant[nodes] - constant) / scale
@@ -435,16 +435,29 @@ class Reduction:
         follows = np.flatnonzero(scaling.channel[nodes] >= 0)
         self._rail_gain[scaling.channel[nodes[follows]], follows] = scaling.gain[nodes[follows]] / scale[follows]
 
-    def _frame(self, what: str, nodes: Sequence[int]) -> tuple[float, float]:
-        """Scale (V/V) and constant voltage (V) that free nodes have in common."""
-        scaling = self._scaling
-        frames = {(float(scaling.scale[n]), float(scaling.constant[n])) for n in nodes if scaling.free[n]}
-        if len(frames) > 1:
-            ends = " and ".join(dict.fromkeys(self.circuit.nodes[node] for node in nodes if scaling.free[node]))
+    def _frames(self, nodes: Index, titles: Sequence[str]) -> Array:
+        """Return the scale (V/V) and constant voltage (V) that free nodes of each part share, ``[parts, 2]``.
+
+        Args:
+            nodes: of each part, ``[parts, pins]``.
+            titles: of the parts.
+
+        Raises:
+            CircuitError: those of a part differ.
+        """
+        scaling, found = self._scaling, np.zeros((len(nodes), 2))
+        found[:, 0] = 1.0
+        free = scaling.free[nodes]
+        own = np.stack([scaling.scale[nodes], scaling.constant[nodes]], axis=-1)
+        some = free.any(axis=1)
+        found[some] = own[some, free[some].argmax(axis=1)]
+        for part in np.flatnonzero(((own != found[:, None]).any(axis=-1) & free).any(axis=1)).tolist():
+            ends = " and ".join(dict.fromkeys(self.circuit.nodes[node] for node in nodes[part][free[part]].tolist()))
             raise CircuitError(
-                f"{what}: its nodes {ends} lie behind amplifiers of unequal gain or offset; take amplifiers' inputs"
+                f"{titles[part]}: its nodes {ends} lie behind amplifiers of unequal gain or offset; take amplifiers' "
+                "inputs"
             )
-        return next(iter(frames), (1.0, 0.0))
+        return found
 
     def _refuse_floating(self, system: "System") -> None:
         own = system.own[..., : self._scaling.variables]

@@ -270,6 +270,11 @@ class Variation:
         )
 
     @property
+    def spares_cells(self) -> bool:
+        """True where cells neither spread nor fail."""
+        return not (self.spread.fraction or any(vars(self.defects).values()))
+
+    @property
     def absent(self) -> bool:
         """True where every strength is 0."""
         usual = Variation()
@@ -289,7 +294,7 @@ def vary(circuit: Circuit, settings: Variation, seed: int) -> Circuit:
         CircuitError: the seed is negative, or a pass refuses the circuit.
     """
     streams = _streams(seed)
-    varied = faulty(circuit, faults_of(circuit, settings, seed))
+    varied = circuit if settings.spares_cells else faulty(circuit, faults_of(circuit, settings, seed))
     varied = settings.diodes.apply(varied, streams[2])
     varied = settings.sources.apply(varied, streams[3])
     varied = settings.leakage.apply(varied, streams[4])

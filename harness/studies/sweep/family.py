@@ -1,5 +1,7 @@
 """Experiments of one sweep that share what their settings describe in the same words: rows, network, rule, update."""
 
+from harness.circuit import Circuit, TrainableArray
+from harness.circuit.elements import Element
 from harness.experiment.experiment import Experiment
 from harness.experiment.settings import Settings
 
@@ -14,6 +16,7 @@ class Family:
         self._rows: dict[str, Experiment] = {}
         self._networks: dict[str, Experiment] = {}
         self._learning: dict[str, Experiment] = {}
+        self._wirings: list[Circuit] = []
 
     def of(self, settings: Settings) -> Experiment:
         """The experiment of some settings, with the parts of earlier ones that have the same.
@@ -27,10 +30,27 @@ class Family:
         network = " ".join(
             [rows, settings.name, str(settings.network_seed), *(part.model_dump_json() for part in told)]
         )
-        first = self._networks.setdefault(network, Experiment(settings).holding(known.data))
+        if (first := self._networks.get(network)) is None:
+            first = self._networks[network] = self._of_one_wiring(Experiment(settings).holding(known.data))
         subject = Experiment(settings).holding(known.data, first.circuit, first.drawn_netlist)
         if settings.plugins:
             return subject
         learning = f"{network} {settings.model_dump_json(exclude=_OF_A_CHIP)}"
         alike = self._learning.setdefault(learning, subject)
         return subject if alike is subject else subject.learning_as(alike)
+
+    def _of_one_wiring(self, subject: Experiment) -> Experiment:
+        """The experiment with its network, which shares plans with those of earlier ones that it is wired like."""
+        drawn = subject.circuit
+        for one in self._wirings:
+            if (one.name, one.outputs) == (drawn.name, drawn.outputs):
+                circuit = one.altered(map(_kept, one.elements, drawn.elements))
+                if circuit.wiring is one.wiring and len(circuit.elements) == len(drawn.elements):
+                    return subject.holding(subject.data, circuit)
+        self._wirings.append(drawn)
+        return subject
+
+
+def _kept(old: Element, new: Element) -> Element:
+    """Return an element, the old one where it is the same."""
+    return old if not isinstance(old, TrainableArray) and old == new else new

@@ -2,11 +2,10 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from harness.processes.memory import exhausted
 from harness.processes.pool import Workers
 from harness.processes.worker import stopping
 from harness.training.controller import evaluate
-from harness.training.runs import Run, Start
+from harness.training.runs import Run, Start, make_runs
 
 DEPLOYED = "deployed.json"
 """Loss and accuracy on the held-out rows before any tuning; its presence says that they were evaluated."""
@@ -96,16 +95,33 @@ def open_run(job: Job, folder: Path, start: Conductances | None, subject: Experi
     Raises:
         HarnessError: the run is another one, or the chip failed.
     """
+    if (files := new_files(job, folder, start, subject)) is not None:
+        make_runs({folder: files})
+    return Run(folder)
+
+
+def new_files(job: Job, folder: Path, start: Conductances | None, subject: Experiment) -> dict[str, bytes] | None:
+    """Return the files of the run of a job by name; None where it is there already.
+
+    Conductances that are deployed are evaluated for that; a run which is there without that gets it.
+
+    Raises:
+        HarnessError: see `open_run`.
+    """
     inside = None if start is None else _inside(subject, start)
-    if inside is None or (folder / DEPLOYED).exists():
-        return _opened(subject, folder, inside, job.origin)
+    if folder.exists():
+        run = Run(folder)
+        subject.check(run)
+        if inside is not None and not (folder / DEPLOYED).exists():
+            with subject.open_chip() as chip:
+                write_atomic(folder / DEPLOYED, _deployed(subject, inside, chip))
+        return None
+    if inside is None:
+        return subject.new_run(folder)
     with subject.open_chip() as chip:
-        if not folder.exists():
-            subject.refuse_chip(chip)
-            return _opened(subject, folder, inside, job.origin, chip, {DEPLOYED: _deployed(subject, inside, chip)})
-        run = _opened(subject, folder, inside, job.origin)
-        write_atomic(run.path / DEPLOYED, _deployed(subject, inside, chip))
-    return run
+        subject.refuse_chip(chip)
+        files = {DEPLOYED: _deployed(subject, inside, chip)}
+        return subject.new_run(folder, Start(inside, {"origin": {"run": job.origin}}), files=files, chip=chip)
 
 
 def deployed(folder: Path) -> JsonObject:
@@ -119,23 +135,6 @@ def deployed(folder: Path) -> JsonObject:
         if not isinstance(found.get(name), int | float) or isinstance(found[name], bool):
             raise RunError(f"{folder / DEPLOYED} is damaged: {name!r} is no number; remove it and resume the sweep")
     return found
-
-
-def _opened(
-    subject: Experiment,
-    folder: Path,
-    start: Conductances | None,
-    origin: str | None,
-    chip: Chip | None = None,
-    files: Mapping[str, bytes] = MappingProxyType({}),
-) -> Run:
-    """Return the run of a job, which begins with the conductances that are deployed; a new one has such files, too."""
-    if not folder.exists():
-        beginning = None if start is None else Start(start, {"origin": {"run": origin}})
-        return subject.create_run(folder, beginning, chip=chip, files=files)
-    run = Run(folder)
-    subject.check(run)
-    return run
 
 
 def _inside(subject: Experiment, start: Conductances) -> Conductances:

@@ -1,6 +1,7 @@
 """Jobs of a sweep done together in this process: trainings in step, deployments with what they share made once."""
 
-from collections.abc import Callable, Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.stack import UNSTACKED
 from harness.circuit import TrainableArray
-from harness.errors import HarnessError
+from harness.errors import HarnessError, RunError
 from harness.experiment.experiment import Experiment
+from harness.files.reading import JsonObject
+from harness.files.writing import write_in_turn
 from harness.learning.costs import SoftmaxCrossEntropy, SquaredError
 from harness.learning.rules.coupled import CoupledLearning
 from harness.learning.rules.equilibrium import EquilibriumPropagation
@@ -18,13 +21,13 @@ from harness.learning.updates.resistances import ResistanceUpdate
 from harness.measurement import Conductances
 from harness.processes.memory import exhausted
 from harness.studies.sweep.family import Family
-from harness.studies.sweep.jobs import Job, in_processes, open_run
+from harness.studies.sweep.jobs import Job, in_processes, new_files, open_run
 from harness.training.controller import EVALUATION_BATCH
 from harness.training.parts import described
 from harness.training.position import Position
-from harness.training.results import finish
-from harness.training.runs import Run
-from harness.training.stack import Stack, Training
+from harness.training.results import SHOWN, finish, result_of
+from harness.training.runs import Run, make_runs
+from harness.training.stack import RUNS_AT_ONCE, Stack, Training, in_parts
 from harness.wording import counted, listed
 
 _LARGEST = 2**24
@@ -56,29 +59,19 @@ def in_stacks(
     Deployments are evaluated one after the other. Trainings that are alike go in step (`harness.training.stack`). `say`
     is told what goes together, and what does not, and why.
     """
-    family, begun, alone = Family(), list[_Begun](), dict[str, list[Job]]()
-    origins: dict[str | None, Conductances | None] = {}
-    for job in jobs:
-        if stop():
-            return
+    opening, begun, alone, stopped = _Opening(directory), list[_Begun](), dict[str, list[Job]](), False
+    for number, job in enumerate(jobs, start=1):
+        if stopped := stop():
+            break
         if (why := _simulated_alone(job)) is not None:
             alone.setdefault(why, []).append(job)
-            continue
-        try:
-            subject = family.of(job.settings)
-            if job.origin not in origins:
-                origins[job.origin] = job.start(directory)
-            run = open_run(job, directory / job.folder, origins[job.origin], subject)
-            if not job.trains:
-                yield job, None
-            elif isinstance(found := _stackable(subject, run), str):
-                alone.setdefault(found, []).append(job)
-            else:
-                begun.append(_Begun(job, subject, found))
-        except HarnessError as error:
-            yield job, str(error)
-        except MemoryError as error:
-            yield job, exhausted(error)
+        elif (error := opening.add(job)) is not None:
+            yield job, error
+        if number % RUNS_AT_ONCE == 0:
+            yield from _sorted(opening.made(), directory, begun, alone)
+    yield from _sorted(opening.made(), directory, begun, alone)
+    if stopped:
+        return
     _say_deployments(jobs, say)
     for group in _groups(begun):
         if stop():
@@ -87,6 +80,61 @@ def in_stacks(
     for why, few in alone.items():
         say(f"one by one: {counted(len(few), 'point')}, because {why}")
     yield from in_processes([job for few in alone.values() for job in few], directory, workers, stop)
+
+
+class _Opening:
+    """Runs of jobs in a sweep's directory that are about to be opened; new ones are made together."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory, self._family = directory, Family()
+        self._origins: dict[str | None, Conductances | None] = {}
+        self._opened: dict[Job, Experiment] = {}
+        self._files: dict[Path, dict[str, bytes]] = {}
+
+    def add(self, job: Job) -> str | None:
+        """Add a job, and evaluate the conductances that it deploys; return its error if that fails."""
+        folder = self._directory / job.folder
+        try:
+            subject = self._family.of(job.settings)
+            if job.origin not in self._origins:
+                self._origins[job.origin] = job.start(self._directory)
+            if (files := new_files(job, folder, self._origins[job.origin], subject)) is not None:
+                self._files[folder] = files
+        except HarnessError as error:
+            return str(error)
+        except MemoryError as error:
+            return exhausted(error)
+        self._opened[job] = subject
+        return None
+
+    def made(self) -> Iterator[tuple[Job, Experiment | str]]:
+        """Make the new runs; gives each job that was added with its experiment, or its error."""
+        opened, files, self._opened, self._files = self._opened, self._files, {}, {}
+        try:
+            make_runs(files)
+            yield from opened.items()
+        except RunError:  # of one that another process has made meanwhile
+            for job, subject in opened.items():
+                try:
+                    open_run(job, self._directory / job.folder, self._origins[job.origin], subject)
+                    yield job, subject
+                except HarnessError as error:
+                    yield job, str(error)
+
+
+def _sorted(
+    opened: Iterable[tuple[Job, Experiment | str]], directory: Path, begun: list[_Begun], alone: dict[str, list[Job]]
+) -> Iterator[tuple[Job, str | None]]:
+    """Give the jobs that have ended, and add the others to those that have begun or are done alone."""
+    for job, subject in opened:
+        if isinstance(subject, str):
+            yield job, subject
+        elif not job.trains:
+            yield job, None
+        elif isinstance(found := _stackable(subject, Run(directory / job.folder)), str):
+            alone.setdefault(found, []).append(job)
+        else:
+            begun.append(_Begun(job, subject, found))
 
 
 def _say_deployments(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
@@ -174,15 +222,42 @@ def _in_step(
         by_training = {id(one.training): one for one in held}
         for left in stack.train(stop):
             alone.setdefault("a step failed in the stack", []).append(by_training[id(left)].job)
-        for number, training in enumerate(stack.trainings):
-            one = by_training[id(training)]
-            yield one.job, _finished(one, chip, stack, number) if stack.done else None
+        staying = [by_training[id(training)] for training in stack.trainings]
+        errors = _finished(staying, chip, stack) if stack.done else [None] * len(staying)
+        yield from zip([one.job for one in staying], errors, strict=True)
 
 
-def _finished(one: _Begun, chip: NodalChip, stack: Stack, number: int) -> str | None:
-    """Write what a training reached; return its error if that fails."""
-    settings = one.subject.settings
-    about = {"experiment": settings.name, "seed": one.training.plan.seed, "together": len(stack.trainings)}
+def _finished(group: Sequence[_Begun], chip: NodalChip, stack: Stack) -> list[str | None]:
+    """Write what trainings reached; return the error of each that fails."""
+    began, valued = time.perf_counter(), group[0].training.data.valued
+    try:
+        train = stack.evaluated("train", SHOWN)
+        test = stack.evaluated("test") if valued else []
+    except HarnessError:
+        return [_finished_alone(one, chip, stack, number) for number, one in enumerate(group)]
+    spent, names = (time.perf_counter() - began) / len(group), [array.name for array in chip.circuit.arrays]
+    for some in in_parts(range(len(group)), RUNS_AT_ONCE):
+        files = dict[Path, bytes]()
+        for k in some:
+            one, found = group[k].training, {"train": train[k]} | ({"test": test[k]} if valued else {})
+            reached = result_of(_about(group[k], stack), one.data, stack.epochs(k), found, spent)
+            files |= one.run.finished(names, stack.position(k).conductances, reached)
+        write_in_turn(files)
+    return [None] * len(group)
+
+
+def _about(one: _Begun, stack: Stack) -> JsonObject:
+    """Return how a result begins."""
+    return {
+        "experiment": one.subject.settings.name,
+        "seed": one.training.plan.seed,
+        "together": len(stack.trainings),
+    }
+
+
+def _finished_alone(one: _Begun, chip: NodalChip, stack: Stack, number: int) -> str | None:
+    """Write what a training reached, on a chip alone; return its error if that fails."""
+    about = _about(one, stack)
     try:
         chip.program(stack.position(number).conductances)
         finish(one.training.run, chip, one.training.cost, one.training.data, about, stack.epochs(number))

@@ -1,0 +1,1 @@
+"""Programs of write pulses: from any conductances to trained ones, with what the pulses do to other cells."""
