@@ -25,6 +25,7 @@ from harness.chip.bench.readback import ReadBacks
 from harness.chip.bench.writer import Writer
 from harness.chip.metering import Ledger
 from harness.circuit import Circuit, InputSource, check_bounds
+from harness.devices.pulses import WritePulse
 from harness.errors import BoardError, ChipError, ConvergenceError, ExperimentError
 from harness.measurement import (
     Access,
@@ -196,10 +197,22 @@ class BenchChip:
         with self._grounding():
             self._writer.check_pulses(cells, number)
 
-    def pulse(self, cells: Index, counts: Counts) -> Array:
-        """Apply signed numbers of pulses to some cells, and return their conductances then, S, ``[cells]``."""
+    def check_program(self, cells: Index, highest: Sequence[WritePulse], counts: Counts) -> None:
+        """Refuse a program before its first pulse; see `Writer.check_program`."""
         with self._grounding():
-            return self._writer.pulse(cells, counts)
+            self._writer.check_program(cells, highest, counts)
+
+    def applied(self, cells: Index) -> Counts:
+        """Return the pulses that the sessions so far have applied to cells, ``[cells]``."""
+        return self._writer.applied(cells)
+
+    def pulse(self, cells: Index, counts: Counts, shape: WritePulse | None = None) -> Array:
+        """Apply signed numbers of pulses to some cells, and return their conductances then, S, ``[cells]``.
+
+        Pulses have the volts (without sign) and the width of `shape`, or else those of the profile.
+        """
+        with self._grounding():
+            return self._writer.pulse(cells, counts, shape)
 
     def close(self) -> None:
         """See `Chip.close`; the board's pins are grounded.

@@ -11,6 +11,7 @@ from harness.chip.bench.line import LateError
 from harness.chip.bench.profile import Profile, WriteMode
 from harness.chip.metering import Ledger, stream
 from harness.circuit import Circuit
+from harness.devices.pulses import WritePulse
 from harness.errors import BoardError, ChipError
 from harness.measurement import Array, Conductances, Index
 
@@ -152,11 +153,37 @@ class Writer:
             pulses = self._pulses(cells, np.full(cells.size, way * number))
             self._guard.check_pulses(pulses, self._had[cells])
 
-    def pulse(self, cells: Index, counts: Counts) -> Array:
-        """Apply signed numbers of pulses to some cells, and return their conductances then, S, ``[cells]``."""
+    def check_program(self, cells: Index, highest: Sequence[WritePulse], counts: Counts) -> None:
+        """Refuse a program of pulses before the first is sent.
+
+        Args:
+            cells: that it writes.
+            highest: the largest volts and the longest width of each cell's pulses.
+            counts: pulses for each of them at most, ``[cells]``.
+
+        Raises:
+            ChipError: the profile writes by other means.
+            LimitError: pulses are too high, too long or too many for a cell.
+        """
+        if self._how.mode in (WriteMode.SET, WriteMode.NONE):
+            raise ChipError(f"the profile has write.mode = '{self._how.mode}', and no pulses; give it another")
+        volts, seconds = (np.array([getattr(pulse, name) for pulse in highest]) for name in ("volts", "seconds"))
+        self._guard.check_pulses(Pulses(self._cells[cells], volts, seconds, counts), self._had[cells])
+
+    def applied(self, cells: Index) -> Counts:
+        """Return the pulses that the sessions of this run have applied to cells, ``[cells]``."""
+        if self._session is None:
+            return np.zeros(len(cells), np.int64)
+        return self._session.journal.had(self._cells[cells])
+
+    def pulse(self, cells: Index, counts: Counts, shape: WritePulse | None = None) -> Array:
+        """Apply signed numbers of pulses to some cells, and return their conductances then, S, ``[cells]``.
+
+        Pulses have the volts (without sign) and the width of `shape`, or else those of the profile.
+        """
         some = np.flatnonzero(counts)
         if some.size:
-            self._apply(cells[some], counts[some])
+            self._apply(cells[some], counts[some], shape)
         self._read(cells)
         return self._found[cells]
 
@@ -215,9 +242,9 @@ class Writer:
             spent += Ledger(pulses=int(applied.sum()), reads_to_verify=cells.size)
         return spent
 
-    def _apply(self, cells: Index, counts: Counts) -> tuple[Counts, bool]:
+    def _apply(self, cells: Index, counts: Counts, shape: WritePulse | None = None) -> tuple[Counts, bool]:
         """Send signed numbers of pulses once; returns those that were applied, and whether the board has said so."""
-        pulses, number = self._pulses(cells, counts), np.abs(counts)
+        pulses, number = self._pulses(cells, counts, shape), np.abs(counts)
         self._guard.check_pulses(pulses, self._had[cells])
         self._guard.pace()
         if self._session is not None:
@@ -233,8 +260,11 @@ class Writer:
         self._settle(cells, applied)
         return applied, known
 
-    def _pulses(self, cells: Index, counts: Counts) -> Pulses:
+    def _pulses(self, cells: Index, counts: Counts, shape: WritePulse | None = None) -> Pulses:
         how = self._how
+        if shape is not None:
+            volts = np.where(counts > 0, shape.volts, -shape.volts)
+            return Pulses(self._cells[cells], volts, np.full(cells.size, shape.seconds), np.abs(counts))
         volts = np.where(counts > 0, how.pulse_v or 0.0, -(how.pulse_v_down or how.pulse_v or 0.0))
         return Pulses(self._cells[cells], volts, np.full(cells.size, how.pulse_s or 0.0), np.abs(counts))
 

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from harness.cli.bench.calibrate import calibrate, characterize
 from harness.cli.bench.compare import compare
+from harness.cli.bench.play import play
 from harness.cli.bench.probe import probe
 from harness.cli.bench.serve import serve_board
 from harness.experiment.packaged import experiment_names
@@ -34,5 +35,5 @@ def bench() -> None:
     """Work with a board on the bench of a lab."""
 
 
-for _command in (serve_board, probe, calibrate, characterize, compare):
+for _command in (serve_board, probe, calibrate, characterize, compare, play):
     bench.add_command(_command)

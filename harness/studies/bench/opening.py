@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from harness.chip.bench.board import Board
 from harness.chip.bench.chip import BenchChip
+from harness.chip.bench.journal import Session
 from harness.chip.bench.opening import open_board
 from harness.chip.bench.profile import Profile
 from harness.experiment.experiment import Experiment
@@ -27,11 +28,21 @@ def opened(profile: Profile, resource: str | None) -> Iterator[Board]:
 
 
 @contextmanager
-def open_bench(profile: Profile, subject: Experiment, resource: str | None) -> Iterator[BenchChip]:
-    """Open the chip of a board that holds an experiment's network; its pins are grounded likewise."""
+def open_bench(
+    profile: Profile, subject: Experiment, resource: str | None, session: Session | None = None
+) -> Iterator[BenchChip]:
+    """Open the chip of a board that holds an experiment's network; its pins are grounded likewise.
+
+    With a session, pulses are written ahead in its journal.
+    """
     with cleaned_up():
         chip = BenchChip(
-            subject.circuit, profile, resource, access=subject.settings.chip.access, stale=accepts_stale_calibrations()
+            subject.circuit,
+            profile,
+            resource,
+            access=subject.settings.chip.access,
+            session=session,
+            stale=accepts_stale_calibrations(),
         )
         try:
             yield chip
