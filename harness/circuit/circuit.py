@@ -24,6 +24,7 @@ from harness.units import show
 from harness.wording import html_table, listed
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
+_GATED = 200  # nodes at drains and sources, from which on a dense matrix of them costs more than reduction saves
 _P = TypeVar("_P", bound=Primitive)
 
 
@@ -344,6 +345,15 @@ def _check_ports(circuit: Circuit) -> None:
 def nonlinear_arrays(circuit: Circuit) -> list[TrainableArray]:
     """Return the trainable arrays whose cells are nonlinear."""
     return [array for array in circuit.arrays if not array.law.linear]
+
+
+def settled_whole(circuit: Circuit) -> bool:
+    """Return whether a circuit is settled unreduced: where cells are nonlinear, or most nodes are those of transistors.
+
+    A reduction keeps every node of a transistor whose gate is at a node of its own, such as a cell's selector.
+    """
+    gated = [np.concatenate([b.first, b.second]) for b in circuit.device_branches if not b.two_terminal]
+    return bool(nonlinear_arrays(circuit)) or len(set().union(*(nodes.tolist() for nodes in gated))) > _GATED
 
 
 def refuse_nonlinear(circuit: Circuit) -> None:

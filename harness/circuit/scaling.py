@@ -191,14 +191,18 @@ def is_reciprocal(circuit: Circuit) -> bool:
     return not one_way(circuit)
 
 
-def one_way(circuit: Circuit) -> str:
-    """Say which element does not let errors back as it lets signals through; an empty text if there is none."""
+def one_way(circuit: Circuit, *, but: type[Element] | tuple[()] = ()) -> str:
+    """Say which element does not let errors back as it lets signals through; an empty text if there is none.
+
+    Elements of the kind `but` are not asked.
+    """
     scaling = scaling_of(circuit)
     if scaling.uneven:
         return scaling.uneven
     copied = (stage.title for stage in circuit.stages if scaling.copied[circuit.grounded_index[stage.output]])
     free = {node for node, unknown in zip(circuit.nodes, scaling.unknown.tolist(), strict=False) if unknown}
-    culprit = next(chain(copied, (e.title for e in circuit.elements if not e.reciprocal(free))), "")
+    asked = (e for e in circuit.elements if not isinstance(e, but))
+    culprit = next(chain(copied, (e.title for e in asked if not e.reciprocal(free))), "")
     return culprit and f"{culprit} lets no errors back"
 
 

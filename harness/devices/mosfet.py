@@ -20,6 +20,11 @@ from harness.errors import CircuitError
 from harness.measurement import Array
 from harness.units import show
 
+_GROWTH = 3.0
+"""Overdrive at which the next tangent may be taken, as a multiple of the last one's distance from the threshold."""
+_START = 0.5
+"""V of overdrive that it may have at once."""
+
 
 @dataclass(frozen=True)
 class MosfetModel:
@@ -101,6 +106,12 @@ class SquareLaw:
         """Infinite: nothing grows exponentially."""
         return np.inf
 
-    def limited(self, new: Array, old: Array) -> Array:  # noqa: ARG002
-        """Voltages (V) as they are: no square runs away."""
-        return new
+    def limited(self, new: Array, old: Array) -> Array:
+        """Voltages (V) at most three times as far above the threshold as the old ones were on either side of it.
+
+        A transistor that is off leaves its node to gmin, so that Newton's next step ends far beyond where it conducts,
+        and steps on a parabola from there only halve the way back. SPICE's ``DEVfetlim`` limits such steps, too.
+        """
+        above = self.sign * (new - self.threshold)
+        most = _GROWTH * np.abs(old - self.threshold) + _START
+        return np.where(above > most, self.threshold + self.sign * most, new)

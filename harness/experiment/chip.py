@@ -21,7 +21,7 @@ from harness.chip.ngspice.session import open_session
 from harness.chip.ngspice.worker import OneSimulator, Simulators
 from harness.chip.nodal.chip import nodal_chip
 from harness.circuit import Circuit
-from harness.circuit.circuit import nonlinear_arrays
+from harness.circuit.circuit import settled_whole
 from harness.errors import CircuitError, ExperimentError
 from harness.experiment.nonideal.imperfect import ImperfectSettings
 from harness.experiment.nonideal.programming import ProgrammingSettings
@@ -232,7 +232,7 @@ class ChipSettings(Section):
         }
         if self.kind == "nodal":
             return nodal_chip(circuit, **given)
-        if nonlinear_arrays(circuit):  # no reduction takes nonlinear cells
+        if settled_whole(circuit):
             return FullBatchChip(circuit, tolerances=self.tolerances, chunk=self.chunk, **given)
         opened = simulators.open(self.tolerances)
         return NgspiceChip(circuit, tolerances=self.tolerances, simulators=opened, chunk=self.chunk, **given)

@@ -236,7 +236,7 @@ class Experiment:
     def memory(self) -> list[Part]:
         """The memory of its largest parts, rounded down: no experiment is refused that would have fitted."""
         data, settings = self.data, self.settings
-        batch, lines = min(settings.training.batch, len(data.train)), settings.variation.resistive_lines
+        batch, lines = min(settings.training.batch, len(data.train)), bool(settings.variation.resistive_lines)
         return list(memory(settings.network, data.channels, len(data.classes), batch, lines=lines))
 
     @property

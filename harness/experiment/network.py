@@ -21,6 +21,7 @@ from harness.circuit import (
     rectified_cascade,
 )
 from harness.circuit.networks.graphs import EdgeDiode, GraphEdge, read_edges
+from harness.circuit.networks.selectors import Selector
 from harness.datasets import Split
 from harness.devices import DiodeModel, MosfetModel, ZenerModel
 from harness.errors import CircuitError, ExperimentError
@@ -52,6 +53,8 @@ _EDGE_CELL = 160
 """B of a cell of a convolution: besides, the names of both its ends."""
 _EDGE = 1000
 """B of an edge of a graph, which is an object with names."""
+_SELECTED = 4000
+"""B of a cell's selector, which is an object with names, and of its part of the equations."""
 _MATRIX = 2 * 8
 """B of an entry of the reduced network's matrix, of which two and more are alive while it is made."""
 _READING = 3 * 8
@@ -115,6 +118,28 @@ class TransistorSettings(Section):
         return MosfetModel("mhidden", self.transconductance, self.threshold)
 
 
+class SelectorSettings(Section):
+    """The square-law transistor between every cell of the crossbars and its word line (1T1R).
+
+    Source: Shichman & Hodges 1968; SPICE's level 1.
+    """
+
+    gate: Annotated[Volts, Field(ge=-1e6, le=1e6)]
+    """Voltage of the gate lines, of which every word line has one."""
+    transconductance: Annotated[float, Unit("A/V^2"), Field(gt=0, le=1e3)]
+    """Factor K of the square law, which is KP W/L: at a low voltage over it, a transistor conducts K (V_G − V_t − v),
+    with v that of its word line."""
+    threshold: Annotated[Volts, Field(ge=-100, le=100)]
+    """Threshold voltage V_t of the square law."""
+    leakage: Annotated[Siemens, Field(ge=0, le=1e6)] = 0.0
+    """Conductance of a transistor that is off, which also lies beside one that is on."""
+
+    def build(self) -> Selector:
+        """The selector of all cells."""
+        model = MosfetModel("mselect", self.transconductance, self.threshold)
+        return Selector(model, self.gate, self.leakage)
+
+
 class _Network(Section):
     g_unit: Annotated[Siemens, Field(gt=0, le=1e3)]
     """The network's unit of conductance g₀, in which learning rates count. Fresh cells are drawn with it: those of a
@@ -139,6 +164,11 @@ class _Network(Section):
         """Number of trainable arrays."""
         return 1
 
+    @property
+    def selected(self) -> bool:
+        """True where cells have selectors."""
+        return False
+
     def _cells(self, seed: int) -> dict[str, Any]:
         """Return the arguments of all builders: range, initial conductances and gain."""
         rng = np.random.default_rng([seed, _INITIAL])
@@ -161,6 +191,16 @@ class _Crossbars(_Network):
     """The transistor that ``neuron = "mosfet"`` needs."""
     zener: ZenerSettings | None = None
     """The Zener diode that ``neuron = "zener"`` needs."""
+    selector: SelectorSettings | None = None
+    """The transistor in series with every cell, in layered and deep resistive networks and in cascades without lateral
+    conductances."""
+
+    @model_validator(mode="after")
+    def _selectable(self) -> Self:
+        if self.selector is not None and not self._all_crossed:
+            kinds = "kind 'layered' or 'deep-resistive', or 'cascade' without lateral"
+            raise MismatchError("selector", f"cells outside crossbars have no word line with a gate line; take {kinds}")
+        return self
 
     @model_validator(mode="after")
     def _modelled(self) -> Self:
@@ -196,6 +236,20 @@ class _Crossbars(_Network):
         """Cells besides those of the crossbars."""
         return 0
 
+    @property
+    def _all_crossed(self) -> bool:
+        """True where all cells are those of crossbars."""
+        return True
+
+    @property
+    def selected(self) -> bool:
+        """True where cells have selectors."""
+        return self.selector is not None
+
+    def _with_selectors(self, circuit: Circuit) -> Circuit:
+        """Return the circuit with its selectors, if it shall have any."""
+        return circuit if self.selector is None else self.selector.build().apply(circuit)
+
     def size(self, channels: int, outputs: int, *, lines: bool) -> Size:
         """Return the memory that the network takes; `lines` says whether lines have a resistance."""
         layers = [2 * channels, *self.hidden, 2 * outputs]
@@ -205,7 +259,10 @@ class _Crossbars(_Network):
         if lines:
             lined = sum(words * bits * min(words, bits) for words, bits in pairs)
             parts.append(Part(f"{cells:,} cells on resistive lines", _CELL * lined, cure))
-        return Size(tuple(parts), sum(layers), sum(layers[1:]), cure)
+        if self.selector is not None:
+            parts.append(Part(f"{cells:,} selectors", _SELECTED * cells, cure))
+        nodes = sum(layers) + (0 if self.selector is None else cells)
+        return Size(tuple(parts), nodes, sum(layers[1:]), cure)
 
     def warnings(self, circuit: Circuit, rows: Batch) -> list[str]:  # noqa: ARG002
         """Sentences on targets that the network cannot reach; amplifiers and gains leave crossbars none."""
@@ -245,7 +302,8 @@ class LayeredSettings(_Antiparallel):
     def build(self, data: Split, seed: int) -> Circuit:
         """The circuit for data of so many channels and classes."""
         sizes, parts = self._parts(data, seed)
-        return layered_network(*sizes, **parts, shift=self.shift, amplifier_gain=self.amplifier_gain)
+        plain = layered_network(*sizes, **parts, shift=self.shift, amplifier_gain=self.amplifier_gain)
+        return self._with_selectors(plain)
 
 
 class ConvolutionalSettings(_Antiparallel):
@@ -288,6 +346,10 @@ class ConvolutionalSettings(_Antiparallel):
         except CircuitError as error:
             raise MismatchError("window", str(error)) from error
         return self
+
+    @property
+    def _all_crossed(self) -> bool:
+        return False
 
     @property
     def _layers(self) -> int:
@@ -361,7 +423,7 @@ class DeepResistiveSettings(_Crossbars):
     def build(self, data: Split, seed: int) -> Circuit:
         """See `LayeredSettings.build`."""
         sizes, parts = self._parts(data, seed)
-        return deep_resistive_network(*sizes, **parts)
+        return self._with_selectors(deep_resistive_network(*sizes, **parts))
 
 
 class EquilibriumNetworkSettings(_Crossbars):
@@ -379,6 +441,10 @@ class EquilibriumNetworkSettings(_Crossbars):
     def arrays(self) -> int:
         """Number of arrays: two crossbars and, with several hidden nodes, the conductances between them."""
         return 3 if self.hidden[0] > 1 else 2
+
+    @property
+    def _all_crossed(self) -> bool:
+        return False
 
     @property
     def _more_cells(self) -> int:
@@ -411,6 +477,10 @@ class CascadeSettings(_Crossbars):
     def _more_cells(self) -> int:
         return sum(size**2 for size in self.hidden) if self.lateral else 0
 
+    @property
+    def _all_crossed(self) -> bool:
+        return not self.lateral
+
     @model_validator(mode="after")
     def _one_gain_each(self) -> Self:
         if self.buffer_gain and len(self.buffer_gain) != len(self.hidden):
@@ -423,8 +493,8 @@ class CascadeSettings(_Crossbars):
     def build(self, data: Split, seed: int) -> Circuit:
         """See `LayeredSettings.build`."""
         sizes, parts = self._parts(data, seed)
-        gain, rail = self.buffer_gain, self.rectifier_rail
-        return rectified_cascade(*sizes, **parts, buffer_gain=gain, rectifier_rail=rail, lateral=self.lateral)
+        parts |= {"buffer_gain": self.buffer_gain, "rectifier_rail": self.rectifier_rail, "lateral": self.lateral}
+        return self._with_selectors(rectified_cascade(*sizes, **parts))
 
 
 Node = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]

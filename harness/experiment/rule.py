@@ -33,6 +33,7 @@ from harness.learning import (
     HardwareLinearization,
     NodePerturbation,
     Nudging,
+    OneWay,
     SimultaneousPerturbation,
     Unstable,
     Variant,
@@ -210,6 +211,9 @@ class EquilibriumSettings(_Rule):
     on diodes and β is ``"auto"`` or a share."""
     unstable: Unstable = Unstable.REFUSE
     """Treatment of samples that springs of −β leave no stable state; simulated chips look at each."""
+    one_way: OneWay = OneWay.REFUSE
+    """Treatment of transistors that let no errors back, as cells' selectors between two free nodes; with ``"ignore"``
+    they are nudged as if they did, and gradients have a bias."""
 
     @field_validator("beta", mode="wrap")
     @classmethod
@@ -257,7 +261,7 @@ class EquilibriumSettings(_Rule):
     def build(self, given: Given) -> LearningRule:
         """The rule."""
         nudge: dict[str, Any] = {"beta": given.strength.beta, "nudging": given.strength.nudging}
-        nudge["unstable"] = self.unstable
+        nudge |= {"unstable": self.unstable, "one_way": self.one_way}
         return EquilibriumPropagation(given.circuit, given.cost, variant=self.variant, **nudge)
 
 

@@ -79,6 +79,13 @@ class Settings(Section):
             raise MismatchError("update.rates", f"{count}; give one for each, or one for all")
         return self
 
+    @model_validator(mode="after")
+    def _lines_or_selectors(self) -> Self:
+        if self.variation.resistive_lines and self.network.selected:
+            why = "lines of cells with selectors have no resistance; leave it or [network.selector] out"
+            raise MismatchError(f"variation.{self.variation.resistive_lines[0]}", why)
+        return self
+
     @property
     def split_seed(self) -> int:
         """Seed of the split into training and held-out rows."""

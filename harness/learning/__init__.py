@@ -4,7 +4,7 @@ from harness.learning.costs import Cost, SoftmaxCrossEntropy, SquaredError, accu
 from harness.learning.rules.analytical import AnalyticalGradient, Form
 from harness.learning.rules.asymmetric import AsymmetricEquilibriumPropagation
 from harness.learning.rules.coupled import CoupledLearning
-from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging, Unstable
+from harness.learning.rules.equilibrium import EquilibriumPropagation, Nudging, OneWay, Unstable
 from harness.learning.rules.frequency import FrequencyPropagation
 from harness.learning.rules.generalized import GeneralizedEquilibriumPropagation, Variant
 from harness.learning.rules.linearization import Devices, HardwareLinearization
@@ -32,6 +32,7 @@ __all__ = [
     "Momentum",
     "NodePerturbation",
     "Nudging",
+    "OneWay",
     "Schedule",
     "SimultaneousPerturbation",
     "SoftmaxCrossEntropy",

@@ -315,7 +315,7 @@ def test_senseless_transistors_are_refused() -> None:
     with pytest.raises(CircuitError, match="transistor u0: no law says what temperature does to it"):
         Temperature(50.0).apply(connected())
     for mismatch in (DiodeMismatch(saturation_current=0.1), DiodeMismatch(emission=0.1)):
-        with pytest.raises(CircuitError, match="transistor u0: no law says how transistors differ"):
+        with pytest.raises(CircuitError, match="transistor u0: it differs from others as no diode does"):
             mismatch.apply(connected(), np.random.default_rng(0))
     drawn = connected()
     assert DiodeMismatch().apply(drawn, np.random.default_rng(0)) is drawn

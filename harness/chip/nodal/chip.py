@@ -15,7 +15,7 @@ from harness.chip.nodal import newton
 from harness.chip.nodal.unreduced import TOLERANCE, UnreducedNodalChip
 from harness.chip.reduced import ReducedChip
 from harness.circuit import Circuit, ReducedCircuit
-from harness.circuit.circuit import nonlinear_arrays
+from harness.circuit.circuit import settled_whole
 from harness.circuit.reduction.reduction import reduction_of
 from harness.measurement import Drive, Reading
 
@@ -39,6 +39,6 @@ class NodalChip(ReducedChip):
 def nodal_chip(
     circuit: Circuit, *, tolerance: float = TOLERANCE, **options: Unpack[SimulationOptions]
 ) -> NodalChip | UnreducedNodalChip:
-    """Return the nodal chip for a circuit: the reduced one, but where cells are nonlinear, which nothing reduces."""
-    kind = UnreducedNodalChip if nonlinear_arrays(circuit) else NodalChip
+    """Return the nodal chip for a circuit: the reduced one, but where `settled_whole` says that nothing is reduced."""
+    kind = UnreducedNodalChip if settled_whole(circuit) else NodalChip
     return kind(circuit, tolerance=tolerance, **options)

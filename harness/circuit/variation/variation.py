@@ -218,7 +218,9 @@ class DiodeMismatch:
             return circuit
         if not count:
             for transistor in (element for element in circuit.elements if isinstance(element, Mosfet)):
-                raise CircuitError(f"{transistor.title}: no law says how transistors differ, as diodes do")
+                raise CircuitError(
+                    f"{transistor.title}: it differs from others as no diode does; give spreads of transistors instead"
+                )
             return circuit
         drawn = zip(currents, emissions, strict=True)
         return circuit.altered(_own_model(e, *next(drawn)) if isinstance(e, Diode) else e for e in circuit.elements)
@@ -228,6 +230,47 @@ def _own_model(diode: Diode, current: float, emission: float) -> Diode:
     model = diode.model
     varied = {"saturation_current": current * model.saturation_current, "emission": emission * model.emission}
     return replace(diode, model=replace(model, name=f"d_{diode.name}", **varied))
+
+
+@dataclass(frozen=True)
+class TransistorMismatch:
+    """Every transistor has a model of its own, named ``m_`` and the transistor's name.
+
+    Source: Pelgrom et al. 1989, IEEE J. Solid-State Circuits 24, 1433.
+
+    Raises:
+        CircuitError: a strength is negative or not finite, or a fraction above 1.
+    """
+
+    threshold: float = 0.0
+    """Standard deviation of V_t, V, normal, per device."""
+    transconductance: float = 0.0
+    """Relative standard deviation of K, log-normal, per device."""
+
+    def __post_init__(self) -> None:
+        check_amount("transistor mismatch: threshold", self.threshold, "V")
+        check_amount("transistor mismatch: transconductance", self.transconductance, "", 1.0)
+
+    def apply(self, circuit: Circuit, rng: np.random.Generator) -> Circuit:
+        """The circuit with its transistors.
+
+        Raises:
+            CircuitError: a threshold was drawn that no model has.
+        """
+        count = sum(isinstance(element, Mosfet) for element in circuit.elements)
+        shifts = (self.threshold * rng.standard_normal(count)).tolist()
+        factors = Law.LOG_NORMAL.factors(self.transconductance, (count,), rng).tolist()
+        if not count or not (self.threshold or self.transconductance):
+            return circuit
+        drawn = zip(shifts, factors, strict=True)
+        return circuit.altered(_own_mosfet(e, *next(drawn)) if isinstance(e, Mosfet) else e for e in circuit.elements)
+
+
+def _own_mosfet(transistor: Mosfet, shift: float, factor: float) -> Mosfet:
+    model = transistor.model
+    threshold, factored = model.threshold + shift, factor * model.transconductance
+    own = replace(model, name=f"m_{transistor.name}", threshold=threshold, transconductance=factored)
+    return replace(transistor, model=own)
 
 
 class Pass(Protocol):
@@ -256,6 +299,7 @@ class Variation:
     nonlinearity: CellNonlinearity = field(default_factory=CellNonlinearity)
     more: tuple[Pass, ...] = ()
     """Passes of somebody else's, last."""
+    transistors: TransistorMismatch = field(default_factory=TransistorMismatch)
 
     @property
     def without_faults(self) -> "Variation":
@@ -302,6 +346,7 @@ def vary(circuit: Circuit, settings: Variation, seed: int) -> Circuit:
     varied = settings.lines.apply(varied, streams[6])
     varied = settings.temperature.apply(varied, streams[7])
     varied = settings.nonlinearity.apply(varied, streams[8])
+    varied = settings.transistors.apply(varied, streams[10])
     for one in settings.more:
         key = zlib.crc32(one.name.encode())
         varied = one.apply(varied, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_MORE, key))))

@@ -2,7 +2,8 @@
 
 Its readers take networks, models and parameters as they are. Of testbenches they translate sources and instances, but
 neither lists of corners nor braces at controlled sources, so these come to it in its own words; so do Spectre's
-``probe``, ``gm`` and ``diode``, as its own diode has other constants of nature than Berkeley's (1e-6 V).
+``probe``, ``gm`` and ``diode``, as its own diode has other constants of nature than Berkeley's (1e-6 V), and models of
+transistors, whose level it does not understand.
 """
 
 import re
@@ -26,10 +27,13 @@ _WAVE = re.compile(r"(\w+) (\w+) 0 pwl\((.*)\)")
 _NATIVE_WAVE = re.compile(r"^\w+ \(\w+ 0\) vsource type=pwl wave=\[[^]]*\]\n", re.MULTILINE)
 _SPICE_WAVE = re.compile(r"^v\w+ \w+ 0 pwl\([^)]*\)\n", re.MULTILINE)
 _BRACED = re.compile(r"^(g.*) \{(\w+)\}$", re.MULTILINE)
+_TRANSISTOR = re.compile(r"^\.model (\w+) ([np])mos\(level=1\.0 ([^)]*)\)\n?", re.MULTILINE)
+_TYPES = {"n": "1", "p": "-1"}
 _MOST_FORMULAS = 32
 """0.3 s each."""
 _MASTERS = """load "spice/resistor.osdi"
 load "spice/diode.osdi"
+load "spice/mos1.osdi"
 model resistor sp_resistor
 model isource isource
 model vcvs vcvs
@@ -69,7 +73,8 @@ class Vacask(Simulator):
                 file = f"{stem}.{deck.dialect.suffix}"
                 text = _translated(text_of(deck.folder, file), native=deck.dialect.name == "spectre")
                 (folder / file).write_text(text, encoding="utf-8")
-            (folder / "waves.inc").write_text("\n".join([*_waves(deck), ""]), encoding="utf-8")
+            own = "\n".join([*_waves(deck), *_transistors(deck), ""])
+            (folder / "waves.inc").write_text(own, encoding="utf-8")
             (folder / "deck.sim").write_text(_deck(deck), encoding="utf-8")
             said = run(self.name, [_command(), "-sp", "-qp", "deck.sim"], folder, deck.limits)
             if lost := [line for line in said.splitlines() if "skipped" in line]:
@@ -108,10 +113,20 @@ def _waves(deck: Deck) -> list[str]:
     return [f'{f[1]} ({f[2]} 0) vsource type="pwl" wave=[{", ".join(f[3].split())}]' for f in found if f]
 
 
+def _transistors(deck: Deck) -> list[str]:
+    """Models of square-law transistors, of which its readers of SPICE only know that they have ``m_`` before a name."""
+    texts = () if deck.dialect.name == "spectre" else (statement.text for statement in deck.statements)
+    found = [match for text in texts if (match := _TRANSISTOR.fullmatch(text))]
+    lines = [f"model m_{f[1]} sp_mos1 type={_TYPES[f[2]]} {f[3]}" for f in found]
+    return ['load "spice/mos1.osdi"', *lines] if lines else []
+
+
 def _translated(text: str, *, native: bool) -> str:
     """Return a file without what comes in VACASK's own words."""
     if native:
         text = _NATIVE_WAVE.sub("", re.sub(r" \\\n +", " ", text))
         text = re.sub(r"probe=(\w+)", r'ctlinst="\1"', text).replace(" vccs gm=", " vccs gain=")
+        for name, sign in _TYPES.items():
+            text = re.sub(rf"^(model \w+) mos1 type={name} ", rf"\1 sp_mos1 type={sign} ", text, flags=re.MULTILINE)
         return re.sub(r"^(model \w+) diode ", r"\1 sp_diode ", text, flags=re.MULTILINE)
-    return _BRACED.sub(r"\1 \2", _SPICE_WAVE.sub("", re.sub(r"\n\+", "", text)))
+    return _BRACED.sub(r"\1 \2", _TRANSISTOR.sub("", _SPICE_WAVE.sub("", re.sub(r"\n\+", "", text))))

@@ -12,7 +12,13 @@ from harness.circuit import Circuit
 from harness.circuit.variation.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors
 from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.circuit.variation.temperature import Temperature
-from harness.circuit.variation.variation import CellDefects, ConductanceSpread, DiodeMismatch, Variation
+from harness.circuit.variation.variation import (
+    CellDefects,
+    ConductanceSpread,
+    DiodeMismatch,
+    TransistorMismatch,
+    Variation,
+)
 from harness.errors import ExperimentError, PluginError
 from harness.plugins import Kind, Plugin, find
 from harness.validation import In, MismatchError, Number, Ohms, Section, Seed, Siemens, Volts
@@ -90,6 +96,11 @@ class VariationSettings(Section):
     """Spread of every diode's saturation current I_s, log-normal."""
     diode_emission: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Spread of every diode's emission coefficient N, normal."""
+    transistor_threshold: Annotated[Volts, Field(ge=0, le=100)] = 0.0
+    """Standard deviation of every transistor's threshold voltage V_t, of neurons and selectors. Source: Pelgrom et al.
+    1989, IEEE J. Solid-State Circuits 24, 1433."""
+    transistor_transconductance: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Spread of every transistor's factor K, log-normal."""
     source_offset: Annotated[Volts, Field(ge=0, le=1e3)] = 0.0
     """Standard deviation of the voltage of every bias and shift source."""
     source_gain: Annotated[Number, Field(ge=0, le=1)] = 0.0
@@ -141,9 +152,9 @@ class VariationSettings(Section):
         return [find(Kind.NON_IDEALITY, name) for name in self.plugins or {}]
 
     @property
-    def resistive_lines(self) -> bool:
-        """True where lines have a resistance."""
-        return bool(self.line_word or self.line_bit)
+    def resistive_lines(self) -> list[str]:
+        """Keys that give lines a resistance."""
+        return [key for key in ("line_word", "line_bit") if getattr(self, key)]
 
     def build(self) -> Variation:
         """Build the variation by which the chip's circuit differs from the drawn one."""
@@ -159,6 +170,7 @@ class VariationSettings(Section):
                 self.temperature, self.cell_temperature_coefficient, self.resistor_temperature_coefficient
             ),
             nonlinearity=CellNonlinearity(self.cell_sinh, self.cell_cubic),
+            transistors=TransistorMismatch(self.transistor_threshold, self.transistor_transconductance),
             more=tuple(PluggedPass(plugin, one) for plugin, one in self._built("apply")),
         )
 

@@ -44,6 +44,16 @@ class Unstable(StrEnum):
     """Their states under springs of β are compared with the free ones; the run counts them."""
 
 
+class OneWay(StrEnum):
+    """Ways to treat transistors that let no errors back, as selectors between two free nodes."""
+
+    REFUSE = "refuse"
+    """The rule does not take the circuit."""
+    IGNORE = "ignore"
+    """They are nudged as if they did. The gradient has a bias, of the order of a transistor's own voltage over its
+    overdrive; `harness audit` tells how large it is."""
+
+
 @final
 class EquilibriumPropagation(Contrast):
     """The rule for circuits of conductances, diodes and bidirectional amplifiers; gradients in V²/S.
@@ -55,6 +65,7 @@ class EquilibriumPropagation(Contrast):
         variant: which two strengths are compared, as a `Variant` or its text.
         nudging: what pulls, as a `Nudging` or its text: ``"spring"`` or ``"current"``.
         unstable: what is done with samples that springs of −β leave no stable state, as an `Unstable` or its text.
+        one_way: what is done with transistors that let no errors back, as a `OneWay` or its text.
 
     Raises:
         ExperimentError: β is not above 0, springs are asked for with a cost that is no squared error, an option is
@@ -73,6 +84,7 @@ class EquilibriumPropagation(Contrast):
         variant: Variant | str = Variant.CENTERED,
         nudging: Nudging | str = Nudging.SPRING,
         unstable: Unstable | str = Unstable.REFUSE,
+        one_way: OneWay | str = OneWay.REFUSE,
     ) -> None:
         if not beta > 0:
             raise ExperimentError(f"equilibrium propagation: β = {beta:g} S must be above 0; the variant sets its sign")
@@ -81,7 +93,8 @@ class EquilibriumPropagation(Contrast):
             raise ExperimentError(
                 "equilibrium propagation: spring nudging is for squared error; use nudging by current"
             )
-        super().__init__(circuit, beta, variant)
+        ignored = option(OneWay, one_way, "treatment of one-way transistors") is OneWay.IGNORE
+        super().__init__(circuit, beta, variant, transistors=ignored)
         self._unstable = option(Unstable, unstable, "treatment of unstable states")
         self.cure = f"the nudge's β is {show(beta, 'S')}; lower rule.beta"
         self.waits = self._nudging is Nudging.CURRENT

@@ -27,7 +27,7 @@ from typing import Any, Protocol, Self, final
 import numpy as np
 from typing_extensions import override
 
-from harness.circuit import Circuit
+from harness.circuit import Circuit, Mosfet
 from harness.circuit.scaling import one_way, refuse_reversal
 from harness.errors import ConvergenceError, ExperimentError
 from harness.learning.rules.base import LearningRule, Measurable, option
@@ -103,6 +103,7 @@ class Contrast(LearningRule[NudgedReadings]):
         variant: which two strengths are compared.
         normalized: whether the contrast is divided by b₁^k − b₂^k.
         reverses: whether one-way parts are reversed in nudged phases, which must wait for the free outputs then.
+        transistors: whether transistors count as reciprocal which are not, at the price of a bias.
 
     Raises:
         ExperimentError: the variant is unknown, or the circuit has no energy and nothing is reversed.
@@ -124,10 +125,11 @@ class Contrast(LearningRule[NudgedReadings]):
         *,
         normalized: bool = True,
         reverses: bool = False,
+        transistors: bool = False,
     ) -> None:
         if reverses:
             refuse_reversal(circuit)
-        elif reason := one_way(circuit):
+        elif reason := one_way(circuit, but=Mosfet if transistors else ()):
             raise ExperimentError(
                 f"{reason}, so that circuit {circuit.name} has no energy to contrast; "
                 "take asymmetric-equilibrium-propagation, analytical-gradient or hardware-linearization"

@@ -2,11 +2,11 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from harness.circuit import GROUND, Circuit, Crossbar, CurrentSource, Edges, InputSource, Resistor, VoltageSource
-from harness.circuit.elements import Modelled
+from harness.circuit.elements import Modelled, Mosfet
 from harness.circuit.elements import Source as HeldSource
 from harness.circuit.primitives import Conductance, Device, Primitive
 from harness.errors import CircuitError
@@ -59,14 +59,16 @@ class _Builder:
     def design(self) -> Design:
         arrays = {array.name: name for name, array in self.arrays.items()}
         segments = _segments_of(self.circuit, self.inner)
-        neurons = _neurons(self.circuit)
+        neurons = _neurons(self.circuit, segments.names)
         for element in self.circuit.elements:
             match element:
                 case Crossbar():
                     self.crossbar(arrays[element.name], element)
                 case Edges():
                     self.edges(arrays[element.name], element, segments.by_array[element.name])
-                case Resistor() if element.name not in segments.names:
+                case Resistor() | Mosfet() if element.name in segments.names:
+                    continue
+                case Resistor():
                     name = f"r{self.others.claim(element.name)}"
                     self.instances.append(Conductance(name, self.at(element.pins), element.conductance))
                     self.elements[element.name] = (name,)
@@ -155,7 +157,7 @@ class _Builder:
                 lines = [crossbar.words[w] for w in rows] + [crossbar.bits[b] for b in columns]
                 self.call(f"{name}_{i}_{j}", cell, self.at(lines))
 
-    def edges(self, name: str, edges: Edges, segments: list[Resistor]) -> None:
+    def edges(self, name: str, edges: Edges, segments: list[Resistor | Mosfet]) -> None:
         """Add one cell for an array of edges; nodes that nothing outside touches are within it."""
         members = dict.fromkeys([*edges.a, *edges.b, *(node for s in segments for node in s.pins)])
         inner = [node for node in members if self.inner.get(node) == edges.name]
@@ -168,16 +170,19 @@ class _Builder:
         parts: list[Primitive] = [
             Memristor(str(k), (local[a], local[b]), siemens, name, (k,)) for k, (a, b, siemens) in enumerate(ends)
         ]
-        names, resistors = Names(), {}
+        names, within = Names(), {}
         for segment in segments:
-            resistor = f"r{names.claim(segment.name)}"
-            parts.append(Conductance(resistor, (local[segment.a], local[segment.b]), segment.conductance))
-            resistors[segment.name] = resistor
+            own = names.claim(segment.name)
+            for part in segment.lowered():
+                within[segment.name] = instance = f"{part.name[0]}{own}"
+                there = tuple(local[node] for node in part.nets)
+                model = isinstance(segment, Mosfet) and self.models[segment.model]
+                parts.append(Device(instance, there, model) if model else replace(part, name=instance, nets=there))
         cell = self.cell_names.claim(f"{self.name}_{name}")
         ports = self.at(outer)
         self.cells.append(Cell(cell, Role.EDGES, tuple(map(Port, ports)), tuple(parts)))
         own = self.call(name, cell, ports)
-        self.elements |= {segment: (own, resistor) for segment, resistor in resistors.items()}
+        self.elements |= {segment: (own, part) for segment, part in within.items()}
         self.nodes |= {node: (own, local[node]) for node in inner}
 
     def neuron(self, devices: list[Modelled]) -> None:
@@ -207,31 +212,35 @@ def _letters(k: int) -> str:
     return chr(ord("a") + k) if k < 26 else f"a{k}"
 
 
-def _neurons(circuit: Circuit) -> dict[str, list[Modelled]]:
-    """Devices that share the nodes that no source holds, by the name of their first."""
+def _neurons(circuit: Circuit, within: Container[str]) -> dict[str, list[Modelled]]:
+    """Devices that share the nodes that no source holds, by the name of their first, but for those `within` arrays."""
     held = circuit.held_nodes | {GROUND}
     groups: dict[object, list[Modelled]] = defaultdict(list)
-    for device in (e for e in circuit.elements if isinstance(e, Modelled)):
+    for device in (e for e in circuit.elements if isinstance(e, Modelled) and e.name not in within):
         free = frozenset(node for node in device.pins if node not in held)
         groups[free or device.name].append(device)
     return {devices[0].name: devices for devices in groups.values()}
 
 
-def _segment(resistor: Resistor, edges: Mapping[str, Edges]) -> str | None:
-    """The array whose line a resistor is a part of, by how `LineResistance` names them."""
-    found = re.fullmatch(r"(.+)_r[wb]\d+_\d+", resistor.name)
+def _segment(part: Resistor | Mosfet, edges: Mapping[str, Edges]) -> str | None:
+    """The array that a part of a line or a selector belongs to, by how `LineResistance` and `Selector` name them."""
+    kinds = "t" if isinstance(part, Mosfet) else "(?:r[wb]|l)"
+    found = re.fullmatch(rf"(.+)_{kinds}\d+_\d+", part.name)
     return found.group(1) if found and found.group(1) in edges else None
 
 
 def _inner_nodes(circuit: Circuit) -> dict[str, str]:
-    """Return nodes along an array's lines that nothing else touches but resistors to ground, with the array's name."""
+    """Return nodes along an array's lines, or between its cells and their selectors, with the array's name.
+
+    Nothing else touches them but resistors to ground.
+    """
     edges = {e.name: e for e in circuit.elements if isinstance(e, Edges)}
     owners: dict[str, set[str]] = defaultdict(set)
     lined: set[str] = set()
     for element in circuit.elements:
         owner = element.name
-        if isinstance(element, Resistor):
-            if GROUND in element.pins:
+        if isinstance(element, Resistor | Mosfet):
+            if isinstance(element, Resistor) and GROUND in element.pins:
                 continue
             owner = _segment(element, edges) or owner
             lined |= {owner} & edges.keys()
@@ -243,21 +252,21 @@ def _inner_nodes(circuit: Circuit) -> dict[str, str]:
 
 
 def _segments_of(circuit: Circuit, inner: Mapping[str, str]) -> "_Segments":
-    """The resistors that belong into each array's cell."""
+    """The resistors and selectors that belong into each array's cell."""
     edges = {e.name: e for e in circuit.elements if isinstance(e, Edges)}
     found = _Segments({name: [] for name in edges}, set())
-    for resistor in (e for e in circuit.elements if isinstance(e, Resistor)):
-        owner = _segment(resistor, edges)
-        if GROUND in resistor.pins:
-            owner = next((inner[node] for node in resistor.pins if node in inner), None)
+    for part in (e for e in circuit.elements if isinstance(e, Resistor | Mosfet)):
+        owner = _segment(part, edges)
+        if isinstance(part, Resistor) and GROUND in part.pins:
+            owner = next((inner[node] for node in part.pins if node in inner), None)
         if owner is not None:
-            found.by_array[owner].append(resistor)
-            found.names.add(resistor.name)
+            found.by_array[owner].append(part)
+            found.names.add(part.name)
     return found
 
 
 @dataclass(frozen=True)
 class _Segments:
-    by_array: dict[str, list[Resistor]]
+    by_array: dict[str, list[Resistor | Mosfet]]
     names: set[str]
-    """Names of all of these resistors."""
+    """Names of all of these parts."""

@@ -40,7 +40,8 @@ class Role(StrEnum):
     TILE = "tile"
     """A part of a `Crossbar`; ports are lines."""
     EDGES = "edges"
-    """An `Edges` array, with the segments of its lines where it is a crossbar whose lines have resistance."""
+    """An `Edges` array, with the segments of its lines where it is a crossbar whose lines have resistance, or with the
+    selectors of its cells."""
     NEURON = "neuron"
     """The devices at one node, or between two nodes."""
     AMPLIFIER = "amplifier"

@@ -205,7 +205,11 @@ def _in_step(
         return
     with group[0].subject.open_chip() as chip, ExitStack() as locks:
         if not isinstance(chip, NodalChip) or not chip.reduction.stacks:
-            why = UNSTACKED if isinstance(chip, NodalChip) else "nonlinear cells are settled for one chip at a time"
+            why = (
+                UNSTACKED
+                if isinstance(chip, NodalChip)
+                else "nonlinear cells and selectors are settled for one chip at a time"
+            )
             alone.setdefault(why, []).extend(one.job for one in group)
             return
         held = []
