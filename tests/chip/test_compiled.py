@@ -594,9 +594,11 @@ from harness.chip.ngspice import worker
 from harness.netlist.tolerances import Tolerances
 from tests.chip.test_newton import settling_of
 from tests.conftest import kendall
-job = settling_of(kendall([40]), 2)
-assert worker._estimate(job) is not None
-worker.settle_in_ngspice(job, Tolerances())
+for job in (settling_of(kendall([40]), 2), settling_of(kendall([10]), 32)):
+    assert worker.led_together([job])
+    assert worker._estimate(job) is not None
+    worker.settle_in_ngspice(job, Tolerances(), led=True)
 assert "numba" not in sys.modules
 """
+    compiled.settle()
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

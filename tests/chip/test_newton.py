@@ -1,5 +1,7 @@
 """Newton's method on reduced networks, against bisection, Kirchhoff's law and other starts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,8 @@ from scipy.optimize import brentq
 
 from harness.chip.ngspice import worker
 from harness.chip.ngspice.session import open_session
-from harness.chip.ngspice.worker import settle_in_ngspice
+from harness.chip.ngspice.tasks import tasks
+from harness.chip.ngspice.worker import led_together, settle_in_ngspice
 from harness.chip.nodal import continuation, newton
 from harness.chip.nodal.chip import NodalChip
 from harness.chip.nodal.unreduced import UnreducedNodalChip
@@ -162,10 +165,11 @@ def test_networks_with_sharp_diodes_settle_in_every_solver(seed: int) -> None:
 
 @pytest.mark.ngspice
 def test_networks_with_sharp_diodes_settle_where_ngspice_says() -> None:
+    tight = Tolerances(reltol=1e-9, vntol=1e-12, abstol=1e-15)
     for seed in range(60):
         circuit = sharp(seed)
         settling = settling_of(circuit, 3, 0.05 * circuit.arrays[0].g_max / 10)
-        expected = settle_in_ngspice(settling, Tolerances(reltol=1e-9, vntol=1e-12, abstol=1e-15)).solved
+        expected = settle_in_ngspice(settling, tight, led=seed % 2 > 0).solved
         np.testing.assert_allclose(newton.settle(settling, 1e-9), expected, rtol=1e-7, atol=1e-7)
 
 
@@ -181,22 +185,50 @@ def test_where_ngspice_starts_does_not_show_in_where_it_ends(  # type: ignore[no
     wrong = right + wrong_by * np.random.default_rng(0).normal(size=right.shape)
     for estimate in (wrong, None):
         monkeypatch.setattr(worker, "_estimate", lambda _, estimate=estimate: estimate)
-        np.testing.assert_allclose(settle_in_ngspice(settling, tight).solved, right, atol=1e-9)
+        np.testing.assert_allclose(settle_in_ngspice(settling, tight, led=True).solved, right, atol=1e-9)
 
 
 @pytest.mark.ngspice
 @pytest.mark.parametrize("build", [kendall, scellier])
 @pytest.mark.parametrize("strength", [1e-6, 1e-3])
 def test_an_estimate_leads_ngspice_to_each_point_in_few_iterations(  # type: ignore[no-untyped-def]
-    build, strength: float, monkeypatch: pytest.MonkeyPatch
+    build, strength: float
 ) -> None:
     """With conductances and currents of a real chip's size, below a junction's critical voltage."""
     cells, diode = CellRange(1e-5, 0.0, 1e-4), DiodeModel("dsmall", 1e-11, 2.0)
     settling = settling_of(build([40], channels=10, input_gain=30.0, cells=cells, diode=diode), 16, strength)
-    helped = settle_in_ngspice(settling, Tolerances()).iterations
+    helped = settle_in_ngspice(settling, Tolerances(), led=True).iterations
     assert helped <= 4 * 16 * 2
-    monkeypatch.setattr(worker, "_estimate", lambda _: None)
-    assert helped < 0.45 * settle_in_ngspice(settling, Tolerances()).iterations
+    assert helped < 0.45 * settle_in_ngspice(settling, Tolerances(), led=False).iterations
+
+
+@pytest.mark.parametrize(
+    ("hidden", "samples", "led"),
+    [([10], 24, False), ([10], 25, True), ([10, 10], 12, False), ([10, 10], 13, True), ([40], 1, True)],
+)
+def test_ngspice_is_led_where_there_is_much_to_do(hidden: list[int], samples: int, led: bool) -> None:
+    """20 or 40 diodes in two phases: 1,000 are the bound, but for networks of 40 unknowns and more."""
+    settling = settling_of(kendall(hidden), samples)
+    assert led_together([settling]) is led
+    rest = settling.rows(slice(0, 1))
+    assert [task.led for task in tasks([settling, rest], Tolerances())] == [led, led]  # one circuit stays loaded
+
+
+def test_ngspice_is_not_led_where_nothing_bends() -> None:
+    settling = settling_of(kendall([40]), 32)
+    free = settling.phases[0]
+    straight = replace(free, slopes=np.ones((32, len(settling.network.topology.branches[0]))))
+    assert led_together([settling])
+    assert not led_together([SettlingJob(settling.network, (straight,))])
+    assert not led_together([])
+
+
+@pytest.mark.ngspice
+def test_a_small_network_that_is_led_ends_where_it_does_without() -> None:
+    settling, tight = settling_of(kendall([10]), 25), Tolerances(reltol=1e-9, vntol=1e-12, abstol=1e-15)
+    led, alone = (settle_in_ngspice(settling, tight, led=way) for way in (True, False))
+    np.testing.assert_allclose(led.solved, alone.solved, atol=1e-9)
+    assert led.iterations < 0.8 * alone.iterations
 
 
 @pytest.mark.ngspice

@@ -185,7 +185,7 @@ def test_a_chunk_reads_the_same_bits_wherever_it_is_settled() -> None:
     (again,) = chip.measure([drive])
     assert whole.nodes.tobytes() == again.nodes.tobytes()
     job = chip._whole.reduce(chip.conductances).settling([drive]).rows(slice(2, 4))
-    answer = perform(pickle.loads(pickle.dumps(Task(0, job, Tolerances()))))
+    answer = perform(pickle.loads(pickle.dumps(Task(0, job, Tolerances(), led=False))))
     reduced = chip._whole.reduce(chip.conductances)
     (elsewhere,) = reduced.readings(answer.outcome.solved, [drive])
     assert elsewhere.nodes.tobytes() == whole.nodes[2:4].tobytes()

@@ -20,7 +20,7 @@ from typing import Any
 from typing_extensions import override
 
 from harness.chip.ngspice.session import open_session
-from harness.chip.ngspice.tasks import Answer, Task, all_settled, perform
+from harness.chip.ngspice.tasks import Answer, all_settled, perform, tasks
 from harness.chip.ngspice.worker import Settled, Simulators
 from harness.circuit import SettlingJob
 from harness.errors import ChipError, ConvergenceError, HarnessError, NgspiceMissing, SimulatorError
@@ -89,7 +89,7 @@ class Cluster(Simulators):
             ConvergenceError: a sample did not settle; the first of several.
             SimulatorError: ngspice or the cluster failed.
         """
-        requests = [pickle.dumps(Task(k, settling, self._tolerances)) for k, settling in enumerate(settlings)]
+        requests = [pickle.dumps(task) for task in tasks(settlings, self._tolerances)]
         with failures_named(self._address), unwarned():
             futures = [self._client.submit(_reply, request, pure=False) for request in requests]
             replies: list[_Reply] = [pickle.loads(reply) for reply in self._client.gather(futures)]  # noqa: S301 - ours

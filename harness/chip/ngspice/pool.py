@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from harness.chip.ngspice.session import open_session
-from harness.chip.ngspice.tasks import Answer, Task, all_settled, perform
+from harness.chip.ngspice.tasks import Answer, Task, all_settled, perform, tasks
 from harness.chip.ngspice.worker import Settled, Simulators
 from harness.circuit import SettlingJob
 from harness.errors import SimulatorError
@@ -37,7 +37,7 @@ class WorkerPool(Simulators):
             ConvergenceError: a sample did not settle; the first of several.
             SimulatorError: ngspice failed, or workers died again and again over the same settling.
         """
-        call = _Call([Task(k, settling, self._tolerances) for k, settling in enumerate(settlings)])
+        call = _Call(tasks(settlings, self._tolerances))
         try:
             while call.waiting or self._processes.busy:
                 while call.waiting and self._processes.busy < self.workers:

@@ -6,7 +6,7 @@ from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
-from harness.chip.ngspice.worker import Settled, settle_in_ngspice
+from harness.chip.ngspice.worker import Settled, led_together, settle_in_ngspice
 from harness.circuit import SettlingJob
 from harness.netlist.tolerances import Tolerances
 from harness.processes.worker import portable
@@ -20,6 +20,8 @@ class Task:
     """Number of the settling in its call."""
     settling: SettlingJob
     tolerances: Tolerances
+    led: bool
+    """True where ngspice is led to its operating points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +38,15 @@ def perform(task: Task) -> Answer:
     """
     try:
         with _libraries().limit(limits=1, user_api="blas"):
-            return Answer(settle_in_ngspice(task.settling, task.tolerances, task.number))
+            return Answer(settle_in_ngspice(task.settling, task.tolerances, task.number, led=task.led))
     except Exception as error:  # whatever it is, it is raised where the task came from
         return Answer(portable(error))
+
+
+def tasks(settlings: Sequence[SettlingJob], tolerances: Tolerances) -> list[Task]:
+    """Return the tasks of one call, in order."""
+    led = led_together(settlings)
+    return [Task(k, settling, tolerances, led) for k, settling in enumerate(settlings)]
 
 
 def all_settled(answers: Sequence[Answer | None]) -> list[Settled]:

@@ -17,7 +17,7 @@ import numpy as np
 from typing_extensions import override
 
 from harness.chip.ngspice.session import Unsettled, open_session
-from harness.chip.nodal import newton
+from harness.chip.nodal import newton, samplewise
 from harness.circuit import SettlingJob
 from harness.errors import ChipError
 from harness.measurement import Array
@@ -25,7 +25,10 @@ from harness.netlist.decks import batch, oscillating
 from harness.netlist.tolerances import Tolerances
 
 _ESTIMATE = 1e-6  # V, of the last Newton step; quadratic convergence makes a far smaller error of it
-_LEAST_SIZE = 40  # unknowns; measured: with 16 an estimate costs more than it saves, with 120 it saves half
+_LEAST_SIZE = 40
+"""Unknowns from which on points are always led to where they are expected: with 120, that saves more than half."""
+_LEAST_JUNCTIONS = 1_000
+"""Diodes times points from which on it pays in smaller networks: with 20 diodes nothing is saved up to 30 points."""
 _PEAK_SECONDS = 1.0
 _peak = [0.0, -math.inf]
 """Largest resident memory of this process, MB, and when it was asked for, s."""
@@ -80,17 +83,35 @@ class OneSimulator(Simulators):
 
     @override
     def settle(self, settlings: Sequence[SettlingJob]) -> list[Settled]:
-        return [settle_in_ngspice(settling, self._tolerances, k) for k, settling in enumerate(settlings)]
+        led = led_together(settlings)
+        return [settle_in_ngspice(settling, self._tolerances, k, led=led) for k, settling in enumerate(settlings)]
 
     @override
     def close(self) -> None:
         pass
 
 
-def settle_in_ngspice(settling: SettlingJob, tolerances: Tolerances, number: int = 0) -> Settled:
+def led_together(settlings: Sequence[SettlingJob]) -> bool:
+    """Return whether ngspice is led to the operating points of chunks of a batch, all of them, or of none.
+
+    The first chunk decides, which is the largest: all have one circuit then, which stays loaded. ngspice does as well
+    without where it has little to do, and it is not led without diodes, nor where there are other devices besides,
+    whose first tangents are not known.
+    """
+    if not settlings or settlings[0].phases[0].slopes is not None:
+        return False
+    network, points = settlings[0].network, len(settlings[0]) * len(settlings[0].phases)
+    diodes, devices = len(network.topology.diodes.emission), network.topology.others
+    if not diodes or devices:
+        return False
+    return network.size >= _LEAST_SIZE or (samplewise.suits(network.topology) and diodes * points >= _LEAST_JUNCTIONS)
+
+
+def settle_in_ngspice(settling: SettlingJob, tolerances: Tolerances, number: int = 0, *, led: bool) -> Settled:
     """Settle every phase of every sample in one sweep; errors say the settling's `number`.
 
-    Where phases oscillate, all of them do so at one frequency, and each point is an analysis of its own.
+    Where phases oscillate, all of them do so at one frequency, and each point is an analysis of its own. `led` is what
+    `led_together` says.
 
     Raises:
         NgspiceMissing: libngspice cannot be loaded.
@@ -100,7 +121,7 @@ def settle_in_ngspice(settling: SettlingJob, tolerances: Tolerances, number: int
     if settling.phases[0].oscillation is not None:
         return _oscillated(settling, tolerances, number)
     session = open_session()
-    estimate = _estimate(settling)
+    estimate = _estimate(settling) if led else None
     circuit, gains, table = batch.batch_sweep(settling, tolerances, estimate=estimate)
     samples, size, points = len(settling), settling.network.size, len(settling.phases)
     try:
@@ -151,15 +172,10 @@ def peak_megabytes() -> float:
 def _estimate(settling: SettlingJob) -> Array | None:
     """Estimate where the phases will settle (V, ``[batch, phases, n]``), which is where ngspice is led to.
 
-    None where ngspice does as well without, in small networks and without diodes; where there are other devices
-    besides, whose first tangents are not known; and where Newton's method fails.
+    None where Newton's method fails.
     """
-    network, phases = settling.network, settling.phases
-    nonlinear = len(network.topology.diodes.emission) > 0 and phases[0].slopes is None
-    if network.size < _LEAST_SIZE or not nonlinear or network.topology.others:
-        return None
     try:
-        found = newton.settle(settling, _ESTIMATE, by_batch=True)
+        found = newton.settle(settling, _ESTIMATE)
     except ChipError:
         return None
     return found if np.isfinite(found).all() else None
