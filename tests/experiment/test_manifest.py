@@ -94,6 +94,7 @@ READING = {
     "benchmark": ["benchmark", "run"],
     "conductances export": ["conductances", "export", "run", "--to", "cells.csv"],
     "conductances import": ["conductances", "import", "run", "cells.csv"],
+    "program": ["program", "run", "--device", "yakopcic", "--to", "written"],
     "sweep": ["sweep", "run", "--deploy", "--chips", "2"],
 }
 
