@@ -108,6 +108,8 @@ class Drive:
     currents: Array | None = None
     """A that flow into every node besides, ``[batch, nodes]``, such as the noise of cells; where a source holds a node
     they have no effect. None for none."""
+    outputs_only: bool = False
+    """For a free phase: nobody will look at inner nodes, so that a chip may leave out what it takes to know them."""
 
     @property
     def plain(self) -> bool:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NoReturn, Protocol, TypedDict
 
 import numpy as np
@@ -168,6 +169,8 @@ class SimulatedChip(ABC):
     def measure(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """See `Chip.measure`."""
         check_drives(self.circuit, self.capabilities, drives)
+        if self._settling_time is not None:  # energy is counted from all nodes
+            drives = [replace(drive, outputs_only=False) for drive in drives]
         try:
             readings = self._settle(drives)
         except SpringError as refused:  # of a chip inside
@@ -184,7 +187,13 @@ class SimulatedChip(ABC):
             self._refuse_unstable(drive, reading)
         if self.capabilities.access is Access.OUTPUTS:
             return tuple(Reading(reading.outputs) for reading in readings)
-        return tuple(Reading(reading.outputs, reading.volts, Tally(self, reading)) for reading in readings)
+        return tuple(self._tallied(reading) for reading in readings)
+
+    def _tallied(self, reading: Reading) -> Reading:
+        """Return a reading whose nodes count as read when they are looked at, if it has any."""
+        if reading.volts is None:
+            return Reading(reading.outputs)
+        return Reading(reading.outputs, reading.volts, Tally(self, reading))
 
     def hold(self, conductances: Sequence[Array]) -> None:
         """See `harness.chip.history.Holding.hold`."""

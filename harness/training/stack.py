@@ -166,7 +166,7 @@ class Stack:
             rows = [samples.first(most) for samples in rows]
         for first in range(0, len(rows[0]), EVALUATION_BATCH):
             batch = _batch(rows, [slice(first, first + EVALUATION_BATCH)] * len(rows), [None] * len(rows))
-            read.append(self._stack.measure([Drive(batch.inputs)])[0].outputs)
+            read.append(self._stack.measure([Drive(batch.inputs, outputs_only=True)])[0].outputs)
         outputs, targets = np.concatenate(read, axis=1), np.stack([samples.targets for samples in rows])
         losses, scores = _losses(cost, outputs, targets), cost.scores(outputs, targets)
         return [Evaluation(*one) for one in zip(losses.tolist(), scores.tolist(), outputs, strict=True)]

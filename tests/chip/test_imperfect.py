@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.chip.imperfect.made import VariedChip
 from harness.chip.imperfect.pins import ImperfectChip, PinErrors
 from harness.chip.metering import stream
 from harness.chip.nodal.chip import NodalChip
+from harness.circuit.variation.lines import AmplifierErrors, LineResistance
+from harness.circuit.variation.variation import ConductanceSpread, Variation
 from harness.errors import ChipError
 from harness.experiment.experiment import Experiment
 from harness.learning import EquilibriumPropagation, HardwareLinearization, SquaredError
@@ -107,6 +110,31 @@ def test_small_signals_are_about_the_point_where_the_chip_is_and_not_where_it_wa
     (ours,) = wrapped.measure([Drive(free.inputs, current, "small-signal", about=seen)])
     (theirs,) = ideal.measure([Drive(free.inputs, current, "small-signal", about=true)])
     assert np.abs(ours.outputs - theirs.outputs).max() < 0.25  # noise of 50 mV on the reading, none on the state
+
+
+@pytest.mark.parametrize("lines", [0.0, 100.0])  # with which most nodes are eliminated
+@pytest.mark.parametrize("errors", [PinErrors(), PinErrors(read_noise=1e-3, adc_bits=8, dac_bits=6, dac_noise=1e-3)])
+def test_outputs_alone_are_those_that_are_read_with_all_nodes(errors: PinErrors, lines: float) -> None:
+    circuit = kendall([5])
+    amplifiers, spread = AmplifierErrors(offset=5e-3), ConductanceSpread(0.1)
+    variation = Variation(amplifiers=amplifiers, spread=spread, lines=LineResistance(lines, lines))
+    batches, found = [random_batch(circuit, 4, seed) for seed in (1, 2)], []
+    for only in (False, True):
+        chip = ImperfectChip(VariedChip(circuit, variation, 1, NodalChip), errors, seed=2)
+        readings = [chip.measure([Drive(batch.inputs, outputs_only=only)])[0] for batch in batches]
+        assert all((reading.volts is None) == only for reading in readings)
+        found.append(np.concatenate([reading.outputs for reading in readings]))
+    np.testing.assert_array_equal(*found)
+    assert np.ptp(found[0]) > 0.01
+
+
+def test_energy_is_counted_where_outputs_alone_are_read() -> None:
+    circuit = kendall([5])
+    chips = [NodalChip(circuit, settling_time=1e-6) for _ in range(2)]
+    for chip, only in zip(chips, (False, True), strict=True):
+        chip.measure([Drive(random_batch(circuit).inputs, outputs_only=only)])
+    assert chips[0].ledger == chips[1].ledger
+    assert chips[0].ledger.energy > 0
 
 
 def test_one_source_does_not_change_the_draws_of_another() -> None:

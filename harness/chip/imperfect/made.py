@@ -115,7 +115,7 @@ class VariedChip(SimulatedChip):
 
         def inner(state: Reading) -> Reading:
             for nodes, reading in self._settled:
-                if nodes is state.volts:
+                if nodes is not None and nodes is state.volts:
                     return reading
             raise ChipError(
                 f"{drive.phase} phase: a chip with variation can only linearize about what it read last; "

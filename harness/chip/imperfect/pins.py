@@ -222,10 +222,13 @@ class ImperfectChip(WrappedChip):
         errors = self._errors
         if errors.adc_bits is None and not errors.read_noise:
             return reading
-        hidden = reading.volts is None  # noise of nodes is drawn all the same, so that access changes no output
-        nodes = np.zeros((len(reading.outputs), len(self.circuit.nodes))) if hidden else reading.all_nodes.copy()
-        nodes[:, self._free] = self._seen(nodes[:, self._free])
-        return replace(reading, outputs=self._seen(reading.outputs), volts=None if hidden else nodes)
+        nodes = None
+        if reading.volts is not None:
+            nodes = reading.all_nodes.copy()
+            nodes[:, self._free] = self._seen(nodes[:, self._free])
+        elif errors.read_noise:  # that of nodes is drawn all the same, so that outputs do not depend on who sees them
+            self._rng("read").normal(size=(len(reading.outputs), len(self._free)))
+        return replace(reading, outputs=self._seen(reading.outputs), volts=nodes)
 
     def _seen(self, volts: Array) -> Array:
         errors, seen = self._errors, volts

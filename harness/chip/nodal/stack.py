@@ -64,12 +64,12 @@ class NodalStack:
         reduced = self._last[1]
         readings = reduced.readings(newton.settle_stack(reduced.settling(drives), self._chip.tolerance), drives)
         for drive, reading in zip(drives, readings, strict=True):
-            self._refuse_unstable(drive, reading.all_nodes, reduced)
+            self._refuse_unstable(drive, reading, reduced)
         self.ledger += asked(self.circuit, drives)
-        return tuple(replace(reading, tally=Tally(self, reading)) for reading in readings)
+        return tuple(r if r.volts is None else replace(r, tally=Tally(self, r)) for r in readings)
 
-    def _refuse_unstable(self, drive: Drive, volts: Array, reduced: ReducedCircuit) -> None:
-        """Refuse springs of −β that leave a chip in an unstable state (V, ``[chips, batch, nodes]``).
+    def _refuse_unstable(self, drive: Drive, reading: Reading, reduced: ReducedCircuit) -> None:
+        """Refuse springs of −β that leave a chip in an unstable state.
 
         See `harness.chip.base.refuse_unstable`, which tells more for one chip.
         """
@@ -80,7 +80,7 @@ class NodalStack:
             return
         for k, spring in enumerate(springs.ravel().tolist()):
             one = replace(reduced, network=Network(reduced.network.conductance[k], reduced.network.topology))
-            found = one.unstable(spring, volts[k]) if spring < 0 else ()
+            found = one.unstable(spring, reading.all_nodes[k]) if spring < 0 else ()
             if found is None or len(found):
                 raise SpringError(
                     f"{drive.phase} phase: springs of −β leave chip {k} of the stack in an unstable state"

@@ -167,12 +167,18 @@ class ReducedCircuit:
     def readings(self, solved: Array, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         """Return the reading of every drive, from the solved unknowns (V, ``[..., batch, drives, n]``).
 
-        Adjoint drives and those with a reversal must be among themselves each.
+        Adjoint drives and those with a reversal must be among themselves each. Readings have no nodes where all drives
+        want the outputs only.
         """
         phases = solved.transpose(solved.ndim - 2, *range(solved.ndim - 2), solved.ndim - 1)
         if drives[0].reversal is not None:
             nodes = np.stack(list(map(self._reversed, phases, drives)))
             return tuple(map(Reading, self._circuit.outputs_of(nodes), nodes))
+        if all(drive.outputs_only and drive.plain and drive.nudge is None for drive in drives):
+            plus, minus = self._circuit.output_ends
+            ends = self._way_back.at(np.concatenate([plus, minus]))
+            volts = [ends.responses(phase) + ends.standing(d.inputs) for phase, d in zip(phases, drives, strict=True)]
+            return tuple(Reading(v[..., : len(plus)] - v[..., len(plus) :]) for v in volts)
         nodes = (self._way_back.adjoints if drives[0].adjoint else self._way_back.responses)(phases)
         for inputs in {id(drive.inputs): drive.inputs for drive in drives if drive.about is None}.values():
             alike = [k for k, drive in enumerate(drives) if drive.inputs is inputs and drive.about is None]

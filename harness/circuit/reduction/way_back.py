@@ -32,6 +32,13 @@ class Places:
         self.one_of_kept = np.array([one_each.get(k, -1) for k in kept.tolist()], np.intp)
         self.scale_of_kept = scaling.scale[self.one_of_kept]
 
+    def at(self, chosen: Index) -> "Places":
+        """Return the places of some nodes, whose numbers may be that of ground."""
+        made = copy(self)
+        for name, of_ground in _AT_NODES.items():
+            setattr(made, name, np.append(getattr(self, name), of_ground)[chosen])
+        return made
+
     def standing_at(self, scaling: Scaling) -> "Places":
         """Return the same with the constants of another scaling, from which it differs in nothing else."""
         made = copy(self)
@@ -39,11 +46,19 @@ class Places:
         return made
 
 
+_AT_NODES: dict[str, float] = {"constant": 0.0, "channel": 0, "gain": 0.0, "variable": 0, "scale": 0.0}
+"""Attributes with an entry for each node, and what they are of ground, which stays at 0 V."""
+
+
 class WayBack:
     """The way back from solved unknowns to every node voltage; the chips of a stack come before the batch."""
 
     def __init__(self, places: Places, elimination: Elimination | None) -> None:
         self._places, self._elimination = places, elimination
+
+    def at(self, chosen: Index) -> "WayBack":
+        """Return the way back to some nodes alone, whose numbers may be that of ground."""
+        return WayBack(self._places.at(chosen), self._elimination)
 
     def standing(self, inputs: Array) -> Array:
         """Return the voltage of every node while all unknowns that are left are at 0 V, V, ``[batch, nodes]``."""
