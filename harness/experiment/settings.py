@@ -3,6 +3,8 @@
 import os
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -177,7 +179,7 @@ def read_settings(
     """
     if overrides and isinstance(overrides, str | Mapping):
         raise ExperimentError(f"overrides: {overrides!r} must be a list of texts, such as ['training.epochs=3']")
-    content = parse_toml(text, ExperimentError, source)
+    content = deepcopy(_tables(text, source))
     changes: dict[Names, str] = {}
     for override in (*(f"--set {override}" for override in overrides), *swept):
         path, value = _read_override(override)
@@ -191,6 +193,12 @@ def read_settings(
         return f"{source}, line {line}" if line else source
 
     return _validated(content, where, lambda path: folder if _change_of(path, changes) is None else Path())
+
+
+@lru_cache(maxsize=4)
+def _tables(text: str, source: str) -> JsonObject:
+    """The tables of a file, which a sweep reads anew for each of its points; nobody may change them."""
+    return parse_toml(text, ExperimentError, source)
 
 
 def merged(settings: Settings, changes: JsonObject) -> Settings:
