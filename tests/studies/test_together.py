@@ -144,8 +144,10 @@ def test_experiments_of_a_family_share_what_their_settings_have_in_common() -> N
     assert seed.circuit.wiring is first.circuit.wiring
     alone = Experiment(loaded[3]).circuit
     assert seed.netlist(seed.circuit) == seed.netlist(alone)
-    wider = family.of(Experiment.load("xor", [*OVERRIDES, "network.hidden=[7]"]).settings)
-    assert wider.circuit.wiring is not first.circuit.wiring
+    for hidden in (2, 20):
+        other = family.of(Experiment.load("xor", [*OVERRIDES, f"network.hidden=[{hidden}]"]).settings)
+        assert other.circuit.wiring is not first.circuit.wiring
+        assert len(other.circuit.nodes) != len(first.circuit.nodes)
 
 
 def test_deployed_conductances_are_tuned_in_step(tmp_path: Path) -> None:

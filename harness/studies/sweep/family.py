@@ -43,10 +43,9 @@ class Family:
         """The experiment with its network, which shares plans with those of earlier ones that it is wired like."""
         drawn = subject.circuit
         for one in self._wirings:
-            if (one.name, one.outputs) == (drawn.name, drawn.outputs):
-                circuit = one.altered(map(_kept, one.elements, drawn.elements))
-                if circuit.wiring is one.wiring and len(circuit.elements) == len(drawn.elements):
-                    return subject.holding(subject.data, circuit)
+            same = (one.name, one.outputs, len(one.elements)) == (drawn.name, drawn.outputs, len(drawn.elements))
+            if same and (circuit := one.altered(map(_kept, one.elements, drawn.elements))).wiring is one.wiring:
+                return subject.holding(subject.data, circuit)
         self._wirings.append(drawn)
         return subject
 
