@@ -127,12 +127,12 @@ SPREADS = {
     "lines": Variation(spread=ConductanceSpread(0.4), lines=LineResistance(200.0, 200.0)),
     "curved cells": Variation(spread=ConductanceSpread(0.4), nonlinearity=CellNonlinearity(sinh=0.5)),
     "all": Variation(
-        spread=ConductanceSpread(0.2, Law.LOG_NORMAL, 0.2),
-        defects=CellDefects(0.02, 0.01, 0.0),
-        diodes=DiodeMismatch(0.4, 0.05),
-        sources=SourceErrors(0.05, 0.1),
+        spread=ConductanceSpread(0.3, Law.LOG_NORMAL, 0.3),
+        defects=CellDefects(0.003, 0.0005, 0.001),
+        diodes=DiodeMismatch(0.6, 0.05),
+        sources=SourceErrors(0.1, 0.2),
         leakage=Leakage(1e-4),
-        amplifiers=AmplifierErrors(0.05, 0.1, 0.02),
+        amplifiers=AmplifierErrors(0.1, 0.15, 0.05),
     ),
     "cubic cells": Variation(spread=ConductanceSpread(0.4), nonlinearity=CellNonlinearity(cubic=0.5)),
 }
@@ -251,12 +251,18 @@ def test_vacask_draws_the_same_chips_from_the_same_files(tmp_path: Path, name: s
     assert disagreement(found, drawn_by_harness(name)) < AGREED
 
 
+def accuracies(outputs: Array) -> Array:
+    """The share of rows of each chip whose largest output is the second one, ``[chips, 1]``."""
+    return np.asarray((outputs.argmax(axis=2) == 1).mean(axis=1)[:, None])
+
+
 @needs_vacask
 @pytest.mark.parametrize("dialect", [HSPICE, XYCE, LTSPICE], ids=lambda dialect: dialect.name)
 def test_vacask_draws_the_same_chips_from_files_in_other_dialects(tmp_path: Path, dialect: Dialect) -> None:
     circuit = vary(network(), SPREADS["all"].typical, 0)
     found = in_vacask(write(tmp_path / "p", circuit, SPREADS["all"], dialect=dialect), dialect)
     assert disagreement(found, drawn_by_harness("all")) < AGREED
+    assert disagreement(accuracies(found), accuracies(drawn_by_harness("all"))) < AGREED
 
 
 @needs_vacask
@@ -275,6 +281,14 @@ HALF = {
     "inputs": Variation(sources=SourceErrors(gain=0.1)),
     "amplifiers": Variation(amplifiers=AmplifierErrors(0.05, 0.0, 0.025)),
     "layers": Variation(amplifiers=AmplifierErrors(gain=0.2)),
+    "all": Variation(
+        spread=ConductanceSpread(0.15, Law.LOG_NORMAL, 0.15),
+        defects=CellDefects(0.0015, 0.00025, 0.0005),
+        diodes=DiodeMismatch(0.3, 0.025),
+        sources=SourceErrors(0.05, 0.1),
+        leakage=Leakage(1e-4),
+        amplifiers=AmplifierErrors(0.05, 0.075, 0.025),
+    ),
 }
 
 
@@ -308,12 +322,14 @@ def test_the_typical_corner_is_the_drawn_circuit_and_the_others_are_three_deviat
 
 
 @needs_ngspice
-def test_temperature_is_the_simulator_s_own_and_that_of_harness(tmp_path: Path) -> None:
+@pytest.mark.parametrize("curve", [CellNonlinearity(), CellNonlinearity(sinh=0.5)], ids=["linear", "curved"])
+def test_temperature_is_the_simulator_s_own_and_that_of_harness(tmp_path: Path, curve: CellNonlinearity) -> None:
     hot = Temperature(85.0, 2e-3, 1e-3)
     variation = Variation(
         spread=ConductanceSpread(0.0, common=1e-9),
         leakage=Leakage(1e-4),
         temperature=hot,
+        nonlinearity=curve,
         diodes=DiodeMismatch(1e-9, 0.0),
     )
     circuit = vary(network(), replace(variation.typical, temperature=Temperature()), 0)
@@ -345,13 +361,20 @@ def test_the_accuracy_is_that_of_harness_s_own_chips(tmp_path: Path) -> None:
     each = right.mean(axis=1)
     assert float(printed[1]) == pytest.approx(each.mean(), rel=1e-5)
     assert float(printed[2]) == pytest.approx(each.std(ddof=1), rel=1e-4)
+    assert disagreement(each[:, None], own_accuracies(subject, OVERRIDES, stimulus)) < AGREED
+    half = ["variation.spread=0.25", "variation.chip_spread=0.1", "variation.amplifier_offset=0.05"]
+    assert disagreement(each[:, None], own_accuracies(subject, half, stimulus)) > AGREED
+
+
+def own_accuracies(subject: Experiment, overrides: list[str], stimulus: Stimulus) -> Array:
+    """The accuracy of each of 120 chips of iris that `harness` draws, ``[chips, 1]``."""
     own = []
     for seed in range(120):
-        chip = Experiment.load("iris", [*OVERRIDES, f"variation.seed={seed}"])
+        chip = Experiment.load("iris", [*overrides, f"variation.seed={seed}"])
         made = nodal_chip(made_circuit(chip, subject.circuit))
         found = made.measure([Drive(stimulus.inputs)])[0].outputs
-        own.append(np.mean(found.argmax(axis=1) == stimulus.targets.argmax(axis=1)))
-    assert disagreement(each[:, None], np.array(own)[:, None]) < AGREED
+        own.append([np.mean(found.argmax(axis=1) == stimulus.targets.argmax(axis=1))])
+    return np.array(own)
 
 
 def test_a_package_with_statistics_is_verified_like_any_other(tmp_path: Path) -> None:
@@ -377,6 +400,18 @@ def test_a_package_with_statistics_is_verified_like_any_other(tmp_path: Path) ->
     assert "every cell: a factor of its own, log-normal, standard deviation 0.1" in readme
     assert told["left_out"][0] in readme
     assert verify(to).equal
+
+
+def test_what_no_draw_stands_for_is_named() -> None:
+    changed = ["imperfect.drift=0.1", "imperfect.mismatch=0.1", "retention.drift=0.05", "programming.law=linear"]
+    subject = Experiment.load("xor", [*changed, "programming.pulses=100", "variation.spread=0.1"])
+    statistics = package_of(subject, None, Choices(statistics=True)).statistics
+    assert statistics
+    assert [sentence.partition(":")[0] for sentence in statistics.left_out] == [
+        "[imperfect] mismatch, drift",
+        "[programming]",
+        "[retention]",
+    ]
 
 
 @pytest.mark.parametrize(
