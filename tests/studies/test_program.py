@@ -148,6 +148,8 @@ def test_a_device_with_a_law_of_pulses_needs_a_threshold_or_a_selector() -> None
         assert array.joules > 0
     with pytest.raises(CircuitError, match="known by its own pulses alone, and ispp takes others"):
         planned(device, scheme=Scheme.ALONE)
+    with pytest.raises(CircuitError, match=r"lines take part of their volts is not known; set variation\.line_word"):
+        planned(device, scheme=Scheme.ALONE, control=control, wires=Wires(Lines(1.0, 0.0)))
 
 
 @pytest.mark.parametrize(
@@ -249,6 +251,19 @@ def test_a_program_begins_where_another_has_ended(run: Path, tmp_path: Path) -> 
         assert result.exit_code == 0, result.output
         assert json.loads(result.stdout)["pulses"] == 0
         assert (tmp_path / f"again{k}" / "program.csv").read_text().splitlines() == [HEADING]
+
+
+def test_without_a_device_the_program_is_for_that_of_the_run(tmp_path: Path) -> None:
+    """Its cells hold what the program aims at, for training clips them to the same range."""
+    subject = Experiment.load("xor", ["chip.kind=nodal", "training.epochs=2", "programming.device='PCMO'"])
+    subject.train(subject.create_run(tmp_path / "run"), pictures=False)
+    words = ["--scheme", "alone", "--control", "verify", "--tolerance", "0.1", "--no-accuracy", "--json"]
+    result = command(tmp_path / "run", *words, "--to", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["device"]["name"] == "PCMO"
+    assert (told["device"]["up"], told["device"]["down"]["voltage_V"]) == ({"voltage_V": -2.0, "width_s": 1e-3}, 2.0)
+    assert [array["clipped"] for array in told["arrays"]] == [0, 0]
 
 
 def test_what_is_missed_is_said_with_exit_code_1_and_the_folder_is_there(run: Path, tmp_path: Path) -> None:

@@ -56,10 +56,15 @@ class Plan:
         """Refuse what cannot be written.
 
         Raises:
-            CircuitError: scheme, control or full scale does not fit the device.
+            CircuitError: scheme, control, lines or full scale does not fit the device.
         """
         self.device.check_scheme(self.scheme, self.threshold)
         self.control.check(self.device)
+        if self.wires.lines.resistive and not self.device.follows_volts:
+            raise CircuitError(
+                f"device {self.device.name} is known by its own pulses alone, and what it does where lines take part of"
+                " their volts is not known; set variation.line_word and line_bit to 0"
+            )
         if self.full_scale is not None and not 0 < self.full_scale < np.inf:
             raise CircuitError(f"program: full scale {show(self.full_scale, 'S')} must be finite and above 0 S")
 
