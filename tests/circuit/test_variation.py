@@ -1,6 +1,7 @@
 """Circuits as they are made: exact lines, statistics of devices, streams, gradients, and what is refused."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -570,3 +571,21 @@ def test_a_new_node_never_shorts_an_old_one() -> None:
 def test_faults_are_plain_data() -> None:
     fault = CellFaults(np.ones(2), np.zeros(2, bool), np.zeros(2), 0.0, 1.0)
     np.testing.assert_array_equal(fault.effective(np.array([0.25, 1.0])), [0.25, 1.0])
+
+
+@pytest.mark.parametrize(
+    "strengths",
+    [
+        {"spread": ConductanceSpread(0.1)},
+        {"spread": ConductanceSpread(common=0.1)},
+        *({"defects": CellDefects(**{name: 0.5})} for name in ("stuck_at_min", "stuck_at_max", "open_cells")),
+    ],
+)
+def test_every_strength_of_cells_alone_changes_them(strengths: dict[str, Any]) -> None:
+    circuit, variation = kendall([5]), Variation(**strengths)
+    assert not variation.spares_cells
+    found = vary(circuit, variation, 3).conductances
+    wanted = faulty(circuit, faults_of(circuit, variation, 3)).conductances
+    assert all(map(np.array_equal, found, wanted))
+    assert not all(map(np.array_equal, found, circuit.conductances))
+    assert Variation(spread=ConductanceSpread(law=Law.NORMAL)).spares_cells

@@ -316,7 +316,7 @@ class Variation:
     @property
     def spares_cells(self) -> bool:
         """True where cells neither spread nor fail."""
-        return not (self.spread.fraction or any(vars(self.defects).values()))
+        return replace(self.spread, law=Law.LOG_NORMAL) == ConductanceSpread() and self.defects == CellDefects()
 
     @property
     def absent(self) -> bool:
