@@ -339,19 +339,19 @@ _Sound = tuple[int, tuple[int, ...]]
 def _check_drive(
     circuit: Circuit, capabilities: Capabilities, drive: Drive, batch: tuple[int, ...], sound: set[_Sound]
 ) -> None:
-    phase, outputs = f"{drive.phase} phase", (*batch, len(circuit.outputs))
+    outputs = (*batch, len(circuit.outputs))
     if not drive.plain or (drive.nudge is not None and type(drive.nudge) not in capabilities.nudges):
         _check_abilities(circuit, capabilities, drive, batch, sound)
-    _check_array(f"{phase}: inputs", drive.inputs, (*batch, circuit.channels), sound)
+    _check_array(drive, "inputs", drive.inputs, (*batch, circuit.channels), sound)
     match drive.nudge:
         case Spring(beta, targets):
-            _check_array(f"{phase}: targets", targets, outputs, sound)
+            _check_array(drive, "targets", targets, outputs, sound)
             if not all_finite(beta):
-                raise NotFiniteError(f"{phase}: β = {beta} S is not finite", "learning rule")
+                raise NotFiniteError(f"{drive.phase} phase: β = {beta} S is not finite", "learning rule")
         case Injection(current):
-            _check_array(f"{phase}: nudging currents", current, outputs, sound)
+            _check_array(drive, "nudging currents", current, outputs, sound)
         case Clamp(volts):
-            _check_array(f"{phase}: clamped voltages", volts, outputs, sound)
+            _check_array(drive, "clamped voltages", volts, outputs, sound)
 
 
 def _check_abilities(
@@ -360,18 +360,18 @@ def _check_abilities(
     """Refuse what the chip cannot do, or cannot do together."""
     phase, shape = f"{drive.phase} phase", (*batch, len(circuit.nodes))
     if drive.about is not None:
-        _check_array(f"{phase}: operating point", drive.about.all_nodes, shape, sound)
+        _check_array(drive, "operating point", drive.about.all_nodes, shape, sound)
     elif drive.adjoint:
         raise ChipError(f"{phase}: an adjoint drive needs an operating point; give 'about'")
     _check_small_signal(phase, drive)
     if drive.reversal is not None:
         if drive.about is not None:
             raise ChipError(f"{phase}: in a small-signal phase 'adjoint' reverses one-way parts; leave 'reversal' out")
-        _check_array(f"{phase}: free state", drive.reversal.all_nodes, shape, sound)
+        _check_array(drive, "free state", drive.reversal.all_nodes, shape, sound)
     if drive.currents is not None:
         if not capabilities.node_currents or drive.adjoint or drive.frequency is not None:
             raise ChipError(f"{phase}: the chip takes no currents into its nodes here; leave 'currents' out")
-        _check_array(f"{phase}: currents into nodes", drive.currents, shape, sound)
+        _check_array(drive, "currents into nodes", drive.currents, shape, sound)
     asked = Needs(
         set() if drive.nudge is None else {type(drive.nudge)},
         small_signal=drive.about is not None,
@@ -430,14 +430,16 @@ def refuse_unstable(
     ) from cause
 
 
-def _check_array(what: str, values: Array, shape: tuple[int, ...], sound: set[_Sound]) -> None:
+def _check_array(drive: Drive, what: str, values: Array, shape: tuple[int, ...], sound: set[_Sound]) -> None:
     if (id(values), shape) in sound:
         return
     if values.shape != shape:
-        raise ChipError(f"{what} have shape {values.shape}, the circuit takes [samples, columns] = {shape}")
+        found = f"{drive.phase} phase: {what} have shape {values.shape}"
+        raise ChipError(f"{found}, the circuit takes [samples, columns] = {shape}")
     if not all_finite(values):
         *_, row, column = place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
-        message = f"{what}: sample {row}, column {column} is {values[place]}, which is not finite"
+        where = f"{drive.phase} phase: {what}: sample {row}, column {column}"
+        message = f"{where} is {values[place]}, which is not finite"
         raise NotFiniteError(message, "chip", "non-ideality", "learning rule", "cost")
     sound.add((id(values), shape))
 

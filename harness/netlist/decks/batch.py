@@ -215,9 +215,9 @@ def conductance_lines(matrix: Array) -> list[str]:
 
 
 def _constant_rails(phases: Sequence[Phase]) -> tuple[float | None, ...]:
-    first = phases[0].rails[0]
-    steady = np.ones(len(first), bool)
-    for rails in {id(phase.rails): phase.rails for phase in phases}.values():
+    first, (one, *others) = phases[0].rails[0], {id(phase.rails): phase.rails for phase in phases}.values()
+    steady = (one == first).all(axis=0)
+    for rails in others:
         steady &= (rails == first).all(axis=0)
     pairs = zip(steady.tolist(), (first + 0.0).tolist(), strict=True)  # a negative zero is a zero
     return tuple(volts if constant else None for constant, volts in pairs)
