@@ -15,7 +15,7 @@ from harness.netlist.statistics.files import STYLES
 from harness.netlist.statistics.laws import Statistics
 from harness.wording import listed
 
-_DRAWN = {"spread", "defects", "diodes", "sources", "amplifiers"}
+_DRAWN = {"spread", "defects", "diodes", "sources", "amplifiers", "transistors"}
 _ALIKE = {"leakage", "lines", "temperature", "nonlinearity"}
 
 

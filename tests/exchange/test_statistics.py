@@ -20,8 +20,16 @@ from harness.circuit.networks.layered import CellRange
 from harness.circuit.variation.lines import AmplifierErrors, Law, Leakage, LineResistance, SourceErrors, layers_of
 from harness.circuit.variation.nonlinearity import CellNonlinearity
 from harness.circuit.variation.temperature import Temperature
-from harness.circuit.variation.variation import CellDefects, ConductanceSpread, DiodeMismatch, Variation, vary
+from harness.circuit.variation.variation import (
+    CellDefects,
+    ConductanceSpread,
+    DiodeMismatch,
+    TransistorMismatch,
+    Variation,
+    vary,
+)
 from harness.cli.main import main
+from harness.devices import MosfetModel
 from harness.exchange.export import Choices, made_circuit, package_of, stimulus_of
 from harness.exchange.simulators.base import sampled
 from harness.exchange.simulators.raw import read_raw
@@ -139,6 +147,23 @@ SPREADS = {
 
 
 @needs_ngspice
+def test_transistors_of_neurons_are_drawn_like_those_of_harness(tmp_path: Path) -> None:
+    circuit, variation = with_transistors(), Variation(transistors=TransistorMismatch(0.2, 0.5))
+    folder = write(tmp_path / "p", circuit, variation)
+    in_ngspice(folder, "montecarlo_27c.cir")
+    found = readings(folder / "montecarlo_27c.csv", 2)
+    assert disagreement(found, in_harness(circuit, variation)) < AGREED
+    assert disagreement(found, in_harness(circuit, Variation(transistors=TransistorMismatch(0.1, 0.25)))) > AGREED
+
+
+def with_transistors() -> Circuit:
+    """The same network whose neurons are transistors."""
+    transistor = MosfetModel("mtest", 1e-4, 0.3)
+    drawn = kendall([4], channels=2, cells=CellRange(1e-3, 1e-6, 1e-3), input_gain=3.0, diode=transistor)
+    return drawn.with_conductances([np.maximum(g, 2e-5) for g in drawn.conductances])
+
+
+@needs_ngspice
 @pytest.mark.parametrize("name", SPREADS)
 def test_chips_that_ngspice_draws_are_those_of_harness(tmp_path: Path, name: str) -> None:
     variation = SPREADS[name]
@@ -208,7 +233,7 @@ def vacask_loop(chips: int) -> list[str]:
 
 
 SPECTRE_DRAWS = {
-    "n_cell|n_is|n_n|n_gain|n_offset|n_rail|n_input": "agauss(0,1,1)",
+    "n_cell|n_is|n_n|n_threshold|n_k|n_gain|n_offset|n_rail|n_input": "agauss(0,1,1)",
     "p_min|p_max|p_open": "aunif(0.5,0.5)",
 }
 MASTERS = ("resistor sp_resistor", "vsource vsource", "vcvs vcvs", "cccs cccs")
@@ -229,8 +254,14 @@ def in_vacask_as_spectre(folder: Path, chips: int = CHIPS) -> Array:
             plain = re.sub(rf"([*(])({names})\b", rf"\1{draw}", plain)
         plain = re.sub(r"probe=(\w+)", r'ctlinst="\1"', plain)
         plain = re.sub(r"^( *model \w+) diode ", r"\1 sp_diode ", plain, flags=re.M)
+        plain = plain.replace(" mos1 type=n ", " sp_mos1 type=1 ")
         (folder / f"{name}.inc").write_text(plain)
-    head = ["chips", "ground 0", 'load "spice/resistor.osdi"', 'load "spice/diode.osdi"']
+    head = [
+        "chips",
+        "ground 0",
+        'load "spice/resistor.osdi"',
+        *(f'load "spice/{kind}.osdi"' for kind in ("diode", "mos1")),
+    ]
     head += [*(f"model {master}" for master in MASTERS), *(f'include "{name}.inc" lang=spectre' for name in files)]
     head += [f'{name} ({node} 0) vsource type="pwl" wave=[{", ".join(wave.split())}]' for name, node, wave in waves]
     return run_vacask(folder, head, chips)
@@ -263,6 +294,13 @@ def test_vacask_draws_the_same_chips_from_files_in_other_dialects(tmp_path: Path
     found = in_vacask(write(tmp_path / "p", circuit, SPREADS["all"], dialect=dialect), dialect)
     assert disagreement(found, drawn_by_harness("all")) < AGREED
     assert disagreement(accuracies(found), accuracies(drawn_by_harness("all"))) < AGREED
+
+
+@needs_vacask
+def test_vacask_draws_the_same_transistors_from_spectre_s_files(tmp_path: Path) -> None:
+    circuit, variation = with_transistors(), Variation(transistors=TransistorMismatch(0.2, 0.5))
+    found = in_vacask_as_spectre(write(tmp_path / "p", circuit, variation, dialect=SPECTRE))
+    assert disagreement(found, in_harness(circuit, variation)) < AGREED
 
 
 @needs_vacask

@@ -117,6 +117,8 @@ class Statistics:
             "every cell: open with probability": v.defects.open_cells,
             f"every diode: a factor of I_s {own}, log-normal, standard deviation": v.diodes.saturation_current,
             f"every diode: a factor of N {own}, normal, standard deviation": v.diodes.emission,
+            f"every transistor: an offset of V_t {own}, normal, standard deviation in V": v.transistors.threshold,
+            f"every transistor: a factor of K {own}, log-normal, standard deviation": v.transistors.transconductance,
             f"every rail: an offset {own}, normal, standard deviation in V": v.sources.offset,
             f"every input pin: a factor of its gain {own}, normal, standard deviation": v.sources.gain,
             f"every amplifier: a factor of its gain {own}, normal, standard deviation": v.amplifiers.gain,

@@ -9,7 +9,7 @@ from harness.devices import CellLaw, Curve
 from harness.netlist.design.naming import JOINT, ohms
 from harness.netlist.design.parts import Call, Cell, Design, Memristor, Role
 from harness.netlist.dialects.base import opened, wrapped
-from harness.netlist.dialects.spice import Spice, head, model_card
+from harness.netlist.dialects.spice import Spice, head, model_card, named
 from harness.netlist.statistics.laws import (
     CELL_FACTOR,
     CELL_HEAT,
@@ -38,7 +38,8 @@ class DrawnNetwork:
         """Yield formulas of what devices share, models, and all cells, the top one last."""
         for name, text in self.statistics.shared().items():
             yield f".param {name}={self.value(text)}"
-        yield from (model_card(m) for m in self.design.models if not (self._own_diodes and m.letter == "d"))
+        drawn = {"d": self._own_diodes, "m": self._own_transistors}
+        yield from (model_card(model) for model in self.design.models if not drawn[model.letter])
         yield from self._nonlinear_cells()
         for cell in self.design.cells:
             if cell is self.design.top and opened(self.design, self.dialect.most_ports):
@@ -56,6 +57,11 @@ class DrawnNetwork:
     def _own_diodes(self) -> bool:
         diodes = self.statistics.variation.diodes
         return bool(diodes.saturation_current or diodes.emission)
+
+    @property
+    def _own_transistors(self) -> bool:
+        transistors = self.statistics.variation.transistors
+        return bool(transistors.threshold or transistors.transconductance)
 
     @property
     def _own_stages(self) -> bool:
@@ -86,6 +92,8 @@ class DrawnNetwork:
                     yield from wrapped([name, *nets, called, *self._parameters(self._draws(part))])
                 case Device(model=model) if self._own_diodes and model.letter == "d":
                     yield from self._diode(part, k)
+                case Device(model=model) if self._own_transistors and model.letter == "m":
+                    yield from self._transistor(part, k)
                 case Conductance(siemens=siemens) if self.statistics.variation.temperature.resistor_coefficient:
                     yield f"{head(part)} {self.value(f'{RESISTOR_HEAT}*{ohms(siemens)}')}"
                 case _:
@@ -150,6 +158,20 @@ class DrawnNetwork:
         ]
         yield f".model m{k} {kind}({' '.join(shown)})"
         yield f"{head(part)} m{k}"
+
+    def _transistor(self, part: Device, k: int) -> Iterator[str]:
+        """A transistor with a model of its own, in which each parameter has a draw where it stands."""
+        kind, parameters = part.model.card()
+        law, shown = self.statistics.variation.transistors, []
+        for name, value in parameters.items():
+            text = spice_number(value)
+            if name == "vto" and law.threshold:
+                text = self.value(f"{text}+{self.words.offset(law.threshold)}")
+            if name == "kp" and law.transconductance:
+                text = self.value(f"{text}*{self.words.factor(Law.LOG_NORMAL, law.transconductance)}")
+            shown.append(f"{name}={text}")
+        yield f".model m{k} {kind}({' '.join(shown)})"
+        yield f"{head(part)} m{k} {named(part.model.instance)}".rstrip()
 
     def _stage(self, parts: Sequence[Primitive]) -> Iterator[str]:
         """An amplifier or a buffer whose gain is multiplied by ``gain``, and to whose offset ``offset`` is added."""

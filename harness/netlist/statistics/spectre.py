@@ -4,7 +4,7 @@ Spectre draws a mismatch parameter for every instance of a subcircuit that uses 
 instance of a subcircuit around it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.circuit.primitives import Cccs, Conductance, Device, Model, Primitive, Vcvs, Voltage
@@ -15,7 +15,7 @@ from harness.netlist.design.parts import Call, Cell, Design, Memristor, Role
 from harness.netlist.dialects import SPECTRE, Stimulus
 from harness.netlist.dialects.base import NETWORK
 from harness.netlist.dialects.spectre import HEAD, MASTERS, bracketed, continued, steps
-from harness.netlist.dialects.spice import grounded, named, parameter_of, source_parameters
+from harness.netlist.dialects.spice import grounded, mounted, named, parameter_of, source_parameters
 from harness.netlist.statistics.laws import (
     CELL_FACTOR,
     CELL_HEAT,
@@ -58,9 +58,14 @@ class SpectreChips:
         for name, text in self.statistics.shared().items():
             yield f"parameters {name}={text}"
         diodes = self.statistics.variation.diodes
-        drawn = bool(diodes.saturation_current or diodes.emission)
+        transistors = self.statistics.variation.transistors
+        drawn = "d" if diodes.saturation_current or diodes.emission else ""
+        drawn += "m" if transistors.threshold or transistors.transconductance else ""
         for model in self.design.models:
-            yield from self._diode(model) if drawn and model.letter == "d" else [f"model {_card(model, {})}"]
+            if model.letter not in drawn:
+                yield f"model {_card(model, {})}"
+            else:
+                yield from self._diode(model) if model.letter == "d" else self._transistor(model)
         for name in self.design.arrays:
             yield from self._cell(name)
         for cell in self.design.cells:
@@ -75,6 +80,8 @@ class SpectreChips:
             "n_cell": v.spread.fraction,
             "n_is": v.diodes.saturation_current,
             "n_n": v.diodes.emission,
+            "n_threshold": v.transistors.threshold,
+            "n_k": v.transistors.transconductance,
             "n_gain": v.amplifiers.gain,
             "n_offset": v.amplifiers.offset,
             "n_rail": v.sources.offset,
@@ -109,6 +116,18 @@ class SpectreChips:
         yield f"    d0 (a b) {model.name}"
         yield f"ends {model.name}{JOINT}drawn"
 
+    def _transistor(self, model: Model) -> Iterator[str]:
+        """A subcircuit around a transistor with a model of its own."""
+        law, factors, shifts = self.statistics.variation.transistors, {}, {}
+        if law.transconductance:
+            factors["kp"] = WORDS.factor(Law.LOG_NORMAL, law.transconductance, "n_k")
+        if law.threshold:
+            shifts["vto"] = f"{OWN}*{law.threshold!r}*n_threshold"
+        yield f"subckt {model.name}{JOINT}drawn (d g s b)"
+        yield f"    model {_card(model, factors, shifts)}"
+        yield f"    m0 (d g s b) {mounted(model)}"
+        yield f"ends {model.name}{JOINT}drawn"
+
     def _cell(self, name: str) -> Iterator[str]:
         """A subcircuit around a cell of an array; ``g`` is what it is programmed to, S."""
         array, v = self.design.arrays[name], self.statistics.variation
@@ -139,7 +158,7 @@ class SpectreChips:
             yield f"    b0 (a b) bsource i={current_of('siemens', array.law)}"
         yield f"ends {name}{JOINT}cell"
 
-    def _body(self, cell: Cell, *, drawn: bool) -> Iterator[str]:
+    def _body(self, cell: Cell, *, drawn: str) -> Iterator[str]:
         amplifiers = self.statistics.variation.amplifiers
         if cell.role in _STAGES and (amplifiers.gain or amplifiers.layer_gain or amplifiers.offset):
             yield from self._stage(cell.instances)
@@ -153,7 +172,7 @@ class SpectreChips:
                 case Call(name, nets, called):
                     layer = self._layer(name)
                     yield from continued([f"    {name}", *bracketed(nets), called, *([layer] if layer else [])])
-                case Device(name, nets, model) if drawn and model.letter == "d":
+                case Device(name, nets, model) if model.letter in drawn:
                     yield f"    x{name} ({' '.join(nets)}) {model.name}{JOINT}drawn"
                 case Conductance(name, nets, siemens) if self.statistics.variation.temperature.resistor_coefficient:
                     yield f"    {name} ({' '.join(nets)}) resistor r={RESISTOR_HEAT}*{ohms(siemens)}"
@@ -261,11 +280,14 @@ class SpectreChips:
         yield "}"
 
 
-def _card(model: Model, factors: dict[str, str]) -> str:
-    """The words of a device's model behind ``model``, with formulas by which parameters are multiplied."""
+def _card(model: Model, factors: Mapping[str, str], shifts: Mapping[str, str] | None = None) -> str:
+    """The words of a device's model behind ``model``, with formulas that multiply parameters or are added to them."""
+    shifts = shifts or {}
     kind, parameters = model.card()
+    times = {name: f"*{formula}" for name, formula in factors.items()}
+    plus = {name: f"+{formula}" for name, formula in shifts.items()}
     shown = [
-        f"{name}={spice_number(value)}{f'*{factors[name]}' if name in factors else ''}"
+        f"{name}={spice_number(value)}{times.get(name, '')}{plus.get(name, '')}"
         for name, value in parameters.items()
         if name != "level"
     ]
