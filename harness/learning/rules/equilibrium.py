@@ -51,7 +51,7 @@ class OneWay(StrEnum):
     """The rule does not take the circuit."""
     IGNORE = "ignore"
     """They are nudged as if they did. The gradient has a bias, of the order of a transistor's own voltage over its
-    overdrive; `harness audit` tells how large it is."""
+    overdrive; finite differences tell how large it is."""
 
 
 @final
