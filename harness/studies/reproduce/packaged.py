@@ -92,9 +92,7 @@ def _mnist(experiment: str, *changes: str, seeds: int = 1, chip: str = "nodal") 
     return _Row(experiment, seeds, chip, changes, linear=False, tolerance=0.003, brief=False)
 
 
-_LONGER = ("training.epochs=20", "update.rates=[2e-3, 3e-3]")
-_WIDER_STILL = ("network.hidden=[512]", "training.epochs=20", "update.rates=[1.5e-3, 2e-3]")
-_WIDER = ("network.hidden=[512]", "training.epochs=12", "data.translate=1")
+_STILL = ("data.translate=0", "training.epochs=20", "update.rates=[1.5e-3, 2e-3]")
 _ROWS = {
     "digits": _Row("digits", 3),
     "digits-conv": _Row("digits-conv", 3, "nodal", brief=False),
@@ -107,11 +105,13 @@ _ROWS = {
     "allostery": _Row("allostery", 3, unit="R²", linear=False),
     "xor": _Row("xor", 10),
     "xor-graph": _Row("xor-graph", 5, "nodal"),
-    "mnist": _mnist("mnist", *_LONGER, seeds=3),
+    "mnist": _mnist("mnist", seeds=3),
     "mnist-ngspice": _mnist("mnist", chip="ngspice"),
-    "mnist-512": _mnist("mnist", *_WIDER, seeds=3),
-    "mnist-512-still": _mnist("mnist", *_WIDER_STILL),
+    "mnist-512": _mnist("mnist-512", seeds=3),
+    "mnist-512-still": _mnist("mnist-512", *_STILL),
     "mnist-5v": _mnist("mnist-5v"),
+    "mnist-5v-ngspice": _mnist("mnist-5v", chip="ngspice"),
     "mnist-drn": _mnist("mnist-drn"),
+    "mnist-drn-ngspice": _mnist("mnist-drn", chip="ngspice"),
 }
 CLAIMS = tuple(row.claim(name) for name, row in _ROWS.items())
