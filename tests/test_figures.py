@@ -140,7 +140,7 @@ def test_prose_has_no_other_percentages(name: str) -> None:
 
 HEADS = {
     **{name: f"packaged/{name}" for name in ("digits", "digits-conv", "iris", "iris-graph", "cascade-digits", "moons")},
-    **{name: f"packaged/{name}" for name in ("mondeq-digits", "mnist", "mnist-512", "mnist-5v", "mnist-drn")},
+    **{name: f"packaged/{name}" for name in ("mondeq-digits", "mnist", "mnist-512", "mnist-4bit", "mnist-5v", "mnist-drn")},
     "digits-realistic": "findings/realistic-chip",
 }
 """Packaged experiments whose first line has a recorded mean."""
@@ -153,3 +153,9 @@ def test_first_lines_of_packaged_experiments_have_the_recorded_means(name: str) 
     values, seeds = found.figures[0].values, "mean of seeds 0-" if len(found.figures[0].values) > 1 else "(seed 0)"
     assert head.startswith(f"# Expected: {100 * sum(values) / len(values):.1f} % of the ")
     assert f"{seeds}{len(values) - 1 if len(values) > 1 else ''}" in head.splitlines()[0]
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist-5v", "mnist-drn"])
+def test_both_simulators_read_as_many_images_of_mnist_right(name: str) -> None:
+    nodal, ngspice = (full(f"packaged/{key}").figures[0].values[0] for key in (name, f"{name}-ngspice"))
+    assert nodal == pytest.approx(ngspice, abs=1e-9)

@@ -93,6 +93,7 @@ def _mnist(experiment: str, *changes: str, seeds: int = 1, chip: str = "nodal") 
 
 
 _STILL = ("data.translate=0", "training.epochs=20", "update.rates=[1.5e-3, 2e-3]")
+_FINE = ("imperfect.levels=16777216", "imperfect.adc_bits=24")
 _ROWS = {
     "digits": _Row("digits", 3),
     "digits-conv": _Row("digits-conv", 3, "nodal", brief=False),
@@ -109,6 +110,8 @@ _ROWS = {
     "mnist-ngspice": _mnist("mnist", chip="ngspice"),
     "mnist-512": _mnist("mnist-512", seeds=3),
     "mnist-512-still": _mnist("mnist-512", *_STILL),
+    "mnist-4bit": _mnist("mnist-4bit"),
+    "mnist-4bit-fine": _mnist("mnist-4bit", *_FINE),
     "mnist-5v": _mnist("mnist-5v"),
     "mnist-5v-ngspice": _mnist("mnist-5v", chip="ngspice"),
     "mnist-drn": _mnist("mnist-drn"),
