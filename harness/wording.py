@@ -6,7 +6,10 @@ import shlex
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
+from typing import Final
 
+NOTICE: Final = 25
+"""Level of what is logged for everyone to see, such as why something takes long: between information and warnings."""
 _LIKE = 0.55
 """Similarity to a known name from which on a wrong one is taken for it, from 0 to 1."""
 _LONGEST = 100  # characters of a name that are compared

@@ -140,7 +140,8 @@ def test_prose_has_no_other_percentages(name: str) -> None:
 
 HEADS = {
     **{name: f"packaged/{name}" for name in ("digits", "digits-conv", "iris", "iris-graph", "cascade-digits", "moons")},
-    **{name: f"packaged/{name}" for name in ("mondeq-digits", "mnist", "mnist-512", "mnist-4bit", "mnist-5v", "mnist-drn")},
+    **{name: f"packaged/{name}" for name in ("mnist", "mnist-512", "mnist-4bit", "mnist-5v", "mnist-drn")},
+    "mondeq-digits": "packaged/mondeq-digits",
     "digits-realistic": "findings/realistic-chip",
 }
 """Packaged experiments whose first line has a recorded mean."""

@@ -32,7 +32,7 @@ from typing_extensions import override
 from harness.cli.output.narrow import is_too_wide, records
 from harness.errors import PictureError
 from harness.files.writing import write_atomic
-from harness.wording import plain, printable
+from harness.wording import NOTICE, plain, printable
 
 if TYPE_CHECKING:  # they take a second to import, which help need not wait for
     from harness.experiment.experiment import Experiment
@@ -122,7 +122,7 @@ class _Sayer(logging.Handler):
     """Prints what the package logs on stderr, each sentence once."""
 
     def __init__(self) -> None:
-        super().__init__(logging.INFO)
+        super().__init__()
         self._said: set[str] = set()
 
     @override
@@ -135,8 +135,10 @@ class _Sayer(logging.Handler):
 
 @contextmanager
 def usual_loudness() -> Iterator[None]:
-    """Let --quiet and --verbose hold for the block alone."""
+    """Say on stderr what is logged for everyone; let --quiet and --verbose hold for the block alone."""
     quiet, level, handlers = _quiet.set(False), _LOGS.level, [*_LOGS.handlers]
+    _LOGS.setLevel(NOTICE)
+    _LOGS.addHandler(_Sayer())
     try:
         yield
     finally:
@@ -148,12 +150,12 @@ def usual_loudness() -> Iterator[None]:
 def be_quiet() -> None:
     """Print results, warnings and errors alone."""
     _quiet.set(True)
+    _LOGS.setLevel(logging.WARNING)
 
 
 def be_verbose() -> None:
     """Say on stderr what the package's logs say: what was decided, which files are read and written."""
     _LOGS.setLevel(logging.INFO)
-    _LOGS.addHandler(_Sayer())
 
 
 def note(text: str) -> None:

@@ -26,6 +26,7 @@ from harness.circuit import GROUND, Circuit, Network, Output, Phase, Reduction, 
 from harness.devices.diode import JunctionLaw, current_and_slope
 from harness.errors import ChipError, ConvergenceError
 from harness.measurement import Clamp, Drive, Injection, Spring
+from harness.wording import NOTICE
 from tests.chip.test_newton import left_over, network, settling_of, undriven
 from tests.conftest import kendall, random_batch, scellier
 
@@ -328,7 +329,9 @@ def test_machine_code_is_compiled_once(
 ) -> None:
     caplog.set_level(logging.INFO)
     assert works(made())
-    assert f"the nodal chip is compiled, once, into {small}" in caplog.messages
+    assert f"they are compiled into {small}" in caplog.messages
+    (told,) = (record for record in caplog.records if record.levelno == NOTICE)
+    assert "compiled, once, which takes some 15 seconds" in told.getMessage()
     caplog.clear()
     without_numba()
     assert works(made())

@@ -26,6 +26,7 @@ from harness.chip.nodal.loops import beginning, coupling, elementary, entry, equ
 from harness.devices import diode
 from harness.errors import ChipError
 from harness.processes.directory import working_in
+from harness.wording import NOTICE
 
 Settle = Callable[..., tuple[int, int, int]]
 _LOG = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ def _loaded() -> Settle:
         return linked.Loops(_object_code(_compiled()))
     code = kept.read(folder)
     if code is None:
-        _LOG.info("the nodal chip is compiled, once, into %s", folder)
+        _LOG.log(NOTICE, "the loops of the nodal solver are compiled, once, which takes some 15 seconds …")
+        _LOG.info("they are compiled into %s", folder)
         code = _object_code(_compiled())
         try:
             kept.write(folder, code)
