@@ -18,6 +18,7 @@ ARGUMENTS = {
     "RUN": "a run directory, which `harness train` has made",
     "DIR": "a folder: one that `harness export` has written or, for `harness runs`, one with runs in it",
     "PROFILE": "a packaged profile of a board by its name, or the path of a TOML file",
+    "PROGRAM": "a folder that `harness program` has made",
     "SHELL": "`bash`, `zsh` or `fish`",
     "EXPERIMENT…": "names of packaged experiments, or paths of TOML files",
     "CLAIM…": "`kendall`, `lin`, `chaffey`, `findings` or `packaged`, or a claim (`harness reproduce --list`)",
