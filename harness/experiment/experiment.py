@@ -60,7 +60,7 @@ if TYPE_CHECKING:  # most trainings need neither data frames nor boards, which t
 
 _PARTS = ("data", "circuit", "cost", "rule", "update")
 """Parts that may be of one's own."""
-_LEARNING = ("strength", "springs", "cost", "rule", "update", "_learning_described")
+_LEARNING = ("strength", "springs", "cost", "rule", "update", "_words")
 """Parts that decide what is learned on a given network, and what a manifest says of them."""
 _AS_DRAWN = VariationSettings(), ImperfectSettings(), RetentionSettings()
 Made = TypeVar("Made")
@@ -79,6 +79,20 @@ def _told_section(settings: Settings, name: str) -> str:
     kind = {"kind": section.kind} if hasattr(section, "kind") else {}
     found = {key: said(value, Settings.unit_of(f"{name}.{key}")) for key, value in leaves({**kind, **given})}
     return ", ".join(f"{key} = {value}" for key, value in found.items()) or "as usual"
+
+
+class _Words:
+    """Words parts as a manifest does, once for all experiments that share them."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[object, Any]] = {}
+
+    def of(self, named: Mapping[str, object]) -> JsonObject:
+        """Return the descriptions of parts by name; one that has taken another's place is worded anew."""
+        for name, part in named.items():
+            if name not in self._told or self._told[name][0] is not part:
+                self._told[name] = part, parts.described(part)
+        return {name: self._told[name][1] for name in named}
 
 
 @dataclass(frozen=True)
@@ -366,12 +380,12 @@ class Experiment:
     @property
     def _described(self) -> JsonObject:
         """The parts that will train a run, as its manifest describes them."""
-        return {**self._learning_described, "chip": self.settings.chip_description.kinds}
+        learning = self._words.of({name: getattr(self, name) for name in ("rule", "update", "cost", "plan")})
+        return {**learning, "chip": self.settings.chip_description.kinds, "data": self.data.sha256()}
 
     @cached_property
-    def _learning_described(self) -> JsonObject:
-        described = {name: parts.described(getattr(self, name)) for name in ("rule", "update", "cost", "plan")}
-        return described | {"data": self.data.sha256()}
+    def _words(self) -> "_Words":
+        return _Words()
 
     def changes_since(self, run: RunDirectory) -> list[str]:
         """Versions, and the linear solver, that differ from those that a run began with: its bits may differ too.
