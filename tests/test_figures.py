@@ -91,7 +91,7 @@ SENTENCES = {
     "README.md": [
         f"half a minute, {of_seed('packaged/digits', 0, 0)} right on images that it never saw",
         f"test accuracy {of_seed('packaged/iris', 0, 2)}",
-        f"{mean('packaged/mnist-ngspice')} of MNIST's 10,000 test images, trained and tested entirely in ngspice",
+        f"{mean('packaged/mnist-softmax')} of MNIST's 10,000 test images, trained and tested entirely in ngspice",
     ],
     "docs/pages/first-run.md": [f"test accuracy {of_seed('packaged/iris', 0, 2)}"],
     "docs/pages/tutorials/designers.md": [f"test accuracy {of_seed('packaged/iris', 0, 2)}"],
@@ -140,7 +140,10 @@ def test_prose_has_no_other_percentages(name: str) -> None:
 
 HEADS = {
     **{name: f"packaged/{name}" for name in ("digits", "digits-conv", "iris", "iris-graph", "cascade-digits", "moons")},
-    **{name: f"packaged/{name}" for name in ("mnist", "mnist-512", "mnist-4bit", "mnist-5v", "mnist-drn")},
+    **{
+        name: f"packaged/{name}"
+        for name in ("mnist", "mnist-512", "mnist-softmax", "mnist-4bit", "mnist-5v", "mnist-drn")
+    },
     "mondeq-digits": "packaged/mondeq-digits",
     "digits-realistic": "findings/realistic-chip",
 }

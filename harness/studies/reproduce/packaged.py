@@ -110,6 +110,7 @@ _ROWS = {
     "mnist-ngspice": _mnist("mnist", chip="ngspice"),
     "mnist-512": _mnist("mnist-512", seeds=3),
     "mnist-512-still": _mnist("mnist-512", *_STILL),
+    "mnist-softmax": _mnist("mnist-softmax", chip="ngspice"),
     "mnist-4bit": _mnist("mnist-4bit"),
     "mnist-4bit-fine": _mnist("mnist-4bit", *_FINE),
     "mnist-5v": _mnist("mnist-5v"),
