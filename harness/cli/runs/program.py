@@ -162,8 +162,17 @@ def _text(numbers: tuple[float, ...]) -> str:
     metavar="KP,KI",
     help="Of pi, for errors as fractions of the range.",
 )
-@click.option("--gap", callback=in_unit("s"), default="1us", show_default=True, help="Time between pulses.")
-@click.option("--read-time", callback=in_unit("s"), default="1us", show_default=True, help="Time that a read takes.")
+@click.option(
+    "--gap", metavar="SECOND", callback=in_unit("s"), default="1us", show_default=True, help="Time between pulses."
+)
+@click.option(
+    "--read-time",
+    metavar="SECOND",
+    callback=in_unit("s"),
+    default="1us",
+    show_default=True,
+    help="Time that a read takes.",
+)
 @click.option(
     "--uncompensated",
     is_flag=True,
