@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csc_matrix, csr_matrix
 
 from harness.circuit.scaling import Scaling
 from harness.measurement import Array, Index
@@ -234,7 +234,11 @@ class Equations:
         place = number + np.where(is_kept, 0, len(kept))
         keys = place[self._driven.rows] * (terms.one + 1) + self._driven.cells
         keys, self._at = np.unique(keys, return_inverse=True)
-        self._operator = _below(stack.operator(), keys, self._amperes(terms.constant), terms.size)
+        amperes = self._amperes(terms.constant)
+        by_rows = _below(stack.operator(), keys, amperes, terms.size)
+        numbers = csr_matrix((np.arange(by_rows.nnz), by_rows.indices, by_rows.indptr), shape=by_rows.shape).tocsc()
+        self._operator: csc_matrix = by_rows.tocsc()  # a product then reads the cells in the order of their memory
+        self._amperes_at = np.argsort(numbers.data)[by_rows.nnz - len(amperes) :]
 
     def of_constants(self, constant: Array) -> "Equations | None":
         """Return the equations of a circuit with other constants (V) alone; None where these join what was apart.
@@ -245,9 +249,9 @@ class Equations:
         if (constant != constant[first][same]).any() or constant[self._constant == 0].any():
             return None
         made, former = copy(self), self._operator
-        amperes = self._amperes(constant)
-        values = np.concatenate([former.data[: len(former.data) - len(amperes)], amperes])
-        made._operator = csr_matrix((values, former.indices, former.indptr), shape=former.shape)
+        values = former.data.copy()
+        values[self._amperes_at] = self._amperes(constant)
+        made._operator = csc_matrix((values, former.indices, former.indptr), shape=former.shape)
         made._constant = constant
         return made
 

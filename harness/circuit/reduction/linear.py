@@ -14,31 +14,49 @@ def settle_linear(network: Network, phase: Phase) -> Array:
 
     Of a phase that oscillates, they are the parts that are in phase with the nudge.
 
-    One factorisation serves the whole batch where no diode makes its samples differ.
+    One factorisation serves the whole batch where no diode makes its samples differ. Elsewhere the alone unknowns, whose
+    diodes lead to rails, are eliminated first: a matrix per sample is left of the others.
 
     Raises:
         LinAlgError: the equations are singular.
     """
     matrix, currents = sprung(network, phase)
+    drop = network.topology.drops[0]
     if phase.slopes is None or not phase.slopes.shape[1]:
-        return np.ascontiguousarray(_solved(matrix, currents.T, network, phase).T.real)
-    branches = network.topology.branches
-    flows, follows = (incidence(network.size, *branches[ends]) for ends in (slice(2), slice(2, 4)))
+        return np.ascontiguousarray(_solved(matrix, currents.T, drop, network, phase).T.real)
+    alone, dense, (first, second, above, below) = (t := network.topology).alone, t.dense, t.branches
+    own = np.tile(matrix[alone, alone], (len(currents), 1))
+    places = np.full(t.size + t.rails, -1)
+    places[alone] = np.arange(len(alone))
+    for ends in (places[first], places[second]):
+        at = np.flatnonzero(ends >= 0)
+        np.add.at(own, (slice(None), ends[at]), phase.slopes[:, at])
+    if not own.all():
+        raise np.linalg.LinAlgError("a node without any conductance")
+    flows, follows = (incidence(network.size, *ends)[:, dense] for ends in ((first, second), (above, below)))
+    among = np.flatnonzero(flows.any(axis=1) | follows.any(axis=1))
+    into, out, rest = matrix[alone[:, None], dense], matrix[dense[:, None], alone], matrix[dense[:, None], dense]
     found = np.empty_like(currents)
-    block = max(1, _BLOCK // max(1, network.size**2))
-    for first in range(0, len(currents), block):
-        rows = slice(first, first + block)
-        weighted = follows[None] * phase.slopes[rows, :, None]
-        matrices = matrix + flows.T @ weighted
-        found[rows] = _solved(matrices, currents[rows, :, None], network, phase.rows(rows))[:, :, 0].real
+    block = max(1, _BLOCK // max(1, network.size * len(dense)))
+    for start in range(0, len(currents), block):
+        rows = slice(start, start + block)
+        ratio, steady = into / own[rows, :, None], currents[rows, alone] / own[rows]
+        weighted = follows[among] * phase.slopes[rows, among, None]
+        matrices = rest + flows[among].T @ weighted - out @ ratio
+        right = currents[rows, dense] - steady @ out.T
+        moved = _solved(matrices, right[:, :, None], drop[:, dense], network, phase.rows(rows))
+        found[rows, dense] = moved[:, :, 0].real
+        found[rows, alone] = (steady - (ratio @ moved)[:, :, 0]).real
     return found
 
 
-def _solved(matrix: Array, currents: Array, network: Network, phase: Phase) -> Array:
-    """Solve one matrix with a column per sample, or a stack of both; clamped outputs keep their voltage."""
+def _solved(matrix: Array, currents: Array, held: Array, network: Network, phase: Phase) -> Array:
+    """Solve one matrix with a column per sample, or a stack of both; clamped outputs keep their voltage.
+
+    `held` is the incidence of the outputs at the unknowns of the matrix, ``[outputs, unknowns]``.
+    """
     if phase.clamped is None:
         return np.asarray(np.linalg.solve(matrix, currents))
-    held, _ = network.topology.drops
     wanted = phase.clamped - held_drops(network.topology, phase)
     wanted = wanted.T if currents.ndim == 2 else wanted[:, :, None]
     return clamped_solution(matrix, currents, held, wanted)
