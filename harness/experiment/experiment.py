@@ -260,7 +260,7 @@ class Experiment:
 
     def warnings(self) -> list[str]:
         """Return warnings, as of conductances that devices cannot hold or of targets beyond a graph's rails."""
-        rows, strained = self.data.train.batch(slice(None)), self.springs.warning(self.circuit.conductances)
+        rows, strained = self.data.train, self.springs.warning(self.circuit.conductances)
         squared = self.settings.rule.cost == "squared-error"
         return [
             *programming.warnings(self.fitted.programming, self.circuit),

@@ -22,10 +22,9 @@ from harness.circuit import (
 )
 from harness.circuit.networks.graphs import EdgeDiode, GraphEdge, read_edges
 from harness.circuit.networks.selectors import Selector
-from harness.datasets import Split
+from harness.datasets import Samples, Split
 from harness.devices import DiodeModel, MosfetModel, ZenerModel
 from harness.errors import CircuitError, ExperimentError
-from harness.measurement import Batch
 from harness.processes.memory import Part
 from harness.units import show
 from harness.validation import (
@@ -264,7 +263,7 @@ class _Crossbars(_Network):
         nodes = sum(layers) + (0 if self.selector is None else cells)
         return Size(tuple(parts), nodes, sum(layers[1:]), cure)
 
-    def warnings(self, circuit: Circuit, rows: Batch) -> list[str]:  # noqa: ARG002
+    def warnings(self, circuit: Circuit, rows: Samples) -> list[str]:  # noqa: ARG002
         """Sentences on targets that the network cannot reach; amplifiers and gains leave crossbars none."""
         return []
 
@@ -602,11 +601,12 @@ class GraphSettings(_Network):
         unknowns = nodes if self.edge_diode is not EdgeDiode.NONE else len(self.outputs)
         return Size((Part(f"{edges:,} edges", _EDGE * edges, cure),), nodes, unknowns, cure)
 
-    def warnings(self, circuit: Circuit, rows: Batch) -> list[str]:
+    def warnings(self, circuit: Circuit, rows: Samples) -> list[str]:
         """Sentences on targets beyond the voltages that hold the graph."""
         from harness.circuit.networks.free import unreachable_targets  # noqa: PLC0415 - networkx is slow to import
 
-        return unreachable_targets(circuit, rows.inputs, rows.targets)
+        batch = rows.batch(slice(None))
+        return unreachable_targets(circuit, batch.inputs, batch.targets)
 
 
 NetworkSettings = Union[  # noqa: UP007

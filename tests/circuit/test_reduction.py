@@ -1,5 +1,7 @@
 """The reduction: Kirchhoff's laws in the full circuit, Schur complements, amplifiers, and what is refused."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,8 @@ from harness.circuit import (
     VoltageSource,
 )
 from harness.circuit.reduction import partition
+from harness.circuit.reduction.linear import settle_linear
+from harness.circuit.reduction.settling import Oscillation, Phase
 from harness.errors import CircuitError
 from harness.measurement import Drive
 from harness.netlist.tolerances import TIGHT
@@ -196,3 +200,38 @@ def test_chips_that_were_made_alike_are_cut_into_the_same_parts_once() -> None:
     assert partition.eliminated(edges.copy(), stays.copy()) is first
     assert first.tolist() == [False, True, True, False]
     assert not first.flags.writeable
+
+
+@pytest.mark.parametrize("nudge", ["current", "spring", "clamp", "capacitances"])
+@pytest.mark.parametrize("make", [kendall, scellier])
+def test_small_signals_solve_the_equations_of_all_unknowns(make: Callable[..., Circuit], nudge: str) -> None:
+    rng = np.random.default_rng(3)
+    circuit = make([7, 4], 3)
+    reduced = Reduction(circuit, rng.uniform(0, 1e-9, len(circuit.nodes)) if nudge == "capacitances" else None).reduce(
+        circuit.conductances
+    )
+    network, size, outputs = reduced.network, reduced.size, len(circuit.output_ends[0])
+    assert 0 < len(network.topology.alone) < size
+    currents, rails = rng.normal(0, 1e-6, (5, size)), np.zeros((5, len(reduced.rail)))
+    slopes = rng.lognormal(-14, 2, (5, len(network.topology.branches[0])))
+    pushed, volts = rng.normal(0, 1e-6, (5, outputs)), rng.normal(size=(5, outputs))
+    waving = Oscillation(1e3, currents, rails, reduced.farads) if nudge == "capacitances" else None
+    spring, clamped = 1e-6 if nudge == "spring" else 0.0, volts if nudge == "clamp" else None
+    phase = Phase("nudged", currents, rails, pushed, spring, clamped, slopes, waving)
+    found = settle_linear(network, phase)
+    first, second, above, below = (np.where(ends < size, ends, size) for ends in network.topology.branches)
+    ends = np.vstack([np.eye(size), np.zeros(size)])
+    drop = network.topology.drops[0]
+    for sample in range(5):
+        matrix = network.conductance + spring * drop.T @ drop + 0j
+        for k, slope in enumerate(slopes[sample]):
+            matrix += slope * np.outer(ends[first[k]] - ends[second[k]], ends[above[k]] - ends[below[k]])
+        right = currents[sample] + drop.T @ pushed[sample]
+        if waving:
+            matrix += np.diag(2j * np.pi * 1e3 * reduced.farads)
+        if clamped is None:
+            np.testing.assert_allclose(found[sample], np.linalg.solve(matrix, right).real, rtol=1e-9, atol=1e-12)
+            continue
+        np.testing.assert_allclose(drop @ found[sample], volts[sample], rtol=1e-12)
+        free = np.linalg.svd(drop)[2][outputs:]  # whatever holds the outputs pushes nowhere else
+        np.testing.assert_allclose(free @ (matrix.real @ found[sample] - right), 0, atol=1e-14)

@@ -14,8 +14,8 @@ def settle_linear(network: Network, phase: Phase) -> Array:
 
     Of a phase that oscillates, they are the parts that are in phase with the nudge.
 
-    One factorisation serves the whole batch where no diode makes its samples differ. Elsewhere the alone unknowns, whose
-    diodes lead to rails, are eliminated first: a matrix per sample is left of the others.
+    One factorisation serves the whole batch where no diode makes its samples differ. Elsewhere the alone unknowns,
+    whose diodes lead to rails, are eliminated first: a matrix per sample is left of the others.
 
     Raises:
         LinAlgError: the equations are singular.
@@ -24,16 +24,11 @@ def settle_linear(network: Network, phase: Phase) -> Array:
     drop = network.topology.drops[0]
     if phase.slopes is None or not phase.slopes.shape[1]:
         return np.ascontiguousarray(_solved(matrix, currents.T, drop, network, phase).T.real)
-    alone, dense, (first, second, above, below) = (t := network.topology).alone, t.dense, t.branches
-    own = np.tile(matrix[alone, alone], (len(currents), 1))
-    places = np.full(t.size + t.rails, -1)
-    places[alone] = np.arange(len(alone))
-    for ends in (places[first], places[second]):
-        at = np.flatnonzero(ends >= 0)
-        np.add.at(own, (slice(None), ends[at]), phase.slopes[:, at])
+    alone, dense, branches = network.topology.alone, network.topology.dense, network.topology.branches
+    own = matrix[alone, alone] + _slopes_at(alone, network.topology, phase.slopes)
     if not own.all():
         raise np.linalg.LinAlgError("a node without any conductance")
-    flows, follows = (incidence(network.size, *ends)[:, dense] for ends in ((first, second), (above, below)))
+    flows, follows = (incidence(network.size, *ends)[:, dense] for ends in (branches[:2], branches[2:]))
     among = np.flatnonzero(flows.any(axis=1) | follows.any(axis=1))
     into, out, rest = matrix[alone[:, None], dense], matrix[dense[:, None], alone], matrix[dense[:, None], dense]
     found = np.empty_like(currents)
@@ -47,6 +42,16 @@ def settle_linear(network: Network, phase: Phase) -> Array:
         moved = _solved(matrices, right[:, :, None], drop[:, dense], network, phase.rows(rows))
         found[rows, dense] = moved[:, :, 0].real
         found[rows, alone] = (steady - (ratio @ moved)[:, :, 0]).real
+    return found
+
+
+def _slopes_at(alone: Index, topology: Topology, slopes: Array) -> Array:
+    """The conductance of the branches (S, ``[batch, branches]``) at each alone unknown, S, ``[batch, alone]``."""
+    found, places = np.zeros((len(slopes), len(alone))), np.full(topology.size + topology.rails, -1)
+    places[alone] = np.arange(len(alone))
+    for ends in topology.branches[:2]:
+        at = np.flatnonzero(places[ends] >= 0)
+        np.add.at(found.T, places[ends[at]], slopes.T[at])
     return found
 
 

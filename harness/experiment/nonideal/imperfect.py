@@ -8,7 +8,8 @@ from pydantic import Field
 
 from harness.chip.imperfect.johnson import ROOM, JohnsonNoise
 from harness.chip.imperfect.pins import PinErrors
-from harness.measurement import Array, Batch
+from harness.datasets import Samples
+from harness.measurement import Array
 from harness.units import show
 from harness.validation import Hertz, Kelvin, Number, Section, Siemens, Volts, Whole
 
@@ -59,10 +60,13 @@ class ImperfectSettings(Section):
         """The noise of warm conductances."""
         return JohnsonNoise(self.johnson_bandwidth, self.johnson_temperature)
 
-    def warnings(self, rows: Batch) -> Iterator[str]:
+    def warnings(self, rows: Samples) -> Iterator[str]:
         """A sentence for inputs, and one for targets, that lie beyond what converters reach."""
-        yield from _clipped("inputs", "dac_range", self.dac_bits, self.dac_range, rows.inputs)
-        yield from _clipped("wanted outputs", "adc_range", self.adc_bits, self.adc_range, rows.targets)
+        if self.dac_bits is None and self.adc_bits is None:
+            return  # the volts of all rows may be hundreds of megabytes
+        batch = rows.batch(slice(None))
+        yield from _clipped("inputs", "dac_range", self.dac_bits, self.dac_range, batch.inputs)
+        yield from _clipped("wanted outputs", "adc_range", self.adc_bits, self.adc_range, batch.targets)
 
 
 def _clipped(what: str, key: str, bits: int | None, limit: float, volts: Array) -> Iterator[str]:
