@@ -70,7 +70,8 @@ def settle(settling: SettlingJob, chosen: Sequence[int], tolerance: float, itera
     """
     topology, phases = settling.network.topology, settling.phases
     layout, n = _layout(topology), topology.size
-    conductance = np.ascontiguousarray(settling.network.conductance, float).reshape(-1, n, n)
+    conductance = np.ascontiguousarray(settling.network.conductance, float)
+    conductance = conductance[None] if conductance.ndim == 2 else conductance
     networks, samples = len(conductance), math.prod(solved.shape[:-2])
     order, inputs = _ordered(phases, chosen)
     springs = np.empty((len(phases), networks))
