@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -135,12 +134,15 @@ class Circuit:
         return tuple(tuple(devices) for devices in kinds.values() if devices)
 
     @cached_property
+    def device_pins(self) -> tuple[Index, ...]:
+        """Positions of the nodes of all devices, in the same order, ``[devices, pins]``, as `at` counts."""
+        return tuple(self.at([net for d in kind for net in d.nets]).reshape(len(kind), -1) for kind in self.devices)
+
+    @cached_property
     def device_branches(self) -> tuple[DeviceBranches, ...]:
         """The branches of all devices, in the same order."""
-        return tuple(
-            DeviceBranches.of(np.array([self.at(d.nets) for d in devices]), [d.model for d in devices])
-            for devices in self.devices
-        )
+        kinds = zip(self.device_pins, self.devices, strict=True)
+        return tuple(DeviceBranches.of(pins, [device.model for device in devices]) for pins, devices in kinds)
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
@@ -192,10 +194,9 @@ class Circuit:
             return replace(self, elements=other)
         changed = [(old, new) for old, new in zip(self.elements, other, strict=True) if old is not new]
         same_devices = not any(isinstance(new, Modelled) for _, new in changed)
-        made = copy(self)
-        for name in vars(made).keys() - _OF_WIRING - (_OF_DEVICES if same_devices else set()):
-            del vars(made)[name]
-        vars(made).update(elements=other, wiring=self.wiring)
+        shared = _OF_WIRING | (_OF_DEVICES if same_devices else set())
+        made = object.__new__(Circuit)
+        vars(made).update({name: getattr(self, name) for name in shared}, elements=other)
         for _, new in changed:
             new.check()
         if not same_devices:
@@ -238,8 +239,8 @@ _OF_WIRING = {
     *("name", "outputs", "wiring", "nodes", "node_index", "grounded_index", "output_ends", "_grounded_outputs"),
     *("channels", "input_pins", "held_nodes"),
 }
-"""Attributes of a circuit that no number of an element decides."""
-_OF_DEVICES = {"devices", "device_branches"}
+"""Attributes of a circuit that no number of an element decides: all that are altered from it share them."""
+_OF_DEVICES = {"devices", "device_pins", "device_branches"}
 """Those that only the models of devices decide."""
 
 

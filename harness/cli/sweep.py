@@ -16,7 +16,6 @@ from harness.processes.memory import refuse_workers
 from harness.studies import sweep as sweeps
 from harness.studies.sweep.deployment import Deployment, is_run
 from harness.studies.sweep.points import Draws, Range, grid
-from harness.studies.sweep.remote import check_cluster
 from harness.training.runs import fresh_path
 from harness.units import show
 from harness.wording import command, counted
@@ -114,6 +113,8 @@ def sweep(
     if together and scheduler is not None:
         raise click.UsageError("--together does points in this process, and --scheduler on a cluster; give one of them")
     if scheduler is not None:
+        from harness.studies.sweep.remote import check_cluster  # noqa: PLC0415 - few have a cluster
+
         check_cluster(scheduler)
     refuse_workers(workers or 1)
     if resume is None:

@@ -87,12 +87,11 @@ class _Words:
     def __init__(self) -> None:
         self._told: dict[str, tuple[object, Any]] = {}
 
-    def of(self, named: Mapping[str, object]) -> JsonObject:
-        """Return the descriptions of parts by name; one that has taken another's place is worded anew."""
-        for name, part in named.items():
-            if name not in self._told or self._told[name][0] is not part:
-                self._told[name] = part, parts.described(part)
-        return {name: self._told[name][1] for name in named}
+    def of(self, name: str, part: Made, tell: Callable[[Made], Any] = parts.described) -> Any:
+        """Return what is told of a part of a name; of one that has taken another's place, it is told anew."""
+        if name not in self._told or self._told[name][0] is not part:
+            self._told[name] = part, tell(part)
+        return self._told[name][1]
 
 
 @dataclass(frozen=True)
@@ -374,14 +373,16 @@ class Experiment:
 
     def manifest(self) -> JsonObject:
         """Return what a run needs to be repeated and what is compared with it (`harness.experiment.runs.manifest`)."""
-        made = manifest.manifest_of(self.recorded, self.data, self.drawn_netlist, self._described)
+        netlist = self._words.of("netlist", self.drawn_netlist, manifest.hash_of)
+        made = manifest.manifest_of(self.recorded, self.data, netlist, self._described)
         return made | ({"own": self.own} if self.own else {})
 
     @property
     def _described(self) -> JsonObject:
         """The parts that will train a run, as its manifest describes them."""
-        learning = self._words.of({name: getattr(self, name) for name in ("rule", "update", "cost", "plan")})
-        return {**learning, "chip": self.settings.chip_description.kinds, "data": self.data.sha256()}
+        learning = {name: self._words.of(name, getattr(self, name)) for name in ("rule", "update", "cost", "plan")}
+        rows = self._words.of("data", self.data, Split.sha256)
+        return {**learning, "chip": self.settings.chip_description.kinds, "data": rows}
 
     @cached_property
     def _words(self) -> "_Words":

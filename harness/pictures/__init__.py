@@ -11,9 +11,11 @@ import os
 import sys
 import tempfile
 from contextlib import chdir
+from importlib import import_module
 from pathlib import Path
 
 from harness.errors import PictureError
+from harness.processes.garbage import kept
 
 
 def _import_matplotlib() -> None:
@@ -34,16 +36,18 @@ def _imported_as_usual() -> bool:
 
 def _import_without_settings() -> None:
     backend = os.environ.pop("MPLBACKEND", None)
-    try:
-        with tempfile.TemporaryDirectory() as folder, chdir(folder):
-            Path("matplotlibrc").touch()  # it is read instead of any other
-            import matplotlib  # noqa: F401, PLC0415
-    finally:
-        if backend is not None:
-            os.environ["MPLBACKEND"] = backend
-    from matplotlib import artist  # noqa: PLC0415
+    with kept():
+        try:
+            with tempfile.TemporaryDirectory() as folder, chdir(folder):
+                Path("matplotlibrc").touch()  # it is read instead of any other
+                import matplotlib  # noqa: F401, PLC0415
+        finally:
+            if backend is not None:
+                os.environ["MPLBACKEND"] = backend
+        from matplotlib import artist  # noqa: PLC0415
 
-    artist.kwdoc = _no_properties
+        artist.kwdoc = _no_properties
+        import_module("matplotlib.figure")  # most of it
 
 
 def _no_properties(artist: object) -> str:  # noqa: ARG001 - in place of `kwdoc`

@@ -77,13 +77,11 @@ def total(rows: Iterable[EpochRow]) -> Ledger | None:
 
 def as_csv(rows: Sequence[Row], kind: type[Row], score: str) -> bytes:
     """Return a table as a CSV file; see `as_frame`."""
-    names, flat = _flat(rows, kind)
+    known, table = _columns(kind), _by_column(rows, kind)
     file = io.StringIO()
     written = csv.writer(file, lineterminator="\n")
-    written.writerow([_heading(name, score) for name in names])
-    columns = _columns(kind)
-    told = [_told([row.get(name) for row in flat], columns[name]) for name in names]
-    written.writerows(zip(*told, strict=True))
+    written.writerow([_heading(name, score) for name in table])
+    written.writerows(zip(*(_told(values, known[name]) for name, values in table.items()), strict=True))
     return file.getvalue().encode()
 
 
@@ -94,8 +92,7 @@ def as_frame(rows: Sequence[Row], kind: type[Row], score: str) -> "pd.DataFrame"
     """
     import pandas as pd  # noqa: PLC0415 - see above
 
-    names, flat = _flat(rows, kind)
-    frame = pd.DataFrame(flat, columns=names)
+    frame = pd.DataFrame(_by_column(rows, kind))
     for name, entry in ENTRIES.items():
         if name in frame and entry.type is int and frame[name].isna().any():
             frame[name] = frame[name].astype("Int64")
@@ -128,11 +125,14 @@ def score_in(path: Path) -> str:
     return "R²" if "R²" in read_text(path, RunError, most=TABLE_LIMIT).partition("\n")[0] else "accuracy"
 
 
-def _flat(rows: Sequence[Row], kind: type[Row]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the names of the columns, and each row with the entries of its ledger beside its own."""
-    ledgers = [row.ledger if isinstance(row, EpochRow) else None for row in rows]
-    names = [name for name in _columns(kind) if name not in ENTRIES or not rows or any(ledgers)]
-    return names, [vars(row) | (vars(ledger) if ledger else {}) for row, ledger in zip(rows, ledgers, strict=True)]
+def _by_column(rows: Sequence[Row], kind: type[Row]) -> dict[str, list[Any]]:
+    """Return the values of all columns by name; where the chip has counted nothing, there are none of the ledger."""
+    plain = [field.name for field in fields(kind) if field.name != _LEDGER]
+    found = {name: [getattr(row, name) for row in rows] for name in plain}
+    ledgers = [row.ledger for row in rows if isinstance(row, EpochRow)]
+    if len(plain) < len(fields(kind)) and (any(ledgers) or not rows):
+        found |= {name: [getattr(ledger, name, None) for ledger in ledgers] for name in ENTRIES}
+    return found
 
 
 def _heading(name: str, score: str) -> str:

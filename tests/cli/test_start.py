@@ -117,6 +117,16 @@ def test_a_command_that_is_loaded_leaves_the_garbage_collector_as_it_was(collect
         (gc.enable if before else gc.disable)()
 
 
+def test_what_is_imported_is_never_searched_for_garbage_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stays.py").write_text("import click\nfound = click.Command('stays')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    command = Later({"one": ("stays:found", "A sentence.")})["one"]
+    assert gc.get_freeze_count()
+    assert not any(command is other for other in gc.get_objects())
+    gc.unfreeze()
+    assert any(command is other for other in gc.get_objects())
+
+
 def test_no_garbage_is_looked_for_while_a_command_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "looked.py").write_text("import click, gc\nfound = click.Command(str(gc.isenabled()))\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -75,10 +75,10 @@ class NodalStack:
         """
         if not isinstance(drive.nudge, Spring):
             return
-        springs = np.broadcast_to(drive.nudge.conductance, (len(self), 1, 1))
+        springs = np.asarray(drive.nudge.conductance)
         if (springs >= 0).all() or reduced.withstands(np.maximum(-springs, 0)):
             return
-        for k, spring in enumerate(springs.ravel().tolist()):
+        for k, spring in enumerate(np.broadcast_to(springs, (len(self), 1, 1)).ravel().tolist()):
             one = replace(reduced, network=Network(reduced.network.conductance[k], reduced.network.topology))
             found = one.unstable(spring, reading.all_nodes[k]) if spring < 0 else ()
             if found is None or len(found):

@@ -130,7 +130,11 @@ def without_alone(network: Network) -> Array | None:
 def positive_definite(matrix: Array) -> bool:
     """Return whether a symmetric matrix of finite numbers, or every one of a stack, has a Cholesky factorization."""
     if matrix.ndim > 2:
-        return all(map(positive_definite, matrix))
+        try:
+            np.linalg.cholesky(matrix)
+        except np.linalg.LinAlgError:
+            return False
+        return True
     return not len(matrix) or dpotrf(matrix.T, lower=False, clean=False)[1] == 0
 
 

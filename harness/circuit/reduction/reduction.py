@@ -12,7 +12,7 @@ Three steps, none of which approximates:
 set of conductances.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -421,14 +421,13 @@ class Reduction:
             return found
 
         kinds = []
-        for devices in self.circuit.devices:
-            at = self.circuit.at([node for device in devices for node in device.nets]).reshape(len(devices), -1)
-            frames = self._frames(at, [f"{device.model.noun} {device.name[1:]}" for device in devices])
+        for at, devices in zip(self.circuit.device_pins, self.circuit.devices, strict=True):
+            frames = self._frames(at, (f"{device.model.noun} {device.name[1:]}" for device in devices))
             models = tuple(device.model for device in devices)
             kinds.append(Devices(terminals(at, frames), models, tuple(frames[:, 0].tolist())))
         self._junctions, self._others = _junctions_apart(kinds)
         at = np.column_stack(self.circuit.output_ends)
-        frames = self._frames(at, [f"output {output.name}" for output in self.circuit.outputs])
+        frames = self._frames(at, (f"output {output.name}" for output in self.circuit.outputs))
         out_scales = set(frames[:, 0].tolist())
         if len(out_scales) > 1:
             raise CircuitError(f"circuit {self.circuit.name}: its outputs lie behind unequal amplification")
@@ -441,7 +440,7 @@ class Reduction:
         follows = np.flatnonzero(scaling.channel[nodes] >= 0)
         self._rail_gain[scaling.channel[nodes[follows]], follows] = scaling.gain[nodes[follows]] / scale[follows]
 
-    def _frames(self, nodes: Index, titles: Sequence[str]) -> Array:
+    def _frames(self, nodes: Index, titles: Iterable[str]) -> Array:
         """Return the scale (V/V) and constant voltage (V) that free nodes of each part share, ``[parts, 2]``.
 
         Args:
@@ -460,8 +459,8 @@ class Reduction:
         for part in np.flatnonzero(((own != found[:, None]).any(axis=-1) & free).any(axis=1)).tolist():
             ends = " and ".join(dict.fromkeys(self.circuit.nodes[node] for node in nodes[part][free[part]].tolist()))
             raise CircuitError(
-                f"{titles[part]}: its nodes {ends} lie behind amplifiers of unequal gain or offset; take amplifiers' "
-                "inputs"
+                f"{[*titles][part]}: its nodes {ends} lie behind amplifiers of unequal gain or offset; take "
+                "amplifiers' inputs"
             )
         return found
 

@@ -270,5 +270,6 @@ def layers_of(circuit: Circuit) -> dict[str, int]:
     scale = scaling_of(circuit).scale
     numbers: dict[tuple[float, ...], int] = {}
     amplifiers = [e for e in circuit.elements if isinstance(e, BidirectionalAmplifier)]
-    levels = [tuple(scale[circuit.at(a.pins)].tolist()) for a in amplifiers]
+    ends = circuit.at([node for amplifier in amplifiers for node in amplifier.pins]).reshape(-1, 2)
+    levels = map(tuple, scale[ends].tolist())
     return {a.name: numbers.setdefault(level, len(numbers)) for a, level in zip(amplifiers, levels, strict=True)}

@@ -337,16 +337,11 @@ def vary(circuit: Circuit, settings: Variation, seed: int) -> Circuit:
     Raises:
         CircuitError: the seed is negative, or a pass refuses the circuit.
     """
-    streams = _streams(seed)
+    _check_seed(seed)
     varied = circuit if settings.spares_cells else faulty(circuit, faults_of(circuit, settings, seed))
-    varied = settings.diodes.apply(varied, streams[2])
-    varied = settings.sources.apply(varied, streams[3])
-    varied = settings.leakage.apply(varied, streams[4])
-    varied = settings.amplifiers.apply(varied, streams[5])
-    varied = settings.lines.apply(varied, streams[6])
-    varied = settings.temperature.apply(varied, streams[7])
-    varied = settings.nonlinearity.apply(varied, streams[8])
-    varied = settings.transistors.apply(varied, streams[10])
+    for name in _APPLIED:
+        if (strengths := getattr(settings, name)) != type(strengths)():
+            varied = strengths.apply(varied, _stream(seed, name))
     for one in settings.more:
         key = zlib.crc32(one.name.encode())
         varied = one.apply(varied, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_MORE, key))))
@@ -362,12 +357,21 @@ def faults_of(circuit: Circuit, settings: Variation, seed: int) -> tuple[CellFau
     Raises:
         CircuitError: the seed is negative.
     """
-    spread, defects = _streams(seed)[:2]
-    return _sampled(circuit, settings.spread, settings.defects, spread, defects)
+    _check_seed(seed)
+    streams = _stream(seed, "spread"), _stream(seed, "defects")
+    return _sampled(circuit, settings.spread, settings.defects, *streams)
 
 
-def _streams(seed: int) -> list[np.random.Generator]:
-    """Return a random stream for each field of `Variation`; new fields must come last, for the sake of old seeds."""
+def _stream(seed: int, name: str) -> np.random.Generator:
+    """Return the random stream of a field of `Variation`; new ones come last, for the sake of old seeds."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_PLACES[name],)))
+
+
+def _check_seed(seed: int) -> None:
     if seed < 0:
         raise CircuitError(f"variation: seed {seed} must be at least 0")
-    return [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(len(fields(Variation)))]
+
+
+_PLACES = {part.name: place for place, part in enumerate(fields(Variation))}
+_APPLIED = [name for name in _PLACES if name not in ("spread", "defects", "more")]
+"""Passes in the order in which they are applied."""

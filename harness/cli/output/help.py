@@ -1,13 +1,13 @@
 """Help that fits narrow terminals, of commands that are loaded when they are typed."""
 
-import gc
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
 from pkgutil import resolve_name
 
 import click
 from typing_extensions import override
+
+from harness.processes.garbage import kept
 
 _NARROWEST = 20
 
@@ -40,7 +40,7 @@ class Later(MutableMapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         if name not in self._loaded:
             place, told = self._places[name]
-            with _without_collection():
+            with kept():
                 self[name] = resolve_name(place)
             self[name].short_help = told
         return self._loaded[name]
@@ -58,18 +58,6 @@ class Later(MutableMapping[str, click.Command]):
 
     def __len__(self) -> int:
         return len(self._places)
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Let Python look for no garbage while it imports: there is none, and looking takes a tenth of the time."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _fitted(command: click.Command) -> click.Command:

@@ -146,7 +146,7 @@ def recorded(run: Run) -> Recorded:
 def manifest_of(settings: Settings, data: Split, netlist: str, parts: JsonObject) -> JsonObject:
     """Return what a run needs to be repeated: versions, seed, tolerances, settings, and hashes of what it is made from.
 
-    The netlist is the full one, with the initial conductances; `parts` describe what will train it
+    `netlist` is the hash of the full one, with the initial conductances; `parts` describe what will train it
     (`harness.training.parts`), data included.
 
     Raises:
@@ -158,7 +158,7 @@ def manifest_of(settings: Settings, data: Split, netlist: str, parts: JsonObject
         "seed": settings.training.seed,
         "chip": settings.chip.recorded(),
         "versions": versions_of(settings),
-        "netlist_sha256": sha256(netlist.encode()).hexdigest(),
+        "netlist_sha256": netlist,
         "data_sha256": parts["data"],
         **(_recorded_encoding(data) if settings.data.set == "csv" else {}),
         "files": _hashes(settings),
@@ -166,6 +166,11 @@ def manifest_of(settings: Settings, data: Split, netlist: str, parts: JsonObject
         "parts": dict(parts),
         **({"plugins": [plugin.record for plugin in settings.plugins]} if settings.plugins else {}),
     }
+
+
+def hash_of(netlist: str) -> str:
+    """Return the hash of a netlist."""
+    return sha256(netlist.encode()).hexdigest()
 
 
 def _recorded_encoding(data: Split) -> JsonObject:
@@ -314,7 +319,7 @@ def check_netlist(run: Run, settings: Settings, netlist: Callable[[], str], usua
         RunError: it differs.
     """
     then = recorded(run)
-    if then.settings is None and then.netlist_sha256 != sha256(netlist().encode()).hexdigest():
+    if then.settings is None and then.netlist_sha256 != hash_of(netlist()):
         found = differences(usual, settings, ("network",)) if usual else {}
         told = "; ".join(f"{key} is {new}, and {old} in the packaged experiment" for key, (old, new) in found.items())
         raise RunError(

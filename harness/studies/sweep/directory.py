@@ -306,7 +306,7 @@ def run(
         ended = set[str]()
         rows = {point.name: row for point in sweep.points if (row := sweep.row(point, errors)) is not None}
         table, saved = sweep.save(rows), time.monotonic()
-        for jobs in (sweep.trainings(), sweep.deployments()):
+        for jobs in filter(None, (sweep.trainings(), sweep.deployments())):
             ready = []
             for job, point in jobs.items():
                 if job.origin in errors:
@@ -314,7 +314,6 @@ def run(
                     rows[point.name] = sweep.row(point, errors) or {}
                 elif not job.complete(sweep.path) and not stop():
                     ready.append(job)
-            table = sweep.save(rows)
             if together:
                 executed = in_stacks(ready, sweep.path, workers, stop, say)
             else:
