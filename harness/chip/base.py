@@ -220,7 +220,8 @@ class SimulatedChip(ABC):
     def _states(self) -> States:
         """The full equations with the conductances that are programmed now."""
         if self._full is None or self._full[0] is not self.conductances:
-            self._full = self.conductances, States(self.circuit.with_conductances(self.conductances))
+            others = None if self._full is None else self._full[1]
+            self._full = self.conductances, States(self.circuit.with_conductances(self.conductances), others)
         return self._full[1]
 
     def _refuse_unstable(self, drive: Drive, reading: Reading) -> None:

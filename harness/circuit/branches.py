@@ -11,6 +11,7 @@ Branches are the cells of arrays that have a curve and, behind them, those of de
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -91,7 +92,13 @@ class Branches:
 
     def limited(self, new: Array, old: Array) -> Array:
         """Return the voltages of the next tangents to devices' currents, V, ``[device branches, batch]``; see `Law`."""
-        return np.concatenate([new[:0], *(law.limited(new[rows], old[rows]) for rows, law in self.laws)])
+        limited = new
+        for rows, law in self.laws:
+            own = new[rows]
+            if (found := law.limited(own, old[rows])) is not own:
+                limited = new.copy() if limited is new else limited
+                limited[rows] = found
+        return limited
 
     def _ends(self, array: TrainableArray) -> tuple[Index, Index]:
         """Nodes at both ends of every cell, in the order of ``conductances.ravel()``."""
@@ -206,10 +213,27 @@ class Equations:
             matrix = matrix + spring * push @ drop
         return matrix.tocsr()
 
+    def adjoint(self, nodes: Array, amperes: Array) -> Array:
+        """Return the voltages of the adjoint network about states (V, ``[batch, nodes]``), V, ``[batch, nodes]``.
+
+        `amperes` are currents into its outputs, A, ``[batch, outputs]``. Each state is solved for itself.
+        """
+        b, found = self.branches, np.empty_like(nodes)
+        drop = (b.rise[b.plus] - b.rise[b.minus]).T.tocsr()
+        for sample, (state, pushed) in enumerate(zip(nodes, amperes, strict=True)):
+            factors = splu(self.small_signals(state).T.tocsc(), "MMD_AT_PLUS_A", options={"SymmetricMode": True})
+            found[sample] = (b.into.T @ factors.solve(drop @ pushed))[: nodes.shape[1]]
+        return found
+
     def _with(self, slopes: Array) -> csr_matrix:
         """Return the equations' matrix with a conductance (S) for each branch, S, ``[n, n]``."""
         b = self.branches
-        return (b.into @ self.linear @ b.rise + b.incidence @ diags(slopes) @ b.drops).tocsr()
+        return (self._steady + b.incidence @ diags(slopes) @ b.drops).tocsr()
+
+    @cached_property
+    def _steady(self) -> csr_matrix:
+        """The matrix of the linear parts, S, ``[n, n]``."""
+        return (self.branches.into @ self.linear @ self.branches.rise).tocsr()
 
     def tangents(self, volts: Array, junctions: Array, softness: float = 1.0) -> tuple[Array, Array]:
         """Currents (A) and slopes (S) of all branches, ``[branches, batch]``.

@@ -12,7 +12,7 @@ from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import LinearOperator, eigs, splu
 
 from harness.circuit.arrays import Crossbar
-from harness.circuit.branches import Branches
+from harness.circuit.branches import Branches, Equations
 from harness.circuit.circuit import Circuit
 from harness.circuit.elements import Transformer
 from harness.circuit.power import dissipated
@@ -157,13 +157,17 @@ class States:
     """The stability of the states of a programmed circuit, from its full equations.
 
     With an energy a state is stable while β of springs of −β is below the conductance that outputs see of the network
-    at that state: G − β DᵀD is positive definite then, whatever the capacitances are. Without one, the eigenvalues of
-    C⁻¹G tell, with the same capacitance at every free node.
+    at that state: G − β DᵀD is positive definite then, whatever the capacitances are. Without one, it is stable where
+    the symmetric part of that matrix is positive definite, whatever they are: the energy Σ C u²/2 falls then. Where it
+    is not, the eigenvalues of C⁻¹G tell, with the same capacitance at every free node.
     """
 
-    def __init__(self, circuit: Circuit) -> None:
-        self._reciprocal, self._circuit = is_reciprocal(circuit), circuit
-        self._equations = Branches(circuit).programmed(circuit.conductances)
+    def __init__(self, circuit: Circuit, others: "States | None" = None) -> None:
+        """`others` are those of the same circuit with other conductances, if there are any."""
+        self._circuit = circuit
+        self._reciprocal: bool = is_reciprocal(circuit) if others is None else others._reciprocal
+        branches = Branches(circuit) if others is None else others._equations.branches
+        self._equations: Equations = branches.programmed(circuit.conductances)
 
     def bears(self, beta: float) -> bool:
         """Return whether all states are stable under springs of −β (S): the energy is convex with diodes that block."""
@@ -195,7 +199,19 @@ class States:
         return -spring >= self._equations.output_conductance(nodes)
 
     def _grows(self, spring: float, nodes: Array) -> bool:
-        return self._dynamics.growth(nodes, spring) >= 0
+        calm = _positive(self._equations.small_signals(nodes, spring))
+        return not calm and self._dynamics.growth(nodes, spring) >= 0
+
+
+def _positive(matrix: csr_matrix) -> bool:
+    """Return whether uᵀGu > 0 for all u: whether all pivots on the diagonal of G + Gᵀ are."""
+    try:
+        factors = splu(
+            (matrix + matrix.T).tocsc(), "MMD_AT_PLUS_A", diag_pivot_thresh=0, options={"SymmetricMode": True}
+        )
+    except RuntimeError:  # what SuperLU says of singular matrices
+        return False
+    return bool((factors.perm_r == factors.perm_c).all() and (factors.U.diagonal() > 0).all())
 
 
 def _pushed(nudge: Nudge | None, drops: Array, switched: Array) -> tuple[Array, Array]:

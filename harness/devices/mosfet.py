@@ -90,8 +90,15 @@ class SquareLaw:
 
     def current_and_slope(self, volts: Array) -> tuple[Array, Array]:
         """Current (A) and its slope (S) at voltages (V), ``[..., branches]``."""
-        over = np.maximum(self.sign * (volts - self.threshold), 0.0)
-        return self.sign * self.factor / 2 * over**2 + GMIN * volts, self.factor * over + GMIN
+        over = volts - self.threshold
+        over *= self.sign
+        np.maximum(over, 0.0, out=over)
+        slope = self.factor * over
+        slope += GMIN
+        current = np.square(over, out=over)
+        current *= self.sign * self.factor / 2
+        current += GMIN * volts
+        return current, slope
 
     def upright(self) -> "SquareLaw":
         """The same law for voltages ``[branches, batch]``."""
@@ -112,6 +119,11 @@ class SquareLaw:
         A transistor that is off leaves its node to gmin, so that Newton's next step ends far beyond where it conducts,
         and steps on a parabola from there only halve the way back. SPICE's ``DEVfetlim`` limits such steps, too.
         """
-        above = self.sign * (new - self.threshold)
-        most = _GROWTH * np.abs(old - self.threshold) + _START
-        return np.where(above > most, self.threshold + self.sign * most, new)
+        above = new - self.threshold
+        above *= self.sign
+        most = old - self.threshold
+        np.abs(most, out=most)
+        most *= _GROWTH
+        most += _START
+        large = above > most
+        return np.where(large, self.threshold + self.sign * most, new) if large.any() else new

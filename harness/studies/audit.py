@@ -13,10 +13,11 @@ import numpy as np
 
 from harness import learning
 from harness.chip.base import Chip
-from harness.chip.ngspice.chip import NgspiceChip
+from harness.chip.ngspice.chip import FullBatchChip, NgspiceChip
 from harness.chip.nodal.chip import nodal_chip
-from harness.circuit.circuit import Circuit
-from harness.circuit.scaling import is_reciprocal
+from harness.circuit.circuit import Circuit, settled_whole
+from harness.circuit.elements import Mosfet
+from harness.circuit.scaling import is_reciprocal, one_way
 from harness.errors import ChipError, CircuitError
 from harness.learning import (
     AsymmetricEquilibriumPropagation,
@@ -24,6 +25,7 @@ from harness.learning import (
     EquilibriumPropagation,
     GeneralizedEquilibriumPropagation,
     Nudging,
+    OneWay,
     Variant,
 )
 from harness.learning.rules.base import LearningRule
@@ -208,6 +210,8 @@ def applicable_rules(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
     circuit, cost, step = subject.circuit, subject.cost, subject.step
     if is_reciprocal(circuit):
         yield from _rules_of_energy(subject)
+    elif not one_way(circuit, but=Mosfet):
+        yield from _nudged(subject, "equilibrium-propagation, one way ignored,", OneWay.IGNORE)
     with suppress(CircuitError):  # see below
         for variant in Variant:
             rule = AsymmetricEquilibriumPropagation(circuit, cost, beta=subject.beta, variant=variant)
@@ -228,13 +232,21 @@ def applicable_rules(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
 
 def _rules_of_energy(subject: Subject) -> Iterator[tuple[str, LearningRule]]:
     """Give the rules that contrast states, which only reciprocal circuits allow."""
-    circuit, cost, beta = subject.circuit, subject.cost, subject.beta
+    yield from _nudged(subject, "equilibrium-propagation")
+    for variant in Variant:
+        rule = CoupledLearning(subject.circuit, subject.cost, eta=subject.eta, variant=variant)
+        yield f"coupled-learning {variant}", rule
+
+
+def _nudged(
+    subject: Subject, label: str, treatment: OneWay = OneWay.REFUSE
+) -> Iterator[tuple[str, EquilibriumPropagation]]:
+    """Give equilibrium propagation in every form that takes the cost."""
+    cost, beta = subject.cost, subject.beta
     for nudging in Nudging if isinstance(cost, learning.SquaredError) else (Nudging.CURRENT,):
         for variant in Variant:
-            rule = EquilibriumPropagation(circuit, cost, beta=beta, variant=variant, nudging=nudging)
-            yield f"equilibrium-propagation {variant} {nudging}", rule
-    for variant in Variant:
-        yield f"coupled-learning {variant}", CoupledLearning(circuit, cost, eta=subject.eta, variant=variant)
+            kinds = {"variant": variant, "nudging": nudging, "one_way": treatment}
+            yield f"{label} {variant} {nudging}", EquilibriumPropagation(subject.circuit, cost, beta=beta, **kinds)
 
 
 def coupled_limit(chip: Chip, cost: learning.Cost, batch: Batch) -> Conductances:
@@ -339,7 +351,8 @@ def _by_current(subject: Subject, beta: float, variant: Variant) -> EquilibriumP
 
 
 def _simulated(circuit: Circuit, tolerances: Tolerances) -> NamedChip:
-    return NamedChip("ngspice", NgspiceChip(circuit, tolerances=tolerances), tolerances)
+    kind = FullBatchChip if settled_whole(circuit) else NgspiceChip
+    return NamedChip("ngspice", kind(circuit, tolerances=tolerances), tolerances)
 
 
 def _gradient(rule: LearningRule, chip: Chip, subject: Subject) -> Conductances:

@@ -37,6 +37,7 @@ from harness.studies.audit import (
     probed_cells,
 )
 from harness.studies.check import inside
+from tests.chip.test_selectors import selected
 from tests.conftest import kendall, random_batch, scellier
 
 COST = SquaredError()
@@ -350,3 +351,16 @@ def test_a_cascade_is_audited_by_the_rules_that_take_it(tmp_path: Path) -> None:
     }
     exact = [row for row in rows if row["rule"] in ("adjoint", "hardware-linearization", "frequency-propagation")]
     assert all(row["relative_error"] < 1e-7 for row in exact)
+
+
+def test_selectors_are_audited_by_the_rule_that_ignores_that_they_are_one_way() -> None:
+    """Its bias is that of `tests.chip.test_selectors`; rules that refuse the circuit are not listed."""
+    found = list(audit_gradients(replace(subject(selected(5.0)), beta=1e-8, step=1e-9), ngspice=False))
+    rules = {row.rule for row in found if isinstance(row, GradientError)}
+    label = "equilibrium-propagation, one way ignored,"
+    assert {rule for rule in rules if rule.startswith("equilibrium")} == {
+        f"{label} {variant} {nudging}" for variant in Variant for nudging in Nudging
+    }
+    assert not any(rule.startswith("coupled") for rule in rules)
+    assert 0.005 < worst(found, f"{label} centered current") < 0.05
+    assert worst(found, "hardware-linearization") < 1e-8

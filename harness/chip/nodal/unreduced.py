@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from harness.chip.base import SIMULATED, SimulatedChip, SimulationOptions
 from harness.chip.nodal.continuation import Sample
-from harness.chip.nodal.jacobians import Border, Dense, Jacobian, Logical, Sparse, unjoined
+from harness.chip.nodal.jacobians import Border, Jacobian, Logical, Sparse, eliminating, unjoined
 from harness.circuit import Circuit
 from harness.circuit.branches import Branches, Equations
 from harness.circuit.linearized import shorts_and_opens
@@ -34,10 +34,10 @@ TOLERANCE = 1e-7
 MAX_ITERATIONS = 300
 _UNDAMPED = 40  # iterations
 _SLOW = 0.5  # step per last step, above which late steps are damped
-_DENSE = 3_000  # unknowns of which those that are joined to others are looked for
+_DENSE = 100_000  # unknowns of which those that are joined to others are looked for
 _FULL = 0.25  # of the entries of what is left then: a dense matrix is faster
 _FEW = 32  # unknowns that are left: the same
-_BLOCK = 2**19  # numbers in the branches or matrices of one block of samples
+_BLOCK = 2**17  # numbers in the branches or matrices of one block of samples
 _SHRINKING = 0.2  # step per last step, with which an old factorisation is good enough
 _STALE = 1e-3  # of the tolerance, for a step of an old factorisation
 
@@ -59,12 +59,13 @@ class UnreducedNodalChip(SimulatedChip):
     @override
     def _settle(self, drives: Sequence[Drive]) -> tuple[Reading, ...]:
         if self._last is None or self._last[0] is not self.conductances:
-            self._last = self.conductances, _Solver(self._branches.programmed(self.conductances), self.farads)
+            before = None if self._last is None else self._last[1].structure
+            self._last = self.conductances, _Solver(self._branches.programmed(self.conductances), self.farads, before)
         solver = self._last[1]
         phases = [_Phase(solver.equations, drive) for drive in drives]
         samples, nodes = len(drives[0].inputs), len(self.circuit.nodes)
         found = np.zeros((len(drives), nodes + 1, samples))
-        for rows in _blocks(samples, solver.block):
+        for rows in _blocks(samples, solver.structure.block):
             solver.settle_block(phases, rows, self._tolerance, found[:, :, rows])
         return tuple(self._reading(volts) for volts in found)
 
@@ -113,44 +114,60 @@ class _Phase:
             self.current += branches.into @ (equations.sources[:, None] - equations.linear @ self.held)
 
 
-class _Solver:
-    """Newton's method for one set of conductances."""
+class _Structure:
+    """The places of the Jacobian's entries, and what solves with them; conductances decide the values only."""
 
-    def __init__(self, equations: Equations, farads: Array | None) -> None:
-        self.equations, self.branches, self._farads = equations, equations.branches, farads
-        self._linear = (self.branches.into @ equations.linear @ self.branches.rise).tocsr()
-        matrix, outputs = self._linear.tocoo(), self._sprung()
-        size = self.branches.size
-        fixed = matrix.row.astype(np.intp) + size * matrix.col.astype(np.intp)
+    def __init__(self, branches: Branches, fixed: Index) -> None:
+        """`fixed` are the places of the linear parts' entries, row + n · column, with repetitions."""
+        size, outputs = branches.size, _sprung(branches)
         springs = outputs.row.astype(np.intp) + size * outputs.col.astype(np.intp)
-        keys = np.unique(np.concatenate([fixed, springs, self.branches.places]))
-        self._keys, self._base, self._spring = keys, np.zeros(len(keys)), np.zeros(len(keys))
-        np.add.at(self._base, np.searchsorted(keys, fixed), matrix.data)
-        np.add.at(self._spring, np.searchsorted(keys, springs), outputs.data)
-        self._nonlinear = np.searchsorted(keys, self.branches.places)
-        self._jacobian: Jacobian = Sparse(size, keys)
+        self.fixed, self.keys = fixed, np.unique(np.concatenate([fixed, springs, branches.places]))
+        self.at, self.nonlinear = (np.searchsorted(self.keys, places) for places in (fixed, branches.places))
+        """Numbers of the entries of linear parts and of branches."""
+        self.spring = np.zeros(len(self.keys))
+        """What springs of 1 S at all outputs add."""
+        np.add.at(self.spring, np.searchsorted(self.keys, springs), outputs.data)
+        self.jacobian: Jacobian = Sparse(size, self.keys)
         self.block = 1
         """Samples that are solved together."""
         if size <= _DENSE:
-            alone = unjoined(size, keys, self._barred())
+            alone = unjoined(size, self.keys, _barred(branches))
             rest = int(np.count_nonzero(~alone))
-            if rest <= _FEW or _FULL * rest**2 <= len(keys):
-                self._jacobian = Dense(size, keys, alone)
-                self.block = max(1, _BLOCK // max(1, len(self.branches.first), size * rest))
+            if rest <= _FEW or _FULL * rest**2 <= len(self.keys):
+                self.jacobian = eliminating(size, self.keys, alone)
+                self.block = max(1, _BLOCK // max(1, len(branches.first), self.jacobian.numbers))
 
-    def _sprung(self) -> Any:
-        """Return the matrix that springs of 1 S at all outputs add."""
-        b = self.branches
-        push, drop = b.into[:, b.plus] - b.into[:, b.minus], b.rise[b.plus] - b.rise[b.minus]
-        return (push @ drop).tocoo()
 
-    def _barred(self) -> Logical:
-        """Outputs, which may be clamped, and transformers, whose equations have no diagonal, ``[n]``."""
-        b = self.branches
-        ends = np.concatenate([b.plus, b.minus])
-        barred = np.arange(b.size) >= b.scaling.variables
-        barred[b.scaling.variable[ends][b.scaling.unknown[ends]]] = True
-        return barred
+def _sprung(branches: Branches) -> Any:
+    """Return the matrix that springs of 1 S at all outputs add."""
+    b = branches
+    push, drop = b.into[:, b.plus] - b.into[:, b.minus], b.rise[b.plus] - b.rise[b.minus]
+    return (push @ drop).tocoo()
+
+
+def _barred(branches: Branches) -> Logical:
+    """Outputs, which may be clamped, and transformers, whose equations have no diagonal, ``[n]``."""
+    b = branches
+    ends = np.concatenate([b.plus, b.minus])
+    barred = np.arange(b.size) >= b.scaling.variables
+    barred[b.scaling.variable[ends][b.scaling.unknown[ends]]] = True
+    return barred
+
+
+class _Solver:
+    """Newton's method for one set of conductances."""
+
+    def __init__(self, equations: Equations, farads: Array | None, last: _Structure | None = None) -> None:
+        """A `last` structure, of other conductances, is taken where it fits."""
+        self.equations, self.branches, self._farads = equations, equations.branches, farads
+        self._linear = (self.branches.into @ equations.linear @ self.branches.rise).tocsr()
+        matrix = self._linear.tocoo()
+        fixed = matrix.row.astype(np.intp) + self.branches.size * matrix.col.astype(np.intp)
+        same = last is not None and np.array_equal(last.fixed, fixed)
+        self.structure = last if last is not None and same else _Structure(self.branches, fixed)
+        self._jacobian = self.structure.jacobian
+        self._base = np.zeros(len(self.structure.keys))
+        np.add.at(self._base, self.structure.at, matrix.data)
 
     def settle_block(self, phases: Sequence[_Phase], rows: slice, tolerance: float, found: Array) -> None:
         """Node voltages (V) of some samples in all phases into `found`, ``[phases, nodes + ground, samples]``.
@@ -233,7 +250,7 @@ class _Solver:
         branches, farads = self.branches, np.zeros(self.branches.rise.shape[0])
         farads[: len(branches.circuit.nodes)] = self._farads
         admittance = 2j * np.pi * frequency * (branches.into @ diags(farads) @ branches.rise)
-        columns, at = np.divmod(self._keys, branches.size)
+        columns, at = np.divmod(self.structure.keys, branches.size)
         moved = np.empty(phase.current[:, rows].shape)
         for sample, values in enumerate(entries.T):
             matrix = csc_matrix((values, (at, columns)), (branches.size,) * 2) + admittance
@@ -258,8 +275,9 @@ class _Solver:
                 step *= np.where(size > _SLOW * here.size, 0.5, 1.0)
             x = here.x + step
             volts = branches.drops @ x + fixed.over
-            junctions = branches.limited(volts[cells:], here.junctions)
-            free = (junctions == volts[cells:]).all(axis=0)
+            reached = volts[cells:]
+            junctions = branches.limited(reached, here.junctions)
+            free = np.full(len(size), True) if junctions is reached else (junctions == reached).all(axis=0)
             left = ~(free & (size <= (tolerance if fresh else _STALE * tolerance)))
             self._refuse_strain(phase, rows.start + fixed.sample[~left], volts[:cells, ~left])
             solved[:, fixed.sample[~left]] = x[:, ~left]
@@ -297,8 +315,9 @@ class _Solver:
 
     def _entries(self, slopes: Array, phase: _Phase) -> Array:
         """Return the entries of the Jacobian, ``[entries, samples]``."""
-        values = np.repeat((self._base + phase.spring * self._spring)[:, None], slopes.shape[1], axis=1)
-        values[self._nonlinear] += self.branches.weights @ slopes
+        steady = self._base + phase.spring * self.structure.spring
+        values = np.repeat(steady[:, None], slopes.shape[1], axis=1)
+        values[self.structure.nonlinear] += self.branches.weights @ slopes
         return values
 
 

@@ -22,6 +22,8 @@ import numpy as np
 from typing_extensions import override
 
 from harness.circuit import Circuit, Reduction
+from harness.circuit.branches import Branches
+from harness.circuit.circuit import settled_whole
 from harness.circuit.reduction.linear import settle_linear
 from harness.learning.costs import Cost
 from harness.learning.rules.base import LearningRule, Measurable, Programmable, node_voltages, option
@@ -77,6 +79,7 @@ class AnalyticalGradient(LearningRule[KnownReadings]):
         self._cost, self._reduction, self._cells = cost, Reduction(circuit), Cells(circuit, energy=False)
         self._cycles = Cycles(circuit) if option(Form, form, "form") is Form.CYCLE else None
         self._nonlinear = bool(circuit.device_branches)
+        self._whole = Branches(circuit) if settled_whole(circuit) else None
         self._twin = twin() if twin and self._nonlinear else None
 
     @property
@@ -105,6 +108,8 @@ class AnalyticalGradient(LearningRule[KnownReadings]):
 
     def _adjoint(self, readings: KnownReadings, slopes: Array) -> Array:
         """Return λ of every node (V, ``[batch, nodes]``) for errors at the outputs, ``[batch, outputs]``."""
+        if self._whole is not None:
+            return self._whole.programmed(readings.conductances).adjoint(readings.nodes, slopes)
         about = Reading(readings.free.outputs, readings.nodes)
         drive = Drive(readings.batch.inputs, Injection(slopes), "adjoint", about, adjoint=True)
         return self._solved(readings.conductances, drive)

@@ -94,6 +94,14 @@ class Uniform(Protocol):
         """Return a number in 0…1, below 1; of a stack, one for each chip, ``[chips, 1, 1]``."""
 
 
+def _others(circuit: Circuit) -> str:
+    """Return the rules for a circuit without an energy, in words."""
+    exact = "analytical-gradient or hardware-linearization"
+    if not one_way(circuit, but=Mosfet):
+        return f'{exact}, or, at the price of a bias, equilibrium-propagation with one_way = "ignore"'
+    return f"asymmetric-equilibrium-propagation, {exact}"
+
+
 class Contrast(LearningRule[NudgedReadings]):
     """Base of the rules of this family, which differ in the nudge alone.
 
@@ -131,8 +139,7 @@ class Contrast(LearningRule[NudgedReadings]):
             refuse_reversal(circuit)
         elif reason := one_way(circuit, but=Mosfet if transistors else ()):
             raise ExperimentError(
-                f"{reason}, so that circuit {circuit.name} has no energy to contrast; "
-                "take asymmetric-equilibrium-propagation, analytical-gradient or hardware-linearization"
+                f"{reason}, so that circuit {circuit.name} has no energy to contrast; take {_others(circuit)}"
             )
         self._strength, self._normalized, self._reverses = strength, normalized, reverses
         self._variant = option(Variant, variant, "variant")

@@ -17,6 +17,7 @@ from harness.circuit.primitives import (
     Current,
     Device,
     Input,
+    Model,
     Primitive,
     Sense,
     Vccs,
@@ -37,15 +38,29 @@ def circuit_lines(circuit: Circuit, inputs: Array) -> list[str]:
     return driven_lines(circuit, lambda pin: f"{head(pin)} {spice_number(pin.gain * inputs[pin.channel])}")
 
 
-def driven_lines(circuit: Circuit, pin: Callable[[Input], str], sensed: Mapping[str, str] | None = None) -> list[str]:
-    """Models and elements of a circuit as programmed; `pin` writes the line of an input.
+def driven_lines(
+    circuit: Circuit,
+    pin: Callable[[Input], str],
+    sensed: Mapping[str, str] | None = None,
+    device: Callable[[Model], str] = mounted,
+) -> list[str]:
+    """Models and elements of a circuit.
 
-    `sensed` are nodes that stages amplify instead of their inputs, by the name of the stage.
+    Args:
+        circuit: as programmed.
+        pin: writes the line of an input.
+        sensed: nodes that stages amplify instead of their inputs, by the name of the stage.
+        device: writes what follows a device's nodes.
     """
-    lines = [model_card(model) for model in dict.fromkeys(device.model for device in circuit.parts(Device))]
+    lines = [model_card(model) for model in models_of(circuit)]
     for element in circuit.elements:
-        lines += _lines(list(element.lowered()), pin, (sensed or {}).get(element.name))
+        lines += _lines(list(element.lowered()), pin, (sensed or {}).get(element.name), device)
     return lines
+
+
+def models_of(circuit: Circuit) -> list[Model]:
+    """Return the models of a circuit's devices."""
+    return list(dict.fromkeys(part.model for part in circuit.parts(Device)))
 
 
 def operating_point_lines(circuit: Circuit, drive: Drive, sample: int, tolerances: Tolerances) -> list[str]:
@@ -90,7 +105,9 @@ def saved(circuit: Circuit) -> list[str]:
     return [f".save {' '.join(names[k : k + 20])}" for k in range(0, len(names), 20)]
 
 
-def _lines(parts: list[Primitive], pin: Callable[[Input], str], sensed: str | None) -> Iterator[str]:
+def _lines(
+    parts: list[Primitive], pin: Callable[[Input], str], sensed: str | None, device: Callable[[Model], str]
+) -> Iterator[str]:
     """The parts of one element.
 
     The offset of a stage, times its gain, is in the sense behind its source or, where there is none, below the source.
@@ -103,7 +120,7 @@ def _lines(parts: list[Primitive], pin: Callable[[Input], str], sensed: str | No
             case Cell(name, (a, b), siemens, law):
                 yield _cell(law, name, a, b, siemens)
             case Device(model=model):
-                yield f"{head(part)} {mounted(model)}"
+                yield f"{head(part)} {device(model)}"
             case Input():
                 yield pin(part)
             case Voltage(volts=value) | Current(amperes=value) | Vccs(siemens=value):
