@@ -83,7 +83,12 @@ Flag = Annotated[bool, Field(strict=True)]
 class Section(BaseModel):
     """A section of a file: frozen, and without keys that nobody reads."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        defer_build=True,  # of the parts of a file's settings, those are built that something is read with
+    )
 
 
 class MismatchError(ValueError):
