@@ -1,4 +1,4 @@
-"""One file a section: its keys, what they mean and what is made of them stand there and nowhere else."""
+"""One file or folder a section: its keys, what they mean and what is made of them stand there and nowhere else."""
 
 import ast
 import re
@@ -12,11 +12,14 @@ from harness.experiment.settings import NON_IDEALITIES, Settings
 from harness.validation import models_in
 
 FOLDER = Path(harness.experiment.__file__).parent
-FILES = {
-    name: FOLDER / ("nonideal" if name in NON_IDEALITIES else "") / f"{'update' if name == 'subset' else name}.py"
-    for name, field in Settings.model_fields.items()
-    if list(models_in(field.annotation))
-}
+
+
+def files_of(section: str) -> list[Path]:
+    place = FOLDER / ("nonideal" if section in NON_IDEALITIES else "") / ("update" if section == "subset" else section)
+    return sorted(place.glob("*.py")) or [place.with_suffix(".py")]
+
+
+FILES = {name: files_of(name) for name, field in Settings.model_fields.items() if list(models_in(field.annotation))}
 JOINED = {
     "chip.access",  # of rules
     "chip.kind",  # named in results
@@ -37,7 +40,7 @@ JOINED = {
 def test_every_section_has_a_file() -> None:
     for name, field in Settings.model_fields.items():
         for model in models_in(field.annotation):
-            assert Path(sys.modules[model.__module__].__file__ or "") == FILES[name]
+            assert Path(sys.modules[model.__module__].__file__ or "") in FILES[name]
 
 
 def test_no_key_is_read_outside_its_section_but_those_that_join_sections() -> None:
@@ -51,12 +54,14 @@ def test_no_key_is_read_outside_its_section_but_those_that_join_sections() -> No
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
                 section, key, whose = node.value.attr, node.attr, ast.unparse(node.value.value)
                 settings = re.search(r"(settings|fitted)$", whose) or path == FOLDER / "settings.py"
-                if settings and key in keys.get(section, ()) and path != FILES[section]:
+                if settings and key in keys.get(section, ()) and path not in FILES[section]:
                     read.add(f"{section}.{key}")
     assert read == JOINED
 
 
-@pytest.mark.parametrize("path", sorted(set(FILES.values())), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted({path for paths in FILES.values() for path in paths}), ids=lambda path: path.stem
+)
 def test_every_key_says_what_it_means(path: Path) -> None:
     """In a docstring below it, but for the kind, which its class describes."""
     silent, nodes = [], ast.parse(path.read_text(encoding="utf-8")).body
