@@ -20,6 +20,7 @@ PICTURES = {
     "read-out.png": "findings/read-out",
     "nonlinear-updates.png": "findings/nonlinear-updates",
     "bias-floor.png": "findings/bias-floor",
+    "gate-voltage.png": "findings/gate-voltage",
 }
 """Pictures that are drawn from recorded figures."""
 PLACE = re.compile(r"(<!-- figures: ([\w/-]+) -->\n\n).*?(<!-- end of figures -->)", re.S)

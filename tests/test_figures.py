@@ -145,6 +145,7 @@ HEADS = {
         for name in ("mnist", "mnist-512", "mnist-softmax", "mnist-4bit", "mnist-5v", "mnist-drn")
     },
     "mondeq-digits": "packaged/mondeq-digits",
+    "digits-1t1r": "packaged/digits-1t1r",
     "digits-realistic": "findings/realistic-chip",
 }
 """Packaged experiments whose first line has a recorded mean."""

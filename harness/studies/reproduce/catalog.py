@@ -1,6 +1,7 @@
 """All claims by the names that the command line takes: those of a paper together, and each by itself."""
 
 from harness.errors import ExperimentError
+from harness.studies import gates
 from harness.studies.age import finding as ageing
 from harness.studies.reproduce import chaffey, findings, kendall, lin, packaged
 from harness.studies.reproduce.claim import Claim
@@ -10,7 +11,7 @@ GROUPS = {
     "kendall": ("Kendall et al. 2020, arXiv 2006.01981", kendall.CLAIMS),
     "lin": ("Lin, Desai, Barrows, Caravelli 2026, arXiv 2602.03546", lin.CLAIMS),
     "chaffey": ("Chaffey 2025, arXiv 2509.13793", chaffey.CLAIMS),
-    "findings": ("What was found, the page of the documentation", (*findings.CLAIMS, *ageing.CLAIMS)),
+    "findings": ("What was found, the page of the documentation", (*findings.CLAIMS, *ageing.CLAIMS, *gates.CLAIMS)),
     "packaged": ("How well packaged experiments learn", packaged.CLAIMS),
 }
 """Papers, and the documentation: titles and claims."""

@@ -97,6 +97,8 @@ _FINE = ("imperfect.levels=16777216", "imperfect.adc_bits=24")
 _ROWS = {
     "digits": _Row("digits", 3),
     "digits-conv": _Row("digits-conv", 3, "nodal", brief=False),
+    "digits-1t1r": _Row("digits-1t1r", 3, "nodal", brief=False),
+    "digits-1t1r-ngspice": _Row("digits-1t1r", 1, "ngspice", ("training.epochs=1",), linear=False),
     "iris": _Row("iris", 5, tolerance=0.03),
     "iris-graph": _Row("iris-graph", 3, tolerance=0.03),
     "cascade-digits": _Row("cascade-digits", 3),
