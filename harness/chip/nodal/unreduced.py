@@ -125,7 +125,7 @@ class _Structure:
         self.at, self.nonlinear = (np.searchsorted(self.keys, places) for places in (fixed, branches.places))
         """Numbers of the entries of linear parts and of branches."""
         self.spring = np.zeros(len(self.keys))
-        """What springs of 1 S at all outputs add."""
+        """The entries that springs of 1 S at all outputs add."""
         np.add.at(self.spring, np.searchsorted(self.keys, springs), outputs.data)
         self.jacobian: Jacobian = Sparse(size, self.keys)
         self.block = 1
