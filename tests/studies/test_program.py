@@ -253,6 +253,27 @@ def test_a_program_begins_where_another_has_ended(run: Path, tmp_path: Path) -> 
         assert (tmp_path / f"again{k}" / "program.csv").read_text().splitlines() == [HEADING]
 
 
+@pytest.mark.ngspice
+def test_the_command_compares_each_pulse_with_ngspice(run: Path, tmp_path: Path) -> None:
+    """From what a program has reached, but for one cell of each array; two pulses for a cell at most."""
+    words = ["--device", "yakopcic", "--no-accuracy", "--json"]
+    assert command(run, *words, "--scheme", "alone", "--to", tmp_path / "first").exit_code == 0
+    table = list(csv.reader(io.StringIO((tmp_path / "first" / "conductances.csv").read_text())))
+    for name in ("w1", "w2"):
+        cell = max((row for row in table[1:] if row[0] == name), key=lambda row: float(row[-1]))
+        cell[-1] = repr(float(cell[-1]) / 2)
+    (tmp_path / "start.csv").write_text("\n".join(map(",".join, table)) + "\n")
+    words += ["--from", str(tmp_path / "start.csv"), "--scheme", "third", "--ngspice", "--control", "open-loop"]
+    words += ["--max-pulses", "2"]
+    result = command(run, *words, "--to", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert 4 <= told["pulses"] == sum(array["pulses"] for array in told["ngspice"])
+    for array in told["ngspice"]:
+        assert 0 < array["largest_difference_of_others"] <= array["largest_difference"] < 0.02
+        assert array["joules"] == pytest.approx(array["joules_model"], rel=0.02)
+
+
 def test_without_a_device_the_program_is_for_that_of_the_run(tmp_path: Path) -> None:
     """Its cells hold what the program aims at, for training clips them to the same range."""
     subject = Experiment.load("xor", ["chip.kind=nodal", "training.epochs=2", "programming.device='PCMO'"])
