@@ -91,7 +91,7 @@ SENTENCES = {
     "README.md": [
         f"half a minute, {of_seed('packaged/digits', 0, 0)} right on images that it never saw",
         f"test accuracy {of_seed('packaged/iris', 0, 2)}",
-        f"{mean('packaged/mnist-softmax')} of MNIST's 10,000 test images, trained and tested entirely in ngspice",
+        f"{mean('packaged/mnist-512-ngspice')} of MNIST's 10,000 test images, by equilibrium propagation entirely in ngspice",
     ],
     "docs/pages/first-run.md": [f"test accuracy {of_seed('packaged/iris', 0, 2)}"],
     "docs/pages/tutorials/designers.md": [f"test accuracy {of_seed('packaged/iris', 0, 2)}"],
@@ -142,7 +142,7 @@ HEADS = {
     **{name: f"packaged/{name}" for name in ("digits", "digits-conv", "iris", "iris-graph", "cascade-digits", "moons")},
     **{
         name: f"packaged/{name}"
-        for name in ("mnist", "mnist-512", "mnist-softmax", "mnist-4bit", "mnist-5v", "mnist-drn")
+        for name in ("mnist", "mnist-512", "mnist-conv", "mnist-softmax", "mnist-4bit", "mnist-5v", "mnist-drn")
     },
     "mondeq-digits": "packaged/mondeq-digits",
     "digits-1t1r": "packaged/digits-1t1r",
@@ -160,7 +160,7 @@ def test_first_lines_of_packaged_experiments_have_the_recorded_means(name: str) 
     assert f"{seeds}{len(values) - 1 if len(values) > 1 else ''}" in head.splitlines()[0]
 
 
-@pytest.mark.parametrize("name", ["mnist", "mnist-5v", "mnist-drn"])
+@pytest.mark.parametrize("name", ["mnist", "mnist-512", "mnist-5v", "mnist-drn"])
 def test_both_simulators_read_as_many_images_of_mnist_right(name: str) -> None:
     nodal, ngspice = (full(f"packaged/{key}").figures[0].values[0] for key in (name, f"{name}-ngspice"))
     assert nodal == pytest.approx(ngspice, abs=1e-9)

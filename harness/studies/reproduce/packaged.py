@@ -92,7 +92,8 @@ def _mnist(experiment: str, *changes: str, seeds: int = 1, chip: str = "nodal") 
     return _Row(experiment, seeds, chip, changes, linear=False, tolerance=0.003, brief=False)
 
 
-_STILL = ("data.translate=0", "training.epochs=20", "update.rates=[1.5e-3, 2e-3]")
+_SQUARED = ("rule.cost=squared-error", "rule.nudging=spring")
+_ANALYTICAL = ('rule={kind="analytical-gradient", cost="softmax-cross-entropy", temperature="0.3 V"}',)
 _FINE = ("imperfect.levels=16777216", "imperfect.adc_bits=24")
 _ROWS = {
     "digits": _Row("digits", 3),
@@ -111,7 +112,11 @@ _ROWS = {
     "mnist": _mnist("mnist", seeds=3),
     "mnist-ngspice": _mnist("mnist", chip="ngspice"),
     "mnist-512": _mnist("mnist-512", seeds=3),
-    "mnist-512-still": _mnist("mnist-512", *_STILL),
+    "mnist-512-ngspice": _mnist("mnist-512", chip="ngspice"),
+    "mnist-512-squared": _mnist("mnist-512", *_SQUARED),
+    "mnist-512-analytical": _mnist("mnist-512", *_ANALYTICAL),
+    "mnist-512-still": _mnist("mnist-512", "data.translate=0"),
+    "mnist-conv": _mnist("mnist-conv", seeds=3),
     "mnist-softmax": _mnist("mnist-softmax", chip="ngspice"),
     "mnist-4bit": _mnist("mnist-4bit"),
     "mnist-4bit-fine": _mnist("mnist-4bit", *_FINE),
