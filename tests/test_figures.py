@@ -91,7 +91,7 @@ SENTENCES = {
     "README.md": [
         f"half a minute, {of_seed('packaged/digits', 0, 0)} right on images that it never saw",
         f"test accuracy {of_seed('packaged/iris', 0, 2)}",
-        f"{mean('packaged/mnist-512-ngspice')} of MNIST's 10,000 test images, by equilibrium propagation entirely in ngspice",
+        f"{mean('packaged/mnist-512-ngspice')} of MNIST's 10,000 test images, by equilibrium propagation entirely in",
     ],
     "docs/pages/first-run.md": [f"test accuracy {of_seed('packaged/iris', 0, 2)}"],
     "docs/pages/tutorials/designers.md": [f"test accuracy {of_seed('packaged/iris', 0, 2)}"],
