@@ -147,7 +147,7 @@ def test_memory_that_runs_out_is_a_sentence(tmp_path: Path, monkeypatch: pytest.
     """As where an estimate is below what is taken."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("harness.experiment.experiment.refuse", lambda *_: None)
-    monkeypatch.setattr("harness.experiment.network.layered_network", lambda *_, **__: np.zeros(2**50))
+    monkeypatch.setattr("harness.experiment.network.crossbars.layered_network", lambda *_, **__: np.zeros(2**50))
     result = CliRunner().invoke(main, ["train", "iris"])
     assert result.exit_code == 1
     assert "harness: out of memory (Unable to allocate 8.00 PiB for an array" in result.stderr
