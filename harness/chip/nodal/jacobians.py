@@ -13,7 +13,7 @@ from scipy.sparse import bmat, coo_matrix, csc_matrix, csr_matrix
 from scipy.sparse.linalg import SuperLU, splu
 from typing_extensions import override
 
-from harness.circuit.reduction.linear import clamped_solution
+from harness.circuit.reduction.linear import clamped_solution, eliminated
 from harness.measurement import Array, Index
 
 Logical = npt.NDArray[np.bool_]
@@ -38,7 +38,8 @@ class Jacobian(Protocol):
     """Numbers in its largest array for each sample."""
 
     def forget(self) -> None:
-        """Drop what was kept of former matrices."""
+        """Drop what was kept of former matrices, if anything was."""
+        return
 
     def step(
         self, entries: Callable[[], Array], border: Border, residual: Array, missing: Array | None
@@ -74,10 +75,6 @@ class Dense(Jacobian):
         self.numbers = size * len(self._rest)
 
     @override
-    def forget(self) -> None:
-        return
-
-    @override
     def step(
         self, entries: Callable[[], Array], border: Border, residual: Array, missing: Array | None
     ) -> tuple[Array, bool]:
@@ -85,16 +82,17 @@ class Dense(Jacobian):
         into, out, rest = (_stack(values[chosen], places, shape) for chosen, places, shape in self._parts)
         if border.adjoint:
             into, out, rest = out.swapaxes(1, 2), into.swapaxes(1, 2), rest.swapaxes(1, 2)
-        own = values[self._own].T
-        if not own.all():
-            raise np.linalg.LinAlgError("a node without any conductance")
-        ratio = into / own[:, :, None]
-        steady = residual[self._alone].T / own
-        right = residual[self._rest].T - (out @ steady[:, :, None])[:, :, 0]
-        moved = _solved(rest - out @ ratio, right, border, self._rest, missing)
         step = np.empty_like(residual)
-        step[self._rest] = moved.T
-        step[self._alone] = (steady - (ratio @ moved[:, :, None])[:, :, 0]).T
+        lone, moved = eliminated(
+            values[self._own].T,
+            into,
+            out,
+            rest,
+            residual[self._alone].T,
+            residual[self._rest].T,
+            lambda matrix, right: _solved(matrix, right, border, self._rest, missing),
+        )
+        step[self._alone], step[self._rest] = lone.T, moved.T
         return step, True
 
 
@@ -126,10 +124,6 @@ class Pairwise(Jacobian):
         self.numbers = max(len(first), shape[1] ** 2, 1)
 
     @override
-    def forget(self) -> None:
-        return
-
-    @override
     def step(
         self, entries: Callable[[], Array], border: Border, residual: Array, missing: Array | None
     ) -> tuple[Array, bool]:
@@ -146,7 +140,7 @@ class Pairwise(Jacobian):
         alone = residual[self._alone]
         right = residual[self._rest] - out.at_rest @ (values[out.entries] * (alone / own)[out.alone])
         step = np.empty_like(residual)
-        step[self._rest] = moved = _solved(matrix, right.T, border, self._rest, missing).T
+        step[self._rest] = moved = _solved(matrix, right.T[:, :, None], border, self._rest, missing)[:, :, 0].T
         step[self._alone] = (alone - into.at_alone @ (values[into.entries] * moved[into.rest])) / own
         return step, True
 
@@ -197,11 +191,11 @@ def eliminating(size: int, places: Index, alone: Logical) -> Dense | Pairwise:
 
 
 def _solved(matrix: Array, right: Array, border: Border, rest: Index, missing: Array | None) -> Array:
-    """Return the step of the unknowns that are left (V, ``[samples, rest]``); `rest` are their numbers."""
+    """Return the step of the unknowns that are left (V, ``[samples, rest, 1]``); `rest` are their numbers."""
     if missing is None:
-        return np.asarray(np.linalg.solve(matrix, right[:, :, None])[:, :, 0])
+        return np.asarray(np.linalg.solve(matrix, right))
     push, drop = border.push.toarray()[rest], border.drop.toarray()[:, rest]
-    return clamped_solution(matrix, right[:, :, None], drop, missing.T[:, :, None], push)[:, :, 0]
+    return clamped_solution(matrix, right, drop, missing.T[:, :, None], push)
 
 
 def _stack(values: Array, places: Index, shape: tuple[int, int]) -> Array:

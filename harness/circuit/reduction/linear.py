@@ -1,5 +1,8 @@
 """Linear algebra of reduced networks: what springs and clamps add to the equations, and small-signal phases solved."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
@@ -26,8 +29,6 @@ def settle_linear(network: Network, phase: Phase) -> Array:
         return np.ascontiguousarray(_solved(matrix, currents.T, drop, network, phase).T.real)
     alone, dense, branches = network.topology.alone, network.topology.dense, network.topology.branches
     own = matrix[alone, alone] + _slopes_at(alone, network.topology, phase.slopes)
-    if not own.all():
-        raise np.linalg.LinAlgError("a node without any conductance")
     flows, follows = (incidence(network.size, *ends)[:, dense] for ends in (branches[:2], branches[2:]))
     among = np.flatnonzero(flows.any(axis=1) | follows.any(axis=1))
     into, out, rest = matrix[alone[:, None], dense], matrix[dense[:, None], alone], matrix[dense[:, None], dense]
@@ -35,14 +36,45 @@ def settle_linear(network: Network, phase: Phase) -> Array:
     block = max(1, _BLOCK // max(1, network.size * len(dense)))
     for start in range(0, len(currents), block):
         rows = slice(start, start + block)
-        ratio, steady = into / own[rows, :, None], currents[rows, alone] / own[rows]
         weighted = follows[among] * phase.slopes[rows, among, None]
-        matrices = rest + flows[among].T @ weighted - out @ ratio
-        right = currents[rows, dense] - steady @ out.T
-        moved = _solved(matrices, right[:, :, None], drop[:, dense], network, phase.rows(rows))
-        found[rows, dense] = moved[:, :, 0].real
-        found[rows, alone] = (steady - (ratio @ moved)[:, :, 0]).real
+        parts = own[rows], into, out, rest + flows[among].T @ weighted
+        solve = partial(_solved, held=drop[:, dense], network=network, phase=phase.rows(rows))
+        lone, moved = eliminated(*parts, currents[rows, alone], currents[rows, dense], solve)
+        found[rows, alone], found[rows, dense] = lone.real, moved.real
     return found
+
+
+def eliminated(
+    own: Array,
+    into: Array,
+    out: Array,
+    rest: Array,
+    alone: Array,
+    others: Array,
+    solve: Callable[[Array, Array], Array],
+) -> tuple[Array, Array]:
+    """Solve equations in which unknowns that nothing joins to each other are eliminated by their diagonal.
+
+    Args:
+        own: that diagonal, S, ``[batch, alone]``.
+        into: from the other unknowns to them, S, ``[..., alone, others]``.
+        out: the other way, S, ``[..., others, alone]``.
+        rest: between the others, S, ``[batch, others, others]``.
+        alone: currents into the alone unknowns, A, ``[batch, alone]``.
+        others: those into the others, A, ``[batch, others]``.
+        solve: solves for the others: matrices and columns in, ``[batch, others, 1]``, and columns out.
+
+    Returns:
+        Alone unknowns and others, V, ``[batch, ...]``.
+
+    Raises:
+        LinAlgError: the equations are singular.
+    """
+    if not own.all():
+        raise np.linalg.LinAlgError("a node without any conductance")
+    ratio, steady = into / own[:, :, None], (alone / own)[:, :, None]
+    moved = solve(rest - out @ ratio, others[:, :, None] - out @ steady)
+    return (steady - ratio @ moved)[:, :, 0], moved[:, :, 0]
 
 
 def _slopes_at(alone: Index, topology: Topology, slopes: Array) -> Array:
